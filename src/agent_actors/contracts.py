@@ -1,0 +1,169 @@
+"""What actors agree on: type names, ids, wire names of methods, topics, and how a turn is named.
+
+Wire spellings live here and nowhere else. Interfaces are read by the SDK at run time, so their
+annotations are real types: the serializer decodes into them.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from dapr.actor import ActorInterface
+from dapr.actor import actormethod as _actormethod
+
+from agent_actors.errors import Invalid
+from agent_actors.messages import (
+    CompleteTurn,
+    MarkOf,
+    Message,
+    ProcessTurn,
+    Remember,
+    Remembered,
+    Respond,
+    Responding,
+    TurnState,
+)
+
+CHAT = "ChatAgent"
+RESPONSE = "ResponseAgent"
+MEMORY = "MemoryAgentActor"
+
+PUBSUB = "daca-pubsub"
+USER_CHAT = "user-chat"
+SETTLE = "settle"
+"""The one recovery reminder of a conversation."""
+
+EVENT_TYPE = "ConversationUpdated"
+EVENT_VERSION = 1
+
+ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
+"""The ids that neither daprd nor a URL alters (FACTS, live 12): `+`, `/`, `%` and spaces are not."""
+
+_RESPONSE_PREFIX = "response-"
+_TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
+_ID = re.compile(ID_FORM)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+actormethod = cast(Callable[[str], Callable[[_Method], _Method]], _actormethod)
+
+
+def actor_id(text: str) -> str:
+    """The id itself if it may be used.
+
+    Raises:
+        Invalid: It has another form, or begins with `session:` (those name sessions).
+    """
+    if not _ID.fullmatch(text):
+        raise Invalid(
+            f"The id must match {ID_FORM}: a letter or digit, then at most 127 of"
+            " letters, digits and _ . : @ ~ -"
+        )
+    if text.startswith("session:"):
+        raise Invalid("Ids beginning with 'session:' name sessions and cannot be used here.")
+    return text
+
+
+def response_id(conversation: str) -> str:
+    """The ResponseAgent of a conversation."""
+    return _RESPONSE_PREFIX + conversation
+
+
+def conversation_of(response: str) -> str:
+    """The conversation of a ResponseAgent."""
+    return response.removeprefix(_RESPONSE_PREFIX)
+
+
+def memory_id(user: str) -> str:
+    """The MemoryAgentActor of a user."""
+    return "memory-" + user
+
+
+def key_hash(key: str) -> str:
+    """An idempotency key as it is stored: 32 hex digits.
+
+    Raises:
+        Invalid: It is not 1 to 255 visible ASCII characters.
+    """
+    if not _KEY.fullmatch(key):
+        raise Invalid("Idempotency-Key must be 1 to 255 visible ASCII characters.")
+    return _digest(key.encode())
+
+
+def body_hash(message: Message) -> str:
+    """What a key's body is compared by: the validated values as canonical JSON, 32 hex digits."""
+    return _digest(json.dumps([message.role, message.content]).encode())
+
+
+def turn_id(conversation: str, key: str, body: str) -> str:
+    """The id of a keyed turn: a retry of the same key and body is the same turn (PROTOCOL, 4)."""
+    return str(uuid.uuid5(_TURNS, json.dumps([conversation, key, body])))
+
+
+def event_id(conversation: str, seq: int) -> str:
+    """The id of a turn's event, the same each time it is published."""
+    return str(uuid.uuid5(_TURNS, json.dumps([conversation, seq])))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+class ChatAgentInterface(ActorInterface):
+    """A conversation: its history, its queue of turns, and the events it owes."""
+
+    @actormethod("ProcessMessage")
+    async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
+        """Run a turn; a bare message (the lesson's form) is an unkeyed turn."""
+        raise NotImplementedError
+
+    @actormethod("CompleteTurn")
+    async def complete_turn(self, request: CompleteTurn) -> None:
+        """The model's task delivers the end of a parked turn."""
+        raise NotImplementedError
+
+    @actormethod("GetConversationHistory")
+    async def get_conversation_history(self) -> tuple[Message, ...]:
+        """The last entries, beginning with a user entry."""
+        raise NotImplementedError
+
+    @actormethod("ClearHistory")
+    async def clear_history(self) -> None:
+        """Hide what was said, cancel what is queued."""
+        raise NotImplementedError
+
+
+class ResponseAgentInterface(ActorInterface):
+    """Runs the model for a conversation and never waits for it longer than the parking time."""
+
+    @actormethod("ProcessMessage")
+    async def process_message(self, request: Respond) -> Responding:
+        """Start a turn, or say where it is."""
+        raise NotImplementedError
+
+    @actormethod("GetMessageCount")
+    async def get_message_count(self) -> int:
+        """The number of committed turns of the conversation."""
+        raise NotImplementedError
+
+
+class MemoryAgentInterface(ActorInterface):
+    """What a user said lately, over all conversations, fed by events."""
+
+    @actormethod("UpdateMemory")
+    async def update_memory(self, event: Remember) -> Remembered:
+        """Apply one event, once and in order."""
+        raise NotImplementedError
+
+    @actormethod("GetMemory")
+    async def get_memory(self) -> tuple[Message, ...]:
+        """The entries, newest last."""
+        raise NotImplementedError
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkOf) -> int:
+        """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError

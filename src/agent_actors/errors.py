@@ -1,0 +1,159 @@
+"""The errors of this service, and who must act on each.
+
+    AgentError                     what a caller is told: status, title, detail, retry
+    ├── CallerError                the request is wrong; the same request will never work
+    │   ├── Blank            400   the message says nothing
+    │   ├── Forbidden        403   a callback route was called by a stranger
+    │   ├── NotFound         404   no such thing, or not yet
+    │   ├── Conflict         409   the thing is in another state
+    │   ├── Gone             410   it was there and has been cleared
+    │   ├── TooLarge         413   over a limit of size
+    │   └── Invalid          422   an id, a field, a header or a reused key
+    ├── TryLater                   nothing is wrong with the request; send it again later
+    │   ├── Busy             429   too many messages wait for this actor
+    │   └── Unavailable      503   the store, the sidecar or the broker is away
+    │       └── PutAway      503   this activation of the actor may not act any more
+    ├── ModelError                 the model did not answer; nothing of the turn is kept
+    │   ├── ModelFailed      502   it failed or refused
+    │   └── ModelTimedOut    504   it took longer than the model time
+    ├── Refused               any  an actor's returned error, as its caller sees it
+    └── Defect               500   our bug
+
+    StartupError                   the process cannot start; its text is for the terminal
+
+`detail` is a sentence a caller can act on, and never repeats what people said.
+`retry` is a caller's next step: `same-key` (send the same request again, it cannot count twice),
+`new-key` (this attempt has ended; send it as a new message) or `no`.
+"""
+
+from typing import Literal
+
+Retry = Literal["same-key", "new-key", "no"]
+
+
+class StartupError(Exception):
+    """The process cannot start; the text is one sentence for the terminal (exit code 2)."""
+
+
+class AgentError(Exception):
+    """The base of everything a caller is told.
+
+    Args:
+        detail: One sentence a caller can act on.
+        turn_id: The turn whose fate the caller may ask for, if there is one.
+        retry: Overrides the class's advice.
+    """
+
+    status: int = 500
+    title: str = "Internal error"
+    retry: Retry = "no"
+
+    def __init__(
+        self, detail: str, *, turn_id: str | None = None, retry: Retry | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.turn_id = turn_id
+        if retry is not None:
+            self.retry = retry
+
+
+class CallerError(AgentError):
+    """The request is wrong; the same request will never work."""
+
+
+class Blank(CallerError):
+    """The message says nothing."""
+
+    status, title = 400, "Blank message"
+
+
+class Forbidden(CallerError):
+    """A callback route was called by someone who is not the runtime."""
+
+    status, title = 403, "Forbidden"
+
+
+class NotFound(CallerError):
+    """There is no such thing, or not yet."""
+
+    status, title = 404, "Not found"
+
+
+class Conflict(CallerError):
+    """The thing is in a state in which this cannot be done."""
+
+    status, title = 409, "Conflict"
+
+
+class Gone(CallerError):
+    """It was there and has been cleared."""
+
+    status, title = 410, "Cleared"
+
+
+class TooLarge(CallerError):
+    """The request is over a limit of size."""
+
+    status, title = 413, "Too large"
+
+
+class Invalid(CallerError):
+    """An id, a field or a header is not of the form it must have, or a key was reused."""
+
+    status, title = 422, "Invalid request"
+
+
+class TryLater(AgentError):
+    """Nothing is wrong with the request; send it again later."""
+
+    retry: Retry = "same-key"
+
+
+class Busy(TryLater):
+    """Too many messages wait for this actor."""
+
+    status, title = 429, "Too many messages waiting"
+
+
+class Unavailable(TryLater):
+    """The store, the sidecar or the broker is away, or the service is stopping."""
+
+    status, title = 503, "Unavailable"
+
+
+class PutAway(Unavailable):
+    """This activation of the actor was put away: it may save, call and start nothing."""
+
+
+class ModelError(AgentError):
+    """The model did not answer; nothing of the turn is kept."""
+
+    retry: Retry = "same-key"
+
+
+class ModelFailed(ModelError):
+    """The model failed or refused."""
+
+    status, title = 502, "The model failed"
+
+
+class ModelTimedOut(ModelError):
+    """The model took longer than the model time."""
+
+    status, title = 504, "The model took too long"
+
+
+class Defect(AgentError):
+    """A bug of ours; the log has its trace under the same ids."""
+
+
+class Refused(AgentError):
+    """What an actor returned as its error, raised again at its caller."""
+
+    def __init__(
+        self, status: int, title: str, detail: str, *, retry: Retry, turn_id: str | None = None
+    ) -> None:
+        super().__init__(detail, turn_id=turn_id, retry=retry)
+        self.status = status
+        self.title = title

@@ -1,0 +1,86 @@
+"""The seam between actors and what carries them (DESIGN, section 2).
+
+A runtime gives the SDK an actor client (calls, state, reminders, timers) and the service a way to
+publish. `embedded` does it in process on SQLite; `dapr` beside a sidecar.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dapr.clients.base import DaprActorClientBase
+
+from agent_actors.messages import CloudEvent, DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A subscription route's answer to an event."""
+
+    status: int
+    body: bytes
+
+
+Deliver = Callable[[str, bytes], Awaitable[Delivered]]
+"""Posts a CloudEvent envelope (JSON bytes) to a route (a path) of the app."""
+
+
+class DeadLetters(Protocol):
+    """The place for events that could not be applied; bounded in number and age."""
+
+    async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
+        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once."""
+        ...
+
+    async def list(self, limit: int) -> Sequence[DeadLetter]:
+        """The newest letters, newest first."""
+        ...
+
+    async def requeue(self, letter_id: str) -> DeadLetter | None:
+        """Delivers a letter again and forgets it if that succeeds.
+
+        Returns:
+            The letter, or None where there is none of that id.
+
+        Raises:
+            Conflict: It failed again; the letter is still there.
+        """
+        ...
+
+
+class Runtime(Protocol):
+    """What carries the actors."""
+
+    @property
+    def actor_client(self) -> DaprActorClientBase:
+        """Calls, state, reminders and timers of actors, as the SDK wants them."""
+        ...
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What could not be applied."""
+        ...
+
+    async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        """Hands an event to the broker.
+
+        Raises:
+            Unavailable: The broker did not take it (it may have, all the same).
+        """
+        ...
+
+    async def start(self, deliver: Deliver) -> None:
+        """Starts serving turns, reminders and topics.
+
+        Raises:
+            StartupError: It cannot; the text says why.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Takes no new turns, lets running ones finish within the drain time, then ends. Idempotent."""
+        ...
+
+    async def unready(self) -> str | None:
+        """Why actors cannot be called now, or None if they can."""
+        ...

@@ -1,0 +1,96 @@
+"""Values to JSON and back, exactly (I8).
+
+The SDK's default serializer reads `"10m"` as a timedelta and fails on `"2024-01-05 standup"`; this
+one decodes into the type that the contract names and leaves every string as it was said.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from dapr.serializers import Serializer
+from dapr.serializers.util import convert_to_dapr_duration
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An argument that is not of the contract's form, as an actor's method sees it.
+
+    `reason` names the fields, never what they held.
+    """
+
+    reason: str
+
+
+@cache
+def adapter(data_type: Any) -> TypeAdapter[Any]:
+    """The codec of a type, built once."""
+    return TypeAdapter(data_type)
+
+
+def encode(value: object) -> bytes:
+    """Any value that travels or is stored, as JSON."""
+    return to_json(value, exclude_none=True)
+
+
+def decode(data: bytes, data_type: type[T]) -> T:
+    """The value of that type.
+
+    Raises:
+        ValidationError: The JSON is broken or of another form.
+    """
+    return cast(T, adapter(data_type).validate_json(data))
+
+
+def fields(error: ValidationError) -> str:
+    """Where a value is wrong and why, without the value itself."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in row['loc']) or 'body'}: {row['msg']}"
+        for row in error.errors(include_input=False, include_context=False, include_url=False)
+    )
+
+
+class ValueSerializer(Serializer):
+    """What proxies and actors speak; given to `register_actor` and to the proxy factory."""
+
+    def serialize(
+        self, obj: object, custom_hook: Callable[[object], bytes] | None = None
+    ) -> bytes:
+        """JSON; durations in the SDK's own dictionaries (reminders, timers) as Dapr writes them."""
+        if isinstance(obj, dict):
+            obj = {key: _duration(value) for key, value in obj.items()}
+        return encode(obj)
+
+    def deserialize(
+        self,
+        data: bytes,
+        data_type: Any = object,
+        custom_hook: Callable[[bytes], object] | None = None,
+    ) -> Any:
+        """The value the contract names; plain JSON where it names none.
+
+        Args:
+            data: JSON.
+            data_type: The annotation of the contract's method.
+            custom_hook: Not used; part of the SDK's interface.
+
+        Returns:
+            The value, or `Malformed` where the JSON is not of that form: an exception here would
+            reach the caller as a `repr` with what was said in it.
+        """
+        if data_type is object or data_type is None:
+            return from_json(data)
+        try:
+            return decode(data, data_type)
+        except ValidationError as error:
+            return Malformed(fields(error))
+
+
+def _duration(value: object) -> object:
+    return convert_to_dapr_duration(value) if isinstance(value, timedelta) else value

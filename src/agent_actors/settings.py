@@ -1,0 +1,114 @@
+"""Every setting, read once from the environment (`AGENT_ACTORS_<NAME>`), then frozen.
+
+`docs/settings.md` lists the same; a test keeps the two in step. Durations are seconds.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agent_actors.errors import StartupError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENT_ACTORS_", frozen=True, extra="ignore")
+
+    model: Literal["echo", "scripted"] = Field(
+        "echo", description="What answers: `echo`, or `scripted` (for tests: slow, failing, hanging)."
+    )
+    model_time: Seconds = Field(
+        120.0, description="A model call that takes longer ends: 504, nothing of the turn is kept."
+    )
+    wait_time: Seconds = Field(
+        300.0, description="A caller is kept waiting at most this long, then gets 202."
+    )
+    parking_time: Seconds = Field(
+        1.5, description="An actor waits for its model at most this long; then the turn is parked."
+    )
+    recovery_period: Seconds = Field(
+        30.0, description="How often an unsettled conversation looks after turns and events."
+    )
+    call_time: Seconds = Field(
+        5.0, description="Every await in a turn but the one for the model ends after this long."
+    )
+    message_bytes: int = Field(
+        65_536, ge=1, le=1_048_576, description="A message's content in UTF-8, at most; above: 413."
+    )
+    history_turns: int = Field(
+        0, ge=0, description="Turns kept in a conversation's history; 0 keeps all of them."
+    )
+    outcomes_kept: int = Field(
+        256, ge=32, le=4_096, multiple_of=16,
+        description="Ended turns a conversation remembers, for their keys and status.",
+    )
+    queue_length: int = Field(
+        64, ge=1, le=1_024, description="Messages that may wait for one actor; above: 429."
+    )
+    queue_bytes: int = Field(
+        1_048_576, ge=65_536, description="Bytes of messages that may wait for one actor; above: 429."
+    )
+    window_turns: int = Field(
+        8, ge=0, le=64, description="Last exchanges of the conversation that the model sees."
+    )
+    window_bytes: int = Field(
+        32_768, ge=0, le=1_048_576, description="The same, in bytes of what was said."
+    )
+    idle_timeout: Seconds = Field(
+        60.0, description="An actor that had no turn for this long is put away."
+    )
+    drain: Seconds = Field(
+        7.0, description="At a stop, running turns get this long to finish."
+    )
+    data: Path = Field(
+        Path(".agent-actors"), description="Folder of the embedded runtime's database."
+    )
+    components: Path | None = Field(
+        None, description="Folder of Dapr component files; by default `components/`, else our own."
+    )
+    synchronous: Literal["NORMAL", "FULL"] = Field(
+        "NORMAL",
+        description="SQLite's `synchronous`: `FULL` also survives a power cut, at a flush per commit.",
+    )
+    delivery_tries: int = Field(
+        5, ge=1, le=100, description="Deliveries of an event that fails, before it is a dead letter."
+    )
+    delivery_backoff: Seconds = Field(
+        0.2, description="Wait before the second delivery; doubles each time, with jitter."
+    )
+    dead_letters: int = Field(
+        10_000, ge=1, description="Dead letters kept; the oldest go first."
+    )
+    retention: float = Field(
+        30 * 86_400.0, gt=0, description="Dead letters older than this are forgotten."
+    )
+
+    @model_validator(mode="after")
+    def _times_nest(self) -> "Settings":
+        if self.model_time >= self.wait_time:
+            msg = "AGENT_ACTORS_MODEL_TIME must be shorter than AGENT_ACTORS_WAIT_TIME"
+            raise ValueError(msg)
+        if self.parking_time >= self.model_time:
+            msg = "AGENT_ACTORS_PARKING_TIME must be shorter than AGENT_ACTORS_MODEL_TIME"
+            raise ValueError(msg)
+        return self
+
+
+def read() -> Settings:
+    """The settings as the environment has them.
+
+    Raises:
+        StartupError: One is not of its form; the text names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        text = first["msg"].removeprefix("Value error, ")
+        raise StartupError(f"AGENT_ACTORS_{name}: {text}" if name else text) from None
