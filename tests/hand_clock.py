@@ -40,7 +40,7 @@ class HandClock:
     async def sleep(self, seconds: float) -> None:
         """Returns when the clock was moved that far; at once (but not synchronously) for 0."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = self._wait(seconds, lambda: None if woken.done() else woken.set_result(None))
+        waiter = self._wait(seconds, lambda: _resolve(woken))
         try:
             await woken
         finally:
@@ -59,8 +59,8 @@ class HandClock:
         """Moves time, step by step through everything that falls due."""
         target = self._passed + seconds
         await settle()
-        while self._waiters and self._waiters[0][0] <= target:
-            self._passed = max(self._passed, self._waiters[0][0])
+        while (due := self._next_due()) <= target:
+            self._passed = max(self._passed, due)
             self._wake_due()
             await settle()
         self._passed = target
@@ -68,6 +68,11 @@ class HandClock:
     def jump(self, seconds: float) -> None:
         """Moves time at once and wakes nobody: the machine slept, or the process was away."""
         self._passed += seconds
+
+    def _next_due(self) -> float:
+        while self._waiters and self._waiters[0][2].gone:
+            heapq.heappop(self._waiters)
+        return self._waiters[0][0] if self._waiters else float("inf")
 
     def _wake_due(self) -> None:
         while self._waiters and self._waiters[0][0] <= self._passed:
@@ -108,11 +113,11 @@ class _HandTimeout:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         if self._waiter is not None:
             self._waiter.gone = True
         self._seconds = -1
-        return await self._timeout.__aexit__(kind, error, trace)
+        await self._timeout.__aexit__(kind, error, trace)
 
     def _expire(self) -> None:
         if self._seconds >= 0:
@@ -126,6 +131,11 @@ async def settle(rounds: int = _ROUNDS) -> None:
     """
     loop = asyncio.get_running_loop()
     for _ in range(rounds):
-        woken = loop.create_future()
-        loop.call_later(_PAUSE, woken.set_result, None)
+        woken: asyncio.Future[None] = loop.create_future()
+        loop.call_later(_PAUSE, _resolve, woken)
         await woken
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
