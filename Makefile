@@ -1,0 +1,94 @@
+# The commands of this project; `make help` lists them. Only make and Python 3.11 or newer are needed.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+CODE := $(wildcard src tests bench tools)
+TYPED := $(wildcard src tests bench)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: install
+install: $(VENV)/.installed ## Make .venv with what the service needs, from requirements.lock
+	@:
+
+.PHONY: install-dev
+install-dev: $(VENV)/.installed-dev ## The same, and what tests and checks need
+	@:
+
+.PHONY: run
+run: $(VENV)/.installed ## Start the service on its embedded runtime
+	@exec $(VENV)/bin/agent-actors dev
+
+.PHONY: check
+check: $(VENV)/.installed-dev ## Format, lint, types and import rules; changes nothing
+	@echo "ruff format --check" && $(PY) -m ruff format --quiet --check $(CODE)
+	@echo "ruff check" && $(PY) -m ruff check --quiet $(CODE)
+	@echo "mypy" && $(PY) -m mypy --no-error-summary $(TYPED)
+	@echo "lint-imports" && $(VENV)/bin/lint-imports
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Format the code and repair what can be repaired by itself
+	@$(PY) -m ruff check --quiet --fix-only $(CODE)
+	@$(PY) -m ruff format $(CODE)
+
+.PHONY: test
+test: check ## The checks, then every test; ARGS="-k history" for some of them
+	@echo "pytest" && $(PY) -m pytest $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines none of them reached
+	@$(PY) -m coverage run -m pytest $(ARGS) && $(PY) -m coverage report --skip-covered --show-missing
+
+.PHONY: mutations
+mutations: $(VENV)/.installed-dev ## Switch off each mechanism of the protocol: a test must notice
+	@$(PY) tests/protocol/mutations.py
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## Measure; prints ratios, changes nothing
+	@$(PY) -m bench $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
+	@$(PY) tools/settings_doc.py
+
+# `make lock` keeps the versions that still fit; `make lock UPGRADE=--upgrade` takes the newest.
+COMPILE = UV_PYTHON_DOWNLOADS=never $(PY) -m uv pip compile --quiet --universal --generate-hashes \
+	--python $(PY) --custom-compile-command "make lock" $(UPGRADE)
+
+.PHONY: lock
+lock: $(VENV)/.installed-dev ## Write both locks anew from pyproject.toml
+	@echo "requirements.lock" && $(COMPILE) -o requirements.lock pyproject.toml
+	@echo "requirements-dev.lock" && \
+		$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove .venv and every cache; data and code stay
+	rm -rf $(VENV) dist build htmlcov .coverage* .*_cache .hypothesis
+	find src tests $(wildcard bench tools) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(PY)
+	@echo "Installing requirements.lock into $(VENV)"
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+# After `.installed`, so that the two never write at once under `make -j`.
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml $(VENV)/.installed
+	@echo "Installing requirements-dev.lock into $(VENV)"
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
