@@ -1,0 +1,208 @@
+"""`agent-actors`: starts the service, and talks to it from a terminal.
+
+Commands import what they need when they run, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from agent_actors.cli.failures import CannotStart, Failure
+from agent_actors.errors import StartupError
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="agent-actors", message="%(prog)s %(version)s")
+def main() -> None:
+    """AI agents as virtual actors: durable state, one turn at a time."""
+
+
+def _addressed(command: Command) -> Command:
+    """The options of every command that starts the service."""
+    options = [
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on."),
+        click.option(
+            "--port",
+            default=8000,
+            show_default=True,
+            type=click.IntRange(0, 65_535),
+            help="Port to serve on; 0 takes a free one and says which.",
+        ),
+        click.option(
+            "--insecure", is_flag=True, help="Serve other machines too, without access control."
+        ),
+        click.option(
+            "--runtime",
+            type=click.Choice(["embedded", "dapr"]),
+            help="What carries the actors.  [default: dapr beside a sidecar, else embedded]",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_data = click.option(
+    "--data", type=click.Path(path_type=Path), help="Data folder.  [default: .agent-actors]"
+)
+_url = click.option(
+    "--url",
+    default="http://127.0.0.1:8000",
+    show_default=True,
+    envvar="AGENT_ACTORS_URL",
+    help="Where the service is.",
+)
+
+
+@main.command()
+@_addressed
+@_data
+@click.option(
+    "--drain",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    help="Seconds that running turns get at a stop.  [default: 7]",
+)
+@click.option("--reload", is_flag=True, help="Start again whenever the code changes.")
+def dev(  # noqa: PLR0913 - Each is an option of the command.
+    host: str,
+    port: int,
+    *,
+    insecure: bool,
+    runtime: str | None,
+    data: Path | None,
+    drain: float | None,
+    reload: bool,
+) -> None:
+    """Start the service on this machine, with its data in a folder."""
+    with _starting():
+        from agent_actors.cli import service
+
+        settings = service.settings(data=data, drain=drain)
+        sock = service.listen(host, port, insecure=insecure)
+        run = service.reload if reload else service.serve
+        run(settings, runtime or _runtime_here(), sock)
+
+
+@main.command()
+@_addressed
+def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
+    """Start the service in production, as beside a Dapr sidecar."""
+    with _starting():
+        from agent_actors.cli import service
+
+        settings = service.settings()
+        sock = service.listen(host, port, insecure=insecure)
+        service.serve(settings, runtime or _runtime_here(), sock)
+
+
+def _runtime_here() -> str:
+    return "dapr" if os.environ.get("DAPR_HTTP_PORT") else "embedded"
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    try:
+        yield
+    except StartupError as error:
+        raise CannotStart(str(error)) from None
+
+
+@main.command()
+@click.argument("actor_id")
+@click.argument("message", required=False)
+@_url
+def chat(actor_id: str, message: str | None, url: str) -> None:
+    """Send a message, or hold a conversation at the prompt (Ctrl-D ends it)."""
+    from agent_actors.cli.client import Client
+
+    with Client(url) as client:
+        if message is None:
+            _converse(client.say, actor_id)
+        else:
+            click.echo(client.say(actor_id, message))
+
+
+def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
+    while (line := _read_line(f"{actor_id}> ")) is not None:
+        if not line.strip():
+            continue
+        try:
+            click.echo(say(actor_id, line))
+        except Failure as failure:
+            failure.show()
+
+
+def _read_line(prompt: str) -> str | None:
+    """What was typed, or None at the end; there is no prompt where input comes from a pipe."""
+    typed = sys.stdin.isatty()
+    if typed:
+        click.echo(prompt, nl=False)
+    line = sys.stdin.readline()
+    if typed and not line:
+        click.echo()
+    return line.rstrip("\n") if line else None
+
+
+@main.command()
+@click.argument("actor_id")
+@_url
+def history(actor_id: str, url: str) -> None:
+    """Print all that was said in a conversation, oldest first."""
+    from agent_actors.cli.client import Client
+
+    with Client(url) as client:
+        for entry in client.history(actor_id):
+            click.echo(f"{entry['role']}: {entry['content']}")
+
+
+@main.group()
+def events() -> None:
+    """Events that could not be applied."""
+
+
+@events.command()
+@_url
+def dead(url: str) -> None:
+    """List the events that were given up, newest first."""
+    from agent_actors.cli.client import Client
+
+    with Client(url) as client:
+        letters = client.dead()
+    for letter in letters:
+        click.echo("{id}  {at}  {topic}  tries={tries}  {reason}".format_map(letter))
+    if not letters:
+        click.echo("There are none.", err=True)
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@_url
+def requeue(event_id: str, url: str) -> None:
+    """Deliver an event again that was given up."""
+    from agent_actors.cli.client import Client
+
+    with Client(url) as client:
+        client.requeue(event_id)
+    click.echo(f"Delivered {event_id}.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_data
+@click.option("--force", is_flag=True, help="Replace FILE if there is one.")
+def backup(file: Path, data: Path | None, *, force: bool) -> None:
+    """Copy the data of the embedded runtime to FILE, also while it runs."""
+    with _starting():
+        from agent_actors.cli import snapshot
+        from agent_actors.settings import read
+
+        folder = data or read().data
+    database = snapshot.take(folder, file, force=force)
+    click.echo(f"Saved {database} to {file}.")

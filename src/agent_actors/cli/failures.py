@@ -1,0 +1,15 @@
+"""How a command fails: one line on stderr, and an exit code."""
+
+import click
+
+
+class Failure(click.ClickException):
+    """The service or the data did not do what was asked."""
+
+    exit_code = 1
+
+
+class CannotStart(click.ClickException):
+    """The command cannot start as it was called."""
+
+    exit_code = 2

@@ -1,0 +1,182 @@
+"""The service as a process: its settings, its socket, its runtime, its start and its stop."""
+
+import asyncio
+import importlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, cast
+
+import click
+import uvicorn
+
+from agent_actors import contracts
+from agent_actors.cli.failures import CannotStart
+from agent_actors.clock import SystemClock
+from agent_actors.errors import StartupError
+from agent_actors.runtime import Runtime
+from agent_actors.settings import Settings, read
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+KEEP_ALIVE = 120
+"""Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
+
+BACKLOG = 2048
+
+
+def settings(**given: object) -> Settings:
+    """The settings of the environment; what was given on the command line comes first.
+
+    Raises:
+        StartupError: One is not of its form.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    return read().model_copy(update=said)
+
+
+def listen(host: str, port: int, *, insecure: bool) -> socket.socket:
+    """A socket that listens already: who connects during the start is served after it.
+
+    Raises:
+        StartupError: The port is in use, or others could connect without `insecure`.
+    """
+    if not insecure and not _loopback(host):
+        raise StartupError(
+            f"{host!r} can be reached from other machines, and this release has no access control;"
+            " serve on 127.0.0.1, or say --insecure."
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartupError(f"Cannot serve on {host}, port {port}: {_reason(error)}.") from None
+
+
+def _reason(error: OSError) -> str:
+    known = error.errno is not None and error.errno > 0
+    return os.strerror(cast(int, error.errno)) if known else str(error)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
+    """Serves until a signal says stop.
+
+    Raises:
+        StartupError: The runtime cannot start.
+    """
+    _log_to_stderr()
+    runtime = _open_runtime(kind, settings)
+    from agent_actors.app import create_app  # After the runtime: it fails faster, and more often.
+
+    app = create_app(settings, runtime=runtime)
+    server = uvicorn.Server(_config(app, settings.drain))
+    _stop_on_signals(server)
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_live(app, server, sock, kind))
+
+
+def _config(app: "FastAPI", drain: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",  # `_live` runs it: uvicorn would log a trace where one line is enough.
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(drain)),
+    )
+
+
+async def _live(app: "FastAPI", server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
+    async with app.router.lifespan_context(app):
+        _announce(sock, kind)
+        await server.serve(sockets=[sock])
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """Makes SIGINT and SIGTERM end the service with exit code 0.
+
+    While it serves, uvicorn handles them itself; then it raises them once more, which would kill
+    the process in the middle of its clean-up if nobody caught them.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _open_runtime(kind: str, settings: Settings) -> Runtime:
+    if kind == "embedded":
+        from agent_actors.runtime.embedded import EmbeddedRuntime
+
+        return EmbeddedRuntime.open(settings, SystemClock(), recover=frozenset({contracts.SETTLE}))
+    try:
+        module = importlib.import_module("agent_actors.runtime.dapr")
+    except ModuleNotFoundError as error:
+        if error.name != "agent_actors.runtime.dapr":
+            raise
+        raise StartupError(
+            "This release has no dapr runtime yet; say --runtime embedded."
+        ) from None
+    return cast(Runtime, module.DaprRuntime.open(settings, SystemClock()))
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def _announce(sock: socket.socket, kind: str) -> None:
+    host, port = sock.getsockname()[:2]
+    anywhere = ipaddress.ip_address(host).is_unspecified
+    named = f"[{host}]" if ":" in host else host
+    local = "localhost" if anywhere or host == "127.0.0.1" else named
+    click.echo(
+        f"Serving on the {kind} runtime; Ctrl-C stops it.\n"
+        f"  API   http://{named}:{port}\n"
+        f"  Docs  http://{local}:{port}/docs\n"
+        f"  Try   curl -s {local}:{port}/chat/ada -H 'content-type: application/json'"
+        """ -d '{"role":"user","content":"Hello"}'"""
+    )
+    sys.stdout.flush()
+
+
+def reload(settings: Settings, kind: str, sock: socket.socket) -> None:
+    """Serves in a process of its own, and starts that again whenever the code changes."""
+    from uvicorn.supervisors import ChangeReload
+
+    config = uvicorn.Config(
+        "agent_actors.app:create_app",  # Not loaded: `_reloaded` makes the app.
+        reload=True,
+        reload_dirs=[str(Path(__file__).parents[1])],
+        log_config=None,
+        log_level="warning",
+    )
+    ChangeReload(config, target=partial(_reloaded, settings, kind), sockets=[sock]).run()
+
+
+def _reloaded(settings: Settings, kind: str, sockets: list[socket.socket]) -> None:
+    try:
+        serve(settings, kind, sockets[0])
+    except StartupError as error:
+        CannotStart(str(error)).show()
+        sys.exit(CannotStart.exit_code)

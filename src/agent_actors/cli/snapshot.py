@@ -1,0 +1,47 @@
+"""A copy of the embedded runtime's database, taken while it may be in use."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from agent_actors.cli.failures import Failure
+
+DATABASE = "agent-actors.db"
+
+
+def take(folder: Path, file: Path, *, force: bool) -> Path:
+    """Copies the database of a data folder to a file, and returns where it is.
+
+    The file appears when the copy is whole and checked, never before.
+
+    Raises:
+        Failure: There is nothing to copy, or no place for it, or the copy is damaged.
+    """
+    database = folder / DATABASE
+    if not database.is_file():
+        raise Failure(f"There is no database at {database}.")
+    if file.exists() and not force:
+        raise Failure(f"{file} is there already; say --force to replace it.")
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        _copy(database, partial)
+        partial.replace(file)
+    except (sqlite3.Error, OSError) as error:
+        raise Failure(f"The backup failed: {error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return database
+
+
+def _copy(database: Path, target: Path) -> None:
+    source_uri = f"{database.resolve().as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(source_uri, uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy, pages=-1)  # One step: one moment, whoever writes meanwhile.
+        copy.execute("PRAGMA journal_mode=DELETE")  # One file: no `-wal` beside it.
+        (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
+    if verdict != "ok":
+        raise Failure(f"The copy is damaged, so {database} may be, too: {verdict}")
