@@ -105,7 +105,7 @@ class _HandTimeout:
 
     async def __aenter__(self) -> asyncio.Timeout:
         entered = await self._timeout.__aenter__()
-        self._waiter = self._clock._wait(self._seconds, self._expire)  # noqa: SLF001 - one object
+        self._waiter = self._clock._wait(self._seconds, self._expire)
         return entered
 
     async def __aexit__(

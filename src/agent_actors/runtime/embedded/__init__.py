@@ -1,0 +1,176 @@
+"""The embedded runtime: actors, state, reminders and topics in one process, on SQLite.
+
+It promises what Dapr documents (FACTS) and needs nothing installed. Where Dapr's own behaviour is a
+trap, it keeps the promise instead: a turn's lock outlives its caller, and an actor is not put away
+while its turn runs.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+
+from dapr.clients.base import DaprActorClientBase
+
+from agent_actors.clock import Clock
+from agent_actors.errors import StartupError, Unavailable
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import DeadLetters, Deliver
+from agent_actors.runtime.embedded import components
+from agent_actors.runtime.embedded.client import EmbeddedActorClient
+from agent_actors.runtime.embedded.components import Components
+from agent_actors.runtime.embedded.dead_letters import Bounds, EmbeddedDeadLetters, Graveyard
+from agent_actors.runtime.embedded.folder import Folder
+from agent_actors.runtime.embedded.reminders import Reminders
+from agent_actors.runtime.embedded.store import Store
+from agent_actors.runtime.embedded.topics import Delivery, Topics
+from agent_actors.runtime.embedded.turns import Turns
+from agent_actors.settings import Settings
+
+__all__ = ["EmbeddedRuntime"]
+
+_DATABASE = "agent-actors.db"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What `open` has taken and `stop` gives back, and what it has read."""
+
+    folder: Folder
+    store: Store
+    components: Components
+
+
+class EmbeddedRuntime:
+    """`Runtime` in one process; made by `open`, which already holds the data folder.
+
+    Args:
+        settings: Of this process.
+        clock: Its time.
+        held: What `open` has taken.
+        recover: Names of reminders that fire at a start whatever their due time.
+        random: Where the jitter of redelivery comes from.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        held: _Held,
+        recover: frozenset[str],
+        random: Random,
+    ) -> None:
+        self._drain = settings.drain
+        self._clock = clock
+        self._folder = held.folder
+        self._store = held.store
+        self._turns = Turns(clock, settings.idle_timeout)
+        self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
+        self._client = EmbeddedActorClient(self._turns, held.store, self._reminders)
+        graveyard = Graveyard(held.store, clock, Bounds(settings.dead_letters, settings.retention))
+        delivery = Delivery(settings.delivery_tries, settings.delivery_backoff, random)
+        self._topics = Topics(held.components, clock, delivery, graveyard)
+        self._letters = EmbeddedDeadLetters(graveyard, self._topics.redeliver)
+        self._started = False
+        self._end: asyncio.Task[None] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        clock: Clock,
+        *,
+        recover: frozenset[str] = frozenset(),
+        random: Random | None = None,
+    ) -> "EmbeddedRuntime":
+        """Takes the data folder, opens the database and reads the component files.
+
+        Args:
+            settings: Of this process.
+            clock: Its time.
+            recover: Names of reminders that fire at a start whatever their due time.
+            random: Where the jitter of redelivery comes from.
+
+        Raises:
+            StartupError: One of them cannot be used; the text names it and says why.
+        """
+        known = components.read(components.find(settings.components))
+        folder = Folder.take(settings.data)
+        try:
+            store = Store.open(folder.path / _DATABASE, settings.synchronous)
+        except StartupError:
+            folder.release()
+            raise
+        jitter = random if random is not None else Random()  # noqa: S311 - jitter is no secret
+        return cls(settings, clock, _Held(folder, store, known), recover, jitter)
+
+    @property
+    def actor_client(self) -> DaprActorClientBase:
+        """Calls, state and reminders of the actors of this process."""
+        return self._client
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What could not be applied."""
+        return self._letters
+
+    async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        """Takes an event for delivery in the background.
+
+        Raises:
+            Invalid: There is no such pub/sub component.
+            Unavailable: Too many events wait, or the runtime does not run.
+        """
+        self._topics.publish(pubsub, topic, event)
+
+    async def start(self, deliver: Deliver) -> None:
+        """Begins to serve turns, reminders and topics; the actors are registered by then.
+
+        Raises:
+            StartupError: It was started or stopped before, or the database cannot be read.
+        """
+        if self._started or self._end is not None:
+            raise StartupError("An embedded runtime is started once; open another one.")
+        self._started = True
+        self._turns.start()
+        self._topics.start(deliver)
+        try:
+            self._reminders.start()
+        except Unavailable as error:
+            raise StartupError(f"The reminders cannot be read: {error.detail}") from None
+
+    async def stop(self) -> None:
+        """Takes no new turns, lets running ones finish within the drain time, then ends.
+
+        Idempotent, and finished once it has begun, whatever becomes of the caller.
+        """
+        if self._end is None:
+            self._end = asyncio.create_task(self._stop(), name="stop of the embedded runtime")
+        await asyncio.shield(self._end)
+
+    async def unready(self) -> str | None:
+        """Why actors cannot be called now, or None if they can."""
+        if self._end is not None:
+            return "The runtime is stopping."
+        if not self._started:
+            return "The runtime has not been started."
+        if not self._store.alive:
+            return "The store is closed."
+        return None
+
+    async def _stop(self) -> None:
+        try:
+            self._reminders.refuse()
+            self._turns.refuse()
+            await self._drain_turns()
+            await self._reminders.stop()
+            await self._topics.stop()
+            await self._turns.stop()
+        finally:
+            await self._store.close()
+            self._folder.release()
+
+    async def _drain_turns(self) -> None:
+        with suppress(TimeoutError):
+            async with self._clock.timeout(self._drain):
+                await self._turns.drain()

@@ -1,0 +1,147 @@
+"""The SDK's actor client, answered in process."""
+
+import sqlite3
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from dapr.clients.base import DaprActorClientBase
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from agent_actors.errors import Invalid, Unavailable
+from agent_actors.runtime.embedded.reminders import Reminders
+from agent_actors.runtime.embedded.store import Store
+from agent_actors.runtime.embedded.turns import Turns
+from agent_actors.serializer import fields
+
+_READ = "SELECT value FROM state WHERE type = ? AND id = ? AND key = ?"
+_UPSERT = (
+    "INSERT INTO state (type, id, key, value) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET value = excluded.value"
+)
+_DELETE = "DELETE FROM state WHERE type = ? AND id = ? AND key = ?"
+
+
+class _Written(BaseModel):
+    key: str
+    value: Any = None
+
+
+class _Removed(BaseModel):
+    key: str
+
+
+class _Upsert(BaseModel):
+    operation: Literal["upsert"]
+    request: _Written
+
+
+class _Delete(BaseModel):
+    operation: Literal["delete"]
+    request: _Removed
+
+
+_Change = Annotated[_Upsert | _Delete, Field(discriminator="operation")]
+_changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
+
+
+class EmbeddedActorClient(DaprActorClientBase):
+    """Calls, state and reminders of actors that live in this process."""
+
+    def __init__(self, turns: Turns, store: Store, reminders: Reminders) -> None:
+        self._turns = turns
+        self._store = store
+        self._reminders = reminders
+
+    async def invoke_method(
+        self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
+    ) -> bytes:
+        """Runs one turn and returns its answer. A caller that leaves does not end the turn."""
+        return await self._turns.call(actor_type, actor_id, method, data or b"")
+
+    async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
+        """Saves all of the changes or none; returns once they are committed.
+
+        Args:
+            actor_type: The type of the actor.
+            actor_id: Its id.
+            data: Dapr's JSON array of `upsert` and `delete` operations.
+
+        Raises:
+            Invalid: The array has another form.
+            Unavailable: The actor is not active here, or the store is away.
+        """
+        try:
+            changes = _changes.validate_json(data)
+        except ValidationError as error:
+            raise Invalid(f"The state transaction is malformed: {fields(error)}") from None
+        if not self._turns.active(actor_type, actor_id):
+            raise Unavailable(
+                f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
+            )
+        await self._store.write(partial(_save, actor_type, actor_id, _prepare(changes)))
+
+    async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
+        """The saved JSON, or nothing at all where there is none; neither waits for a turn."""
+        found = self._store.rows(_READ, actor_type, actor_id, name)
+        return bytes(found[0][0]) if found else b""
+
+    async def register_reminder(
+        self, actor_type: str, actor_id: str, name: str, data: bytes
+    ) -> None:
+        """Saves a reminder, in place of one of the same name, and returns once it is committed.
+
+        Args:
+            actor_type: The type of the actor.
+            actor_id: Its id.
+            name: The reminder's name.
+            data: Dapr's JSON object with `dueTime`, `period`, `ttl` and `data`.
+
+        Raises:
+            Invalid: The object has another form.
+            Unavailable: The store is away.
+        """
+        await self._reminders.register((actor_type, actor_id, name), data)
+
+    async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Forgets a reminder; one that is not there is forgotten already."""
+        await self._reminders.unregister((actor_type, actor_id, name))
+
+    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:  # noqa: ARG002 - the SDK's signature
+        """Not there yet."""
+        raise _no_timer(actor_type, actor_id, name)
+
+    async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Not there yet."""
+        raise _no_timer(actor_type, actor_id, name)
+
+
+def _no_timer(actor_type: str, actor_id: str, name: str) -> Invalid:
+    return Invalid(
+        f"The timer {name!r} of {actor_type}/{actor_id} cannot be: the embedded runtime has no"
+        " timers yet; use a reminder."
+    )
+
+
+def _prepare(changes: list[_Change]) -> list[tuple[str, bytes | None]]:
+    # Encoded here, on the loop: the writer's transaction is to be short.
+    return [
+        (
+            change.request.key,
+            to_json(change.request.value) if isinstance(change, _Upsert) else None,
+        )
+        for change in changes
+    ]
+
+
+def _save(
+    actor_type: str,
+    actor_id: str,
+    changes: list[tuple[str, bytes | None]],
+    connection: sqlite3.Connection,
+) -> None:
+    for key, value in changes:
+        if value is None:
+            connection.execute(_DELETE, (actor_type, actor_id, key))
+        else:
+            connection.execute(_UPSERT, (actor_type, actor_id, key, value))

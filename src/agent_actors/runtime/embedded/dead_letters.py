@@ -1,0 +1,149 @@
+"""The place for events that could not be applied: a table, bounded in number and age."""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from pydantic_core import from_json
+
+from agent_actors.clock import Clock
+from agent_actors.messages import DeadLetter
+from agent_actors.runtime.embedded.store import Store
+
+Redeliver = Callable[[str, bytes], Awaitable[None]]
+"""Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
+
+_IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
+_COLUMNS = "id, topic, reason, tries, at, event"
+_LIST = f"SELECT {_COLUMNS} FROM dead_letters WHERE at > ? ORDER BY number DESC LIMIT ?"  # noqa: S608
+_ONE = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = ?"  # noqa: S608 - constants
+_KEEP = (
+    "INSERT INTO dead_letters (id, topic, reason, tries, at, event) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
+)
+_FORGET = "DELETE FROM dead_letters WHERE id = ?"
+_FORGET_OLD = "DELETE FROM dead_letters WHERE at <= ?"
+_FORGET_OVER = (
+    "DELETE FROM dead_letters WHERE number <="
+    " (SELECT number FROM dead_letters ORDER BY number DESC LIMIT 1 OFFSET ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many letters are kept, and for how many seconds."""
+
+    number: int
+    age: float
+
+
+class Graveyard:
+    """Keeps letters; knows nothing of routes."""
+
+    def __init__(self, store: Store, clock: Clock, bounds: Bounds) -> None:
+        self._store = store
+        self._clock = clock
+        self._bounds = bounds
+
+    async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
+        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+
+        Raises:
+            Unavailable: The store is away; nothing was kept.
+        """
+        letter_id = _letter_id(topic, event)
+        at = self._clock.now().timestamp()
+        row = (letter_id, topic, reason, tries, at, event)
+        await self._store.write(partial(_keep, row, at - self._bounds.age, self._bounds.number))
+        return letter_id
+
+    def list(self, limit: int) -> Sequence[DeadLetter]:
+        """The newest letters, newest first."""
+        oldest = self._clock.now().timestamp() - self._bounds.age
+        return [_letter(row) for row in self._store.rows(_LIST, oldest, limit)]
+
+    def find(self, letter_id: str) -> tuple[DeadLetter, bytes] | None:
+        """A letter and its envelope as it was delivered, if it is there."""
+        rows = self._store.rows(_ONE, letter_id)
+        return (_letter(rows[0]), bytes(rows[0][5])) if rows else None
+
+    async def forget(self, letter_id: str) -> None:
+        """Removes a letter."""
+        await self._store.write(partial(_forget, letter_id))
+
+
+class EmbeddedDeadLetters:
+    """`runtime.DeadLetters` over a table."""
+
+    def __init__(self, graveyard: Graveyard, redeliver: Redeliver) -> None:
+        self._graveyard = graveyard
+        self._redeliver = redeliver
+
+    async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
+        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+
+        Raises:
+            Unavailable: The store is away; nothing was kept.
+        """
+        return await self._graveyard.keep(topic, event, reason, tries)
+
+    async def list(self, limit: int) -> Sequence[DeadLetter]:
+        """The newest letters, newest first."""
+        return self._graveyard.list(limit)
+
+    async def requeue(self, letter_id: str) -> DeadLetter | None:
+        """Delivers a letter again, once and now, and forgets it if that succeeds.
+
+        Returns:
+            The letter, or None where there is none of that id.
+
+        Raises:
+            Conflict: It failed again; the text says how, and the letter is still there.
+        """
+        found = self._graveyard.find(letter_id)
+        if found is None:
+            return None
+        letter, envelope = found
+        await self._redeliver(letter.topic, envelope)
+        await self._graveyard.forget(letter_id)
+        return letter
+
+
+def _letter_id(topic: str, event: bytes) -> str:
+    try:
+        envelope = from_json(event)
+    except ValueError:
+        envelope = None
+    event_id = envelope.get("id") if isinstance(envelope, dict) else None
+    name = json.dumps([topic, str(event_id) if event_id else event.hex()])
+    return str(uuid.uuid5(_IDS, name))
+
+
+def _letter(row: Any) -> DeadLetter:
+    letter_id, topic, reason, tries, at, event = row
+    when = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    return DeadLetter(letter_id, topic, reason, tries, when, _shown(event))
+
+
+def _shown(event: bytes) -> Any:
+    try:
+        return from_json(event)
+    except ValueError:
+        return bytes(event).decode(errors="replace")
+
+
+def _keep(
+    row: tuple[object, ...], oldest: float, number: int, connection: sqlite3.Connection
+) -> None:
+    connection.execute(_FORGET_OLD, (oldest,))
+    connection.execute(_KEEP, row)
+    connection.execute(_FORGET_OVER, (number,))
+
+
+def _forget(letter_id: str, connection: sqlite3.Connection) -> None:
+    connection.execute(_FORGET, (letter_id,))

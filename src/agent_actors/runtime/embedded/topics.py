@@ -1,0 +1,251 @@
+"""Topics: events are delivered in the background, in order per publisher while nothing fails.
+
+What waits lives in memory: whoever publishes keeps what it owes (DESIGN, I4). Answers are read as
+daprd reads them (FACTS, C); retries are those of a Resiliency policy with exponential backoff.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, replace
+from random import Random
+
+from pydantic_core import from_json, to_json
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, Conflict, Invalid, Unavailable
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Deliver, Delivered
+from agent_actors.runtime.embedded.agenda import Agenda
+from agent_actors.runtime.embedded.components import Components, Subscription
+from agent_actors.runtime.embedded.dead_letters import Graveyard
+from agent_actors.runtime.embedded.turns import begin_work
+from agent_actors.runtime.embedded.verdicts import Verdict, judge
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 64
+_ROUTE_TIME = 30.0
+_LONGEST_WAIT = 60.0
+_WAITING = 100_000
+
+_Lane = tuple[str, str, str]
+"""Topic, source and subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that was not yet delivered to a topic's route.
+
+    `topic` is the topic it waits in, which is not the one of the envelope for a dead letter;
+    `tries` are its deliveries there, `before` those on the topic it came from.
+    """
+
+    subscription: Subscription
+    lane: _Lane
+    id: str
+    type: str
+    envelope: bytes
+    tries: int = 0
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How deliveries are tried.
+
+    Args:
+        tries: Deliveries of an event before it is a dead letter.
+        backoff: Seconds before the second one; doubles each time, with jitter.
+        random: Where the jitter comes from.
+        waiting: Events that may wait at most.
+    """
+
+    tries: int
+    backoff: float
+    random: Random
+    waiting: int = _WAITING
+
+
+class Topics:
+    """The topics that the component files name."""
+
+    def __init__(
+        self, components: Components, clock: Clock, delivery: Delivery, graveyard: Graveyard
+    ) -> None:
+        self._pubsubs = components.pubsubs
+        self._subscriptions = {(each.pubsub, each.topic): each for each in components.subscriptions}
+        self._clock = clock
+        self._delivery = delivery
+        self._graveyard = graveyard
+        self._deliver: Deliver | None = None
+        self._lanes: dict[_Lane, deque[_Waiting]] = {}
+        self._ready: asyncio.Queue[_Lane] = asyncio.Queue()
+        self._retries: Agenda[_Waiting] = Agenda(clock, clock.monotonic)
+        self._waiting = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, deliver: Deliver) -> None:
+        """Begins to deliver."""
+        self._deliver = deliver
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(_AT_ONCE)]
+        self._tasks.append(asyncio.create_task(self._retry()))
+
+    async def stop(self) -> None:
+        """Ends every delivery; what waits is forgotten here, and owed by who published it."""
+        self._deliver = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not delivered yet."""
+        return self._waiting
+
+    def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        """Takes an event for delivery; one that nobody subscribed to is accepted and dropped.
+
+        Raises:
+            Invalid: There is no such pub/sub component.
+            Unavailable: Too many events wait, or the runtime does not run.
+        """
+        if pubsub not in self._pubsubs:
+            raise Invalid(f"There is no pub/sub component {pubsub!r}.")
+        if self._deliver is None:
+            raise Unavailable("The topics are closed; try again later.")
+        subscription = self._subscriptions.get((pubsub, topic))
+        if subscription is None:
+            return
+        if self._waiting >= self._delivery.waiting:
+            raise Unavailable("Too many events wait to be delivered; try again later.")
+        lane = (topic, event.source, event.subject)
+        envelope = self._envelope(pubsub, topic, event)
+        self._accept(_Waiting(subscription, lane, event.id, event.type, envelope))
+
+    async def redeliver(self, topic: str, envelope: bytes) -> None:
+        """Delivers a dead letter to its topic's route, once and now.
+
+        Raises:
+            Conflict: The route did not take it, or there is none.
+        """
+        pubsub, kind = _attributes(envelope)
+        subscription = self._subscriptions.get((pubsub, topic))
+        if subscription is None:
+            raise Conflict(f"Nothing subscribes to the topic {topic!r}; the letter is kept.")
+        answer = await self._offer(subscription, kind, envelope)
+        if answer.end != "done":
+            raise Conflict(f"The letter failed again and is kept: {answer.reason}.")
+
+    def _envelope(self, pubsub: str, topic: str, event: CloudEvent) -> bytes:
+        return to_json(
+            {
+                "id": event.id,
+                "source": event.source,
+                "type": event.type,
+                "subject": event.subject,
+                "specversion": "1.0",
+                "datacontenttype": "application/json",
+                "topic": topic,
+                "pubsubname": pubsub,
+                "time": self._clock.now().isoformat().replace("+00:00", "Z"),
+                "data": event.data,
+            }
+        )
+
+    def _accept(self, event: _Waiting) -> None:
+        self._waiting += 1
+        self._line_up(event)
+
+    def _line_up(self, event: _Waiting) -> None:
+        lane = self._lanes.get(event.lane)
+        if lane is not None:
+            lane.append(event)
+            return
+        self._lanes[event.lane] = deque([event])
+        self._ready.put_nowait(event.lane)
+
+    async def _work(self) -> None:
+        """Serves one lane at a time, one event of it, and lets the next lane have its turn."""
+        begin_work()
+        while True:
+            name = await self._ready.get()
+            lane = self._lanes[name]
+            await self._serve(lane[0])
+            lane.popleft()
+            if lane:
+                self._ready.put_nowait(name)
+            else:
+                del self._lanes[name]
+
+    async def _retry(self) -> None:
+        while True:
+            _, event = await self._retries.take()
+            self._line_up(event)
+
+    async def _serve(self, event: _Waiting) -> None:
+        answer = await self._offer(event.subscription, event.type, event.envelope)
+        tried = replace(event, tries=event.tries + 1)
+        if answer.end == "done":
+            self._waiting -= 1
+        elif answer.end == "retry" and tried.tries < self._delivery.tries:
+            self._later(tried)
+        else:
+            await self._bury(tried, answer.reason)
+
+    async def _offer(self, subscription: Subscription, kind: str, envelope: bytes) -> Verdict:
+        """One delivery. Whatever a route does, it is an answer."""
+        path = subscription.route(kind)
+        deliver = self._deliver
+        if path is None:
+            return Verdict("drop" if subscription.dead_letter_topic else "done", "no rule matches")
+        if deliver is None:
+            return Verdict("retry", "the runtime is stopping")
+        try:
+            async with self._clock.timeout(_ROUTE_TIME):
+                answer: Delivered = await deliver(path, envelope)
+        except TimeoutError:
+            return Verdict("retry", f"{path} took too long")
+        except Exception as error:  # noqa: BLE001 - the delivery loop outlives every route
+            return Verdict("retry", f"{path} raised {type(error).__name__}")
+        return judge(path, answer)
+
+    def _later(self, event: _Waiting) -> None:
+        wait = min(_LONGEST_WAIT, self._delivery.backoff * 2 ** min(16, event.tries - 1))
+        wait *= self._delivery.random.uniform(0.8, 1.2)
+        self._retries.add(self._clock.monotonic() + wait, event)
+
+    async def _bury(self, event: _Waiting, reason: str) -> None:
+        """To the dead-letter topic where it has a route, else to the dead letters."""
+        own = event.subscription
+        tries = event.before + event.tries
+        _log.warning("event %s of topic %s is a dead letter after %d deliveries: %s",
+                     event.id, own.topic, tries, reason)  # fmt: skip
+        grave = self._subscriptions.get((own.pubsub, own.dead_letter_topic or ""))
+        if grave is not None and grave is not own and not event.before:
+            lane = (grave.topic, *event.lane[1:])
+            self._line_up(replace(event, subscription=grave, lane=lane, tries=0, before=tries))
+            return
+        try:
+            await self._graveyard.keep(_topic(event), event.envelope, reason, tries)
+        except AgentError as error:
+            _log.warning("event %s cannot be kept yet: %s", event.id, error.detail)
+            self._later(event)
+        else:
+            self._waiting -= 1
+
+
+def _topic(event: _Waiting) -> str:
+    """The topic it was published to."""
+    return str(from_json(event.envelope)["topic"])
+
+
+def _attributes(envelope: bytes) -> tuple[str, str]:
+    """The pub/sub component and the type of an event; empty where it is no envelope."""
+    try:
+        event = from_json(envelope)
+    except ValueError:
+        return "", ""
+    if not isinstance(event, dict):
+        return "", ""
+    return str(event.get("pubsubname", "")), str(event.get("type", ""))

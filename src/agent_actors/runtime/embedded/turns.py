@@ -1,0 +1,259 @@
+"""One turn at a time: who may enter an actor, and when it is put away.
+
+Every turn is a task of its own: the SDK writes a context variable, and a caller that leaves must
+not cut it. The lock belongs to the turn, not to its caller (daprd frees it when a caller leaves,
+FACTS live 4).
+"""
+
+import asyncio
+import logging
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, TypeVar
+
+from dapr.actor import ActorRuntime
+
+from agent_actors.clock import Clock
+from agent_actors.errors import Defect, Unavailable
+
+T = TypeVar("T")
+Key = tuple[str, str]
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 100
+_LAST_MOMENT = 1.0
+_work: ContextVar["asyncio.Task[Any] | None"] = ContextVar("work", default=None)
+
+
+def begin_work() -> None:
+    """Marks this task as work the runtime has begun: it may call actors while turns drain."""
+    _work.set(asyncio.current_task())
+
+
+class _Slot:
+    """An actor as this runtime knows it: who holds it, and how many turns run or wait."""
+
+    __slots__ = ("active", "held", "turns", "waiting")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.held = False
+        self.turns = 0
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self) -> None:
+        """Returns when it is this caller's turn: strictly in the order of the calls."""
+        if not self.held:
+            self.held = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Hands the actor to the next caller who still waits."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.held = False
+
+
+class Turns:
+    """The actors of this process, one turn at a time each, in the order of the calls."""
+
+    def __init__(self, clock: Clock, idle_timeout: float) -> None:
+        self._clock = clock
+        self._idle_timeout = idle_timeout
+        self._slots: dict[Key, _Slot] = {}
+        self._idle: OrderedDict[Key, float] = OrderedDict()
+        self._some_idle = asyncio.Event()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._refusal: str | None = "The runtime has not been started."
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to take turns and to put idle actors away."""
+        self._refusal = None
+        self._sweeper = asyncio.create_task(self._sweep(), name="idle actors")
+
+    async def call(self, actor_type: str, actor_id: str, method: str, data: bytes) -> bytes:
+        """Runs a method and returns what it returned.
+
+        Raises:
+            Unavailable: The runtime is stopping, or something the actor needs is away.
+            Defect: The method failed or is none; the log says where.
+        """
+        work = partial(ActorRuntime.dispatch, actor_type, actor_id, method, data)
+        result: bytes = await self._turn((actor_type, actor_id), method, work)
+        return result
+
+    async def remind(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
+        """Runs a reminder as a turn; raises like `call`."""
+        work = partial(ActorRuntime.fire_reminder, actor_type, actor_id, name, body)
+        await self._turn((actor_type, actor_id), f"reminder {name}", work)
+
+    def active(self, actor_type: str, actor_id: str) -> bool:
+        """Whether the actor was activated and not put away since."""
+        slot = self._slots.get((actor_type, actor_id))
+        return slot is not None and slot.active
+
+    @property
+    def resident(self) -> int:
+        """How many actors have anything in memory here."""
+        return len(self._slots)
+
+    def refuse(self) -> None:
+        """From now on only what is already begun may call."""
+        self._refusal = "The service is stopping; try again later."
+
+    async def drain(self) -> None:
+        """Returns when no turn runs."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def stop(self) -> None:
+        """Ends every turn, then puts every actor away."""
+        self.refuse()
+        await _end(self._sweeper)
+        for task in self._running:
+            task.cancel()
+        await self._drain_shortly()
+        for key, slot in list(self._slots.items()):
+            if slot.turns == 0:
+                self._put_away(key, slot)
+        await self._drain_shortly()
+        self._slots.clear()
+        self._idle.clear()
+
+    async def _drain_shortly(self) -> None:
+        # What does not heed its cancellation must not keep the process.
+        with suppress(TimeoutError):
+            async with self._clock.timeout(_LAST_MOMENT):
+                await self.drain()
+
+    async def _turn(self, key: Key, what: str, work: "partial[Coroutine[Any, Any, T]]") -> T:
+        self._admit(key)
+        slot = self._enter(key)
+        try:
+            # A caller that leaves while it waits here leaves the queue.
+            await slot.acquire()
+        except asyncio.CancelledError:
+            self._leave(key, slot)
+            raise
+        slot.active = True
+        task = self._begin(key, slot, what, work)
+        ended = asyncio.get_running_loop().create_future()
+        task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
+        await ended
+        return _outcome(task, key, what)
+
+    def _admit(self, key: Key) -> None:
+        if self._refusal is not None and not _begun():
+            raise Unavailable(self._refusal)
+        if key[0] not in ActorRuntime.get_registered_actor_types():
+            raise Defect(f"There is no actor type {key[0]!r} in this service.")
+
+    def _enter(self, key: Key) -> _Slot:
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = _Slot()
+        slot.turns += 1
+        self._idle.pop(key, None)
+        return slot
+
+    def _leave(self, key: Key, slot: _Slot) -> None:
+        slot.turns -= 1
+        if slot.turns:
+            return
+        if slot.active:
+            self._idle[key] = self._clock.monotonic()
+            self._some_idle.set()
+        else:
+            del self._slots[key]
+
+    def _begin(
+        self, key: Key, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"
+    ) -> "asyncio.Task[T]":
+        task = asyncio.create_task(_as_work(work))
+        self._running.add(task)
+        task.add_done_callback(partial(self._ended, key, slot, what))
+        return task
+
+    def _ended(self, key: Key, slot: _Slot, what: str, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        slot.release()
+        self._leave(key, slot)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Never the text of the exception: it may repeat what was said.
+            _log.error("%s of %s/%s failed: %s", what, *key, _trace(error))
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._some_idle.wait()
+            await self._clock.sleep(self._until_first_idle())
+            for _ in range(_AT_ONCE):
+                if not self._idle or self._until_first_idle() > 0:
+                    break
+                key = next(iter(self._idle))
+                self._put_away(key, self._slots[key])
+
+    def _until_first_idle(self) -> float:
+        if not self._idle:
+            self._some_idle.clear()
+            return 0
+        first = next(iter(self._idle.values()))
+        return max(0.0, first + self._idle_timeout - self._clock.monotonic())
+
+    def _put_away(self, key: Key, slot: _Slot) -> None:
+        """Starts to put an actor away on which no turn runs or waits; new turns wait for it."""
+        self._enter(key)
+        slot.held, slot.active = True, False
+        self._begin(key, slot, "deactivation", partial(_deactivate, *key))
+
+
+async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
+    begin_work()
+    return await work()
+
+
+async def _deactivate(actor_type: str, actor_id: str) -> None:
+    await ActorRuntime.deactivate(actor_type, actor_id)
+
+
+def _begun() -> bool:
+    task = _work.get()
+    return task is not None and not task.done()
+
+
+async def _end(task: "asyncio.Task[Any] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _outcome(task: "asyncio.Task[T]", key: Key, what: str) -> T:
+    if task.cancelled():
+        raise Unavailable(f"The turn of actor {key[1]!r} was cut off; try again later.")
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, Unavailable):
+        raise Unavailable(error.detail)
+    raise Defect(f"{what!r} of the actor {key[0]}/{key[1]} failed; the log says where.")
+
+
+def _trace(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {where}"

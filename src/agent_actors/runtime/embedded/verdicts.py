@@ -1,0 +1,41 @@
+"""How daprd reads a subscription route's answer (FACTS, C)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic_core import from_json
+
+from agent_actors.runtime import Delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an event, and why. The reason never repeats what was in it."""
+
+    end: Literal["done", "retry", "drop"]
+    reason: str = ""
+
+
+def judge(path: str, answer: Delivered) -> Verdict:
+    """What a route's answer means: an unknown status is a failure, silence is success."""
+    if answer.status == 404:
+        return Verdict("drop", f"{path} answered 404")
+    if not 200 <= answer.status < 300:
+        return Verdict("retry", f"{path} answered {answer.status}")
+    status = _status(answer.body)
+    if status in ("", "SUCCESS"):
+        return Verdict("done")
+    if status == "DROP":
+        return Verdict("drop", f"{path} answered DROP")
+    if status == "RETRY":
+        return Verdict("retry", f"{path} answered RETRY")
+    return Verdict("retry", f"{path} answered an unknown status")
+
+
+def _status(body: bytes) -> str:
+    try:
+        answer = from_json(body)
+    except ValueError:
+        return ""
+    status = answer.get("status") if isinstance(answer, dict) else None
+    return "" if status is None else str(status)
