@@ -4,7 +4,6 @@ import asyncio
 import importlib
 import ipaddress
 import logging
-import os
 import signal
 import socket
 import sys
@@ -57,12 +56,8 @@ def listen(host: str, port: int, *, insecure: bool) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise StartupError(f"Cannot serve on {host}, port {port}: {_reason(error)}.") from None
-
-
-def _reason(error: OSError) -> str:
-    known = error.errno is not None and error.errno > 0
-    return os.strerror(cast(int, error.errno)) if known else str(error)
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise StartupError(f"Cannot serve on {host}, port {port}: {reason}.") from None
 
 
 def _loopback(host: str) -> bool:

@@ -21,6 +21,8 @@ def take(folder: Path, file: Path, *, force: bool) -> Path:
     database = folder / DATABASE
     if not database.is_file():
         raise Failure(f"There is no database at {database}.")
+    if not file.parent.is_dir():
+        raise Failure(f"There is no folder {file.parent} for the backup.")
     if file.exists() and not force:
         raise Failure(f"{file} is there already; say --force to replace it.")
     partial = file.with_name(f".{file.name}.{os.getpid()}")

@@ -1,0 +1,56 @@
+"""What is imported when, and from where."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "agent_actors"
+HEAVY = {"agents", "dapr", "fastapi", "grpc", "httpx2", "openai", "pydantic", "sqlite3", "uvicorn"}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    rows = (row.rpartition("|")[2].strip() for row in done.stderr.splitlines())
+    return {row.partition(".")[0] for row in rows}
+
+
+@pytest.mark.parametrize("command", [[], ["dev"], ["chat"], ["events", "requeue"], ["backup"]])
+def test_help_imports_nothing_heavy(command: list[str]):
+    """`--help` answers at once, since it imports neither frameworks nor the SDKs."""
+    imported = imported_by("-m", "agent_actors", *command, "--help")
+
+    assert "click" in imported
+    assert not imported & HEAVY
+
+
+def test_the_service_does_not_import_the_model_sdk():
+    """The Agents SDK takes seconds to import, so the app does not import it by itself."""
+    imported = imported_by("-c", "import agent_actors.app")
+
+    assert "fastapi" in imported
+    assert not imported & {"agents", "openai"}
+
+
+def test_every_module_is_in_a_layer():
+    """The layers of import-linter and the modules of the package are the same set."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (
+        contract
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )
+    layered = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
+    modules = [path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__"]
+    packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+
+    assert sorted(layered) == sorted(modules + packages)

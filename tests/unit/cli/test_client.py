@@ -1,0 +1,236 @@
+"""The service over HTTP, as the commands use it, against a service that is told what to answer."""
+
+import json
+
+import httpx2
+import pytest
+
+from agent_actors.cli.client import PATIENCE, TRIES, Client
+from agent_actors.cli.failures import CannotStart, Failure
+
+DONE = {"response": {"role": "assistant", "content": "Hello"}, "turn_id": "t"}
+
+
+class Scripted(httpx2.BaseTransport):
+    """Answers in the order given; the last answer is repeated."""
+
+    def __init__(self, *steps: httpx2.Response | Exception) -> None:
+        self.steps = list(steps)
+        self.requests: list[httpx2.Request] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        return httpx2.Response(step.status_code, headers=step.headers, content=step.content)
+
+
+def answer(body: object, status: int = 200, **headers: str) -> httpx2.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx2.Response(status, json=body, headers=named)
+
+
+def problem(status: int, title: str, detail: str, **headers: str) -> httpx2.Response:
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    content = json.dumps({"title": title, "detail": detail}).encode()
+    return httpx2.Response(
+        status, content=content, headers={"content-type": "application/problem+json"} | headers
+    )
+
+
+class Setup:
+    def __init__(self, *steps: httpx2.Response | Exception) -> None:
+        self.transport = Scripted(*steps)
+        self.pauses: list[float] = []
+        self.client = Client("http://service", self.transport, self.pauses.append)
+
+    @property
+    def requests(self) -> list[httpx2.Request]:
+        return self.transport.requests
+
+
+def test_a_message_is_sent_as_the_contract_says():
+    """A message goes out as JSON in UTF-8, with a key and a time to wait."""
+    setup = Setup(answer(DONE))
+
+    assert setup.client.say("ada", "Grüße 🎉") == "Hello"
+    (request,) = setup.requests
+    assert request.url == "http://service/chat/ada"
+    assert json.loads(request.content) == {"role": "user", "content": "Grüße 🎉"}
+    assert len(request.headers["idempotency-key"]) == 36
+    assert request.headers["prefer"] == "wait=30"
+
+
+def test_each_message_has_a_key_of_its_own():
+    """The same words said twice are two messages."""
+    setup = Setup(answer(DONE))
+    setup.client.say("ada", "Hello")
+    setup.client.say("ada", "Hello")
+
+    first, second = (request.headers["idempotency-key"] for request in setup.requests)
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx2.ConnectError("refused"),
+        httpx2.ReadError("reset"),
+        httpx2.ReadTimeout("slow"),
+        httpx2.RemoteProtocolError("cut"),
+        answer({}, 503),
+        answer({}, 429),
+    ],
+    ids=repr,
+)
+def test_a_message_is_sent_again_with_its_key(trouble: httpx2.Response | Exception):
+    """After trouble that passes, a message is sent again with the same key."""
+    setup = Setup(trouble, trouble, answer(DONE))
+
+    assert setup.client.say("ada", "Hello") == "Hello"
+    assert len(setup.requests) == 3
+    assert len({request.headers["idempotency-key"] for request in setup.requests}) == 1
+    assert setup.pauses == [0.25, 0.5]
+
+
+def test_a_service_that_names_a_pause_gets_it():
+    """`Retry-After` decides how long the next try waits, up to a bound."""
+    setup = Setup(
+        answer({}, 503, retry_after="3"), answer({}, 429, retry_after="900"), answer(DONE)
+    )
+    setup.client.say("ada", "Hello")
+
+    assert setup.pauses == [3.0, 30.0]
+
+
+def test_trouble_that_stays_is_told():
+    """The tries are bounded, and the last answer is what is told."""
+    setup = Setup(problem(503, "Unavailable", "The store is away."))
+
+    with pytest.raises(Failure, match=r"^Unavailable: The store is away\.$"):
+        setup.client.say("ada", "Hello")
+    assert len(setup.requests) == TRIES
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422, 500, 502, 504])
+def test_an_error_that_does_not_pass_is_told_at_once(status: int):
+    """An error that another try cannot mend is told after the first."""
+    setup = Setup(problem(status, "Title", "What\nto do."))
+
+    with pytest.raises(Failure, match=r"^Title: What to do\.$"):
+        setup.client.say("ada", "Hello")
+    assert len(setup.requests) == 1
+
+
+def test_a_parked_turn_is_followed_to_its_end():
+    """After 202 the turn is asked for at its address until it is done."""
+    setup = Setup(
+        answer({"turn_id": "t", "status": "queued"}, 202, location="/chat/ada/turns/t"),
+        answer({"turn_id": "t", "status": "queued"}),
+        answer({"turn_id": "t", "status": "running"}),
+        answer(DONE | {"status": "done"}),
+    )
+
+    assert setup.client.say("ada", "Hello") == "Hello"
+    assert [request.url.path for request in setup.requests[1:]] == ["/chat/ada/turns/t"] * 3
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_turn_that_ended_without_an_answer_is_told(status: str):
+    """A turn that failed or was cancelled says why."""
+    error = {"title": "The model failed", "detail": "Send it as a new message."}
+    setup = Setup(
+        answer({}, 202, location="/chat/ada/turns/t"),
+        answer({"turn_id": "t", "status": status, "error": error}),
+    )
+
+    with pytest.raises(Failure, match="The model failed: Send it as a new message"):
+        setup.client.say("ada", "Hello")
+
+
+def test_a_turn_is_not_followed_for_ever():
+    """A turn that never ends is given up, and its address is told."""
+    setup = Setup(
+        answer({}, 202, location="/chat/ada/turns/t"),
+        answer({"turn_id": "t", "status": "running"}),
+    )
+
+    with pytest.raises(Failure, match="/chat/ada/turns/t"):
+        setup.client.say("ada", "Hello")
+    assert PATIENCE <= sum(setup.pauses) < PATIENCE + 10
+
+
+def test_history_is_read_to_its_beginning():
+    """Every page is read, and the oldest entry comes first."""
+    entries = [{"role": "user", "content": str(number)} for number in range(6)]
+    setup = Setup(
+        answer({"history": entries[4:], "next": 3}),
+        answer({"history": entries[2:4], "next": 2}),
+        answer({"history": entries[:2], "next": None}),
+    )
+
+    assert list(setup.client.history("ada")) == entries
+    assert [request.url.params.get("before") for request in setup.requests] == [None, "3", "2"]
+
+
+def test_ids_are_quoted():
+    """An id with a slash or a question mark does not reach another route."""
+    setup = Setup(problem(422, "Invalid request", "The id must match."))
+
+    with pytest.raises(Failure):
+        list(setup.client.history("a/../b?c"))
+    assert setup.requests[0].url.raw_path.startswith(b"/chat/a%2F..%2Fb%3Fc/history")
+
+
+def test_operators_routes_get_the_token(monkeypatch: pytest.MonkeyPatch):
+    """The token of the environment goes with each request."""
+    monkeypatch.setenv("APP_API_TOKEN", "secret")
+    setup = Setup(answer({"dead": []}))
+
+    assert setup.client.dead() == []
+    assert setup.requests[0].headers["dapr-api-token"] == "secret"
+
+
+def test_a_requeue_is_sent_once():
+    """A requeue is no retry of its own: what it met is told."""
+    setup = Setup(problem(409, "Conflict", "It failed again."))
+
+    with pytest.raises(Failure, match="Conflict: It failed again"):
+        setup.client.requeue("7")
+    assert [request.method for request in setup.requests] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (httpx2.ConnectError("refused"), "No service answers at http://service"),
+        (httpx2.ReadTimeout("slow"), "did not answer in time"),
+        (httpx2.ReadError(""), "No answer from http://service.*: ReadError"),
+        (httpx2.Response(200, content=b"<html>"), "is not this service"),
+        (httpx2.Response(500, content=b"oops"), "The service answered 500"),
+    ],
+)
+def test_every_trouble_is_one_line(trouble: httpx2.Response | Exception, told: str):
+    """Whatever went wrong on the way is told in one line."""
+    setup = Setup(trouble)
+
+    with pytest.raises(Failure, match=told) as caught:
+        list(setup.client.history("ada"))
+    assert "\n" not in caught.value.message
+
+
+def test_text_that_is_no_unicode_is_refused():
+    """A lone surrogate, as a terminal in another encoding makes, is refused in a sentence."""
+    setup = Setup(answer(DONE))
+
+    with pytest.raises(Failure, match="UTF-8"):
+        setup.client.say("ada", "\udcff")
+    assert not setup.requests
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:port"])
+def test_an_address_that_is_none_is_refused(url: str):
+    """An address that cannot be read is a mistake of the command line."""
+    with pytest.raises(CannotStart):
+        Client(url)

@@ -1,0 +1,121 @@
+"""A copy of the database, taken while it may be in use."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent_actors.cli import snapshot
+from agent_actors.cli.failures import Failure
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def writer(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A service that has the database open, and something in its log that is not in its file."""
+    with closing(sqlite3.connect(folder / snapshot.DATABASE, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA user_version = 7")
+        connection.execute("CREATE TABLE said (text)")
+        connection.execute("INSERT INTO said VALUES ('Hello')")
+        yield connection
+
+
+def said(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return [text for (text,) in connection.execute("SELECT text FROM said")]
+
+
+def test_the_data_of_a_running_service_is_copied(folder: Path, writer: object, tmp_path: Path):
+    """The copy holds what was committed, in one file, while another process has it open."""
+    file = tmp_path / "copy.db"
+    snapshot.take(folder, file, force=False)
+
+    assert said(file) == ["Hello"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
+
+
+def test_a_transaction_under_way_is_not_copied(
+    folder: Path, writer: sqlite3.Connection, tmp_path: Path
+):
+    """What is not committed is not in the copy, and does not hold it up."""
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO said VALUES ('not yet')")
+    snapshot.take(folder, tmp_path / "copy.db", force=False)
+
+    assert said(tmp_path / "copy.db") == ["Hello"]
+
+
+def test_the_data_of_a_stopped_service_is_copied(
+    folder: Path, writer: sqlite3.Connection, tmp_path: Path
+):
+    """Nobody needs to run for a backup."""
+    writer.close()
+    snapshot.take(folder, tmp_path / "copy.db", force=False)
+
+    assert said(tmp_path / "copy.db") == ["Hello"]
+
+
+def test_the_schema_version_is_copied(folder: Path, writer: object, tmp_path: Path):
+    """A service can start on the copy: it has its schema's version."""
+    snapshot.take(folder, tmp_path / "copy.db", force=False)
+
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
+
+
+def test_a_file_that_is_there_is_kept(folder: Path, writer: object, tmp_path: Path):
+    """A backup replaces nothing unless it is told to."""
+    file = tmp_path / "copy.db"
+    file.write_text("precious")
+
+    with pytest.raises(Failure, match="--force"):
+        snapshot.take(folder, file, force=False)
+    assert file.read_text() == "precious"
+
+
+def test_a_file_that_is_there_is_replaced_by_force(folder: Path, writer: object, tmp_path: Path):
+    """With `force` the file is replaced, in one step."""
+    file = tmp_path / "copy.db"
+    file.write_text("old")
+    snapshot.take(folder, file, force=True)
+
+    assert said(file) == ["Hello"]
+
+
+def test_a_folder_without_data_is_told(folder: Path, tmp_path: Path):
+    """A folder in which no service ever ran has nothing to copy, and none is made."""
+    with pytest.raises(Failure, match="no database"):
+        snapshot.take(folder, tmp_path / "copy.db", force=False)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("place", ["missing/copy.db", "file/copy.db"])
+def test_a_place_that_takes_no_file_is_told(
+    folder: Path, writer: object, tmp_path: Path, place: str
+):
+    """A folder that is missing, or is a file, is told in one line."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(Failure, match="There is no folder"):
+        snapshot.take(folder, tmp_path / place, force=False)
+
+
+def test_a_damaged_database_leaves_no_copy(
+    folder: Path, writer: sqlite3.Connection, tmp_path: Path
+):
+    """What is no whole database is told, and no half of it is left behind."""
+    writer.close()
+    (folder / snapshot.DATABASE).write_bytes(b"no database at all" * 1000)
+
+    with pytest.raises(Failure):
+        snapshot.take(folder, tmp_path / "copy.db", force=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
