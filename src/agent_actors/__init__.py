@@ -1,1 +1,20 @@
 """AI agents as Dapr virtual actors."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent_actors.app import create_app
+    from agent_actors.settings import Settings
+
+__all__ = ["Settings", "__version__", "create_app"]
+__version__ = "0.1.0"
+
+_HOMES = {"Settings": "agent_actors.settings", "create_app": "agent_actors.app"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for: the command line must not import the whole service to print help."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

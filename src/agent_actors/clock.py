@@ -1,4 +1,4 @@
-"""Time as an argument: everything that waits or stamps asks a `Clock`, so tests move time by hand."""
+"""Time as an argument: what waits or stamps asks a `Clock`, so tests move time by hand."""
 
 import asyncio
 import time

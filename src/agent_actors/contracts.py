@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
 
-from agent_actors.errors import Invalid
+from agent_actors.errors import Blank, Invalid, TooLarge
 from agent_actors.messages import (
     CompleteTurn,
     MarkOf,
@@ -40,7 +40,7 @@ EVENT_TYPE = "ConversationUpdated"
 EVENT_VERSION = 1
 
 ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
-"""The ids that neither daprd nor a URL alters (FACTS, live 12): `+`, `/`, `%` and spaces are not."""
+"""The ids that neither daprd nor a URL alters: `+`, `/`, `%` and spaces are not among them."""
 
 _RESPONSE_PREFIX = "response-"
 _TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
@@ -80,6 +80,19 @@ def conversation_of(response: str) -> str:
 def memory_id(user: str) -> str:
     """The MemoryAgentActor of a user."""
     return "memory-" + user
+
+
+def check_message(message: Message, limit: int) -> None:
+    """Refuses what no turn is made of.
+
+    Raises:
+        Blank: The content is empty or white space.
+        TooLarge: It has more than `limit` bytes in UTF-8.
+    """
+    if not message.content.strip():
+        raise Blank("The message has no content.")
+    if len(message.content.encode()) > limit:
+        raise TooLarge(f"The message's content has more than {limit} bytes.")
 
 
 def key_hash(key: str) -> str:

@@ -42,9 +42,7 @@ class Problem:
 
     def error(self) -> Refused:
         """The same, to be raised at the caller."""
-        return Refused(
-            self.status, self.title, self.detail, retry=self.retry, turn_id=self.turn_id
-        )
+        return Refused(self.status, self.title, self.detail, retry=self.retry, turn_id=self.turn_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class ProcessTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnState:
-    """Where a turn is. `reply` is there when it is done, `error` when it failed or was cancelled."""
+    """Where a turn is: with its `reply` when it is done, its `error` when it failed."""
 
     turn_id: str
     status: TurnStatus
@@ -157,10 +155,10 @@ class Remember:
     """
 
     conversation: str
-    seq: int | None
     event_id: str
     input: Message
     output: Message
+    seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class ConversationUpdated:
-    """A turn was committed. The payload of the event on the topic `user-chat` (DESIGN, section 6)."""
+    """A turn was committed: the payload of the event on the topic `user-chat`."""
 
     version: int
     event_id: str
@@ -181,7 +179,6 @@ class ConversationUpdated:
     actor_type: str
     history_key: str
     user_id: str
-    session_id: str | None
     turn_id: str
     seq: int
     input: Message
@@ -191,6 +188,7 @@ class ConversationUpdated:
     model: str
     usage: Usage
     occurred_at: str
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

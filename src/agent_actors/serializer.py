@@ -7,7 +7,6 @@ one decodes into the type that the contract names and leaves every string as it 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from dapr.serializers import Serializer
@@ -28,10 +27,15 @@ class Malformed:
     reason: str
 
 
-@cache
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
 def adapter(data_type: Any) -> TypeAdapter[Any]:
     """The codec of a type, built once."""
-    return TypeAdapter(data_type)
+    found = _ADAPTERS.get(data_type)
+    if found is None:
+        found = _ADAPTERS[data_type] = TypeAdapter(data_type)
+    return found
 
 
 def encode(value: object) -> bytes:
@@ -59,9 +63,7 @@ def fields(error: ValidationError) -> str:
 class ValueSerializer(Serializer):
     """What proxies and actors speak; given to `register_actor` and to the proxy factory."""
 
-    def serialize(
-        self, obj: object, custom_hook: Callable[[object], bytes] | None = None
-    ) -> bytes:
+    def serialize(self, obj: object, custom_hook: Callable[[object], bytes] | None = None) -> bytes:
         """JSON; durations in the SDK's own dictionaries (reminders, timers) as Dapr writes them."""
         if isinstance(obj, dict):
             obj = {key: _duration(value) for key, value in obj.items()}

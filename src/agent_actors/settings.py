@@ -20,7 +20,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AGENT_ACTORS_", frozen=True, extra="ignore")
 
     model: Literal["echo", "scripted"] = Field(
-        "echo", description="What answers: `echo`, or `scripted` (for tests: slow, failing, hanging)."
+        "echo",
+        description="What answers: `echo`, or `scripted` (for tests: slow, failing, hanging).",
     )
     model_time: Seconds = Field(
         120.0, description="A model call that takes longer ends: 504, nothing of the turn is kept."
@@ -44,14 +45,19 @@ class Settings(BaseSettings):
         0, ge=0, description="Turns kept in a conversation's history; 0 keeps all of them."
     )
     outcomes_kept: int = Field(
-        256, ge=32, le=4_096, multiple_of=16,
+        256,
+        ge=32,
+        le=4_096,
+        multiple_of=16,
         description="Ended turns a conversation remembers, for their keys and status.",
     )
     queue_length: int = Field(
         64, ge=1, le=1_024, description="Messages that may wait for one actor; above: 429."
     )
     queue_bytes: int = Field(
-        1_048_576, ge=65_536, description="Bytes of messages that may wait for one actor; above: 429."
+        1_048_576,
+        ge=65_536,
+        description="Bytes of messages that may wait for one actor; above: 429.",
     )
     window_turns: int = Field(
         8, ge=0, le=64, description="Last exchanges of the conversation that the model sees."
@@ -62,9 +68,7 @@ class Settings(BaseSettings):
     idle_timeout: Seconds = Field(
         60.0, description="An actor that had no turn for this long is put away."
     )
-    drain: Seconds = Field(
-        7.0, description="At a stop, running turns get this long to finish."
-    )
+    drain: Seconds = Field(7.0, description="At a stop, running turns get this long to finish.")
     data: Path = Field(
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
     )
@@ -73,19 +77,27 @@ class Settings(BaseSettings):
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL",
-        description="SQLite's `synchronous`: `FULL` also survives a power cut, at a flush per commit.",
+        description="SQLite's `synchronous`: `FULL` survives a power cut too, at a flush a commit.",
     )
     delivery_tries: int = Field(
-        5, ge=1, le=100, description="Deliveries of an event that fails, before it is a dead letter."
+        5,
+        ge=1,
+        le=100,
+        description="Deliveries of an event that fails, before it is a dead letter.",
     )
     delivery_backoff: Seconds = Field(
         0.2, description="Wait before the second delivery; doubles each time, with jitter."
     )
-    dead_letters: int = Field(
-        10_000, ge=1, description="Dead letters kept; the oldest go first."
-    )
+    dead_letters: int = Field(10_000, ge=1, description="Dead letters kept; the oldest go first.")
     retention: float = Field(
         30 * 86_400.0, gt=0, description="Dead letters older than this are forgotten."
+    )
+
+    app_api_token: str | None = Field(
+        None,
+        validation_alias="APP_API_TOKEN",
+        repr=False,
+        description="What callers of `/subscribe` must carry; by default a random one per process.",
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,69 @@
+"""The events a conversation owes. History is the outbox: an event is made from its pair (I4)."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from agent_actors import contracts
+from agent_actors.clock import Clock
+from agent_actors.documents import Pair
+from agent_actors.errors import AgentError
+from agent_actors.messages import CloudEvent, ConversationUpdated, Message
+
+log = logging.getLogger(__name__)
+
+SOURCE = "agent-actors"
+
+Publish = Callable[[str, str, CloudEvent], Awaitable[None]]
+"""Hands an event to a topic of a pub/sub component: component, topic, event."""
+
+
+class Outbox:
+    """Publishes turns on `user-chat`.
+
+    Args:
+        publish: The runtime's publish.
+        clock: For the time-out.
+        call_time: Seconds the broker may take.
+    """
+
+    def __init__(self, publish: Publish, clock: Clock, call_time: float) -> None:
+        self._publish = publish
+        self._clock = clock
+        self._call_time = call_time
+
+    async def publish(self, conversation: str, user: str, pair: Pair) -> None:
+        """Publishes the event of a committed turn.
+
+        A failure is only logged: the turn is saved, and the recovery reminder publishes what
+        memory has not seen.
+        """
+        payload = conversation_updated(conversation, user, pair)
+        event = CloudEvent(payload.event_id, SOURCE, contracts.EVENT_TYPE, conversation, payload)
+        try:
+            async with self._clock.timeout(self._call_time):
+                await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)
+        except (AgentError, TimeoutError) as error:
+            log.warning("event %s was not published: %s", payload.event_id, type(error).__name__)
+
+
+def conversation_updated(conversation: str, user: str, pair: Pair) -> ConversationUpdated:
+    """The event of a turn; the same each time it is made."""
+    output = Message("assistant", pair.output.content)
+    return ConversationUpdated(
+        version=contracts.EVENT_VERSION,
+        event_id=contracts.event_id(conversation, pair.seq),
+        event_type="ConversationUpdated",
+        actor_id=conversation,
+        actor_type=contracts.CHAT,
+        history_key=f"history-{conversation}",
+        user_id=user,
+        turn_id=pair.turn_id,
+        seq=pair.seq,
+        input=pair.input,
+        output=output,
+        user_message=pair.input.content,
+        assistant_reply=pair.output.content,
+        model=pair.output.model,
+        usage=pair.output.usage,
+        occurred_at=pair.occurred_at,
+    )

@@ -1,0 +1,82 @@
+"""ResponseAgent: runs the model for a conversation. It stores nothing (PROTOCOL, 4.3)."""
+
+from dataclasses import dataclass
+
+from dapr.actor import ActorId
+from dapr.actor.runtime.context import ActorRuntimeContext
+
+from agent_actors.clients import MemoryClient
+from agent_actors.contracts import ResponseAgentInterface, conversation_of
+from agent_actors.messages import Respond, Responding
+from agent_actors.model import Prompt
+from agent_actors.model.calls import Call, ModelCalls
+from agent_actors.saved import Saved
+from agent_actors.turns import Host, TurnActor, turn
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseParts:
+    """What a ResponseAgent works with. `parking_time` is in seconds."""
+
+    memory: MemoryClient
+    calls: ModelCalls
+    saved: Saved
+    parking_time: float
+
+
+class ResponseAgent(TurnActor, ResponseAgentInterface):
+    """Starts a turn's model call and waits for it at most the parking time (I10)."""
+
+    def __init__(
+        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, parts: ResponseParts
+    ) -> None:
+        super().__init__(ctx, actor_id, host)
+        self._memory = parts.memory
+        self._calls = parts.calls
+        self._saved = parts.saved
+        self._parking_time = parts.parking_time
+
+    @turn
+    async def process_message(self, request: Respond) -> Responding:
+        """Where the turn is: done with its outcome, running, or unknown (and not to be started)."""
+        call = self._calls.find(request.conversation, request.turn_id)
+        if call is not None and call.failed and request.start:
+            call = None
+        if call is None:
+            if not request.start:
+                return Responding("unknown")
+            call = await self._start(request)
+        return await self._wait(call, min(request.wait, self._parking_time))
+
+    @turn
+    async def get_message_count(self) -> int:
+        """The number of committed turns, as ChatAgent has saved it; ChatAgent is not called."""
+        return await self._saved.count(conversation_of(self.id.id))
+
+    async def _start(self, request: Respond) -> Call:
+        memory = await self.ask(lambda: self._memory.memory(request.user))
+        self.require_live()
+        return self._calls.start(
+            Prompt(
+                request.conversation,
+                request.user,
+                request.turn_id,
+                request.number,
+                request.message,
+                memory,
+                request.window,
+            )
+        )
+
+    async def _wait(self, call: Call, seconds: float) -> Responding:
+        if call.outcome is None and seconds > 0:
+            try:
+                async with self.clock.timeout(seconds):
+                    await call.wait()
+            except TimeoutError:
+                pass
+        if call.outcome is None:
+            # From now on the model's task owes ChatAgent a CompleteTurn.
+            call.awaited = True
+            return Responding("running")
+        return Responding("done", call.outcome)

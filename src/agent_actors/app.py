@@ -1,0 +1,218 @@
+"""The composition: the one place that names every part and wires them together."""
+
+import functools
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from dapr.actor import Actor, ActorId, ActorRuntime
+from dapr.actor.runtime.config import ActorRuntimeConfig
+from dapr.actor.runtime.context import ActorRuntimeContext
+from dapr.ext.fastapi import DaprActor
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from uuid_utils import uuid7
+
+from agent_actors import __version__, contracts
+from agent_actors.actors.chat import ChatAgent, ChatLimits, ChatParts
+from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.actors.outbox import Outbox
+from agent_actors.actors.response import ResponseAgent, ResponseParts
+from agent_actors.clients import ChatClient, MemoryClient, ProxyFactory, ResponseClient
+from agent_actors.clock import Clock, SystemClock
+from agent_actors.messages import CompleteTurn, Outcome
+from agent_actors.model import Model
+from agent_actors.model.calls import ModelCalls
+from agent_actors.model.echo import EchoModel
+from agent_actors.model.scripted import ScriptedModel
+from agent_actors.routes import chat, events, health, memory, problems, response
+from agent_actors.routes.answers import Answers
+from agent_actors.routes.body_limit import DeclaredLength
+from agent_actors.routes.delivery import deliverer
+from agent_actors.routes.dependencies import Services
+from agent_actors.runtime import Deliver, Runtime
+from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.saved import Saved
+from agent_actors.serializer import ValueSerializer
+from agent_actors.settings import Settings, read
+from agent_actors.settled import Settled
+from agent_actors.slots import Store
+from agent_actors.turns import Activations, Host
+
+BODY_BYTES = 6
+"""Bytes that one byte of a message may take in a JSON body (`\\u0000`)."""
+BODY_EXTRA = 16_384
+"""Bytes of a body beside the message's content."""
+
+MODELS: Mapping[str, Callable[[Clock], Model]] = {"echo": EchoModel, "scripted": ScriptedModel}
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    runtime: Runtime | None = None,
+    model: Model | None = None,
+    clock: Clock | None = None,
+) -> FastAPI:
+    """The service: its actors, its routes, and the runtime that carries them.
+
+    One such app at a time in a process: the SDK keeps its registry of actors per process.
+
+    Args:
+        settings: By default read from the environment.
+        runtime: By default the embedded one, on the settings' data folder.
+        model: By default the settings' one.
+        clock: By default the machine's.
+
+    Raises:
+        StartupError: A setting is wrong, or the data folder cannot be used.
+    """
+    clock = clock or SystemClock()
+    settings = settings or read()
+    runtime = runtime or embedded(settings, clock)
+    service = Service(settings, runtime, model or MODELS[settings.model](clock), clock)
+    largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
+    app = FastAPI(
+        title="agent-actors",
+        description="AI agents as Dapr virtual actors.",
+        version=__version__,
+        max_body_size=largest,
+        middleware=[Middleware(DeclaredLength, largest=largest)],
+    )
+    app.router.lifespan_context = functools.partial(_lifespan, service, _host(app))
+    app.state.services = service.routes()
+    problems.install(app)
+    for noun in (chat, response, memory, events, health):
+        app.include_router(noun.router)
+    return app
+
+
+def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
+    """The embedded runtime; at its start every recovery reminder fires."""
+    return EmbeddedRuntime.open(settings, clock, recover=frozenset({contracts.SETTLE}))
+
+
+class Service:
+    """What is made once per process, started and stopped in order.
+
+    Args:
+        settings: The process's settings.
+        runtime: What carries the actors.
+        model: What answers.
+        clock: The time.
+    """
+
+    def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
+        store = Store(runtime.actor_client, clock, settings.call_time)
+        proxies = ProxyFactory(runtime.actor_client)
+        self._settings = settings
+        self._runtime = runtime
+        self._clock = clock
+        self._saved = Saved(store, settings.outcomes_kept)
+        self._settled = Settled()
+        self._chat = ChatClient(proxies)
+        self._memory = MemoryClient(proxies)
+        self._response = ResponseClient(proxies)
+        self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
+        self.token = settings.app_api_token or secrets.token_urlsafe(32)
+
+    def routes(self) -> Services:
+        """What the routes are given."""
+        answers = Answers(self._chat, self._saved, self._settled, self._clock, self._settings)
+        return Services(
+            settings=self._settings,
+            runtime=self._runtime,
+            answers=answers,
+            saved=self._saved,
+            chat=self._chat,
+            memory=self._memory,
+            token=self.token,
+            new_turn_id=new_turn_id,
+        )
+
+    async def start(self, dapr: DaprActor, deliver: Deliver) -> None:
+        """Registers the actors, then lets the runtime serve."""
+        ActorRuntime.set_actor_config(actor_config(self._settings))
+        for actor, build in self._builders().items():
+            await dapr.register_actor(
+                actor,
+                actor_client=self._runtime.actor_client,
+                actor_factory=build,
+                message_serializer=ValueSerializer(),
+                state_serializer=ValueSerializer(),
+            )
+        await self._runtime.start(deliver)
+
+    async def stop(self) -> None:
+        """Lets model calls and turns end within the drain time, then stops what was started."""
+        await self._calls.drain(self._settings.drain)
+        await self._runtime.stop()
+        await self._calls.stop()
+
+    def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
+        """The actor factories: each object they make is recorded as the one that may act."""
+        activations = Activations()
+        host = Host(activations, self._clock, self._settings.call_time)
+        chat_parts, response_parts = self._chat_parts(), self._response_parts()
+        record = activations.record
+        return {
+            ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
+            ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
+            MemoryAgentActor: lambda ctx, id_: record(MemoryAgentActor(ctx, id_, host)),
+        }
+
+    def _chat_parts(self) -> ChatParts:
+        return ChatParts(
+            limits=ChatLimits.of(self._settings),
+            response=self._response,
+            memory=self._memory,
+            outbox=Outbox(self._runtime.publish, self._clock, self._settings.call_time),
+            settled=self._settled,
+            new_turn_id=new_turn_id,
+        )
+
+    def _response_parts(self) -> ResponseParts:
+        return ResponseParts(
+            memory=self._memory,
+            calls=self._calls,
+            saved=self._saved,
+            parking_time=self._settings.parking_time,
+        )
+
+    async def _complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
+        await self._chat.complete(conversation, CompleteTurn(turn_id, outcome))
+
+
+def new_turn_id() -> str:
+    """The id of a turn without a key."""
+    return str(uuid7())
+
+
+def actor_config(settings: Settings) -> ActorRuntimeConfig:
+    """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B)."""
+    return ActorRuntimeConfig(
+        actor_idle_timeout=timedelta(seconds=settings.idle_timeout),
+        drain_ongoing_call_timeout=timedelta(seconds=settings.drain),
+        drain_rebalanced_actors=True,
+        actor_type_configs=[],
+    )
+
+
+def _host(app: FastAPI) -> DaprActor:
+    """The SDK's routes on an app of its own: of these only two are served (I12)."""
+    inner = FastAPI(openapi_url=None)
+    dapr = DaprActor(inner)
+    for path in ("/healthz", "/dapr/config"):
+        app.router.routes.append(Route(path, inner, methods=["GET"]))
+    return dapr
+
+
+@asynccontextmanager
+async def _lifespan(service: Service, dapr: DaprActor, app: FastAPI) -> AsyncIterator[None]:
+    await service.start(dapr, deliverer(app, service.token))
+    try:
+        yield
+    finally:
+        await service.stop()

@@ -1,0 +1,186 @@
+"""What is stored (PROTOCOL, section 1), and how an older form of it is read.
+
+Documents are values: they are replaced, never changed. Each is stored with the version of its
+schema under `v`; `UPGRADES` brings an older one up, step by step, when it is read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agent_actors.errors import Defect
+from agent_actors.messages import Exchange, Message, Problem, Reply, Turn
+from agent_actors.serializer import adapter, fields
+
+SEGMENT = 8
+"""Pairs of a segment."""
+SEGMENT_BYTES = 262_144
+"""What was said in an open segment, at most; a longer one is closed early and continued later."""
+RECENT = 32
+"""Outcome records in the head; the older half moves into a document of its own."""
+RECORDS = RECENT // 2
+"""Outcome records of such a document."""
+
+Document = TypeVar("Document")
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A committed turn: what was said and answered. `occurred_at` is an RFC 3339 time."""
+
+    seq: int
+    turn_id: str
+    input: Message
+    output: Reply
+    occurred_at: str
+
+    @property
+    def exchange(self) -> Exchange:
+        """The pair as the model and readers see it."""
+        return Exchange(self.input, Message("assistant", self.output.content))
+
+    @property
+    def size(self) -> int:
+        """Bytes of what was said."""
+        return len(self.input.content.encode()) + len(self.output.content.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a turn ended. Records are numbered 0, 1, 2 … without gaps; `seq` is its pair's."""
+
+    no: int
+    turn_id: str
+    key_hash: str
+    body_hash: str
+    status: Literal["done", "failed", "cancelled"]
+    seq: int | None = None
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An accepted turn that has not ended; `tries` counts its starts."""
+
+    turn: Turn
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """ChatAgent's own document: all that a turn needs, of bounded size.
+
+    `seq` counts the committed turns and never goes back; up to `start` they are cleared; `low` is
+    the oldest pair still stored; `tail` are the pairs of the open segment.
+    """
+
+    v: int = 1
+    user: str = ""
+    seq: int = 0
+    start: int = 0
+    low: int = 1
+    tail: tuple[Pair, ...] = ()
+    recent: tuple[Record, ...] = ()
+    queue: tuple[Queued, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The pairs of a segment that is no longer in the head."""
+
+    v: int = 1
+    pairs: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Sixteen outcome records that are no longer in the head."""
+
+    v: int = 1
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a user said lately; `seen` are the ids of the last foreign events."""
+
+    v: int = 1
+    entries: tuple[Message, ...] = ()
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The number of the last event of one conversation that a consumer has applied."""
+
+    v: int = 1
+    seq: int = 0
+
+
+UPGRADES: Mapping[type, Sequence[Upgrade]] = {}
+"""By document: the step from version 1 to 2, from 2 to 3 … None of them has changed yet."""
+
+
+def read(
+    data: bytes,
+    kind: type[Document],
+    upgrades: Mapping[type, Sequence[Upgrade]] = UPGRADES,
+) -> Document:
+    """The stored document, in today's form.
+
+    Raises:
+        Defect: It is broken, or was written by a newer release.
+    """
+    steps = upgrades.get(kind, ())
+    try:
+        stored = from_json(data)
+        for step in steps[stored["v"] - 1 :]:
+            stored = step(stored)
+        if stored["v"] != len(steps) + 1:
+            raise Defect(
+                f"The stored {kind.__name__} was written by another release of this service."
+            )
+        return cast(Document, adapter(kind).validate_python(stored))
+    except ValidationError as error:
+        raise Defect(f"The stored {kind.__name__} cannot be read: {fields(error)}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Defect(f"The stored {kind.__name__} cannot be read.") from error
+
+
+def segment_of(seq: int) -> int:
+    """The segment that pair number `seq` belongs to."""
+    return (seq - 1) // SEGMENT
+
+
+def find_pair(pairs: Sequence[Pair], seq: int) -> Pair | None:
+    """The pair of that number among these."""
+    return next((pair for pair in pairs if pair.seq == seq), None)
+
+
+def find_record(records: Sequence[Record], turn_id: str, key_hash: str) -> Record | None:
+    """The newest record of that turn, by its key if it has one, or by its id."""
+    for record in reversed(records):
+        if record.turn_id == turn_id or (key_hash and record.key_hash == key_hash):
+            return record
+    return None
+
+
+def find_queued(queue: Sequence[Queued], turn_id: str, key_hash: str) -> Queued | None:
+    """The waiting turn of that key or id."""
+    for queued in queue:
+        turn = queued.turn
+        if turn.turn_id == turn_id or (key_hash and turn.key_hash == key_hash):
+            return queued
+    return None
+
+
+def older_records(head: Head, kept: int) -> range:
+    """The numbers of the record documents below the head's records, oldest first."""
+    if not head.recent:
+        return range(0)
+    first = head.recent[0].no // RECORDS
+    return range(max(first - kept // RECORDS, 0), first)

@@ -1,0 +1,181 @@
+"""The model calls of this process (PROTOCOL, sections 1 and 2: `tasks`).
+
+They belong to the process, not to an activation: putting ResponseAgent away and back costs nothing.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, ModelError, ModelFailed, ModelTimedOut, TryLater
+from agent_actors.messages import Failure, Outcome, Problem, Reply
+from agent_actors.model import Model, Prompt
+
+log = logging.getLogger(__name__)
+
+PER_CONVERSATION = 8
+"""Calls remembered for a conversation; finished ones are forgotten first."""
+FINISHED = 2_048
+"""Finished calls remembered in all, so that idle conversations cost no memory."""
+HAND_OVERS = 6
+"""Times that the end of a parked turn is offered; then the recovery reminder asks for it."""
+HAND_OVER_PAUSE = 0.1
+"""Seconds before it is offered again; doubles each time."""
+
+R = TypeVar("R")
+Key = tuple[str, str]
+Complete = Callable[[str, str, Outcome], Awaitable[None]]
+"""Delivers the end of a parked turn: conversation, turn id, outcome."""
+
+
+class Call:
+    """One call of the model for one turn."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+        self.awaited = False
+        """ChatAgent was told *running* and waits for `CompleteTurn`."""
+        self._done = asyncio.Event()
+
+    @property
+    def failed(self) -> bool:
+        """Has it ended without an answer?"""
+        return isinstance(self.outcome, Failure)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Sets the outcome and wakes who waits."""
+        self.outcome = outcome
+        self._done.set()
+
+    async def wait(self) -> None:
+        """Returns when there is an outcome."""
+        await self._done.wait()
+
+
+class ModelCalls:
+    """Starts calls, keeps their outcomes, and hands the ends of parked turns over.
+
+    Args:
+        model: What answers.
+        clock: For the model time.
+        model_time: Seconds that a call may take.
+        complete: Delivers the end of a parked turn; called outside any turn of an actor.
+    """
+
+    def __init__(self, model: Model, clock: Clock, model_time: float, complete: Complete) -> None:
+        self._model = model
+        self._clock = clock
+        self._model_time = model_time
+        self._complete = complete
+        self._calls: dict[str, dict[str, Call]] = {}
+        self._finished: OrderedDict[Key, Call] = OrderedDict()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def find(self, conversation: str, turn_id: str) -> Call | None:
+        """The call of a turn, if this process knows one."""
+        return self._calls.get(conversation, {}).get(turn_id)
+
+    def start(self, prompt: Prompt) -> Call:
+        """Starts the model for a turn, in a task of the process."""
+        call = Call()
+        self._forget(prompt.conversation, prompt.turn_id)
+        self._make_room(prompt.conversation)
+        self._calls.setdefault(prompt.conversation, {})[prompt.turn_id] = call
+        self._spawn(self._run(call, prompt))
+        return call
+
+    async def drain(self, seconds: float) -> None:
+        """Returns when no call runs any more, or after that many seconds."""
+        if not self._tasks:
+            return
+        try:
+            async with self._clock.timeout(seconds):
+                await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.warning("%d model calls still run; their turns start again later", len(self._tasks))
+
+    async def stop(self) -> None:
+        """Ends every call that still runs; their turns start again with the next process."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
+        # An empty context: it would inherit the caller's reentrancy id and be let in beside a
+        # running turn (rule 7).
+        task = asyncio.create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, call: Call, prompt: Prompt) -> None:
+        call.finish(await self._ask(prompt))
+        self._remember(call, prompt)
+        if call.awaited:
+            await self._hand_over(call, prompt)
+
+    async def _ask(self, prompt: Prompt) -> Outcome:
+        asked = self._spawn(self._model.reply(prompt))
+        try:
+            async with self._clock.timeout(self._model_time):
+                await asyncio.wait({asked})
+        except TimeoutError:
+            late = ModelTimedOut(f"The model gave no answer within {self._model_time:g} s.")
+            return Failure(Problem.of(late))
+        finally:
+            asked.cancel()
+        return _outcome(asked, prompt)
+
+    async def _hand_over(self, call: Call, prompt: Prompt) -> None:
+        if call.outcome is None:
+            return
+        for attempt in range(HAND_OVERS):
+            try:
+                await self._complete(prompt.conversation, prompt.turn_id, call.outcome)
+            except TryLater:
+                await self._clock.sleep(HAND_OVER_PAUSE * 2**attempt)
+            except AgentError as error:
+                log.warning("turn %s was not taken: %s", prompt.turn_id, error.title)
+                return
+            else:
+                return
+        log.warning("turn %s waits for the recovery reminder", prompt.turn_id)
+
+    def _remember(self, call: Call, prompt: Prompt) -> None:
+        key = (prompt.conversation, prompt.turn_id)
+        if self.find(*key) is not call:
+            return
+        self._finished[key] = call
+        while len(self._finished) > FINISHED:
+            self._forget(*next(iter(self._finished)))
+
+    def _make_room(self, conversation: str) -> None:
+        calls = self._calls.get(conversation, {})
+        by_age = sorted(calls, key=lambda turn_id: calls[turn_id].outcome is None)
+        for turn_id in by_age[: max(0, len(calls) + 1 - PER_CONVERSATION)]:
+            self._forget(conversation, turn_id)
+
+    def _forget(self, conversation: str, turn_id: str) -> None:
+        self._finished.pop((conversation, turn_id), None)
+        calls = self._calls.get(conversation)
+        if calls is None:
+            return
+        calls.pop(turn_id, None)
+        if not calls:
+            del self._calls[conversation]
+
+
+def _outcome(asked: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
+    """The end of a finished call; a model's own exception is a failure like any other."""
+    error = asked.exception()
+    if error is None:
+        return asked.result()
+    if isinstance(error, ModelError):
+        return Failure(Problem.of(error))
+    log.error("the model raised %s in turn %s", type(error).__name__, prompt.turn_id)
+    log.debug("its trace", exc_info=error)
+    return Failure(Problem.of(ModelFailed("The model failed in a way it should not.")))

@@ -1,0 +1,124 @@
+"""Runs turns for callers: lets them in, calls ChatAgent, and waits for what is saved."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from agent_actors.clients import ChatClient
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, Busy, Unavailable
+from agent_actors.messages import ProcessTurn, Turn, TurnState
+from agent_actors.saved import Saved
+from agent_actors.settings import Settings
+from agent_actors.settled import Settled
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+"""Seconds between two looks at what is saved, when no bell rings: the turn may end elsewhere."""
+UNKNOWN_FATE = {500, 503}
+"""Errors after which the turn may have been saved all the same."""
+
+
+class Answers:
+    """What `POST /chat/{actor_id}` does.
+
+    Args:
+        chat: Calls ChatAgent.
+        saved: What the store has.
+        settled: Wakes who waits.
+        clock: For waiting.
+        settings: The parking time, and how many callers of one conversation may wait.
+    """
+
+    def __init__(
+        self, chat: ChatClient, saved: Saved, settled: Settled, clock: Clock, settings: Settings
+    ) -> None:
+        self._chat = chat
+        self._saved = saved
+        self._settled = settled
+        self._clock = clock
+        self._parking_time = settings.parking_time
+        self._queue_length = settings.queue_length
+        self._callers: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def answer(self, conversation: str, turn: Turn, wait: float) -> TurnState:
+        """The turn's end, or where it is after `wait` seconds.
+
+        Raises:
+            Busy: Too many callers wait for this conversation.
+            AgentError: The turn could not be taken; its `turn_id` and `retry` say what to do.
+        """
+        deadline = self._clock.monotonic() + wait
+        with self._admitted(conversation):
+            state = await self._process(conversation, turn, wait)
+            if state.status in {"queued", "running"} and wait > 0:
+                state = await self._wait(conversation, state, deadline)
+        return state
+
+    async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:
+        """Asks ChatAgent, in a task of its own: a caller that leaves does not cut the turn."""
+        request = ProcessTurn(turn, min(wait, self._parking_time))
+        try:
+            return await asyncio.shield(self._spawn(self._chat.process(conversation, request)))
+        except AgentError as error:
+            raise _advised(error, turn) from None
+
+    async def _wait(self, conversation: str, state: TurnState, deadline: float) -> TurnState:
+        """Looks at what is saved, at each ring of the bell and now and then, until the deadline."""
+        pause = FIRST_PAUSE
+        with self._settled.listen(conversation) as bell:
+            while state.status in {"queued", "running"}:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    break
+                await self._heard(bell, min(pause, left))
+                pause = min(pause * 2, LONGEST_PAUSE)
+                state = await self._look(conversation, state)
+        return state
+
+    async def _look(self, conversation: str, state: TurnState) -> TurnState:
+        try:
+            return await self._saved.turn(conversation, state.turn_id)
+        except Unavailable:
+            # The store is away for a moment; the turn is saved, so the caller goes on waiting.
+            return state
+
+    async def _heard(self, bell: asyncio.Event, seconds: float) -> None:
+        try:
+            async with self._clock.timeout(seconds):
+                await bell.wait()
+        except TimeoutError:
+            return
+        bell.clear()
+
+    @contextmanager
+    def _admitted(self, conversation: str) -> Iterator[None]:
+        if self._callers[conversation] >= self._queue_length:
+            raise Busy("Too many callers wait for this actor; send this message again later.")
+        self._callers[conversation] += 1
+        try:
+            yield
+        finally:
+            self._callers[conversation] -= 1
+            if not self._callers[conversation]:
+                del self._callers[conversation]
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _advised(error: AgentError, turn: Turn) -> AgentError:
+    """The error with the turn it is about, and advice that fits a message without a key."""
+    if error.status in UNKNOWN_FATE:
+        error.turn_id = turn.turn_id
+    if not turn.key_hash and error.retry == "same-key":
+        error.retry = "no" if error.turn_id else "new-key"
+    return error

@@ -1,0 +1,177 @@
+"""`/chat/{actor_id}`: say something, read what was said, look at a turn, clear."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent_actors import contracts
+from agent_actors.messages import Message, Problem, Role, Turn, TurnState, TurnStatus
+from agent_actors.routes.dependencies import ActorIdPath, Services, Wired
+from agent_actors.routes.preferences import Preferences
+from agent_actors.routes.problems import responses
+
+router = APIRouter(prefix="/chat", tags=["chat"])
+
+SHOWN = 5
+"""Entries of a history without `limit`."""
+
+
+class Said(BaseModel):
+    """A user's message."""
+
+    model_config = ConfigDict(
+        strict=True, json_schema_extra={"examples": [{"role": "user", "content": "Hello, agent!"}]}
+    )
+
+    role: Literal["user"]
+    content: str
+
+
+class Entry(BaseModel):
+    """One thing that was said."""
+
+    role: Role
+    content: str
+
+    @classmethod
+    def of(cls, message: Message) -> "Entry":
+        """The message as routes show it."""
+        return cls.model_construct(role=message.role, content=message.content)
+
+
+class Answered(BaseModel):
+    """The agent's reply, and the turn that made it."""
+
+    response: Entry
+    turn_id: str = Field(examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])
+
+
+class TurnDocument(BaseModel):
+    """Where a turn is."""
+
+    turn_id: str
+    status: TurnStatus
+    response: Entry | None = None
+    error: Problem | None = None
+
+
+class History(BaseModel):
+    """What was said, oldest first; `next` is the `before` of the page before this one."""
+
+    history: list[Entry]
+
+
+class HistoryPage(History):
+    """A page of the whole transcript."""
+
+    next: int | None
+
+
+@router.post(
+    "/{actor_id}",
+    response_model=Answered,
+    responses={
+        202: {"model": TurnDocument, "description": "Accepted; `Location` has the turn."},
+        **responses(400, 409, 410, 413, 422, 429, 502, 503, 504),
+    },
+)
+async def say(
+    actor_id: ActorIdPath,
+    said: Said,
+    response: Response,
+    wired: Wired,
+    idempotency_key: Annotated[
+        str | None, Header(description="A retry with the same key and body is the same turn.")
+    ] = None,
+    prefer: Annotated[
+        str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
+    ] = None,
+) -> Answered | Response:
+    """Say something to the agent and get its reply.
+
+    The turn happens once, however often it is sent with its `Idempotency-Key`. A caller that will
+    wait no longer gets 202 and the turn's address; the turn goes on.
+    """
+    preferences = Preferences.read(prefer)
+    turn = _turn(wired, actor_id, said, idempotency_key)
+    wait = preferences.patience(wired.settings.wait_time)
+    state = await wired.answers.answer(actor_id, turn, wait)
+    if preferences.applied:
+        response.headers["Preference-Applied"] = preferences.applied
+    if state.reply is not None:
+        reply = Entry.model_construct(role="assistant", content=state.reply.content)
+        return Answered.model_construct(response=reply, turn_id=state.turn_id)
+    if state.error is not None:
+        raise state.error.error()
+    return _accepted(actor_id, state, preferences)
+
+
+@router.get("/{actor_id}/history", response_model=HistoryPage | History)
+async def history(
+    actor_id: ActorIdPath,
+    wired: Wired,
+    limit: Annotated[
+        int | None, Query(ge=1, le=1000, description="Entries, rounded down to whole pairs.")
+    ] = None,
+    before: Annotated[
+        int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
+    ] = None,
+) -> HistoryPage | History:
+    """What was said lately; with `limit` or `before`, any page of the whole transcript."""
+    pairs = max(1, (limit or SHOWN) // 2)
+    page = await wired.saved.history(actor_id, pairs, before)
+    exchanges = [pair.exchange for pair in page.pairs]
+    entries = [Entry.of(entry) for each in exchanges for entry in (each.input, each.output)]
+    if limit is None and before is None:
+        return History.model_construct(history=entries)
+    return HistoryPage.model_construct(history=entries, next=page.next)
+
+
+@router.get(
+    "/{actor_id}/turns/{turn_id}",
+    response_model=TurnDocument,
+    response_model_exclude_none=True,
+    responses=responses(404, 410, 422, 503),
+)
+async def turn(
+    actor_id: ActorIdPath,
+    turn_id: Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])],
+    wired: Wired,
+) -> TurnDocument:
+    """Where a turn is, with its answer once it has one."""
+    return _document(await wired.saved.turn(actor_id, turn_id))
+
+
+@router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
+async def clear(actor_id: ActorIdPath, wired: Wired) -> None:
+    """Clear the conversation: hidden at once, erased soon after; waiting turns are cancelled."""
+    await wired.chat.clear(actor_id)
+
+
+def _turn(wired: Services, actor_id: str, said: Said, key: str | None) -> Turn:
+    message = Message(said.role, said.content)
+    contracts.check_message(message, wired.settings.message_bytes)
+    body = contracts.body_hash(message)
+    if key is None:
+        return Turn(wired.new_turn_id(), "", body, actor_id, message)
+    hashed = contracts.key_hash(key)
+    return Turn(contracts.turn_id(actor_id, hashed, body), hashed, body, actor_id, message)
+
+
+def _document(state: TurnState) -> TurnDocument:
+    reply = state.reply
+    return TurnDocument(
+        turn_id=state.turn_id,
+        status=state.status,
+        response=Entry(role="assistant", content=reply.content) if reply else None,
+        error=state.error,
+    )
+
+
+def _accepted(actor_id: str, state: TurnState, preferences: Preferences) -> Response:
+    headers = {"Location": f"/chat/{actor_id}/turns/{state.turn_id}"}
+    if preferences.applied:
+        headers["Preference-Applied"] = preferences.applied
+    body = _document(state).model_dump_json(exclude_none=True)
+    return Response(body, 202, headers, "application/json")

@@ -1,0 +1,89 @@
+"""A CloudEvent of `user-chat`, as daprd delivers it: ours, or of the lesson's producers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agent_actors import contracts
+from agent_actors.errors import Invalid
+from agent_actors.messages import ConversationUpdated, Message, Remember
+from agent_actors.serializer import adapter, fields
+
+
+class Unusable(Exception):
+    """An event that cannot be applied.
+
+    `for_ever` says whether another release, or a later moment, could.
+    """
+
+    def __init__(self, reason: str, event_id: str = "", *, for_ever: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.event_id = event_id or "without an id"
+        self.for_ever = for_ever
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event for the memory of a user."""
+
+    user: str
+    remember: Remember
+
+
+def read_event(body: bytes) -> Event:
+    """The event in an envelope.
+
+    Raises:
+        Unusable: It is no CloudEvent, names no user, or is of a version not known here.
+    """
+    envelope = _json(body)
+    event_id = str(envelope.get("id") or "")
+    data = envelope.get("data")
+    if isinstance(data, str):
+        # The SDK's `publish_event` sends text/plain unless told otherwise (FACTS, C).
+        data = _json(data.encode())
+    if not isinstance(data, dict):
+        raise Unusable("the event has no data", event_id)
+    try:
+        return _ours(data) if "seq" in data else _foreign(data, event_id)
+    except ValidationError as error:
+        raise Unusable(fields(error), event_id) from None
+    except Invalid as error:
+        raise Unusable(error.detail, event_id) from None
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        value = from_json(body)
+    except ValueError:
+        raise Unusable("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Unusable("the body is no CloudEvent")
+    return value
+
+
+def _ours(data: Mapping[str, Any]) -> Event:
+    version = data.get("version")
+    if version != contracts.EVENT_VERSION:
+        raise Unusable(
+            f"version {version!r} is not known here", str(data.get("event_id")), for_ever=False
+        )
+    event: ConversationUpdated = adapter(ConversationUpdated).validate_python(data)
+    remember = Remember(event.actor_id, event.event_id, event.input, event.output, event.seq)
+    return Event(contracts.actor_id(event.user_id), remember)
+
+
+def _foreign(data: Mapping[str, Any], event_id: str) -> Event:
+    """The lesson's form: an actor and what was said; effective once per CloudEvent id."""
+    if not event_id:
+        raise Unusable("it has neither a number nor an id, so it could be applied twice")
+    user = data.get("actor_id")
+    if not isinstance(user, str):
+        raise Unusable("it names no user", event_id)
+    messages = adapter(tuple[Message, Message])
+    said, answered = messages.validate_python((data.get("input"), data.get("output")))
+    return Event(contracts.actor_id(user), Remember(user, event_id, said, answered))

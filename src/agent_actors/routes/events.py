@@ -1,0 +1,105 @@
+"""`/subscribe`: events of the topic `user-chat`, applied to memory; `/events/dead`: what was not.
+
+SUCCESS is answered only after the effect is saved, RETRY when it may work later, DROP only for what
+can never work (I5). Other words mean RETRY to daprd.
+"""
+
+import logging
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from agent_actors.errors import AgentError, NotFound, TryLater
+from agent_actors.messages import DeadLetter, Remember
+from agent_actors.routes.dependencies import Services, Wired, callback, operator
+from agent_actors.routes.envelope import Event, Unusable, read_event
+from agent_actors.routes.problems import responses
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["events"])
+
+
+class Verdict(BaseModel):
+    """What becomes of the event, in daprd's words."""
+
+    status: Literal["SUCCESS", "RETRY", "DROP"]
+
+
+class Letters(BaseModel):
+    """Events that could not be applied, newest first."""
+
+    dead: list[DeadLetter]
+
+
+@router.post("/subscribe", dependencies=[Depends(callback)], responses=responses(403))
+async def subscribe(request: Request, wired: Wired) -> Verdict:
+    """Apply one event to the memory of its user; effective once, however often it comes."""
+    body = await request.body()
+    try:
+        event = read_event(body)
+    except Unusable as unusable:
+        log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
+        return Verdict(status="DROP" if unusable.for_ever else "RETRY")
+    return Verdict(status=await _apply(wired, event))
+
+
+@router.post("/subscribe/dead", dependencies=[Depends(callback)], responses=responses(403))
+async def subscribe_dead(request: Request, wired: Wired) -> Verdict:
+    """Keep what could not be applied, unless it has been since, or history can send it again."""
+    body = await request.body()
+    try:
+        event = read_event(body)
+    except Unusable as unusable:
+        return await _keep(wired, body, unusable.reason)
+    if await _recoverable(wired, event):
+        return Verdict(status="SUCCESS")
+    return await _keep(wired, body, "it failed each time it was delivered")
+
+
+@router.get("/events/dead", dependencies=[Depends(operator)], responses=responses(403, 422, 503))
+async def dead(wired: Wired, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Letters:
+    """Events that could not be applied, newest first."""
+    return Letters(dead=list(await wired.runtime.dead_letters.list(limit)))
+
+
+@router.post(
+    "/events/dead/{letter_id}/requeue",
+    dependencies=[Depends(operator)],
+    responses=responses(403, 404, 409, 422, 503),
+)
+async def requeue(letter_id: str, wired: Wired) -> Verdict:
+    """Deliver a dead letter once more; it is forgotten if that succeeds."""
+    if await wired.runtime.dead_letters.requeue(letter_id) is None:
+        raise NotFound(f"There is no dead letter {letter_id!r}.")
+    return Verdict(status="SUCCESS")
+
+
+async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "DROP"]:
+    """Memory is the last consumer: its mark is the one that is asked (PROTOCOL, 4.13)."""
+    try:
+        remembered = await wired.memory.remember(event.user, event.remember)
+    except TryLater:
+        return "RETRY"
+    except AgentError as error:
+        log.warning("event %s failed: %s", event.remember.event_id, error.title)
+        return "DROP" if 400 <= error.status < 500 else "RETRY"
+    return "RETRY" if remembered.status == "gap" else "SUCCESS"
+
+
+async def _recoverable(wired: Services, event: Event) -> bool:
+    """Has memory passed it, or can the conversation publish it again?"""
+    remember: Remember = event.remember
+    if remember.seq is None:
+        return False
+    mark = await wired.saved.mark(event.user, remember.conversation)
+    if remember.seq <= mark:
+        return True
+    head = await wired.saved.head(remember.conversation)
+    return head.user == event.user and head.low <= remember.seq <= head.seq
+
+
+async def _keep(wired: Services, body: bytes, reason: str) -> Verdict:
+    await wired.runtime.dead_letters.keep(reason=reason, event=body, topic="", tries=0)
+    return Verdict(status="SUCCESS")

@@ -1,0 +1,98 @@
+"""Every failure as one shape: an RFC 9457 problem document with a sentence a caller can act on."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from agent_actors.errors import AgentError, Defect, Retry
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = "1"
+"""Seconds, for 429 and 503: both pass as soon as a turn has ended or a part is back."""
+
+
+class ProblemDocument(BaseModel):
+    """What every route answers when it cannot do what was asked (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Blank message"])
+    status: int = Field(examples=[400])
+    detail: str = Field(examples=["The message has no content."])
+    retry: Retry = Field(description="What to send next: the same again, a new message, nothing.")
+    turn_id: str | None = Field(None, description="The turn whose fate can be asked for.")
+    errors: list[dict[str, str]] | None = Field(None, description="The fields that are wrong.")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem documents of a route, for its OpenAPI description."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {
+        status: {"description": "Problem", "model": ProblemDocument, "content": content}
+        for status in statuses
+    }
+
+
+def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = None) -> Response:
+    """The answer to an error."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "retry": error.retry,
+    }
+    if error.turn_id is not None:
+        body["turn_id"] = error.turn_id
+    if errors is not None:
+        body["errors"] = errors
+    headers = {"Retry-After": RETRY_AFTER} if error.status in {429, 503} else None
+    return JSONResponse(body, error.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every exception of the app a problem document."""
+
+    @app.exception_handler(AgentError)
+    async def agent_error(_: Request, error: AgentError) -> Response:
+        return document(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        rows = [_row(row) for row in error.errors()]
+        summary = AgentError("; ".join(f"{row['field']}: {row['reason']}" for row in rows))
+        summary.status, summary.title = 422, "Invalid request"
+        return document(summary, rows)
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        plain = AgentError(_DETAILS.get(error.status_code, error.detail))
+        plain.status, plain.title = error.status_code, error.detail
+        answer = document(plain)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def defect(_request: Request, _error: Exception) -> Response:
+        # Never its text: it may hold what people said. Starlette logs the trace.
+        return document(Defect("The service failed; its log has the trace."))
+
+
+_DETAILS = {
+    404: "There is no such route; /docs lists them.",
+    405: "This route does not take that method; /docs lists them.",
+    413: "The request's body is larger than any message may be.",
+}
+
+
+def _row(error: Mapping[str, Any]) -> dict[str, str]:
+    """Where a request is wrong and why, without what it held."""
+    place = [str(part) for part in error["loc"] if part != "body"]
+    return {"field": ".".join(place) or "body", "reason": str(error["msg"])}

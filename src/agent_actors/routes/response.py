@@ -1,0 +1,21 @@
+"""`/response/{actor_id}`: the agent that answers."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from agent_actors.routes.dependencies import ActorIdPath, Wired
+from agent_actors.routes.problems import responses
+
+router = APIRouter(prefix="/response", tags=["response"])
+
+
+class Count(BaseModel):
+    """How many turns were committed; clearing does not lower it."""
+
+    count: int = Field(examples=[2])
+
+
+@router.get("/{actor_id}/count", responses=responses(422, 503))
+async def count(actor_id: ActorIdPath, wired: Wired) -> Count:
+    """How many messages of this conversation were answered."""
+    return Count.model_construct(count=await wired.saved.count(actor_id))

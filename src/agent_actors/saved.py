@@ -1,0 +1,149 @@
+"""Reads of what is saved, without a turn (I9): for routes, and for actors that look at another.
+
+The head is read first and the documents it points to after: a pair that is not in that head's tail
+is already in its segment, or cleared (PROTOCOL, 4.25).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from agent_actors import contracts, slots
+from agent_actors.documents import (
+    Head,
+    Mark,
+    Memory,
+    Pair,
+    Record,
+    find_pair,
+    find_queued,
+    find_record,
+    older_records,
+    segment_of,
+)
+from agent_actors.errors import Gone, NotFound
+from agent_actors.messages import Message, TurnState
+from agent_actors.slots import Slot, Store
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Whole pairs of a history, oldest first; `next` is the `before` of the page below."""
+
+    pairs: tuple[Pair, ...]
+    next: int | None
+
+
+class Saved:
+    """What the store has.
+
+    Args:
+        store: Where actors keep their state; reading it needs no active actor.
+        outcomes_kept: Outcome records a conversation keeps.
+
+    Every method raises `Unavailable` when the store fails, and `Defect` when a document is broken.
+    """
+
+    def __init__(self, store: Store, outcomes_kept: int) -> None:
+        self._store = store
+        self._outcomes_kept = outcomes_kept
+
+    async def head(self, conversation: str) -> Head:
+        """The conversation's head; an empty one before its first turn."""
+        return await self._read(contracts.CHAT, conversation, slots.HEAD) or Head()
+
+    async def count(self, conversation: str) -> int:
+        """The number of committed turns; clearing does not lower it."""
+        return (await self.head(conversation)).seq
+
+    async def memory(self, user: str) -> tuple[Message, ...]:
+        """The user's entries, newest last."""
+        memory = await self._read(contracts.MEMORY, contracts.memory_id(user), slots.MEMORY)
+        return (memory or Memory()).entries
+
+    async def mark(self, user: str, conversation: str) -> int:
+        """The number of the last event of a conversation that memory has applied."""
+        slot = slots.mark(conversation)
+        mark = await self._read(contracts.MEMORY, contracts.memory_id(user), slot)
+        return (mark or Mark()).seq
+
+    async def history(self, conversation: str, pairs: int, before: int | None = None) -> Page:
+        """The last pairs that are visible.
+
+        Args:
+            conversation: Its id.
+            pairs: How many, at most.
+            before: A turn number; only pairs below it. None begins at the newest.
+        """
+        head = await self.head(conversation)
+        last = head.seq if before is None else min(head.seq, before - 1)
+        first = max(head.start + 1, last - pairs + 1)
+        if last < first:
+            return Page((), None)
+        shown = await self._pairs(conversation, head, first, last)
+        return Page(shown, first if first > head.start + 1 else None)
+
+    async def turn(self, conversation: str, turn_id: str) -> TurnState:
+        """Where a turn is.
+
+        Raises:
+            NotFound: It is not saved, not yet or not any more.
+            Gone: Its answer was cleared.
+        """
+        head = await self.head(conversation)
+        record = await self._record(conversation, head, turn_id)
+        if record is not None:
+            return await self._ended(conversation, head, record)
+        queued = find_queued(head.queue, turn_id, "")
+        if queued is None:
+            raise NotFound(f"There is no saved turn {turn_id!r} in this conversation.")
+        running = queued is head.queue[0]
+        return TurnState(turn_id, "running" if running else "queued")
+
+    async def _ended(self, conversation: str, head: Head, record: Record) -> TurnState:
+        if record.seq is None:
+            return TurnState(record.turn_id, record.status, error=record.error)
+        pair = None
+        if record.seq > head.start:
+            found = await self._pairs(conversation, head, record.seq, record.seq)
+            pair = find_pair(found, record.seq)
+        if pair is None:
+            raise Gone("The answer of this turn was cleared.", turn_id=record.turn_id)
+        return TurnState(record.turn_id, "done", pair.output)
+
+    async def _record(self, conversation: str, head: Head, turn_id: str) -> Record | None:
+        found = find_record(head.recent, turn_id, "")
+        if found is not None:
+            return found
+        numbers = older_records(head, self._outcomes_kept)
+        older = await self._read_all(conversation, [slots.records(n) for n in numbers])
+        for document in reversed(older):
+            found = find_record(document.records, turn_id, "")
+            if found is not None:
+                return found
+        return None
+
+    async def _pairs(
+        self, conversation: str, head: Head, first: int, last: int
+    ) -> tuple[Pair, ...]:
+        """Pairs first … last, from the head's tail and the segments below it."""
+        shown = {pair.seq: pair for pair in head.tail}
+        numbers = [
+            number
+            for number in range(segment_of(first), segment_of(last) + 1)
+            if any(seq not in shown for seq in range(first, last + 1) if segment_of(seq) == number)
+        ]
+        for document in await self._read_all(conversation, [slots.segment(n) for n in numbers]):
+            shown.update((pair.seq, pair) for pair in document.pairs)
+        return tuple(shown[seq] for seq in range(first, last + 1) if seq in shown)
+
+    async def _read_all(self, conversation: str, wanted: Sequence[Slot[D]]) -> list[D]:
+        """Those of the documents that are there, in order."""
+        reads = (self._read(contracts.CHAT, conversation, slot) for slot in wanted)
+        return [document for document in await asyncio.gather(*reads) if document is not None]
+
+    async def _read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
+        return await self._store.read(actor_type, actor_id, slot)

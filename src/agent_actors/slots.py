@@ -1,0 +1,162 @@
+"""A typed place in an actor's state, over the SDK's actor client (PROTOCOL, rules 2 and 8).
+
+The SDK's own state manager keeps every key ever read and marks changes clean before they are
+saved; it stays empty here.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from dapr.clients.base import DaprActorClientBase
+
+from agent_actors import documents
+from agent_actors.clock import Clock
+from agent_actors.errors import Unavailable
+from agent_actors.serializer import encode
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Generic[D]):
+    """A key of an actor's state and the document kept there.
+
+    `cached` documents stay in memory while the actor is active; closed segments do not.
+    """
+
+    key: str
+    kind: type[D]
+    cached: bool = True
+
+
+HEAD = Slot("head", documents.Head)
+MEMORY = Slot("memory", documents.Memory)
+
+
+def segment(number: int) -> Slot[documents.Segment]:
+    """Where segment `number` of a conversation lies."""
+    return Slot(f"h{number}", documents.Segment, cached=False)
+
+
+def records(number: int) -> Slot[documents.Records]:
+    """Where the outcome records 16·number … 16·number+15 lie."""
+    return Slot(f"r{number}", documents.Records)
+
+
+def mark(conversation: str) -> Slot[documents.Mark]:
+    """Where a consumer keeps its mark for a conversation: a key each, so no document grows."""
+    return Slot(f"s:{conversation}", documents.Mark)
+
+
+Changes = Mapping[Slot[Any], object | None]
+"""Documents to store, or None to delete what is there."""
+
+
+_SLOW = "The state store did not answer in time; try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where actors keep their state, and the seconds a read or save may take."""
+
+    client: DaprActorClientBase
+    clock: Clock
+    call_time: float
+
+    async def read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
+        """A stored document of any actor, without a turn (I9); None where there is none.
+
+        Raises:
+            Unavailable: The store failed or did not answer in time; absent is not broken (I6).
+            Defect: What is stored cannot be read.
+        """
+        try:
+            async with self.clock.timeout(self.call_time):
+                data = await self.client.get_state(actor_type, actor_id, slot.key)
+        except TimeoutError:
+            raise Unavailable(_SLOW) from None
+        return documents.read(data, slot.kind) if data else None
+
+    async def write(self, actor_type: str, actor_id: str, changes: Changes) -> None:
+        """Stores all changes of one actor in one transaction.
+
+        Raises:
+            Unavailable: The store failed or did not answer in time; it may have worked.
+        """
+        body = _operations(changes)
+        try:
+            async with self.clock.timeout(self.call_time):
+                await self.client.save_state_transactionally(actor_type, actor_id, body)
+        except TimeoutError:
+            raise Unavailable(_SLOW) from None
+
+
+class State:
+    """The state of one actor as one activation sees it.
+
+    Args:
+        store: Where it is kept.
+        actor_type: The actor's type.
+        actor_id: The actor's id.
+        may_act: Raises `PutAway` when this activation may not save any more.
+    """
+
+    def __init__(
+        self, store: Store, actor_type: str, actor_id: str, *, may_act: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._actor = (actor_type, actor_id)
+        self._may_act = may_act
+        self._cache: dict[str, object | None] = {}
+
+    async def load(self, slot: Slot[D]) -> D | None:
+        """The document, or None where there is none; raises as `Store.read`."""
+        if slot.key in self._cache:
+            return cast("D | None", self._cache[slot.key])
+        value = await self._store.read(*self._actor, slot)
+        if slot.cached:
+            self._cache[slot.key] = value
+        return value
+
+    async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
+        """Those of the documents that are there, in order."""
+        loads = (self.load(slot) for slot in wanted)
+        return [document for document in await asyncio.gather(*loads) if document is not None]
+
+    async def save(self, changes: Changes) -> None:
+        """Stores all changes in one transaction, and only then believes them.
+
+        Raises:
+            PutAway: This activation may not save any more.
+            Unavailable: The store failed; the save may have worked, so the cache is void.
+        """
+        self._may_act()
+        saved = False
+        try:
+            await self._store.write(*self._actor, changes)
+            saved = True
+        finally:
+            # Whatever the error, also a cancellation: nobody knows whether it took effect.
+            if not saved:
+                self.void()
+        for slot, value in changes.items():
+            if slot.cached:
+                self._cache[slot.key] = value
+
+    def void(self) -> None:
+        """Forgets everything that was read or saved; the next turn reads again."""
+        self._cache.clear()
+
+
+def _operations(changes: Changes) -> bytes:
+    """Dapr's body of a state transaction."""
+    return b"[" + b",".join(_operation(slot.key, value) for slot, value in changes.items()) + b"]"
+
+
+def _operation(key: str, value: object | None) -> bytes:
+    name = encode(key)
+    if value is None:
+        return b'{"operation":"delete","request":{"key":' + name + b"}}"
+    return b'{"operation":"upsert","request":{"key":' + name + b',"value":' + encode(value) + b"}}"

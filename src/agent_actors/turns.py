@@ -1,0 +1,193 @@
+"""A turn, and the base of every actor: one at a time (I1), and a failed one leaves no trace (I2).
+
+The SDK keeps one object per actor that it believes active, but three first calls at once make
+three objects, and a killed sidecar tells none of them to go. So who may act is recorded here, per
+(type, id): an object that is not the recorded one saves nothing, calls nothing and starts no model
+(PROTOCOL, rule 3), and a call that the SDK hands to such an object runs on the recorded one.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from dapr.actor import Actor, ActorId
+from dapr.actor.runtime.context import ActorRuntimeContext
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
+from agent_actors.messages import Failure, Problem
+from agent_actors.serializer import Malformed
+from agent_actors.slots import State, Store
+
+log = logging.getLogger(__name__)
+
+ActorKey = tuple[str, str]
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound="TurnActor")
+
+
+class _TurnLock(asyncio.Lock):
+    """The FIFO lock of one actor, with the number of turns that hold or want it."""
+
+    users = 0
+
+
+class Activations:
+    """Which object may act for each actor in this process, and the lock its turns take."""
+
+    def __init__(self) -> None:
+        self._current: dict[ActorKey, TurnActor] = {}
+        self._locks: dict[ActorKey, _TurnLock] = {}
+
+    def record(self, actor: A) -> A:
+        """From now on this object, and no other, acts for its id; for use in actor factories."""
+        former = self._current.get(actor.key)
+        if former is not None:
+            former.live = False
+        self._current[actor.key] = actor
+        return actor
+
+    def current(self, actor: "TurnActor") -> "TurnActor":
+        """The object that acts for this actor's id; a new one where none does."""
+        found = self._current.get(actor.key)
+        return found if found is not None else actor.successor()
+
+    def withdraw(self, key: ActorKey) -> None:
+        """Puts an actor away: whatever still runs for it may not act any more."""
+        actor = self._current.pop(key, None)
+        if actor is not None:
+            actor.live = False
+
+    def withdraw_all(self) -> None:
+        """Puts every actor away, as when the sidecar was restarted (I15)."""
+        for key in list(self._current):
+            self.withdraw(key)
+
+    @asynccontextmanager
+    async def turn(self, key: ActorKey) -> AsyncIterator[None]:
+        """Waits for the turns before this one, then holds the actor until the block ends.
+
+        The lock is the process's, not the object's: a turn that was cut runs on in the old object
+        and the next one still waits for it.
+        """
+        lock = self._locks.setdefault(key, _TurnLock())
+        lock.users += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock.users -= 1
+            if not lock.users:
+                del self._locks[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What every actor of a process shares.
+
+    `call_time` is in seconds: what any call but the wait for a model may take.
+    """
+
+    activations: Activations
+    clock: Clock
+    call_time: float
+
+
+class TurnActor(Actor):
+    """The base of our actors.
+
+    Args:
+        ctx: The SDK's context.
+        actor_id: The SDK's id.
+        host: What the actors of this process share.
+    """
+
+    def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host) -> None:
+        super().__init__(ctx, actor_id)
+        self.key: ActorKey = (ctx.actor_type_info.type_name, actor_id.id)
+        self.live = True
+        self.activations = host.activations
+        self.clock = host.clock
+        self._call_time = host.call_time
+        store = Store(ctx.dapr_client, host.clock, host.call_time)
+        self.state = State(store, *self.key, may_act=self.require_live)
+
+    def successor(self) -> "TurnActor":
+        """A fresh activation of the same actor, recorded by the actor factory."""
+        return cast(TurnActor, self.runtime_ctx.create_actor(self.id))
+
+    def require_live(self) -> None:
+        """Raises `PutAway` when another activation, or none, acts for this actor."""
+        if not self.live:
+            raise PutAway("The actor was put away while this turn ran; send the request again.")
+
+    async def ask(self, call: Callable[[], Awaitable[R]], wait: float = 0.0) -> R:
+        """Calls another actor, the runtime or the broker on behalf of this turn.
+
+        Args:
+            call: Makes the call.
+            wait: Seconds that the callee may spend waiting for a model, beyond the call time.
+
+        Raises:
+            PutAway: This activation may not act any more.
+            Unavailable: No answer in time.
+        """
+        self.require_live()
+        try:
+            async with self.clock.timeout(self._call_time + wait):
+                return await call()
+        except TimeoutError:
+            raise Unavailable("A part of the service did not answer in time; try again.") from None
+
+    async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
+        """One turn, under the lock: its result, or the error it returns (rule 10)."""
+        try:
+            for arg in args:
+                if isinstance(arg, Malformed):
+                    raise Invalid(f"The argument is not of the method's form: {arg.reason}")
+            self.require_live()
+            return await method(self, *args)
+        except AgentError as error:
+            return Failure(Problem.of(error))
+        except Exception as error:
+            # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
+            self.state.void()
+            log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
+            log.debug("its trace", exc_info=error)
+            return Failure(Problem.of(Defect("The turn failed inside the service.")))
+
+    async def _on_activate_internal(self) -> None:
+        """Nothing: state is loaded inside the turn, under the lock."""
+
+    async def _on_deactivate_internal(self) -> None:
+        """Withdraws the record before the SDK's first await."""
+        self.activations.withdraw(self.key)
+
+    async def _save_state_internal(self) -> None:
+        """Nothing: a turn saves by itself, in one transaction."""
+
+    async def _reset_state_internal(self) -> None:
+        """Nothing: the SDK's state manager stays empty."""
+
+
+def turn(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[A, P], Coroutine[Any, Any, R]]:
+    """Makes an actor's method a turn: serial per actor, on the live activation, never raising.
+
+    The wrapped method returns its result, or a `messages.Failure` that travels as `{"error": …}`;
+    a returned error has saved nothing.
+    """
+
+    @functools.wraps(method)
+    async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
+        actor = self.activations.current(self)
+        async with self.activations.turn(actor.key):
+            return cast(R, await actor.run(method, args))
+
+    return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)
