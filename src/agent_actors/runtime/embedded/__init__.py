@@ -161,8 +161,9 @@ class EmbeddedRuntime:
     async def _stop(self) -> None:
         try:
             self._reminders.refuse()
+            self._topics.refuse()
             self._turns.refuse()
-            await self._drain_turns()
+            await self._drain_work()
             await self._reminders.stop()
             await self._topics.stop()
             await self._turns.stop()
@@ -170,7 +171,8 @@ class EmbeddedRuntime:
             await self._store.close()
             self._folder.release()
 
-    async def _drain_turns(self) -> None:
+    async def _drain_work(self) -> None:
         with suppress(TimeoutError):
             async with self._clock.timeout(self._drain):
+                await self._topics.drain()
                 await self._turns.drain()

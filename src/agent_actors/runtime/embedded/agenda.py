@@ -39,6 +39,11 @@ class Agenda(Generic[T]):
         if self._entries[0][2] is entry:
             self._changed.set()
 
+    def prune(self, keep: Callable[[T], bool]) -> None:
+        """Forgets the entries that are void."""
+        self._entries = [entry for entry in self._entries if keep(entry[2])]
+        heapq.heapify(self._entries)
+
     async def take(self) -> tuple[float, T]:
         """Waits for the first entry to fall due, and removes it."""
         while (wait := self._until_first()) > 0:

@@ -32,6 +32,7 @@ _RETRY_AFTER = 1.0
 _AT_ONCE = 256
 _RECOVER_AT_ONCE = 16
 _UNHOSTED_AFTER = 60.0
+_VOID_KEPT = 1024
 
 _LOAD = "SELECT type, id, name, due, period, expires, data, version FROM reminders ORDER BY due"
 _UPSERT = (
@@ -126,6 +127,8 @@ class Reminders:
         await self._execute(_UPSERT, *row, reminder.version)
         self._known[key] = reminder
         self._agenda.add(schedule.due, (key, reminder.version))
+        if len(self._agenda) > 2 * len(self._known) + _VOID_KEPT:
+            self._agenda.prune(self._is_current)
 
     async def unregister(self, key: Key) -> None:
         """Forgets a reminder, if it is there.
@@ -146,10 +149,14 @@ class Reminders:
     async def _next(self) -> Key:
         """The next reminder to fire: still registered as it was entered, and not firing now."""
         while True:
-            _, (key, version) = await self._agenda.take()
-            reminder = self._known.get(key)
-            if reminder is not None and reminder.version == version and key not in self._firing:
-                return key
+            _, entry = await self._agenda.take()
+            if self._is_current(entry) and entry[0] not in self._firing:
+                return entry[0]
+
+    def _is_current(self, entry: tuple[Key, int]) -> bool:
+        """Whether an entry is of the present registration; an older one stays until it falls due."""
+        reminder = self._known.get(entry[0])
+        return reminder is not None and reminder.version == entry[1]
 
     async def _fire_in_room(self, key: Key) -> None:
         try:

@@ -27,6 +27,7 @@ _MIGRATIONS = (
 
 _WAIT_FOR_WRITER = 5.0
 _WAIT_FOR_READER = 0.005
+_LOG_KEPT = 16 * 1024 * 1024
 
 
 def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.Connection:
@@ -42,6 +43,7 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
@@ -53,9 +55,16 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """The connection that reads; it sees what is committed and waits for nobody."""
-    connection = _connect(path, _WAIT_FOR_READER)
-    connection.execute("PRAGMA query_only = ON")
+    """The connection that reads; it sees what is committed and waits for nobody.
+
+    Raises:
+        StartupError: It cannot be opened.
+    """
+    try:
+        connection = _connect(path, _WAIT_FOR_READER)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise StartupError(_cannot_open(path, error)) from None
     return connection
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from agent_actors.errors import Unavailable
+from agent_actors.errors import StartupError, Unavailable
 from agent_actors.runtime.embedded.schema import open_reader, open_writer
 
 T = TypeVar("T")
@@ -57,7 +57,12 @@ class Store:
             StartupError: It cannot be opened; the text says why.
         """
         writer = open_writer(path, synchronous)
-        return cls(writer, open_reader(path))
+        try:
+            reader = open_reader(path)
+        except StartupError:
+            writer.close()
+            raise
+        return cls(writer, reader)
 
     @property
     def alive(self) -> bool:
@@ -86,13 +91,6 @@ class Store:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise _unavailable("read", error) from None
-
-    def close_unused(self) -> None:
-        """Closes a store that no loop has used."""
-        self._open = False
-        self._jobs.put(None)
-        self._thread.join()
-        self._reader.close()
 
     async def close(self) -> None:
         """Commits what is queued, then closes. Idempotent."""

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from random import Random
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, Invalid, Unavailable
@@ -79,24 +79,38 @@ class Topics:
         self._graveyard = graveyard
         self._deliver: Deliver | None = None
         self._lanes: dict[_Lane, deque[_Waiting]] = {}
-        self._ready: asyncio.Queue[_Lane] = asyncio.Queue()
+        self._ready: asyncio.Queue[_Lane | None] = asyncio.Queue()
         self._retries: Agenda[_Waiting] = Agenda(clock, clock.monotonic)
         self._waiting = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
+        self._retrier: list[asyncio.Task[None]] = []
+        self._refusing = False
 
     def start(self, deliver: Deliver) -> None:
         """Begins to deliver."""
         self._deliver = deliver
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(_AT_ONCE)]
-        self._tasks.append(asyncio.create_task(self._retry()))
+        self._workers = [asyncio.create_task(self._work()) for _ in range(_AT_ONCE)]
+        self._retrier = [asyncio.create_task(self._retry())]
+
+    def refuse(self) -> None:
+        """From now on no delivery begins."""
+        self._refusing = True
+        for _ in self._workers:
+            self._ready.put_nowait(None)
+
+    async def drain(self) -> None:
+        """Returns when no delivery runs, after `refuse`."""
+        if self._workers:
+            await asyncio.wait(self._workers)
 
     async def stop(self) -> None:
         """Ends every delivery; what waits is forgotten here, and owed by who published it."""
-        self._deliver = None
-        for task in self._tasks:
+        self.refuse()
+        tasks = [*self._workers, *self._retrier]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
 
     @property
     def waiting(self) -> int:
@@ -112,7 +126,7 @@ class Topics:
         """
         if pubsub not in self._pubsubs:
             raise Invalid(f"There is no pub/sub component {pubsub!r}.")
-        if self._deliver is None:
+        if self._deliver is None or self._refusing:
             raise Unavailable("The topics are closed; try again later.")
         subscription = self._subscriptions.get((pubsub, topic))
         if subscription is None:
@@ -138,7 +152,7 @@ class Topics:
             raise Conflict(f"The letter failed again and is kept: {answer.reason}.")
 
     def _envelope(self, pubsub: str, topic: str, event: CloudEvent) -> bytes:
-        return to_json(
+        return _encode(
             {
                 "id": event.id,
                 "source": event.source,
@@ -168,8 +182,7 @@ class Topics:
     async def _work(self) -> None:
         """Serves one lane at a time, one event of it, and lets the next lane have its turn."""
         begin_work()
-        while True:
-            name = await self._ready.get()
+        while (name := await self._ready.get()) is not None and not self._refusing:
             lane = self._lanes[name]
             await self._serve(lane[0])
             lane.popleft()
@@ -233,6 +246,15 @@ class Topics:
             self._later(event)
         else:
             self._waiting -= 1
+
+
+def _encode(envelope: dict[str, object]) -> bytes:
+    try:
+        return to_json(envelope)
+    except PydanticSerializationError as error:
+        raise Invalid(
+            "The event is not JSON (a value or a character that JSON has not)."
+        ) from error
 
 
 def _topic(event: _Waiting) -> str:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from dapr.actor import ActorRuntime
 
 from agent_actors.clock import Clock
-from agent_actors.errors import Defect, Unavailable
+from agent_actors.errors import Defect, TryLater, Unavailable
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -26,6 +26,7 @@ Key = tuple[str, str]
 _log = logging.getLogger(__name__)
 _AT_ONCE = 100
 _LAST_MOMENT = 1.0
+_STOPPING = "The service is stopping; try again later."
 _work: ContextVar["asyncio.Task[Any] | None"] = ContextVar("work", default=None)
 
 
@@ -79,12 +80,12 @@ class Turns:
         self._idle: OrderedDict[Key, float] = OrderedDict()
         self._some_idle = asyncio.Event()
         self._running: set[asyncio.Task[Any]] = set()
-        self._refusal: str | None = "The runtime has not been started."
+        self._open = self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begins to take turns and to put idle actors away."""
-        self._refusal = None
+        self._open = True
         self._sweeper = asyncio.create_task(self._sweep(), name="idle actors")
 
     async def call(self, actor_type: str, actor_id: str, method: str, data: bytes) -> bytes:
@@ -115,7 +116,7 @@ class Turns:
 
     def refuse(self) -> None:
         """From now on only what is already begun may call."""
-        self._refusal = "The service is stopping; try again later."
+        self._open, self._stopping = False, True
 
     async def drain(self) -> None:
         """Returns when no turn runs."""
@@ -151,6 +152,10 @@ class Turns:
         except asyncio.CancelledError:
             self._leave(key, slot)
             raise
+        if self._refused():
+            slot.release()
+            self._leave(key, slot)
+            raise Unavailable(_STOPPING)
         slot.active = True
         task = self._begin(key, slot, what, work)
         ended = asyncio.get_running_loop().create_future()
@@ -159,10 +164,13 @@ class Turns:
         return _outcome(task, key, what)
 
     def _admit(self, key: Key) -> None:
-        if self._refusal is not None and not _begun():
-            raise Unavailable(self._refusal)
+        if self._refused():
+            raise Unavailable(_STOPPING if self._stopping else "The runtime has not been started.")
         if key[0] not in ActorRuntime.get_registered_actor_types():
             raise Defect(f"There is no actor type {key[0]!r} in this service.")
+
+    def _refused(self) -> bool:
+        return not self._open and not _begun()
 
     def _enter(self, key: Key) -> _Slot:
         slot = self._slots.get(key)
@@ -196,7 +204,8 @@ class Turns:
         self._leave(key, slot)
         if not task.cancelled() and (error := task.exception()) is not None:
             # Never the text of the exception: it may repeat what was said.
-            _log.error("%s of %s/%s failed: %s", what, *key, _trace(error))
+            level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
+            _log.log(level, "%s of %s/%s failed: %s", what, *key, _trace(error))
 
     async def _sweep(self) -> None:
         while True:
