@@ -29,7 +29,7 @@ from agent_actors.model.echo import EchoModel
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.routes import chat, events, health, memory, problems, response
 from agent_actors.routes.answers import Answers
-from agent_actors.routes.body_limit import DeclaredLength
+from agent_actors.routes.body_limit import BodyLimit
 from agent_actors.routes.delivery import deliverer
 from agent_actors.routes.dependencies import Services
 from agent_actors.runtime import Deliver, Runtime
@@ -78,8 +78,7 @@ def create_app(
         title="agent-actors",
         description="AI agents as Dapr virtual actors.",
         version=__version__,
-        max_body_size=largest,
-        middleware=[Middleware(DeclaredLength, largest=largest)],
+        middleware=[Middleware(BodyLimit, largest=largest)],
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, _host(app))
     app.state.services = service.routes()

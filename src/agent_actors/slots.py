@@ -17,17 +17,18 @@ from agent_actors.errors import Unavailable
 from agent_actors.serializer import encode
 
 D = TypeVar("D")
+Kept = TypeVar("Kept", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Slot(Generic[D]):
+class Slot(Generic[Kept]):
     """A key of an actor's state and the document kept there.
 
     `cached` documents stay in memory while the actor is active; closed segments do not.
     """
 
     key: str
-    kind: type[D]
+    kind: type[Kept]
     cached: bool = True
 
 

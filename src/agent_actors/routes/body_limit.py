@@ -1,16 +1,19 @@
-"""Refuses a body that says it is too large, before any of it is read."""
+"""Refuses a body that is too large: by its declared length at once, else as it comes."""
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import TooLarge
 from agent_actors.routes.problems import document
 
 
-class DeclaredLength:
-    """Answers 413 by `Content-Length`; a body without one is counted by FastAPI as it comes.
+class BodyLimit:
+    """Answers 413 as a problem document (FastAPI's own limit answers in plain text).
 
-    FastAPI's own limit would answer here too, but in plain text.
+    Args:
+        app: What is served.
+        largest: Bytes of a body, at most.
     """
 
     def __init__(self, app: ASGIApp, largest: int) -> None:
@@ -19,12 +22,27 @@ class DeclaredLength:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] == "http" and self._too_large(Headers(scope=scope)):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._declares_more(Headers(scope=scope)):
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")
             await document(error)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        else:
+            await self._app(scope, self._counted(receive), send)
 
-    def _too_large(self, headers: Headers) -> bool:
+    def _declares_more(self, headers: Headers) -> bool:
         length = headers.get("content-length", "")
         return length.isascii() and length.isdigit() and int(length) > self._largest
+
+    def _counted(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._largest:
+                raise HTTPException(413)
+            return message
+
+        return counting
