@@ -10,20 +10,19 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import ChangeReload
 
-from agent_actors import contracts
+from agent_actors.app import create_app, embedded
 from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.runtime import Runtime
 from agent_actors.settings import Settings, read
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 KEEP_ALIVE = 120
 """Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
@@ -74,17 +73,14 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
         StartupError: The runtime cannot start.
     """
     _log_to_stderr()
-    runtime = _open_runtime(kind, settings)
-    from agent_actors.app import create_app  # After the runtime: it fails faster, and more often.
-
-    app = create_app(settings, runtime=runtime)
+    app = create_app(settings, runtime=_open_runtime(kind, settings))
     server = uvicorn.Server(_config(app, settings.drain))
     _stop_on_signals(server)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_live(app, server, sock, kind))
 
 
-def _config(app: "FastAPI", drain: float) -> uvicorn.Config:
+def _config(app: FastAPI, drain: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",  # `_live` runs it: uvicorn would log a trace where one line is enough.
@@ -96,7 +92,7 @@ def _config(app: "FastAPI", drain: float) -> uvicorn.Config:
     )
 
 
-async def _live(app: "FastAPI", server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
+async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
     async with app.router.lifespan_context(app):
         _announce(sock, kind)
         await server.serve(sockets=[sock])
@@ -118,9 +114,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 def _open_runtime(kind: str, settings: Settings) -> Runtime:
     if kind == "embedded":
-        from agent_actors.runtime.embedded import EmbeddedRuntime
-
-        return EmbeddedRuntime.open(settings, SystemClock(), recover=frozenset({contracts.SETTLE}))
+        return embedded(settings, SystemClock())
     try:
         module = importlib.import_module("agent_actors.runtime.dapr")
     except ModuleNotFoundError as error:
@@ -157,8 +151,6 @@ def _announce(sock: socket.socket, kind: str) -> None:
 
 def reload(settings: Settings, kind: str, sock: socket.socket) -> None:
     """Serves in a process of its own, and starts that again whenever the code changes."""
-    from uvicorn.supervisors import ChangeReload
-
     config = uvicorn.Config(
         "agent_actors.app:create_app",  # Not loaded: `_reloaded` makes the app.
         reload=True,

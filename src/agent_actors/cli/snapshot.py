@@ -27,6 +27,7 @@ def take(folder: Path, file: Path, *, force: bool) -> Path:
         raise Failure(f"{file} is there already; say --force to replace it.")
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        partial.touch(mode=0o600)  # It holds what people said, like the folder it comes from.
         _copy(database, partial)
         partial.replace(file)
     except (sqlite3.Error, OSError) as error:

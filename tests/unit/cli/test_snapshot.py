@@ -72,6 +72,13 @@ def test_the_schema_version_is_copied(folder: Path, writer: object, tmp_path: Pa
         assert connection.execute("PRAGMA user_version").fetchone() == (7,)
 
 
+def test_others_cannot_read_a_copy(folder: Path, writer: object, tmp_path: Path):
+    """The copy holds what people said, so only its owner may read it."""
+    snapshot.take(folder, tmp_path / "copy.db", force=False)
+
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_that_is_there_is_kept(folder: Path, writer: object, tmp_path: Path):
     """A backup replaces nothing unless it is told to."""
     file = tmp_path / "copy.db"
