@@ -1,0 +1,38 @@
+"""Actors that nobody calls are put away, and come back."""
+
+import asyncio
+
+from tests.conformance.harness import Harness, eventually
+from tests.conformance.probe import Hold
+
+
+async def test_an_idle_actor_is_put_away_and_comes_back(stopped: Harness):
+    """After the idle timeout an actor is put away; the next call finds its state."""
+    await stopped.start(idle_timeout=1)
+    stopped.journal.gates["gate"].set()
+    await stopped.call("a", "Hold", Hold("gate"))
+    await eventually(lambda: stopped.journal.of("deactivate") == [("deactivate", "a")])
+
+    assert await stopped.state("a", "held") == b'"gate"'
+    assert await stopped.call("a", "Echo", "back") == "back"
+    assert stopped.journal.of("activate") == [("activate", "a")] * 2
+
+
+async def test_a_running_turn_is_not_cut(stopped: Harness):
+    """A turn within the idle timeout ends as it would without one.
+
+    Real Dapr counts the idle time from the start of a turn, so the turn here is the shorter one.
+    """
+    await stopped.start(idle_timeout=2)
+    turn = asyncio.create_task(stopped.call("a", "Hold", Hold("gate")))
+    await eventually(lambda: len(stopped.journal.of("enter")) == 1)
+    stopped.journal.gates["gate"].set()
+    await turn
+    await eventually(lambda: len(stopped.journal.of("deactivate")) == 1)
+
+    assert [entry[0] for entry in stopped.journal.entries] == [
+        "activate",
+        "enter",
+        "leave",
+        "deactivate",
+    ]

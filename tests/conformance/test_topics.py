@@ -1,0 +1,116 @@
+"""Topics: delivery, redelivery, order, and dead letters."""
+
+from typing import Any
+
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Delivered
+from tests.conformance.harness import DEAD_ROUTE, PUBSUB, ROUTE, TOPIC, Answer, Harness, eventually
+
+
+def event(number: int = 1, subject: str = "ada", data: Any = None) -> CloudEvent:
+    return CloudEvent(f"{subject}-{number}", "/chat", "Said", subject, data)
+
+
+def answers(*bodies: bytes | int) -> Answer:
+    """A route that answers in turn: a status, or 200 with that body; then SUCCESS."""
+    left = list(bodies)
+
+    async def answer(path: str, event: Any) -> Delivered:
+        if path != ROUTE or not left:
+            return Delivered(200, b'{"status":"SUCCESS"}')
+        body = left.pop(0)
+        return Delivered(body, b"") if isinstance(body, int) else Delivered(200, body)
+
+    return answer
+
+
+async def delivered(runtime: Harness, count: int) -> None:
+    await eventually(lambda: len(runtime.deliveries) >= count)
+
+
+async def test_an_event_arrives_as_it_was_published(runtime: Harness):
+    """The envelope is a CloudEvent 1.0 with the data as JSON, exactly."""
+    data = {"text": "10m", "day": "2024-01-05 standup", "none": None, "n": 1.5, "e": "👩‍👧"}
+    await runtime.publish(event(data=data))
+    await delivered(runtime, 1)
+
+    (delivery,) = runtime.deliveries
+    envelope = delivery.event
+
+    assert delivery.path == ROUTE
+    assert envelope["data"] == data
+    assert (envelope["id"], envelope["source"], envelope["type"]) == ("ada-1", "/chat", "Said")
+    assert (envelope["specversion"], envelope["subject"]) == ("1.0", "ada")
+    assert (envelope["topic"], envelope["pubsubname"]) == (TOPIC, PUBSUB)
+    assert envelope["datacontenttype"].startswith("application/json")
+
+
+async def test_every_event_of_a_publisher_arrives(runtime: Harness):
+    """Twenty events are delivered once each while nothing fails."""
+    for number in range(20):
+        await runtime.publish(event(number))
+    await delivered(runtime, 20)
+
+    assert sorted(each.event["id"] for each in runtime.deliveries) == sorted(
+        f"ada-{number}" for number in range(20)
+    )
+
+
+async def test_retry_redelivers(runtime: Harness):
+    """An event answered RETRY comes again."""
+    runtime.answer = answers(b'{"status":"RETRY"}')
+    await runtime.publish(event())
+    await delivered(runtime, 2)
+
+    assert [each.event["id"] for each in runtime.deliveries] == ["ada-1"] * 2
+
+
+async def test_an_unknown_status_is_a_failure(runtime: Harness):
+    """The lesson's `{"status": "Event processed"}` is no success (B6)."""
+    runtime.answer = answers(b'{"status":"Event processed"}', 500)
+    await runtime.publish(event())
+    await delivered(runtime, 3)
+
+    assert [each.path for each in runtime.deliveries] == [ROUTE] * 3
+
+
+async def test_silence_is_success(runtime: Harness):
+    """An empty 2xx answer settles an event."""
+    runtime.answer = answers(b"")
+    await runtime.publish(event(1))
+    await delivered(runtime, 1)
+    await runtime.publish(event(2))
+    await delivered(runtime, 2)
+
+    assert [each.event["id"] for each in runtime.deliveries] == ["ada-1", "ada-2"]
+
+
+async def test_a_dropped_event_goes_to_the_dead_letter_topic(runtime: Harness):
+    """An event answered DROP is not tried again and reaches the dead-letter route."""
+    runtime.answer = answers(b'{"status":"DROP"}')
+    await runtime.publish(event(data={"text": "10m"}))
+    await delivered(runtime, 2)
+
+    assert [each.path for each in runtime.deliveries] == [ROUTE, DEAD_ROUTE]
+    assert runtime.deliveries[1].event["id"] == "ada-1"
+    assert runtime.deliveries[1].event["data"] == {"text": "10m"}
+
+
+async def test_an_event_that_never_works_goes_to_the_dead_letter_topic(runtime: Harness):
+    """Redelivery ends, and the dead-letter route gets the event."""
+    runtime.answer = answers(*[b'{"status":"RETRY"}'] * 100)
+    await runtime.publish(event())
+    await eventually(lambda: bool(runtime.deliveries) and runtime.deliveries[-1].path == DEAD_ROUTE)
+
+    assert len(runtime.deliveries) > 2
+
+
+async def test_events_of_one_publisher_come_in_order(runtime: Harness):
+    """Events of one source and subject are delivered in the order they were published."""
+    for number in range(20):
+        await runtime.publish(event(number, subject=f"user{number % 2}"))
+    await delivered(runtime, 20)
+
+    for subject in ("user0", "user1"):
+        ids = [each.event["id"] for each in runtime.deliveries if each.event["subject"] == subject]
+        assert ids == sorted(ids, key=lambda name: int(name.partition("-")[2]))
