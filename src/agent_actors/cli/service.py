@@ -19,6 +19,7 @@ from uvicorn.supervisors import ChangeReload
 
 from agent_actors.app import create_app, embedded
 from agent_actors.cli.failures import CannotStart
+from agent_actors.cli.stopping import Stopping
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.runtime import Runtime
@@ -82,7 +83,7 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
 
 def _config(app: FastAPI, drain: float) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        Stopping(app),
         lifespan="off",  # `_live` runs it: uvicorn would log a trace where one line is enough.
         log_config=None,
         log_level="warning",

@@ -1,0 +1,36 @@
+"""What a caller is told who still waits when the drain time of a stopping service is over."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent_actors.errors import Unavailable
+from agent_actors.routes.problems import document
+
+
+class Stopping:
+    """Answers 503 for a request that the server cuts off; uvicorn would answer 500, with a trace.
+
+    Args:
+        app: What is served.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app's answer, or ours if the app had not begun one."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun or scope["type"] != "http":
+                raise
+            error = Unavailable("The service is stopping; send the same request again.")
+            await document(error)(scope, receive, send)

@@ -1,0 +1,238 @@
+"""The commands as they are called, without a process of their own."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent_actors.cli import main, service
+from agent_actors.cli.client import Client
+from agent_actors.cli.failures import Failure
+
+
+class Spoken:
+    """A client that answers from memory."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> "Spoken":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def say(self, actor_id: str, text: str) -> str:
+        if text == "fail":
+            raise Failure("The model failed: Try again.")
+        return f"{actor_id} heard {text}"
+
+    def history(self, actor_id: str) -> Iterator[dict[str, str]]:
+        yield {"role": "user", "content": "Hello"}
+        yield {"role": "assistant", "content": f"I am {actor_id}\nover two lines"}
+
+    def dead(self) -> list[dict[str, Any]]:
+        letter = {"id": "7", "at": "2024-01-05T10:00:00Z", "topic": "user-chat", "tries": 5}
+        return [letter | {"reason": "it names no user", "event": {}}]
+
+    def requeue(self, letter_id: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def no_sidecar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the environment it was started in."""
+    for name in ("DAPR_HTTP_PORT", "AGENT_ACTORS_URL", "AGENT_ACTORS_DATA", "APP_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_actors.cli.client.Client", Spoken)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What would have been served, instead of serving it."""
+    calls: list[tuple[Any, ...]] = []
+
+    def serve(settings: Any, kind: str, sock: Any) -> None:
+        with sock:
+            calls.append((settings, kind, sock.getsockname()))
+
+    monkeypatch.setattr(service, "serve", serve)
+    return calls
+
+
+def call(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=typed)
+
+
+def refused(result: Result, code: int) -> str:
+    """The one line that a command failed with."""
+    assert result.exit_code == code
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_the_version_is_told():
+    """`--version` names the program and its version."""
+    assert call("--version").output.split()[-1].count(".") == 2
+
+
+@pytest.mark.usefixtures("spoken")
+def test_one_message_gets_its_reply():
+    """`chat ID MESSAGE` prints the reply and nothing else."""
+    result = call("chat", "ada", "Hello")
+
+    assert (result.exit_code, result.stdout) == (0, "ada heard Hello\n")
+
+
+@pytest.mark.usefixtures("spoken")
+def test_a_conversation_ends_with_its_input():
+    """`chat ID` answers line by line, skips blank ones, and ends at the end of the input."""
+    result = call("chat", "ada", typed="one\n\n  \ntwo\n")
+
+    assert (result.exit_code, result.stdout) == (0, "ada heard one\nada heard two\n")
+
+
+@pytest.mark.usefixtures("spoken")
+def test_a_conversation_outlives_a_failure():
+    """A message that failed is told, and the next one is sent."""
+    result = call("chat", "ada", typed="fail\ntwo\n")
+
+    assert result.exit_code == 0
+    assert result.stdout == "ada heard two\n"
+    assert "The model failed" in result.stderr
+
+
+@pytest.mark.usefixtures("spoken")
+def test_history_prints_who_said_what():
+    """`history ID` prints a role before each text."""
+    assert call("history", "ada").stdout == "user: Hello\nassistant: I am ada\nover two lines\n"
+
+
+@pytest.mark.usefixtures("spoken")
+def test_dead_events_are_one_line_each():
+    """`events dead` prints the id first, to be given to `events requeue`."""
+    line = "7  2024-01-05T10:00:00Z  user-chat  tries=5  it names no user\n"
+
+    assert call("events", "dead").stdout == line
+    assert call("events", "requeue", "7").stdout == "Delivered 7.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("history", "ada"), ("events", "dead"), ("events", "requeue", "7")]
+)
+def test_no_service_is_one_line(arguments: tuple[str, ...], free_port: int):
+    """Where nobody listens, a command says so and how to start the service."""
+    line = refused(call(*arguments, "--url", f"http://127.0.0.1:{free_port}"), 1)
+
+    assert "No service answers" in line
+    assert "agent-actors dev" in line
+
+
+def test_no_service_for_a_message_is_one_line(free_port: int, monkeypatch: pytest.MonkeyPatch):
+    """A message to nobody is given up after some tries."""
+    monkeypatch.setattr(Client, "__init__", _hasty(Client.__init__))
+
+    line = refused(call("chat", "ada", "Hello", "--url", f"http://127.0.0.1:{free_port}"), 1)
+    assert "No service answers" in line
+
+
+def _hasty(init: Any) -> Any:
+    def without_pauses(self: Client, url: str) -> None:
+        init(self, url, pause=lambda _: None)
+
+    return without_pauses
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_other_machines_are_not_served_unasked(command: str, host: str):
+    """A host that others can reach needs `--insecure`."""
+    line = refused(call(command, "--host", host), 2)
+
+    assert "--insecure" in line
+
+
+def test_insecure_serves_others(started: list[tuple[Any, ...]]):
+    """`--insecure` lets a host be one that others can reach."""
+    result = call("dev", "--host", "0.0.0.0", "--insecure", "--port", "0")
+
+    assert result.exit_code == 0
+    assert started[0][2][0] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_this_machine_is_served(host: str, started: list[tuple[Any, ...]]):
+    """Any loopback host is served without further words, on the port that was given."""
+    assert call("dev", "--host", host, "--port", "0").exit_code == 0
+    assert started[0][2][1] > 0
+
+
+def test_options_come_before_the_environment(
+    started: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+):
+    """What is said on the command line overrides what the environment says."""
+    monkeypatch.setenv("AGENT_ACTORS_DATA", "there")
+    monkeypatch.setenv("AGENT_ACTORS_DRAIN", "3")
+    call("dev", "--data", "here", "--port", "0")
+
+    settings = started[0][0]
+    assert (settings.data, settings.drain) == (Path("here"), 3.0)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "option", "kind"),
+    [
+        (None, [], "embedded"),
+        ("3500", [], "dapr"),
+        ("3500", ["--runtime", "embedded"], "embedded"),
+        (None, ["--runtime", "dapr"], "dapr"),
+    ],
+)
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_the_runtime_is_chosen(
+    command: str,
+    sidecar: str | None,
+    option: list[str],
+    kind: str,
+    started: list[tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """`--runtime` decides, else the presence of a sidecar does."""
+    if sidecar:
+        monkeypatch.setenv("DAPR_HTTP_PORT", sidecar)
+    call(command, "--port", "0", *option)
+
+    assert started[0][1] == kind
+
+
+def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    """A setting that is not of its form is named."""
+    monkeypatch.setenv("AGENT_ACTORS_DRAIN", "soon")
+
+    assert "AGENT_ACTORS_DRAIN" in refused(call("dev", "--port", "0"), 2)
+
+
+def test_a_host_that_is_none_is_one_line():
+    """A host that cannot be resolved is a mistake of the command line."""
+    line = refused(call("dev", "--host", "no host", "--insecure", "--port", "0"), 2)
+
+    assert "Cannot serve on no host" in line
+
+
+def test_a_backup_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`backup FILE` copies the database of the data folder."""
+    with closing(sqlite3.connect(tmp_path / "agent-actors.db")) as connection:
+        connection.execute("CREATE TABLE said (text)")
+    monkeypatch.setenv("AGENT_ACTORS_DATA", str(tmp_path))
+    file = tmp_path / "copy.db"
+
+    assert call("backup", str(file)).exit_code == 0
+    assert file.is_file()
+    assert "--force" in refused(call("backup", str(file)), 1)
+    assert call("backup", str(file), "--force", "--data", str(tmp_path)).exit_code == 0

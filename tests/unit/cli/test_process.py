@@ -1,0 +1,190 @@
+"""The command as a process: how it starts, how it refuses to, and how it ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+import httpx2
+import pytest
+
+COMMAND = [sys.executable, "-m", "agent_actors"]
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("AGENT_ACTORS_", "DAPR_", "APP_API_"))
+}
+
+
+@dataclass
+class Running:
+    """A service that said where it is."""
+
+    process: subprocess.Popen[str]
+    said: list[str]
+
+    @property
+    def url(self) -> str:
+        return re.findall(r"http://\S+", self.said[1])[0]
+
+    def end(self, number: int) -> tuple[int, str]:
+        """The exit code after a signal, and what was logged."""
+        self.process.send_signal(number)
+        _, logged = self.process.communicate(timeout=30)
+        return self.process.returncode, logged
+
+
+@contextmanager
+def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
+    command = [*COMMAND, "dev", "--port", "0", "--data", str(data), *options]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | settings,
+    ) as process:
+        too_late = Timer(30, process.kill)
+        too_late.start()
+        try:
+            assert process.stdout
+            yield Running(process, [process.stdout.readline() for _ in range(4)])
+        finally:
+            too_late.cancel()
+            process.kill()
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env=ENVIRONMENT | settings,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a start was refused with."""
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
+    """The start prints API, docs and one curl line, with the port it really has."""
+    with running(tmp_path / "data") as service:
+        api, docs, curl = service.said[1:]
+        port = httpx2.URL(service.url).port
+
+        assert port
+        assert api == f"  API   http://127.0.0.1:{port}\n"
+        assert docs == f"  Docs  http://localhost:{port}/docs\n"
+        assert curl.endswith(
+            f"curl -s localhost:{port}/chat/ada -H 'content-type: application/json'"
+            """ -d '{"role":"user","content":"Hello"}'\n"""
+        )
+        assert httpx2.get(f"{service.url}/docs").status_code == 200
+
+
+def test_the_commands_speak_to_the_service(tmp_path: Path):
+    """A message, the history, the dead events and a backup, each by its command."""
+    data = tmp_path / "data"
+    with running(data) as service:
+        at = ("--url", service.url)
+        assert "Got your message: Hello" in run("chat", "ada", "Hello", *at).stdout
+        assert "user: Hello\nassistant: " in run("history", "ada", *at).stdout
+        assert run("events", "dead", *at).returncode == 0
+        assert run("events", "requeue", "none", *at).stderr.startswith("Error: Not found: ")
+        assert run("backup", str(tmp_path / "copy.db"), "--data", str(data)).returncode == 0
+
+    assert (tmp_path / "copy.db").stat().st_size > 0
+
+
+def test_a_backup_is_a_service_to_start_on(tmp_path: Path):
+    """A copy put into an empty data folder has the conversation."""
+    with running(tmp_path / "data") as service:
+        run("chat", "ada", "Hello", "--url", service.url)
+        (tmp_path / "other").mkdir()
+        copy = tmp_path / "other" / "agent-actors.db"
+        run("backup", str(copy), "--data", str(tmp_path / "data"))
+
+    with running(tmp_path / "other") as service:
+        assert "user: Hello" in run("history", "ada", "--url", service.url).stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(tmp_path: Path, number: int):
+    """SIGTERM and SIGINT end it with exit code 0 and without a trace."""
+    with running(tmp_path / "data") as service:
+        code, logged = service.end(number)
+
+    assert code == 0, logged
+    assert "Traceback" not in logged
+
+
+def test_a_caller_that_waits_at_a_stop_is_told_to_come_back(tmp_path: Path):
+    """A turn that outlasts the drain time is no 500: its caller may send it again."""
+    body = {"role": "user", "content": "/hang"}
+    with running(tmp_path / "data", "--drain", "0.5", AGENT_ACTORS_MODEL="scripted") as service:
+        stop = Timer(1.0, service.process.terminate)
+        stop.start()
+        answer = httpx2.post(f"{service.url}/chat/ada", json=body, timeout=30)
+        _, logged = service.process.communicate(timeout=30)
+
+    assert answer.status_code in {202, 503}
+    assert service.process.returncode == 0
+    assert "Traceback" not in logged
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path):
+    """A port that another process has is told, and nothing is left in the data folder."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = refused(run("dev", "--port", port, "--data", str(tmp_path / "data")))
+
+    assert line == f"Error: Cannot serve on 127.0.0.1, port {port}: Address already in use."
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_in_use_is_one_line(tmp_path: Path):
+    """A second process on one data folder is refused."""
+    data = str(tmp_path / "data")
+    with running(tmp_path / "data"):
+        line = refused(run("dev", "--port", "0", "--data", data))
+
+    assert data in line
+    assert "in use by another process" in line
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
+    """A data folder that cannot be made is told with its reason."""
+    (tmp_path / "file").write_text("")
+    line = refused(run("dev", "--port", "0", "--data", str(tmp_path / "file" / "data")))
+
+    assert "cannot be written" in line
+
+
+def test_a_database_that_is_none_is_one_line(tmp_path: Path):
+    """A file that is no database is refused, and left as it was."""
+    database = tmp_path / "agent-actors.db"
+    database.write_text("precious")
+    line = refused(run("dev", "--port", "0", "--data", str(tmp_path)))
+
+    assert "not a database" in line
+    assert database.read_text() == "precious"
+
+
+def test_a_runtime_that_is_not_there_yet_is_one_line(tmp_path: Path):
+    """The dapr runtime is not part of this release, and the command says so."""
+    line = refused(run("serve", "--port", "0", DAPR_HTTP_PORT="3500"))
+
+    assert "no dapr runtime" in line
