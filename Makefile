@@ -33,7 +33,7 @@ check: $(VENV)/.installed-dev ## Format, lint, types and import rules; changes n
 	@echo "ruff format --check" && $(PY) -m ruff format --quiet --check $(CODE)
 	@echo "ruff check" && $(PY) -m ruff check --quiet $(CODE)
 	@echo "mypy" && $(PY) -m mypy --no-error-summary $(TYPED)
-	@echo "lint-imports" && $(VENV)/bin/lint-imports
+	@echo "lint-imports" && $(VENV)/bin/lint-imports --no-logo
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and repair what can be repaired by itself
