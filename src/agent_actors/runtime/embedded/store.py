@@ -102,13 +102,15 @@ class Store:
         self._reader.close()
 
     def _work(self) -> None:
+        batch: list[_Job] = []
         try:
             while batch := self._take():
                 _answer(batch, self._commit(batch))
         finally:
+            # Also where a bug ends the thread: nobody is left waiting.
             self._open = False
             self._writer.close()
-            _answer(self._left(), None)
+            _answer([*batch, *self._left()], None)
 
     def _take(self) -> list[_Job]:
         """What waits, at least one; nothing at the end."""

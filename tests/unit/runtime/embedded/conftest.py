@@ -1,0 +1,134 @@
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from dapr.actor import ActorRuntime
+
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Delivered
+from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.runtime.embedded.store import Store
+from agent_actors.serializer import ValueSerializer, encode
+from agent_actors.settings import Settings
+from tests.conformance.probe import PROBE, Journal, Probe
+from tests.hand_clock import HandClock, settle
+
+COMPONENTS = """
+kind: Component
+metadata: {name: bus}
+spec: {type: pubsub.in-process}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+spec: {pubsubname: bus, topic: news, routes: {default: /news}, deadLetterTopic: news-dead}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+spec: {pubsubname: bus, topic: news-dead, routes: {default: /dead}}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+spec: {pubsubname: bus, topic: plain, routes: {default: /plain}}
+"""
+
+
+class World:
+    """A runtime on a hand-moved clock, the probe on it, and a route that answers as told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = HandClock()
+        self.journal = Journal()
+        self.folder = folder
+        self.delivered: list[tuple[str, Any]] = []
+        self.answers: list[Any] = []
+        self.settings: dict[str, Any] = {"idle_timeout": 60.0, "drain": 7.0}
+        (folder / "components").mkdir()
+        (folder / "components" / "all.yaml").write_text(COMPONENTS)
+        self.runtime: EmbeddedRuntime
+
+    def open(self, recover: frozenset[str] = frozenset()) -> EmbeddedRuntime:
+        settings = Settings(
+            data=self.folder / "data", components=self.folder / "components", **self.settings
+        )
+        self.runtime = EmbeddedRuntime.open(settings, self.clock, recover=recover, random=Random(1))
+        return self.runtime
+
+    async def start(self, *, recover: frozenset[str] = frozenset(), hosted: bool = True) -> None:
+        self.open(recover)
+        ActorRuntime._actor_managers.clear()
+        if hosted:
+            await self.host()
+        await self.runtime.start(self.deliver)
+
+    async def host(self) -> None:
+        await ActorRuntime.register_actor(
+            Probe,
+            actor_client=self.runtime.actor_client,
+            actor_factory=lambda ctx, actor_id: Probe(ctx, actor_id, self.journal),
+            message_serializer=ValueSerializer(),
+            state_serializer=ValueSerializer(),
+        )
+
+    async def restart(self, **how: Any) -> None:
+        await self.runtime.stop()
+        await self.start(**how)
+
+    async def call(self, actor_id: str, method: str, argument: object = None) -> Any:
+        data = None if argument is None else encode(argument)
+        answer = await self.runtime.actor_client.invoke_method(PROBE, actor_id, method, data)
+        return json.loads(answer)
+
+    async def publish(self, number: int, *, topic: str = "news", subject: str = "ada") -> None:
+        event = CloudEvent(f"{subject}-{number}", "/chat", "Said", subject, {"text": "secret"})
+        await self.runtime.publish("bus", topic, event)
+
+    async def deliver(self, path: str, envelope: bytes) -> Delivered:
+        """Answers with the next of `answers`: a body, a status, an exception or an event."""
+        self.delivered.append((path, json.loads(envelope)["id"]))
+        answer = self.answers.pop(0) if self.answers else b""
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, int):
+            return Delivered(answer, b"")
+        if not isinstance(answer, bytes):
+            await answer.wait()
+            return Delivered(200, b"")
+        return Delivered(200, answer)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registry() -> Iterator[None]:
+    """The SDK's registry is the class's: no test sees another's actors."""
+    ActorRuntime._actor_managers.clear()
+    yield
+    ActorRuntime._actor_managers.clear()
+
+
+@pytest.fixture
+async def unstarted(tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose runtime a test starts itself."""
+    world = World(tmp_path)
+    yield world
+    if hasattr(world, "runtime"):
+        for gate in world.journal.gates.values():
+            gate.set()
+        await settle()
+        await world.runtime.stop()
+
+
+@pytest.fixture
+async def world(unstarted: World) -> World:
+    """A world that runs."""
+    await unstarted.start()
+    return unstarted
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty database."""
+    store = Store.open(tmp_path / "test.db", "NORMAL")
+    yield store
+    await store.close()
