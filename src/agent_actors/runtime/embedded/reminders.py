@@ -154,7 +154,7 @@ class Reminders:
                 return entry[0]
 
     def _is_current(self, entry: tuple[Key, int]) -> bool:
-        """Whether an entry is of the present registration; an older one stays until it falls due."""
+        """Whether an entry is of the present registration; older ones stay until they fall due."""
         reminder = self._known.get(entry[0])
         return reminder is not None and reminder.version == entry[1]
 

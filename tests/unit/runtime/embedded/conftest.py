@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -113,10 +114,11 @@ async def unstarted(tmp_path: Path) -> AsyncIterator[World]:
     world = World(tmp_path)
     yield world
     if hasattr(world, "runtime"):
-        for gate in world.journal.gates.values():
-            gate.set()
+        stop = asyncio.create_task(world.runtime.stop())
         await settle()
-        await world.runtime.stop()
+        if not stop.done():
+            await world.clock.advance(10)  # Past the drain time and the last moment.
+        await stop
 
 
 @pytest.fixture
