@@ -27,6 +27,7 @@ _AT_ONCE = 64
 _ROUTE_TIME = 30.0
 _LONGEST_WAIT = 60.0
 _WAITING = 100_000
+_BYTES = 256 * 1024 * 1024
 
 _Lane = tuple[str, str, str]
 """Topic, source and subject."""
@@ -58,12 +59,14 @@ class Delivery:
         backoff: Seconds before the second one; doubles each time, with jitter.
         random: Where the jitter comes from.
         waiting: Events that may wait at most.
+        bytes: Beyond this many bytes of waiting events no other is taken.
     """
 
     tries: int
     backoff: float
     random: Random
     waiting: int = _WAITING
+    bytes: int = _BYTES
 
 
 class Topics:
@@ -81,7 +84,7 @@ class Topics:
         self._lanes: dict[_Lane, deque[_Waiting]] = {}
         self._ready: asyncio.Queue[_Lane | None] = asyncio.Queue()
         self._retries: Agenda[_Waiting] = Agenda(clock, clock.monotonic)
-        self._waiting = 0
+        self._waiting = self._bytes = 0
         self._workers: list[asyncio.Task[None]] = []
         self._retrier: list[asyncio.Task[None]] = []
         self._refusing = False
@@ -131,7 +134,7 @@ class Topics:
         subscription = self._subscriptions.get((pubsub, topic))
         if subscription is None:
             return
-        if self._waiting >= self._delivery.waiting:
+        if self._waiting >= self._delivery.waiting or self._bytes >= self._delivery.bytes:
             raise Unavailable("Too many events wait to be delivered; try again later.")
         lane = (topic, event.source, event.subject)
         envelope = self._envelope(pubsub, topic, event)
@@ -169,7 +172,12 @@ class Topics:
 
     def _accept(self, event: _Waiting) -> None:
         self._waiting += 1
+        self._bytes += len(event.envelope)
         self._line_up(event)
+
+    def _settle(self, event: _Waiting) -> None:
+        self._waiting -= 1
+        self._bytes -= len(event.envelope)
 
     def _line_up(self, event: _Waiting) -> None:
         lane = self._lanes.get(event.lane)
@@ -200,7 +208,7 @@ class Topics:
         answer = await self._offer(event.subscription, event.type, event.envelope)
         tried = replace(event, tries=event.tries + 1)
         if answer.end == "done":
-            self._waiting -= 1
+            self._settle(tried)
         elif answer.end == "retry" and tried.tries < self._delivery.tries:
             self._later(tried)
         else:
@@ -245,7 +253,7 @@ class Topics:
             _log.warning("event %s cannot be kept yet: %s", event.id, error.detail)
             self._later(event)
         else:
-            self._waiting -= 1
+            self._settle(event)
 
 
 def _encode(envelope: dict[str, object]) -> bytes:

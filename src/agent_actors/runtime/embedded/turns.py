@@ -188,7 +188,7 @@ class Turns:
             self._idle[key] = self._clock.monotonic()
             self._some_idle.set()
         else:
-            del self._slots[key]
+            self._slots.pop(key, None)
 
     def _begin(
         self, key: Key, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"

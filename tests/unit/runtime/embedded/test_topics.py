@@ -221,6 +221,18 @@ async def test_a_bounded_number_of_events_waits(world: World, monkeypatch: pytes
         await world.publish(3)
 
 
+async def test_a_bounded_number_of_bytes_waits(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Large events fill the memory before their number does, and room comes back."""
+    monkeypatch.setattr(
+        world.runtime._topics, "_delivery", topics.Delivery(5, 10, Random(1), bytes=100)
+    )
+    await world.publish(1)
+    with pytest.raises(Unavailable, match="Too many events wait"):
+        await world.publish(2)
+    await settle()
+    await world.publish(2)
+
+
 async def test_no_match_is_settled_without_a_dead_letter_topic(world: World):
     """An event that no rule wants is done with; with a dead-letter topic it goes there."""
     plain = Subscription("bus", "news", (("Other", "/other"),), None, None)
