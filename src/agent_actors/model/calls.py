@@ -171,7 +171,8 @@ class ModelCalls:
 
 def _outcome(asked: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
     """The end of a finished call; a model's own exception is a failure like any other."""
-    error = asked.exception()
+    # A model's library may cancel its own work; without an end here the turn would run for ever.
+    error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
     if error is None:
         return asked.result()
     if isinstance(error, ModelError):

@@ -1,0 +1,368 @@
+"""Small fakes at our own seams: an actor client, a runtime, a model, and clients of actors."""
+
+import asyncio
+import inspect
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dapr.actor import Actor, ActorRuntime
+from dapr.actor.runtime._type_information import ActorTypeInformation
+from dapr.actor.runtime.context import ActorRuntimeContext
+from dapr.clients.base import DaprActorClientBase
+
+from agent_actors import contracts
+from agent_actors.clients import ChatClient, MemoryClient, ProxyFactory, ResponseClient
+from agent_actors.clock import Clock, SystemClock
+from agent_actors.documents import Pair, Record
+from agent_actors.errors import NotFound
+from agent_actors.messages import (
+    CloudEvent,
+    CompleteTurn,
+    DeadLetter,
+    Message,
+    Outcome,
+    ProcessTurn,
+    Remember,
+    Remembered,
+    Reply,
+    Respond,
+    Responding,
+    Turn,
+    TurnState,
+)
+from agent_actors.model import Prompt
+from agent_actors.runtime import Deliver
+from agent_actors.serializer import ValueSerializer
+from agent_actors.slots import Slot
+from agent_actors.turns import Activations, Host
+
+DEADLINE = 10.0
+
+
+async def eventually(holds: Callable[[], Any], within: float = DEADLINE) -> None:
+    """Waits on real time until it (or what it promises) is true: for what other tasks do."""
+    clock = SystemClock()
+    async with clock.timeout(within):
+        while True:
+            found = holds()
+            if await found if inspect.isawaitable(found) else found:
+                return
+            await clock.sleep(0.002)
+
+
+@dataclass
+class _Fault:
+    error: BaseException
+    after: bool
+
+
+class FakeActorClient(DaprActorClientBase):
+    """State, reminders and calls of actors, in memory.
+
+    `get`, `save`, `invoke`, `register` and `unregister` can be made to fail, before or after they
+    have taken effect, or to wait at a gate.
+    """
+
+    def __init__(self) -> None:
+        self.state: defaultdict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
+        self.reminders: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.log: list[tuple[str, ...]] = []
+        """What was done, in order: the operation, then its names."""
+        self.answers: dict[str, bytes] = {}
+        """What an invoked method returns, by its name; else the SDK dispatches it."""
+        self._faults: defaultdict[str, list[_Fault]] = defaultdict(list)
+        self._gates: dict[str, asyncio.Event] = {}
+
+    def fail(
+        self, operation: str, error: BaseException, *, after: bool = False, times: int = 1
+    ) -> None:
+        """The next ones fail; with `after`, although they have worked."""
+        self._faults[operation] += [_Fault(error, after)] * times
+
+    def hold(self, operation: str) -> asyncio.Event:
+        """From now on it waits for this event before it takes effect."""
+        self._gates[operation] = asyncio.Event()
+        return self._gates[operation]
+
+    def did(self, operation: str) -> list[tuple[str, ...]]:
+        """What was done of that kind."""
+        return [entry for entry in self.log if entry[0] == operation]
+
+    def value(self, actor: tuple[str, str], slot: Slot[Any]) -> Any:
+        """A stored document as JSON, or None."""
+        data = self.state[actor].get(slot.key)
+        return None if data is None else json.loads(data)
+
+    @asynccontextmanager
+    async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
+        self.log.append((operation, *names))
+        fault = self._faults[operation].pop(0) if self._faults[operation] else None
+        if operation in self._gates:
+            await self._gates[operation].wait()
+        if fault is not None and not fault.after:
+            raise fault.error
+        yield
+        if fault is not None:
+            raise fault.error
+
+    async def invoke_method(
+        self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
+    ) -> bytes:
+        async with self._doing("invoke", actor_type, actor_id, method):
+            if method in self.answers:
+                return self.answers[method]
+            answer: bytes = await ActorRuntime.dispatch(actor_type, actor_id, method, data or b"")
+            return answer
+
+    async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
+        changes = json.loads(data)
+        keys = [change["request"]["key"] for change in changes]
+        async with self._doing("save", actor_type, actor_id, *keys):
+            for change in changes:
+                request = change["request"]
+                if change["operation"] == "delete":
+                    self.state[actor_type, actor_id].pop(request["key"], None)
+                else:
+                    value = json.dumps(request["value"]).encode()
+                    self.state[actor_type, actor_id][request["key"]] = value
+
+    async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
+        async with self._doing("get", actor_type, actor_id, name):
+            return self.state[actor_type, actor_id].get(name, b"")
+        raise AssertionError("not reached")
+
+    async def register_reminder(
+        self, actor_type: str, actor_id: str, name: str, data: bytes
+    ) -> None:
+        async with self._doing("register", actor_type, actor_id, name):
+            self.reminders[actor_type, actor_id, name] = json.loads(data)
+
+    async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
+        async with self._doing("unregister", actor_type, actor_id, name):
+            self.reminders.pop((actor_type, actor_id, name), None)
+
+    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
+        raise NotImplementedError
+
+
+class FakeDeadLetters:
+    """`runtime.DeadLetters` in a dict."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, DeadLetter] = {}
+
+    async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
+        letter_id = f"letter{len(self.kept)}"
+        shown = json.loads(event) if event else None
+        at = "2026-01-01T00:00:00Z"
+        self.kept[letter_id] = DeadLetter(letter_id, topic, reason, tries, at, shown)
+        return letter_id
+
+    async def list(self, limit: int) -> Sequence[DeadLetter]:
+        return [*self.kept.values()][::-1][:limit]
+
+    async def requeue(self, letter_id: str) -> DeadLetter | None:
+        return self.kept.pop(letter_id, None)
+
+
+class FakeRuntime:
+    """`Runtime` in memory: events are delivered when a test says so."""
+
+    def __init__(self) -> None:
+        self.client = FakeActorClient()
+        self.letters = FakeDeadLetters()
+        self.published: list[CloudEvent] = []
+        self.refusal: BaseException | None = None
+        """What `publish` raises, if anything."""
+        self.reason: str | None = None
+        """What `unready` says."""
+        self.deliver: Deliver | None = None
+
+    @property
+    def actor_client(self) -> DaprActorClientBase:
+        return self.client
+
+    @property
+    def dead_letters(self) -> FakeDeadLetters:
+        return self.letters
+
+    async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        assert (pubsub, topic) == (contracts.PUBSUB, contracts.USER_CHAT)
+        if self.refusal is not None:
+            raise self.refusal
+        self.published.append(event)
+
+    async def start(self, deliver: Deliver) -> None:
+        self.deliver = deliver
+
+    async def stop(self) -> None:
+        self.deliver = None
+
+    async def unready(self) -> str | None:
+        return self.reason
+
+
+class HeldModel:
+    """Answers `reply to <content>` once it is let go; keeps every prompt."""
+
+    def __init__(self) -> None:
+        self.prompts: list[Prompt] = []
+        self.free = asyncio.Event()
+        self.error: BaseException | None = None
+
+    async def reply(self, prompt: Prompt) -> Reply:
+        self.prompts.append(prompt)
+        await self.free.wait()
+        if self.error is not None:
+            raise self.error
+        return Reply(f"reply to {prompt.message.content}", model="held")
+
+
+class QuickModel(HeldModel):
+    """The same, at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free.set()
+
+
+@dataclass
+class FakeResponses(ResponseClient):
+    """ResponseAgent as ChatAgent sees it: answers from a list, then *running*."""
+
+    answers: list[Responding | BaseException] = field(default_factory=list)
+    asked: list[Respond] = field(default_factory=list)
+
+    async def process(self, request: Respond) -> Responding:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if self.answers else Responding("running")
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def will(self, *answers: "str | Outcome | Responding | BaseException") -> None:
+        """The next answers: a text is a finished reply."""
+        for answer in answers:
+            self.answers.append(_responding(answer))
+
+
+def _responding(answer: "str | Outcome | Responding | BaseException") -> Responding | BaseException:
+    if isinstance(answer, str):
+        return Responding("done", Reply(answer))
+    if isinstance(answer, Responding | BaseException):
+        return answer
+    return Responding("done", answer)
+
+
+@dataclass
+class FakeMemories(MemoryClient):
+    """MemoryAgentActor as others see it."""
+
+    entries: tuple[Message, ...] = ()
+    marks: dict[tuple[str, str], int] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    result: Remembered | BaseException = field(default_factory=lambda: Remembered("applied"))
+    events: list[tuple[str, Remember]] = field(default_factory=list)
+
+    async def memory(self, user: str) -> tuple[Message, ...]:
+        return self.entries
+
+    async def mark(self, user: str, conversation: str) -> int:
+        self.asked.append((user, conversation))
+        return self.marks.get((user, conversation), 0)
+
+    async def remember(self, user: str, event: Remember) -> Remembered:
+        self.events.append((user, event))
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+@dataclass
+class FakeChats(ChatClient):
+    """ChatAgent as routes see it."""
+
+    result: TurnState | BaseException | None = None
+    gate: asyncio.Event | None = None
+    asked: list[ProcessTurn] = field(default_factory=list)
+    ended: list[CompleteTurn] = field(default_factory=list)
+
+    async def process(self, conversation: str, request: ProcessTurn) -> TurnState:
+        self.asked.append(request)
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result or TurnState(request.turn.turn_id, "running")
+
+
+@dataclass
+class FakeSaved:
+    """Turns as they are saved: one state after another, the last for ever."""
+
+    states: list[TurnState | BaseException] = field(default_factory=list)
+    looks: int = 0
+
+    async def turn(self, conversation: str, turn_id: str) -> TurnState:
+        self.looks += 1
+        if not self.states:
+            raise NotFound("There is no such turn.")
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if isinstance(state, BaseException):
+            raise state
+        return state
+
+
+def no_proxies() -> ProxyFactory:
+    """For clients whose calls are all faked."""
+    return ProxyFactory(FakeActorClient())
+
+
+def a_host(clock: Clock, call_time: float = 5.0) -> Host:
+    """What the actors of a test share."""
+    return Host(Activations(), clock, call_time)
+
+
+def a_context(
+    kind: type[Actor],
+    client: DaprActorClientBase,
+    factory: Callable[..., Actor] | None = None,
+) -> ActorRuntimeContext:
+    """The SDK's context of an actor, without a sidecar."""
+    info = ActorTypeInformation.create(kind)
+    serializer = ValueSerializer()
+    return ActorRuntimeContext(info, serializer, serializer, client, factory)
+
+
+def a_turn(content: str = "hello", *, key: str = "", user: str = "ada", turn_id: str = "") -> Turn:
+    """A turn of `ada`; its id is made of its content unless it has a key."""
+    message = Message("user", content)
+    body = contracts.body_hash(message)
+    if not key:
+        return Turn(turn_id or f"turn of {content}", "", body, user, message)
+    hashed = contracts.key_hash(key)
+    return Turn(contracts.turn_id(user, hashed, body), hashed, body, user, message)
+
+
+def a_pair(seq: int, said: str = "", answered: str = "") -> Pair:
+    """A committed pair."""
+    message = Message("user", said or f"said {seq}")
+    reply = Reply(answered or f"answered {seq}", model="echo")
+    return Pair(seq, f"turn {seq}", message, reply, "2026-01-01T00:00:00+00:00")
+
+
+def a_record(no: int, seq: int | None = None) -> Record:
+    """How a turn ended."""
+    return Record(no, f"turn {no}", "", "body", "done", seq)
+
+
+async def all_of(calls: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Their results, begun at once."""
+    return list(await asyncio.gather(*calls))

@@ -1,0 +1,290 @@
+"""The model calls of a process."""
+
+import asyncio
+from contextvars import ContextVar
+
+import pytest
+
+from agent_actors.errors import Defect, Invalid, ModelFailed, Unavailable
+from agent_actors.messages import Failure, Message, Outcome, Reply
+from agent_actors.model import Prompt, calls
+from agent_actors.model.calls import ModelCalls
+from tests.fakes import HeldModel, QuickModel
+from tests.hand_clock import HandClock, settle
+
+SEEN: ContextVar[str | None] = ContextVar("seen", default=None)
+
+
+class Desk:
+    """Takes the ends of parked turns; refuses as often as it is told."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, Outcome]] = []
+        self.offers = 0
+        self.errors: list[BaseException] = []
+
+    async def complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
+        self.offers += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        self.taken.append((conversation, turn_id, outcome))
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def model() -> HeldModel:
+    return HeldModel()
+
+
+@pytest.fixture
+def calling(model: HeldModel, clock: HandClock, desk: Desk) -> ModelCalls:
+    return ModelCalls(model, clock, 120.0, desk.complete)
+
+
+def a_prompt(turn_id: str = "t", conversation: str = "ada") -> Prompt:
+    return Prompt(conversation, "ada", turn_id, 1, Message("user", "hi"), (), ())
+
+
+async def test_a_call_that_is_not_awaited_is_handed_to_nobody(
+    calling: ModelCalls, model: HeldModel, desk: Desk
+):
+    """A quick answer is kept for who asked for it."""
+    call = calling.start(a_prompt())
+    model.free.set()
+    await call.wait()
+    await settle()
+
+    assert call.outcome == Reply("reply to hi", "held")
+    assert calling.find("ada", "t") is call
+    assert not desk.offers
+
+
+async def test_the_end_of_a_parked_turn_is_handed_over(
+    calling: ModelCalls, model: HeldModel, desk: Desk
+):
+    """Once *running* was told, the end is delivered to the conversation."""
+    call = calling.start(a_prompt())
+    call.awaited = True
+    model.free.set()
+    await call.wait()
+    await settle()
+
+    assert desk.taken == [("ada", "t", Reply("reply to hi", "held"))]
+
+
+async def test_a_hand_over_is_tried_again(
+    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
+):
+    """Refused for the moment it is offered again after 0.1, 0.2, 0.4 … seconds."""
+    desk.errors = [Unavailable("away")] * 3
+    calling.start(a_prompt()).awaited = True
+    model.free.set()
+    await settle()
+    await clock.advance(0.1 + 0.2)
+
+    assert (desk.offers, desk.taken) == (3, [])
+
+    await clock.advance(0.4)
+
+    assert (desk.offers, len(desk.taken)) == (4, 1)
+
+
+async def test_a_hand_over_is_left_to_the_reminder_in_the_end(
+    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
+):
+    """After six offers the recovery reminder asks for the outcome, which is still there."""
+    desk.errors = [Unavailable("away")] * 100
+    call = calling.start(a_prompt())
+    call.awaited = True
+    model.free.set()
+    await settle()
+    await clock.advance(1000)
+
+    assert desk.offers == calls.HAND_OVERS
+    assert calling.find("ada", "t") is call
+    assert not calling._tasks
+
+
+async def test_a_hand_over_that_can_never_work_is_not_repeated(
+    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
+):
+    """A refusal that is not for the moment ends it."""
+    desk.errors = [Invalid("no")] * 2
+    calling.start(a_prompt()).awaited = True
+    model.free.set()
+    await settle()
+    await clock.advance(1000)
+
+    assert desk.offers == 1
+
+
+async def test_the_model_runs_in_an_empty_context(clock: HandClock, desk: Desk):
+    """It does not inherit what its caller's task carries, as a reentrancy id."""
+
+    class Curious(QuickModel):
+        async def reply(self, prompt: Prompt) -> Reply:
+            return Reply(f"{SEEN.get()}")
+
+    SEEN.set("the caller's")
+    call = ModelCalls(Curious(), clock, 120.0, desk.complete).start(a_prompt())
+    await call.wait()
+
+    assert call.outcome == Reply("None")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ModelFailed("no"), 502), (RuntimeError("secret"), 502)]
+)
+async def test_a_model_that_raises_has_failed(
+    calling: ModelCalls, model: HeldModel, error: Exception, status: int
+):
+    """Its own error or any other is a failure of the turn, told without its text."""
+    model.error = error
+    model.free.set()
+    call = calling.start(a_prompt())
+    await call.wait()
+
+    assert isinstance(call.outcome, Failure)
+    assert call.failed
+    assert call.outcome.error.status == status
+    assert "secret" not in call.outcome.error.detail
+
+
+async def test_a_model_that_takes_too_long_is_ended(
+    calling: ModelCalls, model: HeldModel, clock: HandClock
+):
+    """After the model time the turn has failed with 504, and the model is cancelled."""
+    call = calling.start(a_prompt())
+    await settle()
+    await clock.advance(119.9)
+
+    assert call.outcome is None
+
+    await clock.advance(0.1)
+
+    assert isinstance(call.outcome, Failure)
+    assert call.outcome.error.status == 504
+    assert not calling._tasks
+
+
+async def test_a_model_that_cancels_itself_has_failed(clock: HandClock, desk: Desk):
+    """A model library that raises CancelledError does not leave its turn without an end."""
+
+    class Cancelling(QuickModel):
+        async def reply(self, prompt: Prompt) -> Reply:
+            raise asyncio.CancelledError
+
+    calling = ModelCalls(Cancelling(), clock, 120.0, desk.complete)
+    call = calling.start(a_prompt())
+    await settle()
+
+    assert isinstance(call.outcome, Failure)
+    assert call.outcome.error.status == 502
+
+
+async def test_a_conversation_remembers_eight_calls(calling: ModelCalls, model: HeldModel):
+    """Finished ones are forgotten first; one that runs is found as long as it runs."""
+    running = calling.start(a_prompt("running"))
+    model.free.set()
+    await running.wait()
+    model.free.clear()
+    held = calling.start(a_prompt("held"))
+    model.free.set()
+    for number in range(6):
+        await calling.start(a_prompt(f"t{number}")).wait()
+    model.free.clear()
+    last = calling.start(a_prompt("last"))
+
+    assert calling.find("ada", "running") is None
+    assert calling.find("ada", "held") is held
+    assert calling.find("ada", "last") is last
+    assert len(calling._calls["ada"]) == calls.PER_CONVERSATION
+    await calling.stop()
+
+
+async def test_finished_calls_are_bounded_in_all(
+    clock: HandClock, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """Idle conversations cost no memory: the oldest finished calls go."""
+    monkeypatch.setattr(calls, "FINISHED", 10)
+    calling = ModelCalls(QuickModel(), clock, 120.0, desk.complete)
+    for number in range(25):
+        await calling.start(a_prompt(conversation=f"c{number}")).wait()
+    await settle()
+
+    assert len(calling._calls) == 10
+    assert calling.find("c14", "t") is None
+    assert calling.find("c15", "t") is not None
+
+
+async def test_a_call_that_is_started_again_replaces_the_first(
+    calling: ModelCalls, model: HeldModel
+):
+    """The end of the first is not taken for the second's."""
+    first = calling.start(a_prompt())
+    second = calling.start(a_prompt())
+    model.free.set()
+    await asyncio.gather(first.wait(), second.wait())
+
+    assert calling.find("ada", "t") is second
+
+
+async def test_a_stop_ends_what_runs(calling: ModelCalls, desk: Desk):
+    """No task is left; their turns start again with the next process."""
+    call = calling.start(a_prompt())
+    call.awaited = True
+    await settle()
+    await calling.stop()
+
+    assert not calling._tasks
+    assert call.outcome is None
+    assert not desk.offers
+
+
+async def test_a_drain_lets_calls_end(calling: ModelCalls, model: HeldModel, clock: HandClock):
+    """It returns when the last has ended, or when its time is over."""
+    await calling.drain(7.0)
+    calling.start(a_prompt())
+    await settle()
+    drained = asyncio.create_task(calling.drain(7.0))
+    await clock.advance(6.9)
+
+    assert not drained.done()
+
+    model.free.set()
+    await settle()
+
+    assert drained.done()
+
+
+async def test_a_drain_ends_in_time(calling: ModelCalls, clock: HandClock):
+    """A model that hangs does not hold the stop longer than the drain time."""
+    calling.start(a_prompt())
+    drained = asyncio.create_task(calling.drain(7.0))
+    await settle()
+    await clock.advance(7.0)
+
+    assert drained.done()
+    await calling.stop()
+
+
+async def test_a_defect_of_the_chat_agent_ends_the_hand_over(
+    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
+):
+    """The recovery reminder asks again; offering it at once would not help."""
+    desk.errors = [Defect("bug")] * 3
+    calling.start(a_prompt()).awaited = True
+    model.free.set()
+    await settle()
+    await clock.advance(100)
+
+    assert desk.offers == 1

@@ -1,0 +1,49 @@
+"""The default model's text."""
+
+from agent_actors.messages import Exchange, Message, Reply
+from agent_actors.model import Prompt
+from agent_actors.model.echo import EchoModel
+from tests.hand_clock import HandClock
+
+AT = "2026-01-01T00:00:00+00:00"
+
+
+def a_prompt(content: str, *memory: Message, number: int = 1) -> Prompt:
+    window = (Exchange(Message("user", "w"), Message("assistant", "x")),)
+    return Prompt("ada", "ada", "t", number, Message("user", content), memory, window)
+
+
+async def reply(prompt: Prompt) -> Reply:
+    return await EchoModel(HandClock()).reply(prompt)
+
+
+async def test_the_first_reply_has_the_turns_number():
+    """Without a memory the context is the number of this turn."""
+    assert await reply(a_prompt("hi", number=3)) == Reply(
+        f"Memory: Message count: 3. Got your message: hi at {AT}", "echo"
+    )
+
+
+async def test_a_reply_has_what_memory_holds():
+    """Entries as `role: content`, joined by `; `, oldest first."""
+    memory = (Message("assistant", "a"), Message("user", "b"), Message("assistant", "c"))
+
+    assert (await reply(a_prompt("hi", *memory, number=9))).content == (
+        f"Memory: assistant: a; user: b; assistant: c. Got your message: hi at {AT}"
+    )
+
+
+async def test_an_entry_is_cut_to_80_characters():
+    """Its content, not its role; characters, not bytes."""
+    long = Message("user", "☃" * 81)
+
+    assert (await reply(a_prompt("hi", long))).content == (
+        f"Memory: user: {'☃' * 80}. Got your message: hi at {AT}"
+    )
+
+
+async def test_the_message_is_not_cut():
+    """What was just said is said back whole."""
+    said = 'x"\\\n' * 1000
+
+    assert f"Got your message: {said} at {AT}" in (await reply(a_prompt(said))).content

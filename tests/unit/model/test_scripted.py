@@ -1,0 +1,57 @@
+"""The model that does as it is told."""
+
+import asyncio
+
+import pytest
+
+from agent_actors.errors import ModelFailed
+from agent_actors.messages import Message
+from agent_actors.model import Prompt
+from agent_actors.model.scripted import ScriptedModel
+from tests.hand_clock import HandClock, settle
+
+
+def a_prompt(content: str) -> Prompt:
+    return Prompt("ada", "ada", "t", 1, Message("user", content), (), ())
+
+
+async def test_it_is_slow_when_told():
+    """`/slow 3` answers three seconds later, and not before."""
+    clock = HandClock()
+    asked = asyncio.create_task(ScriptedModel(clock).reply(a_prompt("/slow 3 hi")))
+    await settle()
+    await clock.advance(2.9)
+
+    assert not asked.done()
+
+    await clock.advance(0.1)
+
+    assert "Got your message: /slow 3 hi at" in (await asked).content
+
+
+async def test_it_fails_when_told():
+    """`/fail` is a model's failure, `/break` what no model should raise."""
+    model = ScriptedModel(HandClock())
+
+    with pytest.raises(ModelFailed):
+        await model.reply(a_prompt("/fail now"))
+    with pytest.raises(RuntimeError):
+        await model.reply(a_prompt("/break"))
+
+
+async def test_it_hangs_when_told():
+    """`/hang` never answers."""
+    clock = HandClock()
+    asked = asyncio.create_task(ScriptedModel(clock).reply(a_prompt("/hang")))
+    await clock.advance(10_000)
+
+    assert not asked.done()
+
+    asked.cancel()
+
+
+async def test_it_echoes_anything_else():
+    """A message without an order is answered as `echo` does."""
+    reply = await ScriptedModel(HandClock()).reply(a_prompt("slow 3"))
+
+    assert reply.content.startswith("Memory: Message count: 1. Got your message: slow 3 at")
