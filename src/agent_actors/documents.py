@@ -138,7 +138,8 @@ def read(
     steps = upgrades.get(kind, ())
     try:
         stored = from_json(data)
-        for step in steps[stored["v"] - 1 :]:
+        # Below 1 there is no version: the slice would count it from the end.
+        for step in steps[stored["v"] - 1 :] if stored["v"] > 0 else ():
             stored = step(stored)
         if stored["v"] != len(steps) + 1:
             raise Defect(
