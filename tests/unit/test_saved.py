@@ -1,0 +1,200 @@
+"""Reads of what is saved, without a turn."""
+
+import pytest
+
+from agent_actors import slots
+from agent_actors.documents import Head, Mark, Memory, Queued, Records, Segment
+from agent_actors.errors import Gone, NotFound, Unavailable
+from agent_actors.messages import Failure, Message, Problem
+from agent_actors.saved import Saved
+from agent_actors.slots import State, Store
+from tests.fakes import FakeActorClient, a_pair, a_record, a_turn
+from tests.hand_clock import HandClock
+
+CHAT = ("ChatAgent", "ada")
+PROBLEM = Problem(502, "t", "d", "new-key")
+
+
+@pytest.fixture
+def client() -> FakeActorClient:
+    return FakeActorClient()
+
+
+@pytest.fixture
+def store(client: FakeActorClient) -> Store:
+    return Store(client, HandClock(), 5.0)
+
+
+@pytest.fixture
+def saved(store: Store) -> Saved:
+    return Saved(store, 64)
+
+
+async def fill(store: Store, head: Head, pairs: int = 0) -> None:
+    """A conversation of that many pairs, the open segment in its head."""
+    closed = {
+        slots.segment(number): Segment(pairs=tuple(a_pair(8 * number + n) for n in range(1, 9)))
+        for number in range(pairs // 8)
+    }
+    await State(store, *CHAT, may_act=lambda: None).save({slots.HEAD: head, **closed})
+
+
+def a_head(pairs: int, **more: object) -> Head:
+    """A head whose tail is the open segment."""
+    tail = tuple(a_pair(seq) for seq in range(pairs - pairs % 8 + 1, pairs + 1))
+    return Head(user="ada", seq=pairs, tail=tail, **more)  # type: ignore[arg-type]
+
+
+def seqs(page: object) -> list[int]:
+    return [pair.seq for pair in page.pairs]  # type: ignore[attr-defined]
+
+
+async def test_an_unknown_conversation_is_empty(saved: Saved):
+    """Nothing was said, counted or remembered, and that is no error."""
+    assert await saved.count("nobody") == 0
+    assert (await saved.history("nobody", 5)).pairs == ()
+    assert await saved.memory("nobody") == ()
+    assert await saved.mark("nobody", "nobody") == 0
+
+
+async def test_pages_cover_the_whole_transcript(saved: Saved, store: Store):
+    """Page by page, each `next` the `before` of the next call, each pair comes once."""
+    await fill(store, a_head(20), 20)
+    found: list[int] = []
+    before: int | None = None
+    for _ in range(10):
+        page = await saved.history("ada", 3, before)
+        found = seqs(page) + found
+        before = page.next
+        if before is None:
+            break
+
+    assert found == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    ("before", "shown", "next_page"),
+    [(None, [19, 20], 19), (20, [18, 19], 18), (9, [7, 8], 7), (3, [1, 2], None),
+     (2, [1], None), (1, [], None), (999, [19, 20], 19)],
+)  # fmt: skip
+async def test_a_page_is_below_its_number(
+    saved: Saved, store: Store, before: int | None, shown: list[int], next_page: int | None
+):
+    """`before` is exclusive; a page that reaches the first pair has no next one."""
+    await fill(store, a_head(20), 20)
+    page = await saved.history("ada", 2, before)
+
+    assert seqs(page) == shown
+    assert page.next == next_page
+
+
+async def test_cleared_pairs_are_not_shown(saved: Saved, store: Store):
+    """Pairs up to `start` are hidden although they are still stored."""
+    await fill(store, a_head(20, start=18), 20)
+    page = await saved.history("ada", 5)
+
+    assert seqs(page) == [19, 20]
+    assert page.next is None
+    assert await saved.count("ada") == 20
+
+
+async def test_a_history_reads_only_the_segments_it_shows(
+    saved: Saved, store: Store, client: FakeActorClient
+):
+    """The last pairs of a long conversation cost the head and nothing else."""
+    await fill(store, a_head(23), 23)
+    await saved.history("ada", 2)
+
+    assert client.did("get") == [("get", *CHAT, "head")]
+
+
+async def test_the_head_is_read_first(saved: Saved, store: Store, client: FakeActorClient):
+    """A pair that moves into its segment meanwhile is missed in neither."""
+    await fill(store, a_head(20), 20)
+    await saved.history("ada", 10)
+
+    assert [entry[3] for entry in client.did("get")] == ["head", "h1"]
+
+
+async def test_a_waiting_turn_is_running_or_queued(saved: Saved, store: Store):
+    """The queue's head runs, the rest waits."""
+    queue = (Queued(a_turn("a"), 1), Queued(a_turn("b"), 0))
+    await fill(store, Head(user="ada", queue=queue))
+
+    assert (await saved.turn("ada", "turn of a")).status == "running"
+    assert (await saved.turn("ada", "turn of b")).status == "queued"
+
+
+async def test_a_done_turn_has_its_reply(saved: Saved, store: Store):
+    """The reply comes from the pair, wherever that lies by now."""
+    await fill(store, a_head(20, recent=(a_record(0, 3), a_record(1, 20))), 20)
+    old, new = await saved.turn("ada", "turn 0"), await saved.turn("ada", "turn 1")
+
+    assert (old.status, old.reply) == ("done", a_pair(3).output)
+    assert (new.status, new.reply) == ("done", a_pair(20).output)
+
+
+async def test_a_failed_turn_has_its_error(saved: Saved, store: Store):
+    """A recorded failure is told as it was."""
+    record = a_record(0)
+    failed = type(record)(0, "t", "", "b", "failed", None, Failure(PROBLEM).error)
+    await fill(store, Head(recent=(failed,)))
+    state = await saved.turn("ada", "t")
+
+    assert (state.status, state.error) == ("failed", PROBLEM)
+
+
+async def test_a_cleared_turn_is_gone(saved: Saved, store: Store):
+    """Its record is there, its answer is not: 410."""
+    await fill(store, a_head(2, start=2, recent=(a_record(0, 1),)))
+
+    with pytest.raises(Gone) as caught:
+        await saved.turn("ada", "turn 0")
+    assert caught.value.turn_id == "turn 0"
+
+
+async def test_a_pruned_turn_is_gone(saved: Saved, store: Store):
+    """The same where its pair was erased from the store."""
+    await fill(store, Head(seq=20, recent=(a_record(0, 1),)))
+
+    with pytest.raises(Gone):
+        await saved.turn("ada", "turn 0")
+
+
+async def test_an_unknown_turn_is_not_found(saved: Saved, store: Store):
+    """Not saved, not yet or not any more: 404."""
+    await fill(store, a_head(2))
+
+    with pytest.raises(NotFound):
+        await saved.turn("ada", "another")
+
+
+async def test_an_older_record_is_found_in_its_document(saved: Saved, store: Store):
+    """Records that left the head are still known, as many as are kept."""
+    head = a_head(3, recent=tuple(a_record(no, 1) for no in range(96, 100)))
+    await fill(store, head)
+    older = {slots.records(n): Records(records=(a_record(16 * n, 1),)) for n in (0, 5)}
+    await State(store, *CHAT, may_act=lambda: None).save(older)
+
+    assert (await saved.turn("ada", "turn 80")).status == "done"
+    with pytest.raises(NotFound):
+        await saved.turn("ada", "turn 0")
+
+
+async def test_memory_and_mark_are_those_of_the_user(saved: Saved, store: Store):
+    """They lie with the memory actor, the mark under its conversation."""
+    memory = State(store, "MemoryAgentActor", "memory-ada", may_act=lambda: None)
+    entries = (Message("user", "hi"),)
+    await memory.save({slots.MEMORY: Memory(entries=entries), slots.mark("ada"): Mark(seq=4)})
+
+    assert await saved.memory("ada") == entries
+    assert await saved.mark("ada", "ada") == 4
+
+
+@pytest.mark.parametrize("read", ["head", "count", "memory"])
+async def test_a_broken_store_is_an_error(saved: Saved, client: FakeActorClient, read: str):
+    """No read turns a failure into an empty answer."""
+    client.fail("get", Unavailable("away"))
+
+    with pytest.raises(Unavailable):
+        await getattr(saved, read)("ada")

@@ -1,0 +1,79 @@
+"""The settings of a process."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from agent_actors.errors import StartupError
+from agent_actors.settings import Settings, read
+
+
+def test_every_setting_has_a_default():
+    """An empty environment is enough."""
+    settings = read()
+
+    assert (settings.model, settings.parking_time, settings.outcomes_kept) == ("echo", 1.5, 256)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    """`AGENT_ACTORS_<NAME>` sets one, `APP_API_TOKEN` the token of the callbacks."""
+    monkeypatch.setenv("AGENT_ACTORS_PARKING_TIME", "0.5")
+    monkeypatch.setenv("AGENT_ACTORS_DATA", "/tmp/x")  # noqa: S108 - not opened
+    monkeypatch.setenv("APP_API_TOKEN", "secret")
+    settings = read()
+
+    assert settings.parking_time == 0.5
+    assert settings.data == Path("/tmp/x")  # noqa: S108 - not opened
+    assert settings.app_api_token == "secret"
+
+
+def test_settings_are_frozen():
+    """Nothing changes them after the start."""
+    with pytest.raises(ValidationError):
+        read().model = "scripted"  # type: ignore[misc]
+
+
+def test_a_token_is_not_shown():
+    """Neither text nor repr of the settings has the token."""
+    settings = Settings(APP_API_TOKEN="secret")
+
+    assert settings.app_api_token == "secret"
+    assert "secret" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODEL", "gpt"),
+        ("MODEL_TIME", "0"),
+        ("MODEL_TIME", "-1"),
+        ("MODEL_TIME", "300"),
+        ("MODEL_TIME", "nan"),
+        ("PARKING_TIME", "120"),
+        ("MESSAGE_BYTES", "0"),
+        ("OUTCOMES_KEPT", "33"),
+        ("QUEUE_LENGTH", "many"),
+        ("SYNCHRONOUS", "OFF"),
+        ("DRAIN", "inf"),
+    ],
+)
+def test_a_setting_of_another_form_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    """One line names the setting, its value is not repeated."""
+    monkeypatch.setenv(f"AGENT_ACTORS_{name}", value)
+
+    with pytest.raises(StartupError) as caught:
+        read()
+
+    assert f"AGENT_ACTORS_{name}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_times_nest():
+    """Parking time < model time < wait time, so that each limit can be reached."""
+    with pytest.raises(ValidationError, match="WAIT_TIME"):
+        Settings(model_time=300, wait_time=300)
+    with pytest.raises(ValidationError, match="MODEL_TIME"):
+        Settings(parking_time=3, model_time=3)

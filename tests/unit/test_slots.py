@@ -1,0 +1,185 @@
+"""A typed place in an actor's state."""
+
+import asyncio
+
+import pytest
+
+from agent_actors import slots
+from agent_actors.documents import Head, Mark, Memory, Segment
+from agent_actors.errors import Defect, PutAway, Unavailable
+from agent_actors.slots import State, Store
+from tests.fakes import FakeActorClient, a_pair
+from tests.hand_clock import HandClock, settle
+
+ACTOR = ("ChatAgent", "ada")
+
+
+def allowed() -> None:
+    """The activation may act."""
+
+
+@pytest.fixture
+def client() -> FakeActorClient:
+    return FakeActorClient()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def state(client: FakeActorClient, clock: HandClock) -> State:
+    return State(Store(client, clock, 5.0), *ACTOR, may_act=allowed)
+
+
+async def test_absent_is_none(state: State):
+    """A key that was never written is no document."""
+    assert await state.load(slots.HEAD) is None
+
+
+async def test_broken_is_not_absent(state: State, client: FakeActorClient):
+    """A store that fails is an error, and nothing is taken for empty."""
+    client.fail("get", Unavailable("away"))
+
+    with pytest.raises(Unavailable):
+        await state.load(slots.HEAD)
+
+
+async def test_a_failed_read_is_not_remembered(state: State, client: FakeActorClient):
+    """After an error the next read asks the store again."""
+    client.state[ACTOR]["head"] = b'{"v":1,"seq":7}'
+    client.fail("get", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await state.load(slots.HEAD)
+
+    assert await state.load(slots.HEAD) == Head(seq=7)
+
+
+async def test_unreadable_is_not_absent(state: State, client: FakeActorClient):
+    """A document that cannot be read is an error, too."""
+    client.state[ACTOR]["head"] = b'{"v":99}'
+
+    with pytest.raises(Defect):
+        await state.load(slots.HEAD)
+
+
+async def test_a_slow_read_ends(state: State, client: FakeActorClient, clock: HandClock):
+    """A read that gets no answer ends after the call time."""
+    client.hold("get")
+    load = asyncio.create_task(state.load(slots.HEAD))
+    await settle()
+    await clock.advance(5)
+
+    with pytest.raises(Unavailable):
+        await load
+
+
+async def test_a_slow_save_ends_and_voids(state: State, client: FakeActorClient, clock: HandClock):
+    """A save that gets no answer ends after the call time; what is stored is asked anew."""
+    await state.load(slots.HEAD)
+    client.hold("save")
+    save = asyncio.create_task(state.save({slots.HEAD: Head(seq=1)}))
+    await settle()
+    await clock.advance(5)
+
+    with pytest.raises(Unavailable):
+        await save
+    assert await state.load(slots.HEAD) is None
+    assert len(client.did("get")) == 2
+
+
+async def test_a_document_is_read_once(state: State, client: FakeActorClient):
+    """Also an absent one is asked for once while the actor is active."""
+    await state.load(slots.HEAD)
+    await state.load(slots.HEAD)
+
+    assert len(client.did("get")) == 1
+
+
+async def test_a_closed_segment_is_not_kept(state: State, client: FakeActorClient):
+    """Segments are read each time, so that a long history costs no memory."""
+    await state.save({slots.segment(0): Segment(pairs=(a_pair(1),))})
+
+    assert await state.load(slots.segment(0)) == Segment(pairs=(a_pair(1),))
+    assert await state.load(slots.segment(0)) == Segment(pairs=(a_pair(1),))
+    assert len(client.did("get")) == 2
+
+
+async def test_a_save_is_one_transaction(state: State, client: FakeActorClient):
+    """Several documents, also deleted ones, go in one call."""
+    client.state[ACTOR]["h0"] = b"{}"
+    await state.save(
+        {slots.MEMORY: Memory(), slots.mark("ada"): Mark(seq=1), slots.segment(0): None}
+    )
+
+    assert client.did("save") == [("save", *ACTOR, "memory", "s:ada", "h0")]
+    assert client.value(ACTOR, slots.mark("ada")) == {"v": 1, "seq": 1}
+    assert "h0" not in client.state[ACTOR]
+
+
+async def test_what_was_saved_is_believed(state: State, client: FakeActorClient):
+    """After a save no read is needed."""
+    await state.save({slots.HEAD: Head(seq=3)})
+
+    assert await state.load(slots.HEAD) == Head(seq=3)
+    assert not client.did("get")
+
+
+async def test_what_was_deleted_is_absent(state: State):
+    """A deleted document reads as none."""
+    await state.save({slots.HEAD: Head(seq=3)})
+    await state.save({slots.HEAD: None})
+
+    assert await state.load(slots.HEAD) is None
+
+
+@pytest.mark.parametrize("worked", [False, True])
+@pytest.mark.parametrize("error", [Unavailable("away"), RuntimeError("odd"), KeyError("odd")])
+async def test_an_error_of_a_save_voids_the_cache(
+    state: State, client: FakeActorClient, error: BaseException, worked: bool
+):
+    """Whatever the error, the whole cache goes, since the save may have worked."""
+    await state.save({slots.HEAD: Head(seq=1), slots.MEMORY: Memory()})
+    client.fail("save", error, after=worked)
+    with pytest.raises(type(error)):
+        await state.save({slots.HEAD: Head(seq=2)})
+
+    assert await state.load(slots.HEAD) == Head(seq=2 if worked else 1)
+    assert await state.load(slots.MEMORY) == Memory()
+    assert len(client.did("get")) == 2
+
+
+async def test_a_cancelled_save_voids_the_cache(state: State, client: FakeActorClient):
+    """A turn that is cut in its save does not leave its value behind."""
+    await state.save({slots.HEAD: Head(seq=1)})
+    client.hold("save")
+    save = asyncio.create_task(state.save({slots.HEAD: Head(seq=2)}))
+    await settle()
+    save.cancel()
+    await asyncio.wait({save})
+
+    assert save.cancelled()
+    assert await state.load(slots.HEAD) == Head(seq=1)
+    assert len(client.did("get")) == 1
+
+
+async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: HandClock):
+    """An activation that was put away does not reach the store."""
+
+    def refuse() -> None:
+        raise PutAway("away")
+
+    state = State(Store(client, clock, 5.0), *ACTOR, may_act=refuse)
+
+    with pytest.raises(PutAway):
+        await state.save({slots.HEAD: Head(seq=1)})
+    assert not client.did("save")
+
+
+async def test_several_documents_come_in_order(state: State):
+    """Those that are there, in the order they were asked for."""
+    await state.save({slots.segment(2): Segment(pairs=(a_pair(17),)), slots.segment(0): Segment()})
+    found = await state.load_all([slots.segment(number) for number in range(3)])
+
+    assert found == [Segment(), Segment(pairs=(a_pair(17),))]
