@@ -1,0 +1,201 @@
+"""The real command as a process of its own, and HTTP to it; every wait has a deadline."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+
+from agent_actors.clock import SystemClock
+
+COMMAND = [sys.executable, "-m", "agent_actors"]
+DEADLINE = 30.0
+PAUSE = 0.05
+
+clock = SystemClock()
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment, without settings that are not the test's own."""
+    foreign = ("AGENT_ACTORS_", "DAPR_", "APP_API_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | settings
+
+
+def free_port() -> int:
+    """A port on which nobody listens, below the range that systems hand out by themselves."""
+    random = Random()
+    for _ in range(100):
+        port = random.randrange(20_000, 32_768)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise AssertionError("no free port was found")
+
+
+async def eventually(
+    holds: Callable[[], Awaitable[bool]], what: str, within: float = DEADLINE
+) -> None:
+    """Asks until it holds.
+
+    Raises:
+        AssertionError: It did not within that many seconds.
+    """
+    end = clock.monotonic() + within
+    while not await holds():
+        if clock.monotonic() > end:
+            raise AssertionError(f"not within {within} s: {what}")
+        await clock.sleep(PAUSE)
+
+
+class Service:
+    """One service: its data folder, its port, and the process that serves them now.
+
+    Args:
+        folder: Where its data and its log are.
+        settings: `AGENT_ACTORS_…` without that prefix, in lower case.
+    """
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = {f"AGENT_ACTORS_{key.upper()}": str(settings[key]) for key in settings}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.http = httpx2.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
+
+    def spawn(self) -> None:
+        """Starts the command; it is not ready yet."""
+        arguments = ["dev", "--port", str(self.port), "--data", str(self.data)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, *arguments], stdout=log, stderr=log, env=environment(**self._settings)
+            )
+
+    async def ready(self) -> None:
+        """Waits until actors can be called."""
+
+        async def answers() -> bool:
+            assert self.alive, self.log.read_text()[-4000:]
+            try:
+                return (await self.http.get("/readyz")).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        await eventually(answers, "the service is ready")
+
+    async def start(self) -> "Service":
+        """Starts the command and waits until it is ready."""
+        self.spawn()
+        await self.ready()
+        return self
+
+    @property
+    def alive(self) -> bool:
+        """Does the process run?"""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """Ends the process at once, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(DEADLINE)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self, within: float = DEADLINE) -> int:
+        """The exit code, once the process has ended by itself."""
+
+        async def gone() -> bool:
+            return not self.alive
+
+        await eventually(gone, "the process has ended", within)
+        assert self._process is not None
+        return self._process.wait(0)
+
+    async def close(self) -> None:
+        """Leaves nothing behind."""
+        self.kill()
+        await self.http.aclose()
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """What a query finds in the database, beside the running process."""
+        uri = f"{(self.data / 'agent-actors.db').as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def reminders(self) -> int:
+        """How many reminders are registered."""
+        number: int = self.rows("SELECT count(*) FROM reminders")[0][0]
+        return number
+
+    async def say(
+        self, user: str, content: str, *, key: str | None = None, prefer: str | None = None
+    ) -> httpx2.Response:
+        """Posts a message."""
+        given = {"Idempotency-Key": key, "Prefer": prefer}
+        headers = {name: value for name, value in given.items() if value is not None}
+        body = {"role": "user", "content": content}
+        return await self.http.post(f"/chat/{user}", json=body, headers=headers)
+
+    async def reply(self, user: str, content: str) -> str:
+        """The reply to a message that is answered."""
+        answer = await self.say(user, content)
+        assert answer.status_code == 200, answer.text
+        text: str = answer.json()["response"]["content"]
+        return text
+
+    async def history(self, user: str) -> list[dict[str, str]]:
+        """All that was said, oldest first."""
+        entries: list[dict[str, str]] = []
+        at: dict[str, int] = {"limit": 1000}
+        while True:
+            answer = await self.http.get(f"/chat/{user}/history", params=at)
+            assert answer.status_code == 200, answer.text
+            entries = answer.json()["history"] + entries
+            if answer.json()["next"] is None:
+                return entries
+            at["before"] = answer.json()["next"]
+
+    async def count(self, user: str) -> int:
+        """The number of turns."""
+        number: int = (await self.http.get(f"/response/{user}/count")).json()["count"]
+        return number
+
+    async def memory(self, user: str) -> list[dict[str, str]]:
+        """What the agent remembers."""
+        entries: list[dict[str, str]] = (await self.http.get(f"/memory/{user}")).json()["memory"]
+        return entries
+
+    async def remembered(self, user: str, content: str) -> None:
+        """Waits until memory has that."""
+
+        async def there() -> bool:
+            return content in [entry["content"] for entry in await self.memory(user)]
+
+        await eventually(there, f"{user}'s memory has what was said")
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: object) -> AsyncIterator[Service]:
+    """A service that is ready; the command is killed at the end."""
+    service = Service(folder, **settings)
+    try:
+        yield await service.start()
+    finally:
+        await service.close()
