@@ -1,0 +1,185 @@
+"""What the world saw: every effect of a save, every call of the model, everything callers heard.
+
+No actor reads it. It is written where things take effect, and `verify` compares it with the store.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from agent_actors import contracts
+from agent_actors.messages import Turn
+from agent_actors.saved import Page
+
+if TYPE_CHECKING:
+    from tests.protocol.process import Process
+    from tests.protocol.world import ActorKey, World
+
+Group = tuple[str, ...]
+Json = dict[str, Any]
+
+
+@dataclass(eq=False, slots=True)
+class ModelCall:
+    """A call of the model that was started. `failed` ones are not counted as paid."""
+
+    number: int
+    process: "Process"
+    conversation: str
+    turn_id: str
+    group: Group
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that a caller got."""
+
+    conversation: str
+    turn_id: str
+    answer: str
+    said: str
+
+
+class Ledger:
+    """The notes of one world."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.owners: dict[str, str] = {}
+        self.turns: dict[str, Turn] = {}
+        self.calls: list[ModelCall] = []
+        self.losses: Counter[Group] = Counter()
+        self.answered: list[Answered] = []
+        self.accepted: set[tuple[str, str]] = set()
+        self.floor: Counter[str] = Counter()
+        self.outcomes: defaultdict[str, list[Json]] = defaultdict(list)
+        self.recorded_at: dict[tuple[str, int], int] = {}
+        self.pairs: defaultdict[str, dict[int, Json]] = defaultdict(dict)
+        self.effects: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._queues: defaultdict[str, list[str]] = defaultdict(list)
+
+    # -- what callers did and heard --------------------------------------------------------------
+
+    def made(self, conversation: str, turn: Turn) -> None:
+        """A caller made a turn."""
+        self.owners.setdefault(conversation, turn.user)
+        self.turns[turn.turn_id] = turn
+
+    def replied(self, actor: "ActorKey", method: str, answer: bytes) -> None:
+        """An actor's answer arrived; ChatAgent's *queued* and *running* are promises."""
+        if actor[0] != contracts.CHAT or method != "ProcessMessage":
+            return
+        state = from_json(answer)
+        if state.get("status") in {"queued", "running"}:
+            self.accepted.add((actor[1], state["turn_id"]))
+
+    def open_turns(self, conversation: str, accepted: set[tuple[str, str]]) -> set[str]:
+        """Of these accepted turns, those of the conversation that have no end."""
+        ended = {record["turn_id"] for record in self.outcomes[conversation]}
+        return {turn_id for where, turn_id in accepted if where == conversation} - ended
+
+    def group(self, conversation: str, turn_id: str) -> Group:
+        """What a caller pays for once: a key with its body, or a message without a key."""
+        turn = self.turns.get(turn_id)
+        if turn is not None and turn.key_hash:
+            return (conversation, turn.key_hash, turn.body_hash)
+        return (conversation, turn_id)
+
+    # -- the model -------------------------------------------------------------------------------
+
+    def called(self, process: "Process", where: tuple[str, str], asked: int) -> None:
+        """The model is started for a turn, on a request that was sent at step `asked`."""
+        conversation, turn_id = where
+        for record in self.outcomes[conversation][-self._world.sizes.outcomes_kept :]:
+            early = self.recorded_at[conversation, record["no"]] < asked
+            if record["turn_id"] == turn_id and record["status"] == "done" and early:
+                self._world.violate(f"the model is called for {turn_id}, whose answer was saved")
+        group = self.group(conversation, turn_id)
+        number = len(self.calls) + 1
+        self.calls.append(ModelCall(number, process, conversation, turn_id, group))
+        self._world.note("MODEL", number, process.index, conversation, turn_id)
+
+    def call_of(self, conversation: str, turn_id: str) -> ModelCall:
+        """The newest call for a turn."""
+        return next(
+            call
+            for call in reversed(self.calls)
+            if (call.conversation, call.turn_id) == (conversation, turn_id)
+        )
+
+    def lost(self, which: Callable[[ModelCall], bool], *in_flight: bytes) -> None:
+        """A crash or move that may cost one more call of the model: of turns without an answer."""
+        kept = self._world.sizes.outcomes_kept
+        ended = {
+            (conversation, record["turn_id"])
+            for conversation, records in self.outcomes.items()
+            for record in records[-kept:]
+            if record["status"] == "done"
+        }
+        turns = {(call.conversation, call.turn_id) for call in self.calls if which(call)}
+        for request in map(from_json, in_flight):
+            turns.add((request["conversation"], request["turn_id"]))
+        for group in {self.group(*turn) for turn in turns - ended}:
+            self.losses[group] += 1
+
+    # -- saves -----------------------------------------------------------------------------------
+
+    def saved(self, actor: "ActorKey", changes: Json) -> None:
+        """A save took effect."""
+        kind, actor_id = actor
+        if kind == contracts.MEMORY and "memory" in changes:
+            said, answered = changes["memory"]["entries"][-2:]
+            self.effects[actor_id].append((said["content"], answered["content"]))
+        if kind == contracts.CHAT and "head" in changes:
+            self._head_saved(actor_id, changes)
+
+    def _head_saved(self, conversation: str, changes: Json) -> None:
+        head = changes["head"]
+        records = [*_inside(changes, "r", "records"), *head["recent"]]
+        for record in sorted(records, key=lambda each: int(each["no"])):
+            if record["no"] == len(self.outcomes[conversation]):
+                self.outcomes[conversation].append(record)
+                self.recorded_at[conversation, record["no"]] = self._world.count
+        queue = self._queues[conversation]
+        for pair in [*_inside(changes, "h", "pairs"), *head["tail"]]:
+            if pair["seq"] in self.pairs[conversation]:
+                continue
+            if queue and queue[0] != pair["turn_id"]:
+                self._world.violate(f"{pair['turn_id']} overtook the queue {queue}")
+            self.pairs[conversation][pair["seq"]] = pair
+        self._queues[conversation] = [queued["turn"]["turn_id"] for queued in head["queue"]]
+
+    # -- readers ---------------------------------------------------------------------------------
+
+    def start(self, conversation: str) -> int:
+        """Up to which pair a conversation is cleared, as it is stored."""
+        head = self._world.store[contracts.CHAT, conversation].get("head")
+        return int(from_json(head)["start"]) if head else 0
+
+    def read(self, conversation: str, wanted: set[int], floor: int, page: Page) -> None:
+        """A reader got a whole history; `wanted` and `floor` were right when it began."""
+        start = self.start(conversation)
+        shown = {pair.seq: pair for pair in page.pairs}
+        missed = {seq for seq in wanted if seq > start and seq not in shown}
+        if missed:
+            self._world.violate(f"a reader misses pairs {missed} of {conversation}")
+        if any(seq <= floor for seq in shown):
+            self._world.violate(f"a reader sees a cleared pair: {sorted(shown)} over {floor}")
+        for seq, pair in shown.items():
+            known = self.pairs[conversation].get(seq)
+            if known is None or known["output"]["content"] != pair.output.content:
+                self._world.violate(f"a reader sees another pair {seq}")
+
+
+def _inside(changes: Json, letter: str, name: str) -> list[Json]:
+    """What the saved documents `h<k>` or `r<k>` hold."""
+    return [
+        each
+        for key, document in changes.items()
+        if document and key[0] == letter and key[1:].isdigit()
+        for each in document[name]
+    ]

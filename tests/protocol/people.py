@@ -1,0 +1,176 @@
+"""Callers: they send, retry, leave, send again, clear and read, and write down what they heard."""
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agent_actors.errors import AgentError
+from agent_actors.messages import Turn, TurnState
+from agent_actors.routes.chat import Said, _turn
+from tests.protocol.ledger import Answered
+
+if TYPE_CHECKING:
+    from tests.protocol.process import Process
+    from tests.protocol.world import World
+
+
+class People:
+    """The callers of one world, each with the chances of that world."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._chance = world.chance
+
+    # -- what a caller does once -----------------------------------------------------------------
+
+    async def say(self, conversation: str, user: str, said: str, key: str, wait: float) -> str:
+        """Sends a message and returns how it ended: a status, `cut`, or an HTTP status."""
+        process = self._chance.choice(self._world.processes)
+        turn = self.turn(process, conversation, user, said, key)
+        return await self.send(process, conversation, turn, wait)
+
+    def turn(self, process: "Process", conversation: str, user: str, said: str, key: str) -> Turn:
+        """The turn that the route makes of a message."""
+        message = Said(role="user", content=said)
+        turn = _turn(process.services, conversation, message, key or None)
+        turn = replace(turn, user=user)
+        self._world.ledger.made(conversation, turn)
+        return turn
+
+    async def send(
+        self, process: "Process", conversation: str, turn: Turn, wait: float, leaves: int = -1
+    ) -> str:
+        """The route's part; with `leaves` the caller is gone after so many steps."""
+        route = self._world.spawn(
+            process.services.answers.answer(conversation, turn, wait), process
+        )
+        if leaves >= 0:
+            await self._watch(route, leaves)
+            return "left"
+        state = await self._outcome(route)
+        if not isinstance(state, TurnState):
+            return state
+        if state.reply is not None:
+            self._world.ledger.answered.append(
+                Answered(conversation, state.turn_id, state.reply.content, turn.message.content)
+            )
+            self._world.seen["answered"] += 1
+        return state.status
+
+    async def clear(self, conversation: str) -> None:
+        """Clears a conversation: what was accepted before has an end then, and is hidden."""
+        world, ledger = self._world, self._world.ledger
+        accepted, floor = set(ledger.accepted), max(ledger.pairs[conversation], default=0)
+        process = self._chance.choice(world.processes)
+        cleared = await self._outcome(
+            world.spawn(process.services.chat.clear(conversation), process)
+        )
+        if isinstance(cleared, str):
+            return
+        world.seen["cleared"] += 1
+        ledger.floor[conversation] = max(ledger.floor[conversation], floor)
+        left = ledger.open_turns(conversation, accepted)
+        if left:
+            world.violate(f"{conversation} was cleared, but {left} have no end")
+
+    async def read(self, conversation: str) -> None:
+        """Reads the whole history, without a turn."""
+        world, ledger = self._world, self._world.ledger
+        wanted, floor = set(ledger.pairs[conversation]), ledger.floor[conversation]
+        process = self._chance.choice(world.processes)
+        page = await self._outcome(
+            world.spawn(process.services.saved.history(conversation, 1_000), process)
+        )
+        if isinstance(page, str):
+            return
+        world.seen["histories read"] += 1
+        ledger.read(conversation, wanted, floor, page)
+
+    async def look(self, conversation: str, turn_id: str) -> str:
+        """Asks where a turn is; an answer that was saved before is told, or cleared."""
+        world, ledger = self._world, self._world.ledger
+        before = [r for r in ledger.outcomes[conversation] if r["turn_id"] == turn_id]
+        process = self._chance.choice(world.processes)
+        state = await self._outcome(
+            world.spawn(process.services.saved.turn(conversation, turn_id), process)
+        )
+        kept = ledger.outcomes[conversation][-world.sizes.outcomes_kept :]
+        if before and before[-1] in kept:
+            self._check_told(conversation, before[-1], state)
+        return state.status if isinstance(state, TurnState) else str(state)
+
+    def _check_told(self, conversation: str, record: dict[str, Any], state: object) -> None:
+        ledger = self._world.ledger
+        if state == "404":
+            self._world.violate(f"{record['turn_id']} is not found, though it has an end")
+        if record["status"] != "done":
+            return
+        if state == "410" and record["seq"] > ledger.start(conversation):
+            self._world.violate(f"the answer of {record['turn_id']} is missed")
+        answer = ledger.pairs[conversation][record["seq"]]["output"]["content"]
+        if isinstance(state, TurnState) and (not state.reply or state.reply.content != answer):
+            self._world.violate(f"{record['turn_id']} is told another answer")
+
+    # -- what a caller does in a random schedule --------------------------------------------------
+
+    async def insist(self, conversation: str, user: str, said: str, key: str) -> None:
+        """Sends until there is an answer: at once, later, leaving, in parallel; maybe once more."""
+        await self.dawdle(0, 0, 5, 40, 150)
+        again = bool(key) and self._chance.random() < 0.5
+        for _ in range(self._chance.choice((1, 2, 3, 4)) if key else 1):
+            process = self._chance.choice(self._world.processes)
+            turn = self.turn(process, conversation, user, said, key)
+            ended = await self.send(
+                process, conversation, turn, self._chance.choice((0, 0.5, 3, 20)), self._leaves()
+            )
+            if ended in {"queued", "running"}:
+                await self.dawdle(0, 30, 200)
+                ended = await self.look(conversation, turn.turn_id)
+            if ended == "done":
+                if not again:
+                    return
+                again = False
+                await self.dawdle(0, 60, 300)
+            await self.dawdle(0, 1)
+
+    async def browse(self, conversation: str) -> None:
+        """Reads the history now and then."""
+        for _ in range(self._chance.choice((1, 2, 4))):
+            await self.dawdle(0, 10, 60, 200)
+            await self.read(conversation)
+
+    async def wipe(self, conversation: str) -> None:
+        """Clears at some time."""
+        await self.dawdle(0, 10, 60, 200)
+        await self.clear(conversation)
+
+    async def dawdle(self, *steps: int) -> None:
+        """Lets one of these numbers of steps pass."""
+        until = self._world.count + self._chance.choice(steps)
+        while self._world.count < until:
+            await self._world.gate("pause")
+
+    def _leaves(self) -> int:
+        return self._chance.choice((0, 2, 6, 15, 40)) if self._chance.random() < 0.35 else -1
+
+    async def _watch(self, route: "asyncio.Task[Any]", steps: int) -> None:
+        """Waits for some steps, then leaves; the connection is cut in half of the cases."""
+        until = self._world.count + steps
+        while self._world.count < until and not route.done():
+            await self._world.gate("pause")
+        if not route.done() and self._chance.random() < 0.5:
+            self._world.seen["disconnect"] += 1
+            route.cancel()
+
+    async def _outcome(self, task: "asyncio.Task[Any]") -> Any:
+        """What a route's task returned; the status of its error; or `cut`."""
+        await asyncio.wait({task})
+        if task.cancelled():
+            return "cut"
+        error = task.exception()
+        if isinstance(error, AgentError):
+            return str(error.status)
+        if error is not None:
+            self._world.violate(f"a caller gets {error!r}")
+            return "500"
+        return task.result() if task.result() is not None else True

@@ -1,0 +1,266 @@
+"""One process of the service: its real parts, wired by the composition, on a simulated runtime."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from dapr.actor import Actor, ActorId
+from dapr.actor.runtime._type_information import ActorTypeInformation
+from dapr.actor.runtime.context import ActorRuntimeContext
+from dapr.actor.runtime.manager import ActorManager
+from dapr.clients.base import DaprActorClientBase
+from pydantic_core import from_json, to_json
+
+from agent_actors.app import Service
+from agent_actors.errors import Unavailable
+from agent_actors.messages import CloudEvent
+from agent_actors.model import Prompt
+from agent_actors.model.calls import Call
+from agent_actors.runtime import Deliver
+from agent_actors.serializer import ValueSerializer
+from agent_actors.settings import Settings
+from agent_actors.turns import TurnActor
+from tests.protocol.model import WatchedModel
+from tests.protocol.sidecar import TURN
+
+if TYPE_CHECKING:
+    from tests.protocol.world import ActorKey, Sizes, World
+
+Build = Callable[[ActorRuntimeContext, ActorId], Actor]
+
+
+class Process:
+    """A process, from its start to its crash.
+
+    Args:
+        world: Where it runs.
+        index: Its place: 0 or 1. A process that follows a crashed one has the same.
+    """
+
+    def __init__(self, world: "World", index: int) -> None:
+        self.world = world
+        self.index = index
+        self.alive = True
+        self.running: set[ActorKey] = set()
+        self.acting: dict[asyncio.Task[Any], TurnActor] = {}
+        self.newest: dict[ActorKey, TurnActor] = {}
+        self.gone: set[TurnActor] = set()
+        self.actor_client = Client(self)
+        model = WatchedModel(self)
+        service = Service(settings(world.sizes), self, model, world.clock)
+        self.services = replace(service.routes(), new_turn_id=world.new_id)
+        self._watch_calls(service)
+        self.managers = {
+            actor.__name__: self._manager(actor, build)
+            for actor, build in service._builders().items()
+        }
+
+    async def deactivate(self, actor: "ActorKey") -> None:
+        """What the sidecar says when an actor is put away."""
+        manager = self.managers[actor[0]]
+        self.gone.update(each for each in (self.newest.get(actor),) if each)
+        if actor[1] in manager._active_actors:
+            await manager.deactivate_actor(ActorId(actor[1]))
+
+    def check_live(self, deed: str) -> None:
+        """Only the newest activation may act, and only until it is put away (rule 3)."""
+        task = asyncio.current_task()
+        actor = self.acting.get(task) if task else None
+        if actor is None or not self.alive:
+            return
+        if actor in self.gone or self.newest[actor.key] is not actor:
+            self.world.violate(f"an activation of {actor.key} that was put away {deed}")
+
+    # -- the runtime that the composition is given ---------------------------------------------
+
+    @property
+    def dead_letters(self) -> Any:
+        """Not reached: events are delivered by the broker."""
+        raise NotImplementedError
+
+    async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        """Hands an event to the broker."""
+        await self.world.broker.publish(pubsub, topic, event)
+
+    async def start(self, deliver: Deliver) -> None:
+        """Nothing to start."""
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def unready(self) -> str | None:
+        """Ready."""
+        return None
+
+    # -- what is watched -----------------------------------------------------------------------
+
+    def _manager(self, actor: type[Actor], build: Build) -> ActorManager:
+        values = ValueSerializer()
+        kind = ActorTypeInformation.create(actor)
+        return ActorManager(
+            ActorRuntimeContext(kind, values, values, self.actor_client, self._watched(build))
+        )
+
+    def _watched(self, build: Build) -> Build:
+        def make(ctx: ActorRuntimeContext, actor_id: ActorId) -> Actor:
+            actor = cast(TurnActor, build(ctx, actor_id))
+            self.newest[actor.key] = actor
+            self.world.seen["activation"] += 1
+            actor.run = self._watch_turn(actor, actor.run)  # type: ignore[method-assign]
+            return actor
+
+        return make
+
+    def _watch_turn(self, actor: TurnActor, run: Callable[..., Awaitable[Any]]) -> Any:
+        async def watched(method: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            if actor.key in self.running:
+                self.world.violate(f"two turns of {actor.key} overlap in a process")
+            self.running.add(actor.key)
+            self.acting[task] = actor
+            try:
+                return await run(method, args)
+            finally:
+                self.running.discard(actor.key)
+                del self.acting[task]
+
+        return watched
+
+    def _watch_calls(self, service: Service) -> None:
+        start = service._calls.start
+
+        def watched(prompt: Prompt) -> Call:
+            self.check_live("starts the model")
+            request = TURN.get()
+            assert request is not None
+            where = (prompt.conversation, prompt.turn_id)
+            self.world.ledger.called(self, where, request.asked)
+            return start(prompt)
+
+        service._calls.start = watched  # type: ignore[method-assign]
+
+
+class Client(DaprActorClientBase):
+    """The sidecar as a process reaches it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._world = process.world
+
+    async def invoke_method(
+        self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
+    ) -> bytes:
+        """Calls an actor, wherever it is."""
+        world, actor = self._world, (actor_type, actor_id)
+        self._process.check_live("calls")
+        asked = world.count
+        world.seen["call"] += 1
+        await self._gate(f"call {method}", actor)
+        request = world.sidecar.accept(actor, method, data or b"", asked)
+        try:
+            answer = await request.reply
+        except asyncio.CancelledError:
+            world.sidecar.leave(request)
+            raise
+        await self._gate(f"reply {method}", actor)
+        world.ledger.replied(actor, method, answer)
+        return answer
+
+    async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
+        """Reads a document."""
+        actor = (actor_type, actor_id)
+        await self._gate(f"read {name}", actor)
+        if self._world.strikes("load"):
+            raise Unavailable("The store is away.")
+        value = self._world.store[actor].get(name, b"")
+        await self._gate(f"was read {name}", actor)
+        return value
+
+    async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
+        """Saves documents, if the actor lives here."""
+        actor = (actor_type, actor_id)
+        self._process.check_live("saves")
+        await self._gate("save", actor)
+        self._check_place(actor)
+        fault = self._world.strikes("save")
+        if fault != "before":
+            self._apply(actor, data)
+        await self._gate("was saved", actor)
+        if fault:
+            raise Unavailable("The store is away.")
+
+    async def register_reminder(
+        self, actor_type: str, actor_id: str, name: str, data: bytes
+    ) -> None:
+        """Registers a reminder, if the actor lives here."""
+        actor = (actor_type, actor_id)
+        self._process.check_live("registers")
+        await self._gate("register", actor)
+        self._check_place(actor)
+        fault = self._world.strikes("reminder")
+        self._world.seen["registered"] += 1
+        if fault != "before":
+            self._world.reminders[actor] = from_json(data)
+        await self._gate("was registered", actor)
+        if fault:
+            raise Unavailable("The scheduler is away.")
+
+    async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Unregisters a reminder, if the actor lives here."""
+        actor = (actor_type, actor_id)
+        self._process.check_live("unregisters")
+        await self._gate("unregister", actor)
+        self._check_place(actor)
+        fault = self._world.strikes("reminder")
+        if fault != "before":
+            self._world.reminders.pop(actor, None)
+        await self._gate("was unregistered", actor)
+        if fault:
+            raise Unavailable("The scheduler is away.")
+
+    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
+        """Not used."""
+        raise NotImplementedError
+
+    async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Not used."""
+        raise NotImplementedError
+
+    async def _gate(self, what: str, actor: "ActorKey") -> None:
+        if not self._process.alive:
+            raise Unavailable("The process has crashed.")
+        await self._world.gate(f"{self._process.index} {what} {actor[0]} {actor[1]}")
+
+    def _check_place(self, actor: "ActorKey") -> None:
+        if self._world.sidecar.host(actor) is not self._process:
+            raise Unavailable("ERR_ACTOR_INSTANCE_MISSING")
+
+    def _apply(self, actor: "ActorKey", data: bytes) -> None:
+        documents = self._world.store[actor]
+        changes: dict[str, Any] = {}
+        for operation in from_json(data):
+            key = operation["request"]["key"]
+            changes[key] = operation["request"].get("value")
+            if operation["operation"] == "delete":
+                documents.pop(key, None)
+            else:
+                documents[key] = to_json(changes[key])
+        self._world.seen[f"save of {actor[0]}"] += 1
+        self._world.note("saved", actor, changes)
+        self._world.ledger.saved(actor, changes)
+
+
+def settings(sizes: "Sizes") -> Settings:
+    """Settings beyond their own bounds: small."""
+    return Settings.model_construct(
+        outcomes_kept=sizes.outcomes_kept,
+        history_turns=sizes.history_turns,
+        queue_length=sizes.queue_length,
+        parking_time=sizes.parking_time,
+        call_time=sizes.call_time,
+        model_time=sizes.model_time,
+        window_turns=3,
+        window_bytes=64,
+    )

@@ -1,0 +1,243 @@
+"""Random schedules: everything from one seed, first with faults, then until all is at rest."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agent_actors import documents
+from agent_actors.actors import chat, draft
+from tests.protocol.people import People
+from tests.protocol.verify import verify
+from tests.protocol.world import Flawless, Sizes, Violation, World
+
+KEEPS = ((2, 2), (4, 4), (64, 8))
+"""Outcomes remembered, and how many of them in the head."""
+BUDGET = {
+    "crash": 2,
+    "move": 2,
+    "idle": 3,
+    "cut": 2,
+    "save": 3,
+    "reminder": 2,
+    "publish": 2,
+    "load": 1,
+    "model": 3,
+    "lose": 3,
+    "repeat": 3,
+    "tick": 4,
+}
+ODDS = {"save": 0.06, "reminder": 0.05, "publish": 0.05, "load": 0.02, "model": 0.15}
+STEPS = 30_000
+"""A schedule that is not at rest after so many steps never will be."""
+
+
+@contextmanager
+def shrunk(sizes: Sizes) -> Iterator[None]:
+    """The bounds of documents and calls, small enough to be met in a short schedule."""
+    small = {
+        (documents, "SEGMENT"): 2,
+        (documents, "SEGMENT_BYTES"): 40,
+        (documents, "RECENT"): sizes.recent,
+        (documents, "RECORDS"): sizes.recent // 2,
+        (chat, "DRIVE"): 2,
+        (chat, "PUBLISH"): 4,
+        (draft, "ERASE"): 2,
+    }
+    names = ("SEGMENT", "SEGMENT_BYTES", "RECENT", "RECORDS")
+    small.update({(draft, name): small[documents, name] for name in names})
+    before = {place: getattr(*place) for place in small}
+    for (module, name), value in small.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name), value in before.items():
+            setattr(module, name, value)
+
+
+class Chances:
+    """Faults of operations at random, each kind at most so many times."""
+
+    def __init__(self, chance: random.Random, budget: dict[str, int]) -> None:
+        self._chance = chance
+        self.budget = Counter(budget)
+
+    def strikes(self, kind: str) -> str | None:
+        if self._chance.random() >= ODDS[kind] or not self.use(kind):
+            return None
+        return self._chance.choice(("before", "after"))
+
+    def use(self, kind: str) -> bool:
+        """Whether there is one more fault of a kind; it is used up."""
+        self.budget[kind] -= 1
+        return self.budget[kind] >= 0
+
+
+class Schedule:
+    """One schedule."""
+
+    def __init__(self, seed: int, trace: list[str] | None = None) -> None:
+        chance = random.Random(seed)
+        kept, recent = chance.choice(KEEPS)
+        self.sizes = Sizes(kept, recent, history_turns=chance.choice((0, 0, 0, 2, 3)))
+        calm = chance.random() < 0.15
+        budget = {} if calm else {kind: chance.randrange(most + 1) for kind, most in BUDGET.items()}
+        self._faults = Chances(chance, budget)
+        self.world = World(chance, self.sizes, self._faults)
+        self.world.trace = trace
+        self._people = People(self.world)
+        self._chance = chance
+        self._length = chance.choice((50, 200, 500, 1_500))
+        self._ticks: set[tuple[str, str]] = set()
+
+    def run(self) -> World:
+        """Runs it, on a loop of its own.
+
+        Raises:
+            Violation: The protocol was broken.
+        """
+        with shrunk(self.sizes), asyncio.Runner() as runner:
+            runner.run(self._run())
+        return self.world
+
+    async def _run(self) -> None:
+        await self.world.begin()
+        self._populate()
+        await self.world.settle()
+        while self.world.count < self._length and (self.world.gates or self.world.busy):
+            await self._disturb()
+            await self._go_on()
+        await come_to_rest(self.world)
+        verify(self.world)
+
+    def _populate(self) -> None:
+        world, chance, people = self.world, self._chance, self._people
+        world.model_gates = chance.choice(((0, 1, 2), (1, 5, 20), (1, 40)))
+        world.model_pauses = chance.choice(((0.0,), (0.0, 2.0), (0.0, 0.5, 12.0, 40.0)))
+        names = ["c1", "c2"][: chance.choice((1, 1, 2))]
+        users = {name: chance.choice("uuv") for name in names}
+        for index in range(chance.choice((1, 2, 3, 4, 5, 12))):
+            name = chance.choice(names)
+            key = chance.choice(("", f"K{index}", f"K{index}", "K0"))
+            said = f"m{index if key != 'K0' else chance.choice('xy')}"
+            said += "." * 30 * (chance.random() < 0.2)
+            world.spawn(people.insist(name, users[name], said, key))
+        if chance.random() < 0.1:
+            world.poison |= {"m0", "mx"}
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            world.spawn(people.wipe(chance.choice(names)))
+        for _ in range(chance.choice((0, 1, 2))):
+            world.spawn(people.browse(chance.choice(names)))
+
+    async def _go_on(self) -> None:
+        world = self.world
+        if not world.gates:
+            await world.advance(min(world.clock.next_due, 10.0))
+            world.count += 1
+            return
+        odd = self._chance.random()
+        if odd < 0.03:
+            await world.advance(self._chance.choice((0.1, 1.0, 1.0, 1.5)))
+        elif odd < 0.032:
+            await world.advance(self.sizes.call_time)
+        else:
+            await world.release(self._chance.randrange(len(world.gates)))
+
+    async def _disturb(self) -> None:
+        """At most one fault of the environment."""
+        world, odd = self.world, self._chance.random()
+        if odd < 0.012:
+            if self._faults.use("crash"):
+                await world.crash(self._chance.choice(world.processes))
+        elif odd < 0.026:
+            await self._put_away("move" if odd < 0.019 else "idle")
+        elif odd < 0.034:
+            await self._cut()
+        elif odd < 0.04:
+            self._tick()
+        if world.broker.letters and self._chance.random() < 0.15:
+            self._deliver()
+
+    async def _put_away(self, how: str) -> None:
+        places = self.world.sidecar.place
+        if places and self._faults.use(how):
+            actor = self._chance.choice(sorted(places))
+            here = places[actor]
+            await self.world.put_away(actor, 1 - here if how == "move" else here)
+
+    async def _cut(self) -> None:
+        handlers = [each.handler for each in self.world.sidecar.handlers if each.handler]
+        if handlers and self._faults.use("cut"):
+            await self.world.cut(self._chance.choice(handlers))
+
+    def _tick(self) -> None:
+        actors = sorted(set(self.world.reminders) - self._ticks)
+        if actors and self._faults.use("tick"):
+            actor = self._chance.choice(actors)
+            self._ticks.add(actor)
+            fire = self.world.spawn(self.world.sidecar.fire(actor))
+            fire.add_done_callback(lambda _: self._ticks.discard(actor))
+
+    def _deliver(self) -> None:
+        broker, odd = self.world.broker, self._chance.random()
+        index = self._chance.randrange(len(broker.letters))
+        if odd < 0.1 and self._faults.use("lose"):
+            broker.lose(index)
+        else:
+            broker.deliver(index, keep=odd < 0.3 and self._faults.use("repeat"))
+
+
+async def come_to_rest(world: World, *, in_order: bool = False) -> None:
+    """No more faults: everything goes on until nothing is left to do.
+
+    Raises:
+        Violation: It does not come to rest.
+    """
+    world.faults = Flawless()
+    rounds = 0
+    while True:
+        if world.count > STEPS:
+            raise Violation(f"does not come to rest: {[gate.what for gate in world.gates][:9]}")
+        if world.gates:
+            index = 0 if in_order else world.chance.randrange(len(world.gates))
+            await world.release(index)
+        elif world.broker.letters:
+            world.broker.deliver(
+                0 if in_order else world.chance.randrange(len(world.broker.letters))
+            )
+            await world.settle()
+        elif _waiting(world):
+            await world.advance(world.clock.next_due)
+            world.count += 1
+        elif world.reminders:
+            rounds += 1
+            if rounds > 60:
+                raise Violation(f"reminders are left: {list(world.reminders)}")
+            world.spawn(world.sidecar.fire(min(world.reminders)))
+            await world.settle()
+        else:
+            return
+
+
+def _waiting(world: World) -> bool:
+    """Whether tasks wait for the clock."""
+    busy = world.busy
+    if not busy:
+        return False
+    if world.clock.next_due == float("inf"):
+        raise Violation(f"deadlock: {busy}")
+    return True
+
+
+def run(seed: int, trace: list[str] | None = None) -> World:
+    """One schedule.
+
+    Raises:
+        Violation: The protocol was broken; the message names the seed.
+    """
+    try:
+        return Schedule(seed, trace).run()
+    except Violation as violation:
+        raise Violation(f"seed {seed}: {violation}") from None
