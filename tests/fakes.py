@@ -15,7 +15,7 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.clients.base import DaprActorClientBase
 
 from agent_actors import contracts
-from agent_actors.clients import ChatClient, MemoryClient, ProxyFactory, ResponseClient
+from agent_actors.clients import ChatClient, MemoryClient, ResponseClient
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.documents import Pair, Record
 from agent_actors.errors import NotFound
@@ -318,11 +318,6 @@ class FakeSaved:
         if isinstance(state, BaseException):
             raise state
         return state
-
-
-def no_proxies() -> ProxyFactory:
-    """For clients whose calls are all faked."""
-    return ProxyFactory(FakeActorClient())
 
 
 def a_host(clock: Clock, call_time: float = 5.0) -> Host:

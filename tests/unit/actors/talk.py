@@ -1,0 +1,138 @@
+"""A ChatAgent with hand-made neighbours."""
+
+from typing import Any
+
+from dapr.actor import ActorId
+
+from agent_actors import contracts, slots
+from agent_actors.actors.chat import ChatAgent, ChatLimits, ChatParts
+from agent_actors.actors.outbox import Outbox
+from agent_actors.contracts import SETTLE
+from agent_actors.documents import Head, read
+from agent_actors.messages import (
+    CompleteTurn,
+    Failure,
+    Message,
+    Outcome,
+    Problem,
+    ProcessTurn,
+    Turn,
+    TurnState,
+)
+from agent_actors.settings import Settings
+from agent_actors.settled import Settled
+from tests.fakes import (
+    FakeMemories,
+    FakeResponses,
+    FakeRuntime,
+    a_context,
+    a_host,
+    a_turn,
+)
+from tests.hand_clock import HandClock
+
+ADA = (contracts.CHAT, "ada")
+
+
+class Talk:
+    """The conversation `ada`, on a store in memory."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = HandClock()
+        self.runtime = FakeRuntime()
+        self.client = self.runtime.client
+        self.responses = FakeResponses()
+        self.memories = FakeMemories()
+        self.settled = Settled()
+        self.host = a_host(self.clock)
+        self._numbers = 0
+        self._parts = ChatParts(
+            limits=ChatLimits.of(Settings(**settings)),
+            response=self.responses,
+            memory=self.memories,
+            outbox=Outbox(self.runtime.publish, self.clock, 5.0),
+            settled=self.settled,
+            new_turn_id=self._new_turn_id,
+        )
+        self.chat = self.activate()
+
+    def activate(self) -> ChatAgent:
+        """A fresh activation, as after a crash or an idle time."""
+        context = a_context(ChatAgent, self.client, lambda ctx, id_: self.activate())
+        chat = ChatAgent(context, ActorId("ada"), self.host, self._parts)
+        self.chat = self.host.activations.record(chat)
+        return self.chat
+
+    def _new_turn_id(self) -> str:
+        self._numbers += 1
+        return f"new {self._numbers}"
+
+    @property
+    def head(self) -> Head:
+        """As it is saved."""
+        data = self.client.state[ADA].get("head")
+        return read(data, Head) if data else Head()
+
+    @property
+    def armed(self) -> bool:
+        """Is the recovery reminder registered?"""
+        return (*ADA, SETTLE) in self.client.reminders
+
+    @property
+    def saves(self) -> int:
+        return len(self.client.did("save"))
+
+    @property
+    def statuses(self) -> list[str]:
+        """How the turns ended that the head records."""
+        return [record.status for record in self.head.recent]
+
+    async def process(self, turn: Turn | Message, wait: float = 1.5) -> Any:
+        """A turn: its state, or the error it returned."""
+        request = ProcessTurn(turn, wait) if isinstance(turn, Turn) else turn
+        answer: object = await self.chat.process_message(request)
+        return answer.error if isinstance(answer, Failure) else answer
+
+    async def answered(self, content: str, *, key: str = "", reply: str = "") -> TurnState:
+        """A quick turn."""
+        self.responses.will(reply or f"re {content}")
+        state: TurnState = await self.process(a_turn(content, key=key))
+        assert state.status == "done", state
+        return state
+
+    async def parked(self, *contents: str) -> None:
+        """Turns of which the first runs and the others wait."""
+        for content in contents:
+            state = await self.process(a_turn(content))
+            assert state.status in {"running", "queued"}, state
+
+    async def complete(self, content: str, outcome: Outcome) -> None:
+        """The model's end of a parked turn."""
+        await self.chat.complete_turn(CompleteTurn(f"turn of {content}", outcome))
+
+    async def tick(self) -> object:
+        """The recovery reminder fires."""
+        return await self.chat.receive_reminder(SETTLE, b"", *[self.zero] * 2)
+
+    @property
+    def zero(self) -> Any:
+        return None
+
+    def remembers(self, seq: int) -> None:
+        """From now on memory has applied that much."""
+        self.memories.marks["ada", "ada"] = seq
+
+    def published(self) -> list[int]:
+        """The numbers of the events, in order."""
+        return [event.data.seq for event in self.runtime.published]
+
+
+def problem(found: object) -> Problem:
+    """It is an error."""
+    assert isinstance(found, Problem), found
+    return found
+
+
+def segment(talk: Talk, number: int) -> Any:
+    """A stored segment as JSON, or None."""
+    return talk.client.value(ADA, slots.segment(number))
