@@ -87,11 +87,16 @@ def check_message(message: Message, limit: int) -> None:
 
     Raises:
         Blank: The content is empty or white space.
+        Invalid: It is no text: JSON can write half a character, UTF-8 cannot.
         TooLarge: It has more than `limit` bytes in UTF-8.
     """
     if not message.content.strip():
         raise Blank("The message has no content.")
-    if len(message.content.encode()) > limit:
+    try:
+        size = len(message.content.encode())
+    except UnicodeEncodeError:
+        raise Invalid("The message's content has half of a surrogate pair.") from None
+    if size > limit:
         raise TooLarge(f"The message's content has more than {limit} bytes.")
 
 

@@ -49,6 +49,12 @@ def test_a_blank_message_is_refused(text: str):
         contracts.check_message(Message("user", text), 100)
 
 
+def test_half_a_character_is_refused():
+    """JSON can write a lone surrogate; no text has one."""
+    with pytest.raises(Invalid):
+        contracts.check_message(Message("user", "half \ud83d"), 100)
+
+
 def test_the_limit_is_in_bytes():
     """A snowman is three bytes."""
     contracts.check_message(Message("user", "☃" * 3), 9)
