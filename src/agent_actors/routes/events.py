@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
+from agent_actors import contracts
 from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import DeadLetter, Remember
 from agent_actors.routes.dependencies import Services, Wired, callback, operator
@@ -101,5 +102,7 @@ async def _recoverable(wired: Services, event: Event) -> bool:
 
 
 async def _keep(wired: Services, body: bytes, reason: str) -> Verdict:
-    await wired.runtime.dead_letters.keep(reason=reason, event=body, topic="", tries=0)
+    await wired.runtime.dead_letters.keep(
+        reason=reason, event=body, topic=contracts.USER_CHAT, tries=0
+    )
     return Verdict(status="SUCCESS")
