@@ -1,5 +1,6 @@
 """A ChatAgent with hand-made neighbours."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dapr.actor import ActorId
@@ -112,7 +113,12 @@ class Talk:
 
     async def tick(self) -> object:
         """The recovery reminder fires."""
-        return await self.chat.receive_reminder(SETTLE, b"", *[self.zero] * 2)
+        answer: object = await self._remind(SETTLE, b"", self.zero, self.zero)
+        return answer
+
+    @property
+    def _remind(self) -> Callable[..., Awaitable[object]]:
+        return self.chat.receive_reminder
 
     @property
     def zero(self) -> Any:

@@ -1,0 +1,184 @@
+"""Running a turn for a caller."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from agent_actors.errors import Busy, Gone, Unavailable
+from agent_actors.messages import Reply, TurnState
+from agent_actors.routes.answers import Answers
+from agent_actors.saved import Saved
+from agent_actors.settings import Settings
+from agent_actors.settled import Settled
+from tests.fakes import FakeChats, FakeSaved, a_turn
+from tests.hand_clock import HandClock, settle
+
+RUNNING = TurnState("t", "running")
+DONE = TurnState("t", "done", Reply("hi"))
+
+
+class Desk:
+    """`Answers` between a fake ChatAgent and a fake store."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.chat = FakeChats(result=RUNNING)
+        self.saved = FakeSaved([RUNNING])
+        self.settled = Settled()
+        self.clock = HandClock()
+        saved = cast(Saved, self.saved)
+        self.answers = Answers(self.chat, saved, self.settled, self.clock, Settings(**settings))
+
+    def ask(self, wait: float = 300.0) -> "asyncio.Task[TurnState]":
+        return asyncio.create_task(self.answers.answer("ada", a_turn("hi"), wait))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_quick_turn_is_not_looked_for(desk: Desk):
+    """Its state comes with the call."""
+    desk.chat.result = DONE
+
+    assert await desk.ask() == DONE
+    assert desk.saved.looks == 0
+
+
+async def test_the_actor_waits_no_longer_than_the_parking_time(desk: Desk):
+    """Whatever the caller's patience; a shorter one is passed on."""
+    desk.chat.result = DONE
+    await desk.ask(300.0)
+    await desk.ask(0.5)
+
+    assert [request.wait for request in desk.chat.asked] == [1.5, 0.5]
+
+
+async def test_a_parked_turn_is_answered_at_the_ring(desk: Desk):
+    """As soon as it is saved, without waiting for the next look."""
+    asked = desk.ask()
+    await settle()
+    desk.saved.states = [DONE]
+    desk.settled.ring("ada")
+    await settle()
+
+    assert asked.done()
+    assert await asked == DONE
+
+
+async def test_a_turn_that_ended_elsewhere_is_found_by_looking(desk: Desk):
+    """Without a ring, within a second."""
+    asked = desk.ask()
+    await settle()
+    desk.saved.states = [DONE]
+    await desk.clock.advance(1.0)
+
+    assert await asked == DONE
+
+
+async def test_looks_become_rarer(desk: Desk):
+    """From twenty a second to one, so that a long turn costs little."""
+    asked = desk.ask()
+    await desk.clock.advance(60.0)
+
+    assert 60 <= desk.saved.looks <= 70
+
+    asked.cancel()
+
+
+async def test_a_caller_waits_no_longer_than_it_wants(desk: Desk):
+    """Then it is told where the turn is."""
+    asked = desk.ask(10.0)
+    await settle()
+    await desk.clock.advance(9.9)
+
+    assert not asked.done()
+
+    await desk.clock.advance(0.2)
+
+    assert await asked == RUNNING
+
+
+async def test_a_caller_that_does_not_wait_is_told_at_once(desk: Desk):
+    """Nothing is looked for."""
+    assert await desk.ask(0.0) == RUNNING
+    assert desk.saved.looks == 0
+
+
+async def test_a_store_that_is_away_for_a_moment_is_waited_out(desk: Desk):
+    """The turn is saved; its caller goes on waiting."""
+    desk.saved.states = [Unavailable("away"), Unavailable("away"), DONE]
+    asked = desk.ask()
+    await desk.clock.advance(2.0)
+
+    assert await asked == DONE
+
+
+async def test_a_turn_that_was_cleared_meanwhile_is_told(desk: Desk):
+    """Gone is an answer, too."""
+    desk.saved.states = [Gone("cleared")]
+    asked = desk.ask()
+    await desk.clock.advance(1.0)
+
+    with pytest.raises(Gone):
+        await asked
+
+
+async def test_callers_are_bounded_per_conversation():
+    """Those beyond the queue's length are refused before the actor is called."""
+    desk = Desk(queue_length=2)
+    desk.chat.gate = asyncio.Event()
+    waiting = [desk.ask(), desk.ask()]
+    await settle()
+
+    with pytest.raises(Busy):
+        await desk.ask()
+
+    desk.chat.result = DONE
+    desk.chat.gate.set()
+    await asyncio.gather(*waiting)
+
+    assert await desk.ask() == DONE
+    assert not desk.answers._callers
+
+
+async def test_a_caller_that_leaves_does_not_cancel_the_call(desk: Desk):
+    """The call goes on in a task of its own."""
+    desk.chat.gate = asyncio.Event()
+    desk.chat.result = DONE
+    asked = desk.ask()
+    await settle()
+    asked.cancel()
+    await asyncio.wait({asked})
+
+    assert len(desk.answers._tasks) == 1
+
+    desk.chat.gate.set()
+    await settle()
+
+    assert not desk.answers._tasks
+    assert not desk.answers._callers
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "retry", "named"),
+    [
+        ("", Unavailable("x"), "no", True),
+        ("k", Unavailable("x"), "same-key", True),
+        ("", Busy("x"), "new-key", False),
+        ("k", Busy("x"), "same-key", False),
+    ],
+)
+async def test_advice_fits_the_message(
+    desk: Desk, key: str, error: Exception, retry: str, named: bool
+):
+    """A message without a key cannot be sent again where it may have counted."""
+    desk.chat.result = error
+    turn = a_turn("hi", key=key)
+
+    with pytest.raises(type(error)) as caught:
+        await desk.answers.answer("ada", turn, 300.0)
+
+    assert caught.value.retry == retry  # type: ignore[attr-defined]
+    assert caught.value.turn_id == (turn.turn_id if named else None)  # type: ignore[attr-defined]

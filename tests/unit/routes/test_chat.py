@@ -1,0 +1,336 @@
+"""`/chat/{actor_id}`, through the whole app."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from agent_actors.clock import SystemClock
+from agent_actors.model.scripted import ScriptedModel
+from tests.conftest import Serve, Served
+from tests.fakes import HeldModel, QuickModel, eventually
+from tests.hand_clock import HandClock, settle
+
+BAD_IDS = ["-a", "a b", "+1555", "a+b", "ä", "x" * 129, "session:1", "a\x00", "a\n", ".."]
+
+
+async def test_a_message_is_answered(serve: Serve):
+    """The reply and the id of its turn, which can be asked for."""
+    async with serve(model=QuickModel()) as served:
+        answer = await served.say("ada", "hi")
+        turn_id = answer.json()["turn_id"]
+
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "response": {"role": "assistant", "content": "reply to hi"},
+            "turn_id": turn_id,
+        }
+        assert (await served.http.get(f"/chat/ada/turns/{turn_id}")).json() == {
+            "turn_id": turn_id,
+            "status": "done",
+            "response": {"role": "assistant", "content": "reply to hi"},
+        }
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"role": "user", "content": ""}, 400),
+        ({"role": "user", "content": " \n\t"}, 400),
+        ({"role": "system", "content": "x"}, 422),
+        ({"role": "assistant", "content": "x"}, 422),
+        ({"content": "x"}, 422),
+        ({"role": "user"}, 422),
+        ({"role": "user", "content": 7}, 422),
+        ({"role": "user", "content": None}, 422),
+        ({"role": "user", "content": ["x"]}, 422),
+        ([], 422),
+        ("x", 422),
+        ({"role": "user", "content": "x" * 65_537}, 413),
+        ({"role": "user", "content": "☃" * 21_846}, 413),
+        ({"role": "user", "content": "x" * 2_000_000}, 413),
+    ],
+)
+async def test_a_wrong_message_is_refused(serve: Serve, body: Any, status: int):
+    """Each mistake has its status, and nothing is said in the conversation."""
+    async with serve() as served:
+        answer = await served.http.post("/chat/ada", json=body)
+
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert (await served.history("ada"))["history"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        (b'"\\ud800"', 422),
+        (b"\x00", 422),
+        (b"\xff", 400),
+        (b'{"role":"user","content":"\xff"}', 400),
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused(serve: Serve, body: bytes, status: int):
+    """Broken bytes are the caller's mistake, not ours."""
+    async with serve() as served:
+        headers = {"content-type": "application/json"}
+        answer = await served.http.post("/chat/ada", content=body, headers=headers)
+
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_lone_surrogate_is_refused(serve: Serve):
+    """JSON can write half a character, which no text has: 422, not a failure of ours."""
+    async with serve() as served:
+        headers = {"content-type": "application/json"}
+        body = b'{"role":"user","content":"half \\ud83d of it"}'
+        answer = await served.http.post("/chat/ada", content=body, headers=headers)
+
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("actor_id", BAD_IDS)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/chat/{}"),
+        ("GET", "/chat/{}/history"),
+        ("DELETE", "/chat/{}/history"),
+        ("GET", "/chat/{}/turns/t"),
+        ("GET", "/response/{}/count"),
+        ("GET", "/memory/{}"),
+    ],
+)
+async def test_an_id_of_another_form_is_refused(
+    serve: Serve, actor_id: str, method: str, path: str
+):
+    """Every route that takes an id refuses those that a sidecar would alter."""
+    async with serve() as served:
+        body = {"role": "user", "content": "x"} if method == "POST" else None
+        quoted = quote(actor_id, safe="").replace(".", "%2E")
+        answer = await served.http.request(method, path.format(quoted), json=body)
+
+        assert answer.status_code in ({404, 405, 422} if actor_id == ".." else {422})
+
+
+async def test_a_keyed_turn_counts_once(serve: Serve):
+    """Posted again it is answered as before; with another body it is refused."""
+    async with serve() as served:
+        first = await served.say("ada", "hi", idempotency_key="k")
+        again = await served.say("ada", "hi", idempotency_key="k")
+        other = await served.say("ada", "ho", idempotency_key="k")
+
+        assert again.json() == first.json()
+        assert other.status_code == 422
+        assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
+
+
+async def test_one_key_at_once_is_one_turn(serve: Serve):
+    """Ten requests with one key, sent together, get one answer."""
+    async with serve() as served:
+        answers = await asyncio.gather(
+            *(served.say("ada", "hi", idempotency_key="k") for _ in range(10))
+        )
+
+        assert {answer.text for answer in answers} == {answers[0].text}
+        assert answers[0].status_code == 200
+        assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "k" * 256])
+async def test_a_wrong_key_is_refused(serve: Serve, key: str):
+    """Nothing is said under a key that cannot be kept."""
+    async with serve() as served:
+        answer = await served.say("ada", "hi", idempotency_key=key)
+
+        assert answer.status_code == 422
+        assert "Idempotency-Key" in answer.json()["detail"]
+
+
+async def test_two_conversations_may_use_one_key(serve: Serve):
+    """A key is the conversation's."""
+    async with serve() as served:
+        one = await served.say("ada", "hi", idempotency_key="k")
+        two = await served.say("bob", "ho", idempotency_key="k")
+
+        assert (one.status_code, two.status_code) == (200, 200)
+        assert one.json()["turn_id"] != two.json()["turn_id"]
+
+
+async def held(served: Served, model: HeldModel) -> str:
+    """Parks a turn of `ada` and returns its id."""
+    answer = await served.say("ada", "slow", prefer="respond-async")
+    assert answer.status_code == 202, answer.text
+    turn_id: str = answer.json()["turn_id"]
+    await eventually(lambda: model.prompts)
+    return turn_id
+
+
+async def test_a_caller_need_not_wait(serve: Serve):
+    """202 with the turn's address, as soon as it is saved; then the turn can be asked for."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        answer = await served.say("ada", "slow", prefer="respond-async")
+        address = answer.headers["location"]
+
+        assert answer.status_code == 202
+        assert answer.headers["preference-applied"] == "respond-async"
+        assert answer.json() == {"turn_id": address.rpartition("/")[2], "status": "running"}
+        assert (await served.http.get(address)).json() == answer.json()
+
+        model.free.set()
+
+        async def done() -> bool:
+            return bool((await served.http.get(address)).json()["status"] == "done")
+
+        await eventually(done)
+
+
+async def test_a_caller_may_wait_a_while(serve: Serve):
+    """`wait=2` is over before a slow turn ends; the turn goes on."""
+    model, clock = HeldModel(), HandClock()
+    async with serve(model=model, clock=clock) as served:
+        asked = asyncio.create_task(served.say("ada", "slow", prefer="wait=2"))
+        await eventually(lambda: model.prompts)
+        await clock.advance(2.5)
+        answer = await asked
+
+        assert answer.status_code == 202
+        assert answer.headers["preference-applied"] == "wait=2"
+
+        model.free.set()
+        await settle()
+
+
+async def test_who_waits_longer_than_parking_gets_the_answer(serve: Serve):
+    """The turn is parked behind the scenes; the caller sees its reply as if nothing was."""
+    model, clock = HeldModel(), HandClock()
+    async with serve(model=model, clock=clock) as served:
+        asked = asyncio.create_task(served.say("ada", "slow"))
+        await eventually(lambda: model.prompts)
+        await clock.advance(30)
+
+        assert not asked.done()
+
+        model.free.set()
+        answer = await asked
+
+        assert answer.json()["response"]["content"] == "reply to slow"
+
+
+async def test_reads_do_not_wait_for_a_turn(serve: Serve):
+    """History, memory, count and status answer while the model is held."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        turn_id = await held(served, model)
+
+        assert await served.history("ada") == {"history": []}
+        assert await served.memory("ada") == []
+        assert (await served.http.get("/response/ada/count")).json() == {"count": 0}
+        status = await served.http.get(f"/chat/ada/turns/{turn_id}")
+        assert status.json()["status"] == "running"
+
+
+async def test_messages_behind_a_parked_one_are_answered_in_order(serve: Serve):
+    """They wait durably; each caller gets its own reply."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        await held(served, model)
+        asked = [asyncio.create_task(served.say("ada", f"m{number}")) for number in range(3)]
+        for number in range(3):
+            await eventually(_queued(served, number))
+        model.free.set()
+        answers = await asyncio.gather(*asked)
+
+        assert [each.json()["response"]["content"] for each in answers] == [
+            f"reply to m{number}" for number in range(3)
+        ]
+        history = await served.history("ada", limit=100)
+        assert {entry["content"] for entry in history["history"][::2]} == {
+            "slow", "m0", "m1", "m2",
+        }  # fmt: skip
+
+
+def _queued(served: Served, number: int) -> Any:
+    async def waiting() -> bool:
+        return len((await served.services.saved.head("ada")).queue) > number
+
+    return waiting
+
+
+@pytest.mark.parametrize(("how", "status"), [("/fail", 502), ("/break", 502)])
+async def test_a_model_that_fails_is_told(serve: Serve, how: str, status: int):
+    """Nothing of the turn is kept, and a keyed caller may send it again."""
+    async with serve(model=ScriptedModel(SystemClock())) as served:
+        keyed = await served.say("ada", how, idempotency_key="k")
+        plain = await served.say("ada", how)
+
+        assert (keyed.status_code, keyed.json()["retry"]) == (status, "same-key")
+        assert (plain.status_code, plain.json()["retry"]) == (status, "new-key")
+        assert await served.history("ada") == {"history": []}
+        assert (await served.http.get("/response/ada/count")).json() == {"count": 0}
+
+
+async def test_too_many_callers_are_told_to_come_back(serve: Serve):
+    """429 with Retry-After; those who wait are not disturbed."""
+    model = HeldModel()
+    async with serve(model=model, queue_length=2) as served:
+        await held(served, model)
+        waiting = [asyncio.create_task(served.say("ada", f"m{n}")) for n in range(2)]
+        await settle()
+        answer = await served.say("ada", "one more")
+
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["retry"] == "new-key"
+
+        model.free.set()
+        await asyncio.gather(*waiting)
+
+
+async def test_clearing_hides_and_cancels(serve: Serve):
+    """204; the history is empty, what waited is cancelled, an answer of before is 410."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        model.free.set()
+        done = (await served.say("ada", "old", idempotency_key="k")).json()["turn_id"]
+        model.free.clear()
+        waits = await served.say("ada", "slow", prefer="respond-async")
+        cleared = await served.http.delete("/chat/ada/history")
+
+        assert (cleared.status_code, cleared.content) == (204, b"")
+        assert await served.history("ada") == {"history": []}
+        assert (await served.http.get(f"/chat/ada/turns/{done}")).status_code == 410
+        assert (await served.say("ada", "old", idempotency_key="k")).status_code == 410
+        state = (await served.http.get(waits.headers["location"])).json()
+        assert (state["status"], state["error"]["status"]) == ("cancelled", 409)
+        assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
+        model.free.set()
+
+
+async def test_an_unknown_turn_is_not_found(serve: Serve):
+    """Neither is one of another conversation."""
+    async with serve() as served:
+        turn_id = (await served.say("ada", "hi")).json()["turn_id"]
+
+        assert (await served.http.get("/chat/ada/turns/none")).status_code == 404
+        assert (await served.http.get(f"/chat/bob/turns/{turn_id}")).status_code == 404
+
+
+async def test_a_caller_that_leaves_does_not_cut_its_turn(serve: Serve):
+    """The turn is shielded from its connection and ends by itself."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        asked = asyncio.create_task(served.say("ada", "hi"))
+        await eventually(lambda: model.prompts)
+        asked.cancel()
+        await asyncio.wait({asked})
+        model.free.set()
+
+        async def counted() -> bool:
+            return await served.services.saved.count("ada") == 1
+
+        await eventually(counted)
