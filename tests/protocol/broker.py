@@ -34,6 +34,7 @@ class Broker:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.letters: list[Letter] = []
+        self.delivered = 0
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
         """Takes an event, or fails before or after it has."""
@@ -49,6 +50,7 @@ class Broker:
     def deliver(self, index: int, *, keep: bool = False) -> None:
         """Hands an event to the route of either process; with `keep` it will come again."""
         letter = self.letters[index]
+        self.delivered += 1
         if not keep:
             del self.letters[index]
         process = self._world.chance.choice(self._world.processes)

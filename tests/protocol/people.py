@@ -133,6 +133,12 @@ class People:
                 await self.dawdle(0, 60, 300)
             await self.dawdle(0, 1)
 
+    async def hold_forth(self, conversation: str, user: str) -> None:
+        """Says many things one after another, and clears them all at once."""
+        for index in range(self._chance.choice((5, 7, 9))):
+            await self.say(conversation, user, f"long{index}", f"L{index}", 20.0)
+        await self.clear(conversation)
+
     async def browse(self, conversation: str) -> None:
         """Reads the history now and then."""
         for _ in range(self._chance.choice((1, 2, 4))):

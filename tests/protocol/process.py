@@ -44,6 +44,7 @@ class Process:
         self.alive = True
         self.running: set[ActorKey] = set()
         self.acting: dict[asyncio.Task[Any], TurnActor] = {}
+        self.acted: set[TurnActor] = set()
         self.newest: dict[ActorKey, TurnActor] = {}
         self.gone: set[TurnActor] = set()
         self.actor_client = Client(self)
@@ -120,6 +121,7 @@ class Process:
                 self.world.violate(f"two turns of {actor.key} overlap in a process")
             self.running.add(actor.key)
             self.acting[task] = actor
+            self.acted.add(actor)
             try:
                 return await run(method, args)
             finally:

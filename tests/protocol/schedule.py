@@ -126,6 +126,8 @@ class Schedule:
             world.spawn(people.insist(name, users[name], said, key))
         if chance.random() < 0.1:
             world.poison |= {"m0", "mx"}
+        if chance.random() < 0.1:
+            world.spawn(people.hold_forth(names[0], users[names[0]]))
         for _ in range(chance.choice((0, 0, 1, 2))):
             world.spawn(people.wipe(chance.choice(names)))
         for _ in range(chance.choice((0, 1, 2))):
@@ -189,36 +191,55 @@ class Schedule:
             broker.deliver(index, keep=odd < 0.3 and self._faults.use("repeat"))
 
 
-async def come_to_rest(world: World, *, in_order: bool = False) -> None:
+async def come_to_rest(world: World) -> None:
     """No more faults: everything goes on until nothing is left to do.
 
     Raises:
         Violation: It does not come to rest.
     """
     world.faults = Flawless()
-    rounds = 0
-    while True:
+    rest = Rest(world)
+    while await rest.step():
+        pass
+
+
+class Rest:
+    """The way of a world to rest, step by step: gates, events, time, and reminders at last."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rounds = 0
+
+    async def step(self) -> bool:
+        """Does what is next; False when nothing is left.
+
+        Raises:
+            Violation: It goes on and on, or is stuck.
+        """
+        world, chance = self._world, self._world.chance
         if world.count > STEPS:
             raise Violation(f"does not come to rest: {[gate.what for gate in world.gates][:9]}")
         if world.gates:
-            index = 0 if in_order else world.chance.randrange(len(world.gates))
-            await world.release(index)
+            await world.release(chance.randrange(len(world.gates)))
         elif world.broker.letters:
-            world.broker.deliver(
-                0 if in_order else world.chance.randrange(len(world.broker.letters))
-            )
+            world.broker.deliver(chance.randrange(len(world.broker.letters)))
             await world.settle()
         elif _waiting(world):
             await world.advance(world.clock.next_due)
             world.count += 1
         elif world.reminders:
-            rounds += 1
-            if rounds > 60:
-                raise Violation(f"reminders are left: {list(world.reminders)}")
-            world.spawn(world.sidecar.fire(min(world.reminders)))
-            await world.settle()
+            await self._fire()
         else:
-            return
+            return False
+        return True
+
+    async def _fire(self) -> None:
+        world = self._world
+        self._rounds += 1
+        if self._rounds > 60:
+            raise Violation(f"reminders are left: {list(world.reminders)}")
+        world.spawn(world.sidecar.fire(min(world.reminders)))
+        await world.settle()
 
 
 def _waiting(world: World) -> bool:

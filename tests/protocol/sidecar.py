@@ -83,7 +83,7 @@ class Sidecar:
             line.holder = None
             self._next(request.actor)
 
-    async def put_away(self, actor: "ActorKey", to: int) -> None:
+    async def put_away(self, actor: "ActorKey", to: int, again: bool) -> None:
         """Deactivates an actor at its process, and goes on with its calls where it is then."""
         if actor not in self.place:
             return
@@ -99,7 +99,7 @@ class Sidecar:
         self.place[actor] = to
         line = self._lines.pop(actor, Line())
         await self._world.spawn(old.deactivate(actor), old)
-        if line.holder is not None and self._world.chance.random() < 0.5:
+        if line.holder is not None and again:
             self._world.seen["run again"] += 1
             self._world.note("runs again", line.holder.method, actor)
             self._join(line.holder)

@@ -1,14 +1,19 @@
-"""The turn protocol on the real actors: random schedules of crashes, moves and failures."""
+"""The turn protocol on the real actors: random schedules, and every single fault of short stories.
+
+`PROTOCOL_SCHEDULES` sets how many random schedules there are; a failing one prints its trace.
+"""
 
 import os
 
 import pytest
 
-from tests.protocol import schedule
+from tests.protocol import scenarios, schedule
 from tests.protocol.world import Violation
 
 SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "1200"))
 CHUNK = 100
+EVERY = int(os.environ.get("PROTOCOL_EVERY", "5"))
+"""Of the single faults of a story, every so many-th is tried; 1 tries all of them (2 minutes)."""
 
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, CHUNK))
@@ -16,6 +21,14 @@ def test_random_schedules_keep_every_promise(first):
     """Whatever crashes, moves, fails or is lost, every turn happens once and nothing is left."""
     for seed in range(first, min(first + CHUNK, SCHEDULES)):
         keeps_its_promises(seed)
+
+
+@pytest.mark.parametrize("story", scenarios.STORIES)
+def test_no_single_fault_breaks_a_story(story):
+    """A story with one fault, at any step and of any operation, keeps every promise."""
+    offset = scenarios.STORIES.index(story) % EVERY
+
+    assert scenarios.explore(story, EVERY, offset) > 0
 
 
 def keeps_its_promises(seed: int) -> None:

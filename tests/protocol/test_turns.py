@@ -1,0 +1,170 @@
+"""Single facts about turns, on the real actors in a world that is moved step by step."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from dapr.actor import ActorId
+
+from agent_actors import contracts
+from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.documents import Memory
+from agent_actors.messages import Failure, Message, Remember
+from agent_actors.serializer import encode
+from tests.protocol.people import People
+from tests.protocol.process import Process
+from tests.protocol.scenarios import ACTORS, CHAT, Steady, Story
+from tests.protocol.schedule import come_to_rest, shrunk
+from tests.protocol.verify import verify
+from tests.protocol.world import Sizes, World
+
+SIZES = Sizes(model_time=1e9)
+
+
+def in_a_world(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
+    """Runs a test in a world of its own."""
+
+    def run() -> None:
+        with shrunk(SIZES), asyncio.Runner() as runner:
+            runner.run(_begun(test))
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    return run
+
+
+async def _begun(test: Callable[[World], Awaitable[None]]) -> None:
+    world = World(Steady(), SIZES)
+    await world.begin()
+    await test(world)
+
+
+@in_a_world
+async def test_three_first_calls_at_once_run_one_after_another_on_one_activation(world: World):
+    """Three first calls to a cold actor make three objects; one of them takes all three."""
+    process, actor = world.processes[0], ACTORS[2]
+    manager = process.managers[contracts.MEMORY]
+    async with manager._active_actors_lock:
+        calls = [
+            world.spawn(manager.dispatch(ActorId(actor[1]), "GetMemory", b""), process)
+            for _ in range(3)
+        ]
+        await world.settle()
+    await world.settle()
+
+    assert world.seen["activation"] == 3
+    while world.gates:
+        assert len(world.gates) == 1
+        await world.release(0)
+    assert [call.result() for call in calls] == [b"[]"] * 3
+    assert len(process.acted) == 1
+
+
+@in_a_world
+async def test_a_call_on_an_object_that_was_superseded_runs_on_the_newest(world: World):
+    """Whichever object the SDK hands a call to, the recorded activation takes it."""
+    process, former, newest = _two_objects(world)
+    calls = [world.spawn(each.get_memory(), process) for each in (former, newest)]
+    await _let_all_through(world)
+
+    assert [call.result() for call in calls] == [(), ()]
+    assert process.acted == {newest}
+
+
+@in_a_world
+async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: World):
+    """A turn that runs while another activation is made ends with an error and no save."""
+    process, former = world.processes[0], _object(world)
+    said, answered = Message("user", "said"), Message("assistant", "answered")
+    event = Remember("c1", "event-1", said, answered, seq=1)
+    call = world.spawn(former.update_memory(event), process)
+    await world.settle()
+    _object(world)
+    await _let_all_through(world)
+
+    assert isinstance(call.result(), Failure)
+    assert call.result().error.status == 503
+    assert world.store[ACTORS[2]] == {}
+
+
+@in_a_world
+async def test_after_a_sidecar_was_restarted_a_call_runs_on_a_fresh_object(world: World):
+    """What the SDK keeps of the time before is not used: its cache may be old."""
+    process, former = world.processes[0], _object(world)
+    process.managers[contracts.MEMORY]._active_actors[ACTORS[2][1]] = former
+    world.sidecar.place[ACTORS[2]] = 0
+    reading = world.spawn(process.services.memory.memory("u"), process)
+    await _let_all_through(world)
+    former.activations.withdraw_all()
+    world.store[ACTORS[2]]["memory"] = encode(Memory(entries=(Message("user", "new"),)))
+    again = world.spawn(process.services.memory.memory("u"), process)
+    await _let_all_through(world)
+
+    assert reading.result() == ()
+    assert again.result() == (Message("user", "new"),)
+
+
+@in_a_world
+async def test_no_turn_waits_for_a_model_longer_than_the_parking_time(world: World):
+    """While the model hangs, every turn of every actor has ended after the parking time."""
+    world.model_pauses = (1e9,)
+    people = People(world)
+    for said in ("one", "two", "three"):
+        world.spawn(people.say("c1", "u", said, f"key-{said}", 20.0))
+    await _let_all_through(world)
+    await world.advance(SIZES.parking_time)
+    await _let_all_through(world)
+
+    assert world.sidecar.handlers == []
+    assert [turn_id for _, turn_id in world.ledger.accepted]
+
+
+@in_a_world
+async def test_no_turn_outlasts_a_runtime_that_has_stopped_answering(world: World):
+    """Wherever the store, the broker and the other actors fall silent, every turn still ends."""
+    people = People(world)
+    for steps in range(60):
+        world.spawn(people.say("c1", "u", f"m{steps}", f"K{steps}", 0.5))
+        if CHAT in world.reminders:
+            world.spawn(world.sidecar.fire(CHAT))
+        await world.settle()
+        for _ in range(steps):
+            if world.gates:
+                await world.release(0)
+        await world.advance(SIZES.call_time * 12)
+
+        assert world.sidecar.handlers == [], f"silent after {steps} steps"
+    await come_to_rest(world)
+    verify(world)
+
+
+def test_a_turn_costs_what_the_protocol_says():
+    """A quick turn is 4 calls, 2 saves, an event; a parked one adds a call and a save."""
+    assert _cost("quick") == (4, 2, 1)
+    assert _cost("parked") == (5, 3, 1)
+    assert _cost("quick+2") == (8, 4, 2)
+    assert _cost("parked+2") == (10, 6, 2)
+
+
+def _cost(story: str) -> tuple[int, int, int]:
+    """Calls (without the one of the tick), saves and events of a story."""
+    seen = Story(story).tell().world.seen
+    assert seen["registered"] == 1
+    saves = seen["save of ChatAgent"] + seen["save of MemoryAgentActor"]
+    return seen["call"] - 1, saves, seen["published"]
+
+
+def _object(world: World) -> MemoryAgentActor:
+    """An object of the user's memory, as the SDK makes one."""
+    context = world.processes[0].managers[contracts.MEMORY]._runtime_ctx
+    return cast(MemoryAgentActor, context.create_actor(ActorId(ACTORS[2][1])))
+
+
+def _two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentActor]:
+    """The process, and two objects of one actor in the order in which they were made."""
+    return world.processes[0], _object(world), _object(world)
+
+
+async def _let_all_through(world: World) -> None:
+    await world.settle()
+    while world.gates:
+        await world.release(0)
