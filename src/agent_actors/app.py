@@ -39,6 +39,7 @@ from agent_actors.serializer import ValueSerializer
 from agent_actors.settings import Settings, read
 from agent_actors.settled import Settled
 from agent_actors.slots import Store
+from agent_actors.stopping import Stopping
 from agent_actors.turns import Activations, Host
 
 BODY_BYTES = 6
@@ -82,6 +83,7 @@ def create_app(
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, _host(app))
     app.state.services = service.routes()
+    app.state.stopping = service.stopping
     problems.install(app)
     for noun in (chat, response, memory, events, health):
         app.include_router(noun.router)
@@ -111,6 +113,7 @@ class Service:
         self._clock = clock
         self._saved = Saved(store, settings.outcomes_kept)
         self._settled = Settled()
+        self.stopping = Stopping(clock, settings.drain, self._settled)
         self._chat = ChatClient(proxies)
         self._memory = MemoryClient(proxies)
         self._response = ResponseClient(proxies)
@@ -119,7 +122,7 @@ class Service:
 
     def routes(self) -> Services:
         """What the routes are given."""
-        answers = Answers(self._chat, self._saved, self._settled, self._clock, self._settings)
+        answers = Answers(self._chat, self._saved, self._settled, self.stopping, self._settings)
         return Services(
             settings=self._settings,
             runtime=self._runtime,
@@ -146,7 +149,8 @@ class Service:
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
-        await self._calls.drain(self._settings.drain)
+        self.stopping.begin()
+        await self._calls.drain(self.stopping.left())
         await self._runtime.stop()
         await self._calls.stop()
 

@@ -17,6 +17,7 @@
     │   ├── ModelFailed      502   it failed or refused
     │   └── ModelTimedOut    504   it took longer than the model time
     ├── Refused               any  an actor's returned error, as its caller sees it
+    │   └── Deferred     429, 503  one that passes (also a TryLater)
     └── Defect               500   our bug
 
     StartupError                   the process cannot start; its text is for the terminal
@@ -157,3 +158,7 @@ class Refused(AgentError):
         super().__init__(detail, turn_id=turn_id, retry=retry)
         self.status = status
         self.title = title
+
+
+class Deferred(Refused, TryLater):
+    """The same, for an error that passes."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agent_actors.errors import AgentError, Refused, Retry
+from agent_actors.errors import AgentError, Deferred, Refused, Retry
 
 Role = Literal["user", "assistant"]
 TurnStatus = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -42,7 +42,8 @@ class Problem:
 
     def error(self) -> Refused:
         """The same, to be raised at the caller."""
-        return Refused(self.status, self.title, self.detail, retry=self.retry, turn_id=self.turn_id)
+        kind = Deferred if self.status in {429, 503} else Refused
+        return kind(self.status, self.title, self.detail, retry=self.retry, turn_id=self.turn_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,11 @@ class Settled:
         for event in self._waiting.get(conversation, ()):
             event.set()
 
+    def ring_all(self) -> None:
+        """Wakes everyone, as when the process stops."""
+        for conversation in self._waiting:
+            self.ring(conversation)
+
     @contextmanager
     def listen(self, conversation: str) -> Iterator[asyncio.Event]:
         """An event that is set at the next ring; its holder clears it to hear another one."""

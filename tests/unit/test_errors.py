@@ -15,7 +15,11 @@ def kinds(kind: type[AgentError]) -> Iterator[type[AgentError]]:
         yield from kinds(below)
 
 
-LEAVES = [kind for kind in kinds(AgentError) if not kind.__subclasses__() and kind is not Refused]
+LEAVES = [
+    kind
+    for kind in kinds(AgentError)
+    if not kind.__subclasses__() and not issubclass(kind, Refused)
+]
 
 
 @pytest.mark.parametrize("kind", LEAVES)

@@ -246,7 +246,6 @@ async def test_a_returned_error_is_told_as_it_is(host: Host, journal: Journal):
             "title": Busy.title,
             "detail": "Too many.",
             "retry": "same-key",
-            "turn_id": None,
         }
     }
 

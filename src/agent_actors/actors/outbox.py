@@ -8,6 +8,7 @@ from agent_actors.clock import Clock
 from agent_actors.documents import Pair
 from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent, ConversationUpdated, Message
+from agent_actors.serializer import adapter
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ class Outbox:
         memory has not seen.
         """
         payload = conversation_updated(conversation, user, pair)
-        event = CloudEvent(payload.event_id, SOURCE, contracts.EVENT_TYPE, conversation, payload)
+        data = adapter(ConversationUpdated).dump_python(payload, mode="json")
+        event = CloudEvent(payload.event_id, SOURCE, contracts.EVENT_TYPE, conversation, data)
         try:
             async with self._clock.timeout(self._call_time):
                 await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from agent_actors.clients import ChatClient
-from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Busy, Unavailable
 from agent_actors.messages import ProcessTurn, Turn, TurnState
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
+from agent_actors.stopping import Stopping
 
 T = TypeVar("T")
 
@@ -30,17 +30,23 @@ class Answers:
         chat: Calls ChatAgent.
         saved: What the store has.
         settled: Wakes who waits.
-        clock: For waiting.
+        stopping: When a stopping process lets its callers go.
         settings: The parking time, and how many callers of one conversation may wait.
     """
 
     def __init__(
-        self, chat: ChatClient, saved: Saved, settled: Settled, clock: Clock, settings: Settings
+        self,
+        chat: ChatClient,
+        saved: Saved,
+        settled: Settled,
+        stopping: Stopping,
+        settings: Settings,
     ) -> None:
         self._chat = chat
         self._saved = saved
         self._settled = settled
-        self._clock = clock
+        self._stopping = stopping
+        self._clock = stopping.clock
         self._parking_time = settings.parking_time
         self._queue_length = settings.queue_length
         self._callers: Counter[str] = Counter()
@@ -73,7 +79,7 @@ class Answers:
         pause = FIRST_PAUSE
         with self._settled.listen(conversation) as bell:
             while state.status in {"queued", "running"}:
-                left = deadline - self._clock.monotonic()
+                left = min(deadline - self._clock.monotonic(), self._stopping.left())
                 if left <= 0:
                     break
                 await self._heard(bell, min(pause, left))

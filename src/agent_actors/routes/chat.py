@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_actors import contracts
 from agent_actors.messages import Message, Problem, Role, Turn, TurnState, TurnStatus
-from agent_actors.routes.dependencies import ActorIdPath, Services, Wired
+from agent_actors.routes.dependencies import ActorIdPath, Services, services
 from agent_actors.routes.preferences import Preferences
 from agent_actors.routes.problems import responses
 
@@ -79,8 +79,8 @@ class HistoryPage(History):
 async def say(
     actor_id: ActorIdPath,
     said: Said,
+    request: Request,
     response: Response,
-    wired: Wired,
     idempotency_key: Annotated[
         str | None, Header(description="A retry with the same key and body is the same turn.")
     ] = None,
@@ -93,6 +93,7 @@ async def say(
     The turn happens once, however often it is sent with its `Idempotency-Key`. A caller that will
     wait no longer gets 202 and the turn's address; the turn goes on.
     """
+    wired = services(request)
     preferences = Preferences.read(prefer)
     turn = _turn(wired, actor_id, said, idempotency_key)
     wait = preferences.patience(wired.settings.wait_time)
@@ -110,7 +111,7 @@ async def say(
 @router.get("/{actor_id}/history", response_model=HistoryPage | History)
 async def history(
     actor_id: ActorIdPath,
-    wired: Wired,
+    request: Request,
     limit: Annotated[
         int | None, Query(ge=1, le=1000, description="Entries, rounded down to whole pairs.")
     ] = None,
@@ -120,7 +121,7 @@ async def history(
 ) -> HistoryPage | History:
     """What was said lately; with `limit` or `before`, any page of the whole transcript."""
     pairs = max(1, (limit or SHOWN) // 2)
-    page = await wired.saved.history(actor_id, pairs, before)
+    page = await services(request).saved.history(actor_id, pairs, before)
     exchanges = [pair.exchange for pair in page.pairs]
     entries = [Entry.of(entry) for each in exchanges for entry in (each.input, each.output)]
     if limit is None and before is None:
@@ -137,16 +138,16 @@ async def history(
 async def turn(
     actor_id: ActorIdPath,
     turn_id: Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])],
-    wired: Wired,
+    request: Request,
 ) -> TurnDocument:
     """Where a turn is, with its answer once it has one."""
-    return _document(await wired.saved.turn(actor_id, turn_id))
+    return _document(await services(request).saved.turn(actor_id, turn_id))
 
 
 @router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
-async def clear(actor_id: ActorIdPath, wired: Wired) -> None:
+async def clear(actor_id: ActorIdPath, request: Request) -> None:
     """Clear the conversation: hidden at once, erased soon after; waiting turns are cancelled."""
-    await wired.chat.clear(actor_id)
+    await services(request).chat.clear(actor_id)
 
 
 def _turn(wired: Services, actor_id: str, said: Said, key: str | None) -> Turn:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Path, Request
 from pydantic import AfterValidator
 
 from agent_actors import contracts
@@ -38,11 +38,12 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """The services of the app that serves this request."""
+    """The services of the app that serves this request.
+
+    A plain call, not a dependency: FastAPI would spend a tenth of a turn on resolving it.
+    """
     return cast(Services, request.app.state.services)
 
-
-Wired = Annotated[Services, Depends(services)]
 
 ActorIdPath = Annotated[
     str,
@@ -55,32 +56,32 @@ ActorIdPath = Annotated[
 ]
 
 
-def callback(wired: Wired, token: Annotated[str | None, Header(alias=TOKEN_HEADER)] = None) -> None:
-    """Lets only the runtime in (I12).
+def callback(request: Request) -> Services:
+    """The services, for the runtime only (I12).
 
     Raises:
         Forbidden: The token is missing or wrong.
     """
-    if wired.token is not None and not _same(token, wired.token):
+    wired = services(request)
+    if wired.token is not None and not _carries(request, wired.token):
         raise Forbidden("This route is for the runtime; it needs its dapr-api-token.")
+    return wired
 
 
-def operator(
-    request: Request,
-    wired: Wired,
-    token: Annotated[str | None, Header(alias=TOKEN_HEADER)] = None,
-) -> None:
-    """Lets the runtime in, and whoever calls from this machine.
+def operator(request: Request) -> Services:
+    """The services, for the runtime and for whoever calls from this machine.
 
     Raises:
         Forbidden: Neither of them.
     """
-    if not _loopback(request) and not (wired.token and _same(token, wired.token)):
+    wired = services(request)
+    if not _loopback(request) and not (wired.token and _carries(request, wired.token)):
         raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
+    return wired
 
 
-def _same(given: str | None, wanted: str) -> bool:
-    return hmac.compare_digest((given or "").encode(), wanted.encode())
+def _carries(request: Request, token: str) -> bool:
+    return hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), token.encode())
 
 
 def _loopback(request: Request) -> bool:

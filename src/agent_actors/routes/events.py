@@ -7,13 +7,13 @@ can never work (I5). Other words mean RETRY to daprd.
 import logging
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from agent_actors import contracts
 from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import DeadLetter, Remember
-from agent_actors.routes.dependencies import Services, Wired, callback, operator
+from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Event, Unusable, read_event
 from agent_actors.routes.problems import responses
 
@@ -34,9 +34,10 @@ class Letters(BaseModel):
     dead: list[DeadLetter]
 
 
-@router.post("/subscribe", dependencies=[Depends(callback)], responses=responses(403))
-async def subscribe(request: Request, wired: Wired) -> Verdict:
+@router.post("/subscribe", responses=responses(403))
+async def subscribe(request: Request) -> Verdict:
     """Apply one event to the memory of its user; effective once, however often it comes."""
+    wired = callback(request)
     body = await request.body()
     try:
         event = read_event(body)
@@ -46,9 +47,10 @@ async def subscribe(request: Request, wired: Wired) -> Verdict:
     return Verdict(status=await _apply(wired, event))
 
 
-@router.post("/subscribe/dead", dependencies=[Depends(callback)], responses=responses(403))
-async def subscribe_dead(request: Request, wired: Wired) -> Verdict:
+@router.post("/subscribe/dead", responses=responses(403))
+async def subscribe_dead(request: Request) -> Verdict:
     """Keep what could not be applied, unless it has been since, or history can send it again."""
+    wired = callback(request)
     body = await request.body()
     try:
         event = read_event(body)
@@ -59,20 +61,19 @@ async def subscribe_dead(request: Request, wired: Wired) -> Verdict:
     return await _keep(wired, body, "it failed each time it was delivered")
 
 
-@router.get("/events/dead", dependencies=[Depends(operator)], responses=responses(403, 422, 503))
-async def dead(wired: Wired, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Letters:
+@router.get("/events/dead", responses=responses(403, 422, 503))
+async def dead(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Letters:
     """Events that could not be applied, newest first."""
-    return Letters(dead=list(await wired.runtime.dead_letters.list(limit)))
+    return Letters(dead=list(await operator(request).runtime.dead_letters.list(limit)))
 
 
 @router.post(
     "/events/dead/{letter_id}/requeue",
-    dependencies=[Depends(operator)],
     responses=responses(403, 404, 409, 422, 503),
 )
-async def requeue(letter_id: str, wired: Wired) -> Verdict:
+async def requeue(letter_id: str, request: Request) -> Verdict:
     """Deliver a dead letter once more; it is forgotten if that succeeds."""
-    if await wired.runtime.dead_letters.requeue(letter_id) is None:
+    if await operator(request).runtime.dead_letters.requeue(letter_id) is None:
         raise NotFound(f"There is no dead letter {letter_id!r}.")
     return Verdict(status="SUCCESS")
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
 from agent_actors.errors import Unavailable
-from agent_actors.routes.dependencies import Wired
+from agent_actors.routes.dependencies import services
 from agent_actors.routes.problems import responses
 
 router = APIRouter(tags=["health"])
@@ -38,9 +38,9 @@ async def alive() -> Status:
 
 
 @router.get("/readyz", responses=responses(503))
-async def ready(wired: Wired) -> Status:
+async def ready(request: Request) -> Status:
     """Actors can be called now."""
-    reason = await wired.runtime.unready()
+    reason = await services(request).runtime.unready()
     if reason is not None:
         raise Unavailable(reason)
     return Status(status="ok")

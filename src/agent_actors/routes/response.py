@@ -1,9 +1,9 @@
 """`/response/{actor_id}`: the agent that answers."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors.routes.dependencies import ActorIdPath, Wired
+from agent_actors.routes.dependencies import ActorIdPath, services
 from agent_actors.routes.problems import responses
 
 router = APIRouter(prefix="/response", tags=["response"])
@@ -16,6 +16,6 @@ class Count(BaseModel):
 
 
 @router.get("/{actor_id}/count", responses=responses(422, 503))
-async def count(actor_id: ActorIdPath, wired: Wired) -> Count:
+async def count(actor_id: ActorIdPath, request: Request) -> Count:
     """How many messages of this conversation were answered."""
-    return Count.model_construct(count=await wired.saved.count(actor_id))
+    return Count.model_construct(count=await services(request).saved.count(actor_id))

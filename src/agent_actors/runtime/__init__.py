@@ -78,7 +78,7 @@ class Runtime(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Takes no new turns, lets running ones finish within the drain time, then ends. Idempotent."""
+        """Takes no new turns, lets running ones end within the drain time. Idempotent."""
         ...
 
     async def unready(self) -> str | None:

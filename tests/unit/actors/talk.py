@@ -130,7 +130,7 @@ class Talk:
 
     def published(self) -> list[int]:
         """The numbers of the events, in order."""
-        return [event.data.seq for event in self.runtime.published]
+        return [event.data["seq"] for event in self.runtime.published]
 
 
 def problem(found: object) -> Problem:

@@ -11,6 +11,7 @@ from agent_actors.routes.answers import Answers
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
+from agent_actors.stopping import Stopping
 from tests.fakes import FakeChats, FakeSaved, a_turn
 from tests.hand_clock import HandClock, settle
 
@@ -27,7 +28,8 @@ class Desk:
         self.settled = Settled()
         self.clock = HandClock()
         saved = cast(Saved, self.saved)
-        self.answers = Answers(self.chat, saved, self.settled, self.clock, Settings(**settings))
+        self.stopping = Stopping(self.clock, 7.0, self.settled)
+        self.answers = Answers(self.chat, saved, self.settled, self.stopping, Settings(**settings))
 
     def ask(self, wait: float = 300.0) -> "asyncio.Task[TurnState]":
         return asyncio.create_task(self.answers.answer("ada", a_turn("hi"), wait))
@@ -182,3 +184,13 @@ async def test_advice_fits_the_message(
 
     assert caught.value.retry == retry  # type: ignore[attr-defined]
     assert caught.value.turn_id == (turn.turn_id if named else None)  # type: ignore[attr-defined]
+
+
+async def test_a_stop_lets_waiting_callers_go(desk: Desk):
+    """A caller of a parked turn is told where it is when the drain time is over, not cut off."""
+    caller = desk.ask()
+    await settle()
+    desk.stopping.begin()
+    await desk.clock.advance(7)
+
+    assert (await caller).status == "running"

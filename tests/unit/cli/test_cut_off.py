@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from agent_actors.cli.stopping import Stopping
+from agent_actors.cli.cut_off import CutOff
 
-SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
+SCOPE = {
+    "type": "http",
+    "method": "POST",
+    "path": "/",
+    "headers": [(b"idempotency-key", b"k")],
+}
 
 
 async def cut_off(app: Any) -> list[dict[str, Any]]:
@@ -18,7 +23,7 @@ async def cut_off(app: Any) -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    task = asyncio.create_task(Stopping(app)(SCOPE, None, send))  # type: ignore[arg-type]
+    task = asyncio.create_task(CutOff(app)(SCOPE, None, send))  # type: ignore[arg-type]
     await asyncio.wait({task}, timeout=0)
     task.cancel()
     await task

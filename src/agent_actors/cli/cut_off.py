@@ -2,13 +2,14 @@
 
 import asyncio
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import Unavailable
 from agent_actors.routes.problems import document
 
 
-class Stopping:
+class CutOff:
     """Answers 503 for a request that the server cuts off; uvicorn would answer 500, with a trace.
 
     Args:
@@ -32,5 +33,9 @@ class Stopping:
         except asyncio.CancelledError:
             if begun or scope["type"] != "http":
                 raise
-            error = Unavailable("The service is stopping; send the same request again.")
+            keyed = "idempotency-key" in Headers(scope=scope)
+            error = Unavailable(
+                "The service is stopping, and it is not known whether it took this request.",
+                retry="same-key" if keyed else "no",
+            )
             await document(error)(scope, receive, send)
