@@ -63,16 +63,19 @@ class Service:
 
     Args:
         folder: Where its data and its log are.
+        token: `APP_API_TOKEN`, if there is to be one.
         settings: `AGENT_ACTORS_…` without that prefix, in lower case.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, token: str | None = None, **settings: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
         self.log = folder / "log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = {f"AGENT_ACTORS_{key.upper()}": str(settings[key]) for key in settings}
+        if token is not None:
+            self._settings["APP_API_TOKEN"] = token
         self._process: subprocess.Popen[bytes] | None = None
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
 
@@ -192,7 +195,7 @@ class Service:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: object) -> AsyncIterator[Service]:
+async def running(folder: Path, **settings: Any) -> AsyncIterator[Service]:
     """A service that is ready; the command is killed at the end."""
     service = Service(folder, **settings)
     try:

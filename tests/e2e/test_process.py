@@ -1,0 +1,163 @@
+"""The command as a process: how it stops, how it starts again, and what a crash leaves."""
+
+import asyncio
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.service import COMMAND, Service, clock, environment, eventually, free_port, running
+
+LIMIT = 30.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_lets_running_turns_finish(service: Service, number: signal.Signals):
+    """The caller gets its answer, the exit code is 0, and the turn is there after a restart."""
+    asked = asyncio.create_task(service.say("ada", "/slow 1.5 hi"))
+    await clock.sleep(0.7)
+    service.send(number)
+    answer = await asked
+
+    assert answer.status_code == 200, answer.text
+    assert await service.ended() == 0
+
+    await service.start()
+
+    assert [entry["content"] for entry in await service.history("ada")][::2] == ["/slow 1.5 hi"]
+    assert await service.count("ada") == 1
+
+
+async def test_a_stop_ends_within_the_drain_time(tmp_path: Path):
+    """A model that hangs holds nothing up, and its turn is still accepted after the restart."""
+    async with running(tmp_path, model="scripted", parking_time=0.2, drain=1) as service:
+        accepted = await service.say("ada", "/hang", prefer="wait=1")
+        before = clock.monotonic()
+        service.send(signal.SIGTERM)
+
+        assert await service.ended() == 0
+        assert clock.monotonic() - before < 8.0
+        assert "Traceback" not in service.log.read_text()
+
+        await service.start()
+        state = await service.http.get(accepted.headers["location"])
+
+        assert state.json()["status"] == "running"
+
+
+async def test_a_stop_at_rest_is_quick(service: Service):
+    """Nothing to wait for: it ends at once."""
+    await service.reply("ada", "hi")
+    before = clock.monotonic()
+    service.send(signal.SIGTERM)
+
+    assert await service.ended() == 0
+    assert clock.monotonic() - before < 4.0
+
+
+async def test_a_second_process_is_refused(service: Service):
+    """One data folder, one process: one line, exit code 2, and the first goes on."""
+    arguments = ["dev", "--port", str(free_port()), "--data", str(service.data)]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+            env=environment(),
+        )
+
+    done = await asyncio.to_thread(run)
+
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "Got your message" in await service.reply("ada", "hi")
+
+
+async def test_a_key_counts_once(service: Service):
+    """The same answer for the same key, also when both come at once, and after a restart."""
+    answers = await asyncio.gather(*(service.say("ada", "hi", key="k") for _ in range(5)))
+    service.kill()
+    await service.start()
+    again = await service.say("ada", "hi", key="k")
+    other = await service.say("ada", "ho", key="k")
+
+    assert {answer.text for answer in [*answers, again]} == {again.text}
+    assert (again.status_code, other.status_code) == (200, 422)
+    assert await service.count("ada") == 1
+
+
+async def test_a_turn_survives_its_process(service: Service):
+    """Killed in the middle of a parked turn, it ends after the restart without being asked."""
+    accepted = await service.say("ada", "/slow 3 hi", prefer="wait=1", key="k")
+    queued = await service.say("ada", "after it", prefer="respond-async", key="l")
+    assert (accepted.status_code, queued.status_code) == (202, 202)
+    service.kill()
+    await service.start()
+
+    async def both() -> bool:
+        return len(await service.history("ada")) == 4
+
+    await eventually(both, "both turns are in the history")
+    history = await service.history("ada")
+
+    assert [entry["content"] for entry in history[::2]] == ["/slow 3 hi", "after it"]
+    again = await service.say("ada", "/slow 3 hi", key="k")
+    assert again.json()["response"] == history[1]
+    await service.remembered("ada", "after it")
+
+    async def at_rest() -> bool:
+        return service.reminders() == 0
+
+    await eventually(at_rest, "no reminder is left", 10.0)
+
+
+async def test_an_event_survives_its_process(service: Service):
+    """Killed right after the answer, memory still gets what was said."""
+    await service.reply("ada", "hi")
+    service.kill()
+    await service.start()
+
+    await service.remembered("ada", "hi")
+
+    assert await service.memory("ada") == await service.history("ada")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("full", {"synchronous": "FULL"}), ("echo", {"model": "echo"})],
+)
+async def test_settings_come_from_the_environment(
+    tmp_path: Path, name: str, settings: dict[str, str]
+):
+    """The command starts with each, and answers."""
+    async with running(tmp_path / name, **settings) as service:
+        assert "Got your message: hi at" in await service.reply("ada", "hi")
+
+
+async def test_logs_do_not_have_what_was_said(service: Service):
+    """Ids are logged; what people said is not, whatever went wrong."""
+    for said in ("secretword", "/fail secretword", "/break secretword"):
+        await service.say("ada", said)
+    await service.say("ada", "secretword" * 10_000)
+    service.kill()
+
+    logged = service.log.read_text()
+
+    assert "Serving on" in logged
+    assert "secretword" not in logged
+
+
+async def test_a_caller_that_leaves_does_not_cut_its_turn(service: Service):
+    """Its turn ends and is in the history."""
+    asked = asyncio.create_task(service.say("ada", "/slow 1 hi"))
+    await clock.sleep(0.5)
+    asked.cancel()
+    await asyncio.wait({asked})
+    await service.remembered("ada", "/slow 1 hi")
+
+    assert await service.count("ada") == 1
