@@ -32,7 +32,7 @@ FOOT = """\
 |---|---|---|
 | `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events` | Where the service is, unless `--url` says it. |
 | `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: the `dapr` runtime is taken, unless `--runtime` says otherwise. |
-| `APP_API_TOKEN` | the service, `agent-actors events` | Token of callbacks and of the routes for operators. |
+| `APP_API_TOKEN` | `agent-actors events` | Sent to the service, whose setting it is too. |
 """
 
 
@@ -44,9 +44,13 @@ def render() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "none" if field.default is None else f"`{_shown(field.default)}`"
-    return (
-        f"| `AGENT_ACTORS_{name.upper()}` | {default} | {_allowed(field)} | {field.description} |\n"
-    )
+    return f"| `{variable(name)}` | {default} | {_allowed(field)} | {field.description} |\n"
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"AGENT_ACTORS_{name.upper()}"
 
 
 def _shown(value: object) -> str:

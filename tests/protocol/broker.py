@@ -39,7 +39,7 @@ class Broker:
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
         """Takes an event, or fails before or after it has."""
         world = self._world
-        await world.gate(f"publish {event.subject} {event.data.seq}")
+        await world.gate(f"publish {event.subject} {event.data['seq']}")
         world.seen["published"] += 1
         fault = world.strikes("publish")
         if fault != "before":
