@@ -1,43 +1,12 @@
 """The mechanisms of the protocol, each switched off by an exact change of one source file.
 
-The number is the row of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of section 3.
+The row is that of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of section 3.
 """
 
-from dataclasses import dataclass
-
-CHAT = "actors/chat.py"
-DRAFT = "actors/draft.py"
-MEMORY = "actors/memory.py"
-RESPONSE = "actors/response.py"
-CALLS = "model/calls.py"
-TURNS = "turns.py"
-SLOTS = "slots.py"
-SAVED = "saved.py"
-CONTRACTS = "contracts.py"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A change of one file: each text occurs in it exactly once."""
-
-    name: str
-    row: str
-    file: str
-    edits: tuple[tuple[str, str], ...]
-
-
-def mutant(name: str, row: str, file: str, *texts: str) -> Mutant:
-    """A mutant whose edits are given as old, new and so on."""
-    return Mutant(name, row, file, tuple(zip(texts[::2], texts[1::2], strict=True)))
-
+from tests.protocol.chat_mutants import CHAT_MUTANTS
+from tests.protocol.mutant import CALLS, CONTRACTS, MEMORY, RESPONSE, SAVED, SLOTS, TURNS, mutant
 
 _TURN_ID = "json.dumps([conversation, key, body])"
-_COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
-_SETTLE = (
-    "        await self._commit(draft)\n"
-    "        self._settled.ring(self.conversation)\n"
-    "        if pair is not None:\n"
-)
 _MARKED = (
     "        await self.state.save(\n"
     "            {slots.MEMORY: memory, slots.mark(event.conversation): Mark(seq=event.seq)}\n"
@@ -47,14 +16,9 @@ _SAVE_MEMORY = "        await self.state.save({slots.MEMORY: memory})\n"
 _SAVE_MARK = (
     "        await self.state.save({slots.mark(event.conversation): Mark(seq=event.seq)})\n"
 )
-_CLEARED = "        self.head = replace(self.head, queue=(), start=self.head.seq)\n"
-_RESTED = "        if not head.queue and mark >= head.seq and head.low > head.start:\n"
-_APPENDED = (
-    "        self.head = replace("
-    "self.head, seq=pair.seq, start=start, tail=(*self.head.tail, pair))\n"
-)
 
 MUTANTS = (
+    *CHAT_MUTANTS,
     mutant("id_not_from_key", "4.1", CONTRACTS, f"uuid.uuid5(_TURNS, {_TURN_ID})", "uuid.uuid4()"),
     mutant("id_ignores_body", "4.2", CONTRACTS, _TURN_ID, "json.dumps([conversation, key])"),
     mutant("keep_cache", "4.4", SLOTS, "            if not saved:\n", "            if False:\n"),
@@ -77,101 +41,15 @@ MUTANTS = (
         "            if False:\n",
     ),
     mutant(
-        "arm_after_save",
-        "4.5",
-        CHAT,
-        _COMMIT,
-        "        await self.state.save(draft.changes)\n        await self._arm()\n",
-    ),
-    mutant(
-        "arm_only_parked",
-        "4.5",
-        CHAT,
-        _SETTLE,
-        _SETTLE.replace(
-            "await self._commit(draft)",
-            "await (self._commit(draft) if head.queue else self.state.save(draft.changes))",
-        ),
-    ),
-    mutant("never_armed", "4.5", CHAT, _COMMIT, "        await self.state.save(draft.changes)\n"),
-    mutant(
-        "armed_for_ever",
-        "4.5",
-        CHAT,
-        "            self._armed = False\n            await self.ask(",
-        "            await self.ask(",
-    ),
-    mutant(
-        "armed_before_registered",
-        "4.5",
-        CHAT,
-        "        period = timedelta(",
-        "        self._armed = True\n        period = timedelta(",
-    ),
-    mutant(
         "one_task",
         "4.6",
         CALLS,
         "by_age[: max(0, len(calls) + 1 - PER_CONVERSATION)]",
         "by_age",
     ),
-    mutant(
-        "complete_unchecked",
-        "4.7",
-        CHAT,
-        "if not head.queue or head.queue[0].turn.turn_id != request.turn_id:",
-        "if not head.queue:",
-    ),
-    mutant(
-        "queue_bypass",
-        "4.9",
-        CHAT,
-        "        if head.queue:\n            return await self._park(",
-        "        if False:\n            return await self._park(",
-    ),
-    mutant(
-        "tries_volatile",
-        "4.10",
-        CHAT,
-        "        draft.try_again()\n        await self.state.save(draft.changes)\n",
-        "        draft.try_again()\n",
-    ),
-    mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),
     mutant("no_gap", "4.11", MEMORY, "if event.seq > mark + 1:", "if False:"),
     mutant("mark_apart", "4.12", MEMORY, _MARKED, _SAVE_MEMORY + _SAVE_MARK),
     mutant("mark_first", "4.12", MEMORY, _MARKED, _SAVE_MARK + _SAVE_MEMORY),
-    mutant(
-        "clear_wipes",
-        "4.14",
-        DRAFT,
-        _CLEARED,
-        _CLEARED.replace("queue=()", "queue=(), tail=(), low=self.head.seq + 1"),
-    ),
-    mutant("erase_unremembered", "4.14", CHAT, "min(head.start, mark)", "head.start"),
-    mutant(
-        "clear_resets",
-        "4.15",
-        DRAFT,
-        _CLEARED,
-        "        self.head = Head(user=self.head.user, recent=self.head.recent)\n",
-    ),
-    mutant(
-        "retry_failed",
-        "4.16",
-        CHAT,
-        "        if record is not None:\n            return await self._answer_again",
-        "        if record is not None and record.seq is not None:\n"
-        "            return await self._answer_again",
-    ),
-    mutant(
-        "split_commit",
-        "4.17",
-        CHAT,
-        _SETTLE,
-        "        await self._arm()\n"
-        "        early = replace(draft.head, recent=head.recent)\n"
-        "        await self.state.save({**draft.changes, slots.HEAD: early})\n" + _SETTLE,
-    ),
     mutant(
         "dead_can_save",
         "4.18",
@@ -215,29 +93,7 @@ MUTANTS = (
         "        async with self.activations.turn(actor.key):\n",
         "        if True:\n",
     ),
-    mutant(
-        "oneshot",
-        "4.20",
-        CHAT,
-        'self.register_reminder(contracts.SETTLE, b"", period, period)',
-        'self.register_reminder(contracts.SETTLE, b"", period)',
-    ),
-    mutant("broker_confirms", "4.21", CHAT, "mark = await self._mark(head)", "mark = head.seq"),
-    mutant(
-        "no_republish",
-        "4.21",
-        CHAT,
-        "        await self._publish_after(head, mark)\n",
-        "",
-    ),
     mutant("no_mark", "4.21", MEMORY, "if event.seq <= mark:", "if False:"),
-    mutant(
-        "no_dedupe",
-        "4.21",
-        CHAT,
-        "        record = await self._record(head, turn)\n",
-        "        record = None\n",
-    ),
     mutant(
         "task_forgotten",
         "4.22",
@@ -256,69 +112,17 @@ MUTANTS = (
         "    async def _start(self, request: Respond) -> Call:\n",
     ),
     mutant(
-        "clear_keeps_queue",
-        "4.23",
-        DRAFT,
-        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n' + _CLEARED,
-        "            pass\n        self.head = replace(self.head, start=self.head.seq)\n",
-    ),
-    mutant(
-        "clear_forgets_queue",
-        "4.23",
-        DRAFT,
-        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n',
-        "            pass\n",
-    ),
-    mutant(
-        "records_dropped",
-        "4.24",
-        DRAFT,
-        "        self._documents[slots.records(number)] = Records(records=recent[:RECORDS])\n",
-        "",
-    ),
-    mutant(
-        "records_apart",
-        "4.24",
-        CHAT,
-        _COMMIT,
-        "        await self._arm()\n"
-        "        await self.state.save({slots.HEAD: draft.head})\n"
-        "        await self.state.save(draft.changes)\n",
-    ),
-    mutant(
-        "records_kept_for_ever",
-        "section 1",
-        DRAFT,
-        "        if forgotten >= 0:\n",
-        "        if False:\n",
-    ),
-    mutant(
         "segments_first",
         "4.25",
         SAVED,
         "        head = await self.head(conversation)\n        last = ",
         "        numbers = [slots.segment(n) for n in range(12)]\n"
-        "        self._early = await self._read_all(conversation, numbers)\n"
+        "        early = await self._read_all(conversation, numbers)\n"
         "        head = await self.head(conversation)\n        last = ",
-        "in await self._read_all(conversation, [slots.segment(n) for n in numbers]):\n",
-        "in getattr(self, '_early', ()):\n",
-    ),
-    mutant(
-        "owner_volatile",
-        "4.26",
-        CHAT,
-        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n",
-        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n"
-        "        self._owner = turn.user\n",
-        "self._memory.mark(head.user, self.conversation)",
-        'self._memory.mark(getattr(self, "_owner", ""), self.conversation)',
-    ),
-    mutant(
-        "early_close_overwrites",
-        "4.27",
-        DRAFT,
-        "        if (tail[0].seq - 1) % SEGMENT:\n",
-        "        if False:\n",
+        "        shown = await self._pairs(conversation, head, first, last)\n",
+        "        there = {pair.seq: pair for each in early for pair in each.pairs}\n"
+        "        there |= {pair.seq: pair for pair in head.tail}\n"
+        "        shown = tuple(there[n] for n in range(first, last + 1) if n in there)\n",
     ),
     mutant(
         "inherited_context",
@@ -346,19 +150,6 @@ MUTANTS = (
         "        return documents.read",
     ),
     mutant(
-        "append_in_place",
-        "rule 2",
-        DRAFT,
-        "        self.head = replace(self.head, user=self.head.user or user)\n",
-        "        object.__setattr__(self.head, 'user', self.head.user or user)\n",
-        "        self.head = replace(self.head, queue=rest)\n",
-        "        object.__setattr__(self.head, 'queue', rest)\n",
-        _APPENDED,
-        "        object.__setattr__(self.head, 'seq', pair.seq)\n"
-        "        object.__setattr__(self.head, 'start', start)\n"
-        "        object.__setattr__(self.head, 'tail', (*self.head.tail, pair))\n",
-    ),
-    mutant(
         "calls_without_time_out",
         "rule 9",
         TURNS,
@@ -380,28 +171,11 @@ MUTANTS = (
         "",
     ),
     mutant(
-        "rests_with_queue", "section 2", CHAT, _RESTED, _RESTED.replace("not head.queue and ", "")
-    ),
-    mutant(
-        "rests_with_events",
+        "hand_over_once",
         "section 2",
-        CHAT,
-        _RESTED,
-        _RESTED.replace("mark >= head.seq and ", ""),
-    ),
-    mutant(
-        "rests_with_text",
-        "section 2",
-        CHAT,
-        _RESTED,
-        _RESTED.replace(" and head.low > head.start", ""),
-    ),
-    mutant(
-        "never_rests",
-        "section 2",
-        CHAT,
-        "            await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))\n",
-        "            pass\n",
+        CALLS,
+        "                await self._clock.sleep(HAND_OVER_PAUSE * 2**attempt)\n",
+        "                return\n",
     ),
 )
 

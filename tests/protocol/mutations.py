@@ -2,8 +2,9 @@
 
     python tests/protocol/mutations.py [NAME …]
 
-Two mutants at a time, each until its first violation. The closing line is `N passed, M failed`; the
-exit code is 1 if a mutant survives, or if a mutation no longer fits the code.
+First the code as it is must survive; then two mutants at a time, each until its first violation.
+The closing line is `N passed, M failed`; the exit code is 1 if a mutant survives, or if a mutation
+no longer fits the code.
 """
 
 import os
@@ -22,10 +23,14 @@ SOURCE = ROOT / "src" / "agent_actors"
 SECONDS = 40
 """What a mutant may live before it counts as survived."""
 AT_ONCE = 2
-
 sys.path.insert(0, str(ROOT))
 
-from tests.protocol.mutants import MUTANTS, NOT_APPLICABLE, Mutant  # noqa: E402
+from tests.protocol.mutant import Mutant  # noqa: E402
+from tests.protocol.mutants import MUTANTS, NOT_APPLICABLE  # noqa: E402
+
+CONTROL = Mutant("nothing_changed", "control", "__init__.py", ())
+CONTROL_SECONDS = 20
+"""The code as it is must survive this long, or no death says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def mutate(mutant: Mutant, folder: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def kill(mutant: Mutant) -> Death:
+def kill(mutant: Mutant, seconds: int = SECONDS) -> Death:
     """Lets the tests loose on a mutant."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +79,7 @@ def kill(mutant: Mutant) -> Death:
             return Death(mutant, killed=False, by=f"does not fit: {error}", seconds=0)
         path = os.pathsep.join((folder, str(ROOT)))
         ended = subprocess.run(
-            [sys.executable, str(ROOT / "tests" / "protocol" / "hunt.py"), str(SECONDS)],
+            [sys.executable, str(ROOT / "tests" / "protocol" / "hunt.py"), str(seconds)],
             env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
@@ -89,6 +94,10 @@ def kill(mutant: Mutant) -> Death:
 def main(names: Sequence[str]) -> int:
     """The command."""
     wanted = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    control = kill(CONTROL, CONTROL_SECONDS)
+    if control.by != "nothing":
+        _tell(f"the code itself does not survive: {control.by}")
+        return 1
     failed = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for death in pool.map(kill, wanted):

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from agent_actors.app import Service
 from agent_actors.errors import Unavailable
-from agent_actors.messages import CloudEvent
+from agent_actors.messages import CloudEvent, Failure
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call
 from agent_actors.runtime import Deliver
@@ -123,7 +123,10 @@ class Process:
             self.acting[task] = actor
             self.acted.add(actor)
             try:
-                return await run(method, args)
+                result = await run(method, args)
+                if isinstance(result, Failure) and result.error.status == 500:
+                    self.world.violate(f"a turn of {actor.key} ends with a defect")
+                return result
             finally:
                 self.running.discard(actor.key)
                 del self.acting[task]

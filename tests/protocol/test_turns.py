@@ -13,7 +13,7 @@ from agent_actors.messages import Failure, Message, Remember
 from agent_actors.serializer import encode
 from tests.protocol.people import People
 from tests.protocol.process import Process
-from tests.protocol.scenarios import ACTORS, CHAT, Steady, Story
+from tests.protocol.scenarios import ACTORS, CHAT, Planned, Steady, Story
 from tests.protocol.schedule import come_to_rest, shrunk
 from tests.protocol.verify import verify
 from tests.protocol.world import Sizes, World
@@ -135,6 +135,19 @@ async def test_no_turn_outlasts_a_runtime_that_has_stopped_answering(world: Worl
         assert world.sidecar.handlers == [], f"silent after {steps} steps"
     await come_to_rest(world)
     verify(world)
+
+
+@in_a_world
+async def test_the_end_of_a_parked_turn_is_offered_again(world: World):
+    """A save that fails while a parked answer is delivered is tried again, without a reminder."""
+    world.model_pauses = (2.0,)
+    world.faults = Planned((("save", 1), "before"))
+    world.spawn(People(world).say("c1", "u", "said", "key", 20.0))
+    for _ in range(12):
+        await _let_all_through(world)
+        await world.advance(0.25)
+
+    assert [record["status"] for record in world.ledger.outcomes["c1"]] == ["done"]
 
 
 def test_a_turn_costs_what_the_protocol_says():

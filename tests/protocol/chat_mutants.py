@@ -1,0 +1,219 @@
+"""What ChatAgent does, mechanism by mechanism switched off; see `mutants`."""
+
+from tests.protocol.mutant import CHAT, DRAFT, mutant
+
+_COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
+_SETTLE = (
+    "        await self._commit(draft)\n"
+    "        self._settled.ring(self.conversation)\n"
+    "        if pair is not None:\n"
+)
+_CLEARED = "        self.head = replace(self.head, queue=(), start=self.head.seq)\n"
+_RESTED = "        if not head.queue and mark >= head.seq and head.low > head.start:\n"
+_APPENDED = (
+    "        self.head = replace("
+    "self.head, seq=pair.seq, start=start, tail=(*self.head.tail, pair))\n"
+)
+
+
+CHAT_MUTANTS = (
+    mutant(
+        "arm_after_save",
+        "4.5",
+        CHAT,
+        _COMMIT,
+        "        await self.state.save(draft.changes)\n        await self._arm()\n",
+    ),
+    mutant(
+        "arm_only_parked",
+        "4.5",
+        CHAT,
+        _SETTLE,
+        _SETTLE.replace(
+            "await self._commit(draft)",
+            "await (self._commit(draft) if head.queue else self.state.save(draft.changes))",
+        ),
+    ),
+    mutant("never_armed", "4.5", CHAT, _COMMIT, "        await self.state.save(draft.changes)\n"),
+    mutant(
+        "armed_for_ever",
+        "4.5",
+        CHAT,
+        "            self._armed = False\n            await self.ask(",
+        "            await self.ask(",
+    ),
+    mutant(
+        "armed_before_registered",
+        "4.5",
+        CHAT,
+        "        period = timedelta(",
+        "        self._armed = True\n        period = timedelta(",
+    ),
+    mutant(
+        "complete_unchecked",
+        "4.7",
+        CHAT,
+        "if not head.queue or head.queue[0].turn.turn_id != request.turn_id:",
+        "if not head.queue:",
+    ),
+    mutant(
+        "queue_bypass",
+        "4.9",
+        CHAT,
+        "        if head.queue:\n            return await self._park(",
+        "        if False:\n            return await self._park(",
+    ),
+    mutant(
+        "tries_volatile",
+        "4.10",
+        CHAT,
+        "        draft.try_again()\n        await self.state.save(draft.changes)\n",
+        "        draft.try_again()\n",
+    ),
+    mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),
+    mutant(
+        "clear_wipes",
+        "4.14",
+        DRAFT,
+        _CLEARED,
+        _CLEARED.replace("queue=()", "queue=(), tail=(), low=self.head.seq + 1"),
+    ),
+    mutant("erase_unremembered", "4.14", CHAT, "min(head.start, mark)", "head.start"),
+    mutant(
+        "clear_resets",
+        "4.15",
+        DRAFT,
+        _CLEARED,
+        "        self.head = Head(user=self.head.user, recent=self.head.recent)\n",
+    ),
+    mutant(
+        "retry_failed",
+        "4.16",
+        CHAT,
+        "        if record is not None:\n            return await self._answer_again",
+        "        if record is not None and record.seq is not None:\n"
+        "            return await self._answer_again",
+    ),
+    mutant(
+        "split_commit",
+        "4.17",
+        CHAT,
+        _SETTLE,
+        "        await self._arm()\n"
+        "        early = replace(draft.head, recent=head.recent)\n"
+        "        await self.state.save({**draft.changes, slots.HEAD: early})\n" + _SETTLE,
+    ),
+    mutant(
+        "oneshot",
+        "4.20",
+        CHAT,
+        'self.register_reminder(contracts.SETTLE, b"", period, period)',
+        'self.register_reminder(contracts.SETTLE, b"", period)',
+    ),
+    mutant("broker_confirms", "4.21", CHAT, "mark = await self._mark(head)", "mark = head.seq"),
+    mutant(
+        "no_republish",
+        "4.21",
+        CHAT,
+        "        await self._publish_after(head, mark)\n",
+        "",
+    ),
+    mutant(
+        "no_dedupe",
+        "4.21",
+        CHAT,
+        "        record = await self._record(head, turn)\n",
+        "        record = None\n",
+    ),
+    mutant(
+        "clear_keeps_queue",
+        "4.23",
+        DRAFT,
+        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n' + _CLEARED,
+        "            pass\n        self.head = replace(self.head, start=self.head.seq)\n",
+    ),
+    mutant(
+        "clear_forgets_queue",
+        "4.23",
+        DRAFT,
+        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n',
+        "            pass\n",
+    ),
+    mutant(
+        "records_dropped",
+        "4.24",
+        DRAFT,
+        "        self._documents[slots.records(number)] = Records(records=recent[:RECORDS])\n",
+        "",
+    ),
+    mutant(
+        "records_apart",
+        "4.24",
+        CHAT,
+        _COMMIT,
+        "        await self._arm()\n"
+        "        await self.state.save({slots.HEAD: draft.head})\n"
+        "        await self.state.save(draft.changes)\n",
+    ),
+    mutant(
+        "records_kept_for_ever",
+        "section 1",
+        DRAFT,
+        "        if forgotten >= 0:\n",
+        "        if False:\n",
+    ),
+    mutant(
+        "owner_volatile",
+        "4.26",
+        CHAT,
+        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n",
+        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n"
+        "        self._owner = turn.user\n",
+        "self._memory.mark(head.user, self.conversation)",
+        'self._memory.mark(getattr(self, "_owner", ""), self.conversation)',
+    ),
+    mutant(
+        "early_close_overwrites",
+        "4.27",
+        DRAFT,
+        "        if (tail[0].seq - 1) % SEGMENT:\n",
+        "        if False:\n",
+    ),
+    mutant(
+        "append_in_place",
+        "rule 2",
+        DRAFT,
+        "        self.head = replace(self.head, user=self.head.user or user)\n",
+        "        object.__setattr__(self.head, 'user', self.head.user or user)\n",
+        "        self.head = replace(self.head, queue=rest)\n",
+        "        object.__setattr__(self.head, 'queue', rest)\n",
+        _APPENDED,
+        "        object.__setattr__(self.head, 'seq', pair.seq)\n"
+        "        object.__setattr__(self.head, 'start', start)\n"
+        "        object.__setattr__(self.head, 'tail', (*self.head.tail, pair))\n",
+    ),
+    mutant(
+        "rests_with_queue", "section 2", CHAT, _RESTED, _RESTED.replace("not head.queue and ", "")
+    ),
+    mutant(
+        "rests_with_events",
+        "section 2",
+        CHAT,
+        _RESTED,
+        _RESTED.replace("mark >= head.seq and ", ""),
+    ),
+    mutant(
+        "rests_with_text",
+        "section 2",
+        CHAT,
+        _RESTED,
+        _RESTED.replace(" and head.low > head.start", ""),
+    ),
+    mutant(
+        "never_rests",
+        "section 2",
+        CHAT,
+        "            await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))\n",
+        "            pass\n",
+    ),
+)

@@ -1,0 +1,28 @@
+"""A change of the code that a test must notice."""
+
+from dataclasses import dataclass
+
+CHAT = "actors/chat.py"
+DRAFT = "actors/draft.py"
+MEMORY = "actors/memory.py"
+RESPONSE = "actors/response.py"
+CALLS = "model/calls.py"
+TURNS = "turns.py"
+SLOTS = "slots.py"
+SAVED = "saved.py"
+CONTRACTS = "contracts.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change of one file: each text occurs in it exactly once."""
+
+    name: str
+    row: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+
+
+def mutant(name: str, row: str, file: str, *texts: str) -> Mutant:
+    """A mutant whose edits are given as old, new and so on."""
+    return Mutant(name, row, file, tuple(zip(texts[::2], texts[1::2], strict=True)))
