@@ -12,9 +12,11 @@ import pytest
 import yaml
 from dapr.actor import ActorRuntime
 
-from agent_actors import contracts
+from agent_actors import contracts, slots
 from agent_actors.clock import SystemClock
+from agent_actors.messages import Message, Remember
 from agent_actors.model.scripted import ScriptedModel
+from agent_actors.serializer import encode
 from agent_actors.settings import Settings
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
@@ -94,7 +96,7 @@ async def test_b21_a_reminder_ends_itself_and_wipes_nothing(serve: Serve):
     async with serve(runtime=runtime, model=QuickModel()) as served:
         await served.reply("ada", "hi")
         (event,) = runtime.published
-        await served.deliver({"id": event.id, "data": json.loads(_json(event.data))})
+        await served.deliver({"id": event.id, "data": json.loads(encode(event.data))})
         await ActorRuntime.fire_reminder("ChatAgent", "ada", contracts.SETTLE, TICK)
 
         assert runtime.client.reminders == {}
@@ -106,29 +108,28 @@ async def test_b21_a_reminder_ends_itself_and_wipes_nothing(serve: Serve):
         assert len((await served.history("ada"))["history"]) == 2
 
 
-def _json(value: object) -> bytes:
-    from agent_actors.serializer import encode
+async def test_b23_a_reentrant_call_loses_no_update(serve: Serve):
+    """Calls of one reentrancy id run one after another, and each one's effect is kept."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime):
+        gate = runtime.client.hold("save")
+        calls = [asyncio.create_task(_remember(f"e{number}")) for number in range(3)]
+        await eventually(lambda: runtime.client.did("save"))
+        gate.set()
+        results = await asyncio.gather(*calls)
+        actor = (contracts.MEMORY, "memory-ada")
 
-    return encode(value)
+        assert [json.loads(result)["status"] for result in results] == ["applied"] * 3
+        assert runtime.client.value(actor, slots.MEMORY)["seen"] == ["e0", "e1", "e2"]
 
 
-async def test_b23_no_turn_is_let_in_beside_another(serve: Serve):
-    """A caller that sends a reentrancy id gets no turn of its own inside a running one."""
-    model = HeldModel()
-    async with serve(model=model) as served:
-        headers = {"Dapr-Reentrancy-Id": "same"}
-        body = {"role": "user", "content": "hi"}
-        asked = [
-            asyncio.create_task(served.http.post("/chat/ada", json=body, headers=headers))
-            for _ in range(3)
-        ]
-        await eventually(lambda: model.prompts)
-        model.free.set()
-        answers = await asyncio.gather(*asked)
-
-        assert [answer.status_code for answer in answers] == [200] * 3
-        assert await served.services.saved.count("ada") == 3
-        assert len((await served.history("ada", limit=100))["history"]) == 6
+async def _remember(event_id: str) -> bytes:
+    """A call as daprd makes it where reentrancy is on: with the id of the chain."""
+    said, answered = Message("user", event_id), Message("assistant", event_id)
+    body = encode(Remember("ada", event_id, said, answered))
+    actor = (contracts.MEMORY, "memory-ada")
+    result: bytes = await ActorRuntime.dispatch(*actor, "UpdateMemory", body, reentrancy_id="same")
+    return result
 
 
 def test_b24_importing_the_service_configures_no_logging():
