@@ -1,0 +1,118 @@
+"""Typed clients of our actors."""
+
+import json
+
+import pytest
+
+from agent_actors.clients import (
+    ChatClient,
+    MemoryClient,
+    ProxyFactory,
+    ResponseClient,
+    returned,
+)
+from agent_actors.errors import AgentError, Busy, Invalid, ModelFailed, TryLater, Unavailable
+from agent_actors.messages import (
+    CompleteTurn,
+    Failure,
+    Message,
+    Problem,
+    ProcessTurn,
+    Remember,
+    Remembered,
+    Reply,
+    Respond,
+    Responding,
+    TurnState,
+)
+from agent_actors.serializer import encode
+from tests.fakes import FakeActorClient, a_turn
+
+SAID = Message("user", "10m")
+
+
+@pytest.fixture
+def client() -> FakeActorClient:
+    return FakeActorClient()
+
+
+@pytest.fixture
+def factory(client: FakeActorClient) -> ProxyFactory:
+    return ProxyFactory(client)
+
+
+async def test_a_turn_goes_to_its_conversation(client: FakeActorClient, factory: ProxyFactory):
+    """Type, id and method as on the wire; the answer as a value."""
+    state = TurnState("t", "done", Reply("hi"))
+    client.answers["ProcessMessage"] = encode(state)
+
+    assert await ChatClient(factory).process("ada", ProcessTurn(a_turn(), 1.5)) == state
+    assert client.log == [("invoke", "ChatAgent", "ada", "ProcessMessage")]
+
+
+async def test_a_call_may_return_nothing(client: FakeActorClient, factory: ProxyFactory):
+    """Null and nothing at all are both nothing."""
+    for answer in (b"null", b""):
+        client.answers = {"CompleteTurn": answer, "ClearHistory": answer}
+        await ChatClient(factory).complete("ada", CompleteTurn("t", Reply("x")))
+        await ChatClient(factory).clear("ada")
+
+    assert [entry[3] for entry in client.log] == ["CompleteTurn", "ClearHistory"] * 2
+
+
+async def test_a_response_is_asked_for_by_its_conversation(
+    client: FakeActorClient, factory: ProxyFactory
+):
+    """The helper's id is derived here and nowhere else; an outcome is one of two kinds."""
+    request = Respond("ada", "t", "ada", 1, SAID, (), True, 1.5)
+    for outcome in (Reply("hi"), Failure(Problem(502, "t", "d"))):
+        client.answers["ProcessMessage"] = encode(Responding("done", outcome))
+
+        assert (await ResponseClient(factory).process(request)).outcome == outcome
+    assert client.log[0] == ("invoke", "ResponseAgent", "response-ada", "ProcessMessage")
+
+
+async def test_memory_is_the_users(client: FakeActorClient, factory: ProxyFactory):
+    """Entries, mark and events go to the memory of that user."""
+    client.answers = {
+        "GetMemory": encode((SAID,)),
+        "GetMark": b"7",
+        "UpdateMemory": encode(Remembered("gap")),
+    }
+    memory = MemoryClient(factory)
+    event = Remember("session:x", "e", SAID, SAID, 1)
+
+    assert await memory.memory("ada") == (SAID,)
+    assert await memory.mark("ada", "session:x") == 7
+    assert await memory.remember("ada", event) == Remembered("gap")
+    assert {entry[2] for entry in client.log} == {"memory-ada"}
+
+
+@pytest.mark.parametrize(
+    "error", [Busy("b"), Unavailable("u", turn_id="t"), Invalid("i"), ModelFailed("m")]
+)
+def test_a_returned_error_is_raised(error: AgentError):
+    """With status, title, text and advice; what passes by itself is told apart."""
+    answer = encode(Failure(Problem.of(error)))
+
+    with pytest.raises(AgentError) as caught:
+        returned(answer, int)
+
+    raised = caught.value
+    assert (raised.status, raised.title, raised.detail) == (error.status, error.title, error.detail)
+    assert (raised.retry, raised.turn_id) == (error.retry, error.turn_id)
+    assert isinstance(raised, TryLater) == isinstance(error, TryLater)
+
+
+def test_a_turn_that_failed_is_no_error_of_the_call():
+    """A state with an error in it is a value."""
+    state = TurnState("t", "failed", error=Problem(502, "t", "d"))
+
+    assert returned(encode(state), TurnState) == state
+
+
+def test_text_is_what_it_was():
+    """Nothing on the way reads durations or dates into it."""
+    answer = json.dumps([{"role": "user", "content": "10m"}]).encode()
+
+    assert returned(answer, tuple[Message, ...]) == (SAID,)
