@@ -108,7 +108,9 @@ async def say(
     return _accepted(actor_id, state, preferences)
 
 
-@router.get("/{actor_id}/history", response_model=HistoryPage | History)
+@router.get(
+    "/{actor_id}/history", response_model=HistoryPage | History, responses=responses(422, 503)
+)
 async def history(
     actor_id: ActorIdPath,
     request: Request,
