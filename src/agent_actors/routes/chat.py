@@ -31,8 +31,8 @@ class Said(BaseModel):
 class Entry(BaseModel):
     """One thing that was said."""
 
-    role: Role
-    content: str
+    role: Role = Field(examples=["user"])
+    content: str = Field(examples=["Hello, agent!"])
 
     @classmethod
     def of(cls, message: Message) -> "Entry":

@@ -7,8 +7,8 @@ can never work (I5). Other words mean RETRY to daprd.
 import logging
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, Field
 
 from agent_actors import contracts
 from agent_actors.errors import AgentError, NotFound, TryLater
@@ -22,16 +22,27 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["events"])
 
 
+LETTER = {
+    "id": "5f0c3c5e-7b0f-5c53-9d0e-3a1f0c9c1b7a",
+    "topic": contracts.USER_CHAT,
+    "reason": "it names no user",
+    "tries": 0,
+    "at": "2026-01-01T12:00:00Z",
+    "event": {"id": "x", "data": {}},
+}
+"""An example of a dead letter."""
+
+
 class Verdict(BaseModel):
     """What becomes of the event, in daprd's words."""
 
-    status: Literal["SUCCESS", "RETRY", "DROP"]
+    status: Literal["SUCCESS", "RETRY", "DROP"] = Field(examples=["SUCCESS"])
 
 
 class Letters(BaseModel):
     """Events that could not be applied, newest first."""
 
-    dead: list[DeadLetter]
+    dead: list[DeadLetter] = Field(examples=[[LETTER]])
 
 
 @router.post("/subscribe", responses=responses(403))
@@ -71,7 +82,9 @@ async def dead(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 1
     "/events/dead/{letter_id}/requeue",
     responses=responses(403, 404, 409, 422, 503),
 )
-async def requeue(letter_id: str, request: Request) -> Verdict:
+async def requeue(
+    letter_id: Annotated[str, Path(examples=[LETTER["id"]])], request: Request
+) -> Verdict:
     """Deliver a dead letter once more; it is forgotten if that succeeds."""
     if await operator(request).runtime.dead_letters.requeue(letter_id) is None:
         raise NotFound(f"There is no dead letter {letter_id!r}.")
