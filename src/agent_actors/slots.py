@@ -97,6 +97,10 @@ class Store:
 class State:
     """The state of one actor as one activation sees it.
 
+    What was read is kept over turns only once a save has shown that the actor lives here: a call
+    that comes late, after the actor was put away, makes an activation that nobody will ever put
+    away; what it read would be old when the actor comes back (the store refuses its saves).
+
     Args:
         store: Where it is kept.
         actor_type: The actor's type.
@@ -111,6 +115,8 @@ class State:
         self._actor = (actor_type, actor_id)
         self._may_act = may_act
         self._cache: dict[str, object | None] = {}
+        self._facts: set[str] = set()
+        self._lives_here = False
 
     async def load(self, slot: Slot[D]) -> D | None:
         """The document, or None where there is none; raises as `Store.read`."""
@@ -142,13 +148,32 @@ class State:
             # Whatever the error, also a cancellation: nobody knows whether it took effect.
             if not saved:
                 self.void()
+        self._lives_here = True
         for slot, value in changes.items():
             if slot.cached:
                 self._cache[slot.key] = value
 
+    def note(self, fact: str) -> None:
+        """Keeps a fact that is no document, such as a reminder being registered, with the cache."""
+        self._facts.add(fact)
+
+    def unnote(self, fact: str) -> None:
+        """The fact holds no more."""
+        self._facts.discard(fact)
+
+    def noted(self, fact: str) -> bool:
+        """Whether the fact was noted and not forgotten since."""
+        return fact in self._facts
+
+    def end_turn(self) -> None:
+        """Keeps what was read for the next turn, or forgets it."""
+        if not self._lives_here:
+            self.void()
+
     def void(self) -> None:
-        """Forgets everything that was read or saved; the next turn reads again."""
+        """Forgets everything that was read, saved or noted; the next turn reads again."""
         self._cache.clear()
+        self._facts.clear()
 
 
 def _operations(changes: Changes) -> bytes:

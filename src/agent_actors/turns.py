@@ -160,6 +160,8 @@ class TurnActor(Actor):
             log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
             log.debug("its trace", exc_info=error)
             return Failure(Problem.of(Defect("The turn failed inside the service.")))
+        finally:
+            self.state.end_turn()
 
     async def _on_activate_internal(self) -> None:
         """Nothing: state is loaded inside the turn, under the lock."""

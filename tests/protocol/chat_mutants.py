@@ -39,7 +39,7 @@ CHAT_MUTANTS = (
         "armed_for_ever",
         "4.5",
         CHAT,
-        "            self._armed = False\n            await self.ask(",
+        "            self.state.unnote(ARMED)\n            await self.ask(",
         "            await self.ask(",
     ),
     mutant(
@@ -47,7 +47,7 @@ CHAT_MUTANTS = (
         "4.5",
         CHAT,
         "        period = timedelta(",
-        "        self._armed = True\n        period = timedelta(",
+        "        self.state.note(ARMED)\n        period = timedelta(",
     ),
     mutant(
         "complete_unchecked",

@@ -30,6 +30,13 @@ MUTANTS = (
         "            if not saved and not asyncio.current_task().cancelling():\n",
     ),
     mutant(
+        "late_reads_trusted",
+        "rule 3",
+        SLOTS,
+        "        if not self._lives_here:\n",
+        "        if False:\n",
+    ),
+    mutant(
         "believe_before_save",
         "rule 2",
         SLOTS,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TURN: ContextVar["Request | None"] = ContextVar("turn", default=None)
 """The request that is handled: nobody else's work may inherit it (rule 7)."""
+LATE = 0.5
+"""How often a request is on its way to the app long enough for anything to happen."""
 
 
 @dataclass(eq=False, slots=True)
@@ -170,6 +172,9 @@ def _answer(request: Request | None, problem: str) -> None:
 async def _handle(request: Request, host: "Process") -> bytes:
     """The app's own route for the sidecar."""
     TURN.set(request)
+    if host.world.chance.random() < LATE:
+        # On its way to the app while anything may happen to the actor, also its DELETE.
+        await host.world.gate(f"{request.method} arrives at {request.actor}")
     manager = host.managers[request.actor[0]]
     identity = ActorId(request.actor[1])
     if request.method:

@@ -35,10 +35,6 @@ def test_no_single_fault_breaks_a_story(story):
     assert scenarios.explore(story, EVERY, offset) > 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="An activation that a late request made after the put-away is not known to be stale.",
-)
 def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile():
     """A request that reaches the app after its DELETE leaves no stale activation behind."""
     sizes = Sizes()

@@ -54,6 +54,8 @@ DRIVE = 8
 """Queue entries settled by one call; the rest is left to the next."""
 PUBLISH = 20
 """Events published by one tick."""
+ARMED = "armed"
+"""Noted while the recovery reminder is known to be registered."""
 SHOWN = 2
 """Pairs of `GetConversationHistory`: at most five entries, beginning with a user entry."""
 
@@ -111,7 +113,6 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
         self._outbox = parts.outbox
         self._settled = parts.settled
         self._new_turn_id = parts.new_turn_id
-        self._armed = False
         self._older: tuple[int, tuple[Pair, ...]] | None = None
 
     # -- the turns --------------------------------------------------------------------------
@@ -182,13 +183,13 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
         if name != contracts.SETTLE:
             log.warning("reminder %s of %s is not known here", name, self.conversation)
             return
-        self._armed = True
+        self.state.note(ARMED)
         head = await self._drive(await self._head(), fresh=False)
         mark = await self._mark(head)
         await self._publish_after(head, mark)
         head = await self._erase(head, min(head.start, mark))
         if not head.queue and mark >= head.seq and head.low > head.start:
-            self._armed = False
+            self.state.unnote(ARMED)
             await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))
 
     # -- a turn, step by step ---------------------------------------------------------------
@@ -321,11 +322,11 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
 
     async def _arm(self) -> None:
         """One repeating reminder per conversation; an orphan one unregisters itself."""
-        if self._armed:
+        if self.state.noted(ARMED):
             return
         period = timedelta(seconds=self._limits.recovery_period)
         await self.ask(lambda: self.register_reminder(contracts.SETTLE, b"", period, period))
-        self._armed = True
+        self.state.note(ARMED)
 
     async def _segment(self, number: int) -> tuple[Pair, ...]:
         document = await self.state.load(slots.segment(number))
