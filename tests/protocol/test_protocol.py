@@ -3,16 +3,12 @@
 `PROTOCOL_SCHEDULES` sets how many random schedules there are; a failing one prints its trace.
 """
 
-import asyncio
 import os
 
 import pytest
-from dapr.actor import ActorId
 
 from tests.protocol import scenarios, schedule
-from tests.protocol.people import People
-from tests.protocol.verify import verify
-from tests.protocol.world import Sizes, Violation, World
+from tests.protocol.world import Violation
 
 SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "1200"))
 CHUNK = 100
@@ -33,31 +29,6 @@ def test_no_single_fault_breaks_a_story(story):
     offset = scenarios.STORIES.index(story) % EVERY
 
     assert scenarios.explore(story, EVERY, offset) > 0
-
-
-def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile():
-    """A request that reaches the app after its DELETE leaves no stale activation behind."""
-    sizes = Sizes()
-    with schedule.shrunk(sizes), asyncio.Runner() as runner:
-        runner.run(_comes_back(World(scenarios.Steady(), sizes)))
-
-
-async def _comes_back(world: World) -> None:
-    await world.begin()
-    people, late = People(world), world.processes[1]
-    world.sidecar.place[scenarios.CHAT] = 0
-    reading = late.managers["ChatAgent"].dispatch(ActorId("c1"), "GetConversationHistory", b"")
-    world.spawn(reading, late)
-    await world.settle()
-    await schedule.come_to_rest(world)
-    world.spawn(people.say("c1", "u", "first", "K1", 20.0))
-    await world.settle()
-    await schedule.come_to_rest(world)
-    await world.put_away(scenarios.CHAT, 1)
-    world.spawn(people.say("c1", "u", "second", "K2", 20.0))
-    await world.settle()
-    await schedule.come_to_rest(world)
-    verify(world)
 
 
 def keeps_its_promises(seed: int) -> None:

@@ -150,6 +150,37 @@ async def test_the_end_of_a_parked_turn_is_offered_again(world: World):
     assert [record["status"] for record in world.ledger.outcomes["c1"]] == ["done"]
 
 
+@in_a_world
+async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile(world: World):
+    """A request that reaches the app after its DELETE leaves no stale activation behind."""
+    people, late = People(world), world.processes[1]
+    world.sidecar.place[CHAT] = 0
+    world.spawn(late.managers[CHAT[0]].dispatch(ActorId("c1"), "GetConversationHistory", b""), late)
+    await _to_rest(world)
+    world.spawn(people.say("c1", "u", "first", "K1", 20.0))
+    await _to_rest(world)
+    await world.put_away(CHAT, 1)
+    world.spawn(people.say("c1", "u", "second", "K2", 20.0))
+    await _to_rest(world)
+
+    verify(world)
+
+
+@in_a_world
+async def test_a_reminder_that_was_not_registered_is_not_believed_in(world: World):
+    """After a registration that failed, the next turn registers before it saves."""
+    people = People(world)
+    world.spawn(people.say("c1", "u", "first", "K1", 20.0))
+    await _to_rest(world)
+    world.faults = Planned((("reminder", 0), "before"))
+    for key in ("K2", "K3"):
+        world.spawn(people.say("c1", "u", key, key, 20.0))
+        await _let_all_through(world)
+
+    assert len(world.ledger.outcomes["c1"]) > 1
+    assert CHAT in world.reminders
+
+
 def test_a_turn_costs_what_the_protocol_says():
     """A quick turn is 4 calls, 2 saves, an event; a parked one adds a call and a save."""
     assert _cost("quick") == (4, 2, 1)
@@ -175,6 +206,11 @@ def _object(world: World) -> MemoryAgentActor:
 def _two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentActor]:
     """The process, and two objects of one actor in the order in which they were made."""
     return world.processes[0], _object(world), _object(world)
+
+
+async def _to_rest(world: World) -> None:
+    await world.settle()
+    await come_to_rest(world)
 
 
 async def _let_all_through(world: World) -> None:
