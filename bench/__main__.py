@@ -1,0 +1,36 @@
+"""Measures the service, and prints one table: `python -m bench [--quick] [--only NAME]`.
+
+Ratios within one run are what counts; bare times change with the machine and its mood.
+"""
+
+import argparse
+import sys
+
+from bench import long, memory, stalls, start, turns
+from bench.table import Row, machine, render
+
+MEASURES = {
+    "turns": turns.measure,
+    "long": long.measure,
+    "start": start.measure,
+    "memory": memory.measure,
+    "stalls": stalls.measure,
+}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter and less exact")
+    parser.add_argument("--only", choices=MEASURES, help="one measurement")
+    given = parser.parse_args()
+    where = machine()
+    rows: list[Row] = []
+    for name in [given.only] if given.only else MEASURES:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        rows += MEASURES[name](given.quick)
+    print(f"{where}\n\n{render(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Resident memory when many conversations were touched and are idle again."""
+
+import time
+from collections.abc import Iterator
+
+from bench.load import Client, Order, client
+from bench.process import PATIENCE, Served, service
+from bench.table import Row
+
+MIB = 2**20
+USERS = 64
+IDLE = {"AGENT_ACTORS_IDLE_TIMEOUT": "2", "AGENT_ACTORS_RECOVERY_PERIOD": "4"}
+"""Actors are put away, and reminders unregister themselves, within the benchmark."""
+LEAST = 8.0
+"""Seconds in which both have happened to the last conversation."""
+CALM = 0.02
+"""Share of a CPU below which nothing is going on."""
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Two rounds of conversations, each of one turn; the second should cost nothing more."""
+    number = 2_000 if quick else 10_000
+    with service(**IDLE) as ours, client() as load:
+        load.burst(Order(ours.url, "warm", USERS, turns=1_000))
+        before = ours.resident
+        loaded, first = _touched(load, ours, "first", number)
+        _, second = _touched(load, ours, "second", number)
+    yield Row(
+        f"memory, {number:,} conversations touched",
+        f"{before / MIB:.0f} MiB before, {loaded / MIB:.0f} at the end of the load,"
+        f" {first / MIB:.0f} idle again",
+        f"{first / before:.2f} idle again against before",
+        "not resident after the idle timeout",
+    )
+    yield Row(
+        f"memory, {number:,} others touched",
+        f"{second / MIB:.0f} MiB idle again",
+        f"{second / first:.2f} against the first round",
+        "flat: about 1",
+    )
+
+
+def _touched(load: Client, ours: Served, name: str, number: int) -> tuple[int, int]:
+    """Bytes at the end of the load, and when all is idle again."""
+    load.burst(Order(ours.url, name, USERS, turns=number, fresh=True))
+    loaded = ours.resident
+    time.sleep(LEAST)
+    _until_calm(ours)
+    return loaded, ours.resident
+
+
+def _until_calm(ours: Served) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        before = ours.cpu
+        time.sleep(1.0)
+        if ours.cpu - before < CALM:
+            return

@@ -1,0 +1,51 @@
+"""An app served with a timer on its event loop that notes how late it is called.
+
+Run as `python -m bench.probe service|floor DATA REPORT PORT`; the report is written at the end.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from agent_actors.app import create_app
+from agent_actors.settings import Settings
+from bench.floor import bare
+from bench.serve import serve
+
+PERIOD = 0.001
+
+
+def probed(app: FastAPI, late: list[float]) -> FastAPI:
+    """The app, whose life has the timer in it."""
+    life = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def with_timer(app: FastAPI) -> AsyncIterator[None]:
+        async with life(app):
+            timer = asyncio.create_task(_tick(late))
+            yield
+            timer.cancel()
+
+    app.router.lifespan_context = with_timer
+    return app
+
+
+async def _tick(late: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + PERIOD
+        await asyncio.sleep(PERIOD)
+        late.append(loop.time() - due)
+
+
+if __name__ == "__main__":
+    kind, data, report, port = sys.argv[1:]
+    app = create_app(Settings(data=Path(data))) if kind == "service" else bare()
+    late: list[float] = []
+    serve(probed(app, late), int(port))
+    Path(report).write_text(json.dumps(late), encoding="utf-8")

@@ -1,0 +1,147 @@
+"""Processes under measurement: started with a data folder of their own, and always stopped."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)
+"""Below the ports that the system gives to clients, which might take one in between."""
+PATIENCE = 30.0
+"""Seconds for a start and for a stop."""
+MESSAGE = {"role": "user", "content": "What did I say yesterday about the harbour?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A process that answers `POST /chat/{id}` at `url`."""
+
+    pid: int
+    url: str
+    started: float
+    """Seconds from the start of the process to its first answered turn."""
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory it has now."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that its threads have used."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(_on_cpu(task) for task in tasks) / 1e9
+
+
+def _on_cpu(task: Path) -> int:
+    with suppress(OSError):
+        return int((task / "schedstat").read_text(encoding="ascii").split()[0])
+    return 0
+
+
+@contextmanager
+def service(**environment: str) -> Iterator[Served]:
+    """`agent-actors dev`, as anyone starts it, on a data folder that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="agent-actors-bench-") as data:
+        port = free_port()
+        command = ["-m", "agent_actors", "dev", "--port", str(port), "--data", data]
+        with served(command, port, environment) as process:
+            yield process
+
+
+@contextmanager
+def beside(module: str, *arguments: str) -> Iterator[Served]:
+    """A module of the benchmark that serves the same route; it is given its port last."""
+    port = free_port()
+    with served(["-m", module, *arguments, str(port)], port) as process:
+        yield process
+
+
+@contextmanager
+def served(
+    command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """A Python process, once it has answered a turn."""
+    began = time.perf_counter()
+    with running(command, environment) as process:
+        _first_answer(process, port)
+        yield Served(process.pid, f"http://{HOST}:{port}", time.perf_counter() - began)
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    **streams: int | IO[str],
+) -> Iterator["subprocess.Popen[str]"]:
+    """A Python process that is stopped at the end, by its id."""
+    own = {name: value for name, value in os.environ.items() if "AGENT_ACTORS" not in name}
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**own, **(environment or {})},
+        text=True,
+        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **streams},  # type: ignore[call-overload]
+    )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    for port in random.sample(PORTS, 100):
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    raise OSError("None of a hundred ports is free.")
+
+
+def turn(port: int, conversation: str) -> None:
+    """One turn, answered.
+
+    Raises:
+        OSError: The service is not there yet.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+    try:
+        headers = {"content-type": "application/json"}
+        connection.request("POST", f"/chat/{conversation}", json.dumps(MESSAGE), headers)
+        answer = connection.getresponse()
+        body: dict[str, Any] = json.load(answer)
+    finally:
+        connection.close()
+    assert answer.status == 200, body
+
+
+def _first_answer(process: "subprocess.Popen[str]", port: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return turn(port, "first")
+        except ConnectionError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise
+        time.sleep(0.005)
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

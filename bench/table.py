@@ -1,0 +1,59 @@
+"""The table a benchmark prints, and where it was measured."""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from agent_actors import __version__
+
+PARTS = ("fastapi", "uvicorn", "uvloop", "pydantic", "dapr")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement: what it is, its ratio and what that compares, and what it should be."""
+
+    what: str
+    measured: str
+    ratio: str
+    target: str
+
+
+HEADING = Row("what", "measured", "ratio", "target")
+
+
+def render(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table, readable as it stands."""
+    cells = [astuple(row) for row in (HEADING, *rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def machine() -> str:
+    """The machine and the versions that were measured."""
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    parts = ", ".join(f"{name} {version(name)}" for name in PARTS)
+    return (
+        f"{_processor()}, {os.cpu_count()} CPUs, load before the run {load}\n"
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()},"
+        f" SQLite {sqlite3.sqlite_version}\n"
+        f"agent-actors {__version__}, {parts}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

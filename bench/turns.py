@@ -1,0 +1,52 @@
+"""Turns a second over HTTP, against a floor that does nothing with them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from bench.load import Burst, Client, Order, client
+from bench.process import Served, beside, service
+from bench.table import Row
+
+USERS = (1, 16, 64)
+TARGETS = {1: "overhead ≤ 2 ms", 64: "≥ 1,000/s: ten times the lesson on Dapr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long is measured: bursts of so many seconds, service and floor in turn."""
+
+    bursts: int
+    seconds: float
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Service and floor in turn, for each number of users."""
+    length = Length(3, 1.0) if quick else Length(5, 3.0)
+    with service() as ours, beside("bench.floor") as floor, client() as load:
+        for users in USERS:
+            yield _compared(users, _bursts(load, ours, floor, users, length))
+
+
+def _bursts(
+    load: Client, ours: Served, floor: Served, users: int, length: Length
+) -> list[tuple[Burst, Burst]]:
+    """The machine's mood changes: what is compared is measured one right after the other."""
+    orders = [
+        Order(each.url, f"turns{users}", users, length.seconds, warm=0.5) for each in (ours, floor)
+    ]
+    return [(load.burst(orders[0]), load.burst(orders[1])) for _ in range(length.bursts)]
+
+
+def _compared(users: int, pairs: list[tuple[Burst, Burst]]) -> Row:
+    ours, floor = (list(each) for each in zip(*pairs, strict=True))
+    rate, most = (median(burst.rate for burst in each) for each in (ours, floor))
+    p50, p99 = (median(getattr(burst, name) for burst in ours) * 1e3 for name in ("p50", "p99"))
+    least = median(burst.p50 for burst in floor) * 1e3
+    share = median(a.rate / b.rate for a, b in pairs)
+    return Row(
+        f"turns/s, {users} user{'s' * (users > 1)}",
+        f"{rate:,.0f}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        f"{share:.2f} of the floor ({most:,.0f}/s, p50 {least:.1f} ms)",
+        TARGETS.get(users, ""),
+    )
