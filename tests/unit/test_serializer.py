@@ -40,10 +40,10 @@ def test_a_value_is_read_as_the_type_that_is_asked_for():
     assert decode(encode(request), ProcessTurn) == request
 
 
-def test_what_is_none_may_be_left_out():
-    """A caller need not write the fields that it has no value for."""
+def test_what_is_none_is_left_out():
+    """Neither we nor a caller write the fields that have no value."""
     assert decode(b'{"turn_id":"t","status":"queued"}', TurnState) == TurnState("t", "queued")
-    assert decode(encode(TurnState("t", "queued")), TurnState) == TurnState("t", "queued")
+    assert encode(TurnState("t", "queued")) == b'{"turn_id":"t","status":"queued"}'
 
 
 def test_an_argument_of_another_form_is_malformed_and_not_repeated():
