@@ -59,8 +59,9 @@ def test_every_refusal_has_the_one_shape(operation: dict[str, Any]):
     """Each 4xx and 5xx of the description is a problem document."""
     for status, answer in operation["responses"].items():
         if int(status) >= 400:
-            content = answer["content"]["application/problem+json"]
-            assert content["schema"]["$ref"].endswith("/ProblemDocument")
+            assert list(answer["content"]) == ["application/problem+json"]
+            schema = answer["content"]["application/problem+json"]["schema"]
+            assert schema["$ref"].endswith("/ProblemDocument")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

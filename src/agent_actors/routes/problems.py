@@ -1,7 +1,7 @@
 """Every failure as one shape: an RFC 9457 problem document with a sentence a caller can act on."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -57,8 +57,28 @@ def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = Non
     return JSONResponse(body, error.status, headers, MEDIA_TYPE)
 
 
+def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The app's OpenAPI document, in which a problem has its one media type.
+
+    FastAPI describes the model of a response as `application/json` too.
+    """
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()
+        for path in document["paths"].values():
+            for operation in path.values():
+                for answer in operation["responses"].values():
+                    if MEDIA_TYPE in answer.get("content", {}):
+                        answer["content"].pop("application/json", None)
+        return document
+
+    return described
+
+
 def install(app: FastAPI) -> None:
     """Makes every exception of the app a problem document."""
+    app.openapi = describe(app)  # type: ignore[method-assign]
 
     @app.exception_handler(AgentError)
     async def agent_error(_: Request, error: AgentError) -> Response:
