@@ -7,6 +7,7 @@ saved; it stays empty here.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from dapr.clients.base import DaprActorClientBase
@@ -41,6 +42,7 @@ def segment(number: int) -> Slot[documents.Segment]:
     return Slot(f"h{number}", documents.Segment, cached=False)
 
 
+@lru_cache(maxsize=1024)  # A turn looks at sixteen of them.
 def records(number: int) -> Slot[documents.Records]:
     """Where the outcome records 16·number … 16·number+15 lie."""
     return Slot(f"r{number}", documents.Records)
@@ -129,8 +131,12 @@ class State:
 
     async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
         """Those of the documents that are there, in order."""
-        loads = (self.load(slot) for slot in wanted)
-        return [document for document in await asyncio.gather(*loads) if document is not None]
+        missing = [slot for slot in wanted if slot.key not in self._cache]
+        # A task for each that is there already would cost as much as the rest of a turn's reads.
+        read = await asyncio.gather(*map(self.load, missing)) if missing else ()
+        known = self._cache | {slot.key: each for slot, each in zip(missing, read, strict=True)}
+        found = (cast("D | None", known[slot.key]) for slot in wanted)
+        return [document for document in found if document is not None]
 
     async def save(self, changes: Changes) -> None:
         """Stores all changes in one transaction, and only then believes them.
