@@ -214,7 +214,8 @@ def _host(app: FastAPI) -> DaprActor:
 
 @asynccontextmanager
 async def _lifespan(service: Service, dapr: DaprActor, app: FastAPI) -> AsyncIterator[None]:
-    await service.start(dapr, deliverer(app, service.token))
+    callbacks = events.callbacks(app.state.services)
+    await service.start(dapr, deliverer(app, service.token, callbacks))
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ can never work (I5). Other words mean RETRY to daprd.
 """
 
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field
 from agent_actors import contracts
 from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import DeadLetter, Remember
+from agent_actors.routes.delivery import Callback
 from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Event, Unusable, read_event
 from agent_actors.routes.problems import responses
@@ -48,28 +50,13 @@ class Letters(BaseModel):
 @router.post("/subscribe", responses=responses(403))
 async def subscribe(request: Request) -> Verdict:
     """Apply one event to the memory of its user; effective once, however often it comes."""
-    wired = callback(request)
-    body = await request.body()
-    try:
-        event = read_event(body)
-    except Unusable as unusable:
-        log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
-        return Verdict(status="DROP" if unusable.for_ever else "RETRY")
-    return Verdict(status=await _apply(wired, event))
+    return await _take(callback(request), await request.body())
 
 
 @router.post("/subscribe/dead", responses=responses(403))
 async def subscribe_dead(request: Request) -> Verdict:
     """Keep what could not be applied, unless it has been since, or history can send it again."""
-    wired = callback(request)
-    body = await request.body()
-    try:
-        event = read_event(body)
-    except Unusable as unusable:
-        return await _keep(wired, body, unusable.reason)
-    if await _recoverable(wired, event):
-        return Verdict(status="SUCCESS")
-    return await _keep(wired, body, "it failed each time it was delivered")
+    return await _take_dead(callback(request), await request.body())
 
 
 @router.get("/events/dead", responses=responses(403, 422, 503))
@@ -89,6 +76,37 @@ async def requeue(
     if await operator(request).runtime.dead_letters.requeue(letter_id) is None:
         raise NotFound(f"There is no dead letter {letter_id!r}.")
     return Verdict(status="SUCCESS")
+
+
+def callbacks(wired: Services) -> Mapping[str, Callback]:
+    """The callback routes by their paths, for delivery in process."""
+
+    def called(take: Callable[[Services, bytes], Awaitable[Verdict]]) -> Callback:
+        async def answer(body: bytes) -> bytes:
+            return (await take(wired, body)).model_dump_json().encode()
+
+        return answer
+
+    return {"/subscribe": called(_take), "/subscribe/dead": called(_take_dead)}
+
+
+async def _take(wired: Services, body: bytes) -> Verdict:
+    try:
+        event = read_event(body)
+    except Unusable as unusable:
+        log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
+        return Verdict(status="DROP" if unusable.for_ever else "RETRY")
+    return Verdict(status=await _apply(wired, event))
+
+
+async def _take_dead(wired: Services, body: bytes) -> Verdict:
+    try:
+        event = read_event(body)
+    except Unusable as unusable:
+        return await _keep(wired, body, unusable.reason)
+    if await _recoverable(wired, event):
+        return Verdict(status="SUCCESS")
+    return await _keep(wired, body, "it failed each time it was delivered")
 
 
 async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "DROP"]:

@@ -35,7 +35,7 @@ async def in_parts(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_an_event_is_posted_with_the_token():
     """As the sidecar would do it."""
-    delivered = await deliverer(app, "secret")("/subscribe", b"{}")
+    delivered = await deliverer(app, "secret", {})("/subscribe", b"{}")
 
     assert delivered.status == 201
     assert json.loads(delivered.body) == {
@@ -49,16 +49,28 @@ async def test_an_event_is_posted_with_the_token():
 
 async def test_an_answer_may_come_in_parts():
     """Its body is whole."""
-    assert await deliverer(in_parts, "t")("/x", b"") == Delivered(200, b"ab")
+    assert await deliverer(in_parts, "t", {})("/x", b"") == Delivered(200, b"ab")
 
 
 async def test_no_answer_is_a_failure():
     """A route that says nothing has not taken the event."""
-    assert (await deliverer(silent, "t")("/x", b"")).status == 500
+    assert (await deliverer(silent, "t", {})("/x", b"")).status == 500
 
 
 async def test_a_plain_answer_is_kept_as_it_is():
     """Whatever its status."""
-    delivered = await deliverer(Response("no", 404), "t")("/x", b"")
+    delivered = await deliverer(Response("no", 404), "t", {})("/x", b"")
 
     assert delivered == Delivered(404, b"no")
+
+
+async def test_a_callback_is_called_without_a_request():
+    """Its answer is a success, whatever it says; the app hears nothing of it."""
+
+    async def callback(body: bytes) -> bytes:
+        return b"answer to " + body
+
+    deliver = deliverer(app, "t", {"/subscribe": callback})
+
+    assert await deliver("/subscribe", b"x") == Delivered(200, b"answer to x")
+    assert (await deliver("/other", b"x")).status == 201
