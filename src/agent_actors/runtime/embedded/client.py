@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from dapr.clients.base import DaprActorClientBase
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.runtime.embedded.reminders import Reminders
@@ -72,9 +72,12 @@ class EmbeddedActorClient(DaprActorClientBase):
             Unavailable: The actor is not active here, or the store is away.
         """
         try:
-            changes = _changes.validate_json(data)
+            # In two steps: pydantic reads values of any form faster without a schema.
+            changes = _changes.validate_python(from_json(data))
         except ValidationError as error:
             raise Invalid(f"The state transaction is malformed: {fields(error)}") from None
+        except ValueError:
+            raise Invalid("The state transaction is malformed: it is not JSON.") from None
         if not self._turns.active(actor_type, actor_id):
             raise Unavailable(
                 f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
