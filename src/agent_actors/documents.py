@@ -6,6 +6,7 @@ schema under `v`; `UPGRADES` brings an older one up, step by step, when it is re
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
@@ -96,12 +97,24 @@ class Segment:
     pairs: tuple[Pair, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Records:
     """Sixteen outcome records that are no longer in the head."""
 
     v: int = 1
     records: tuple[Record, ...] = ()
+
+    def find(self, turn_id: str, key_hash: str) -> Record | None:
+        """The newest record of that turn, as `find_record`."""
+        if turn_id not in self._names and key_hash not in self._names:
+            return None
+        return find_record(self.records, turn_id, key_hash)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        # Every new turn asks all documents that are kept; mostly none of them knows it.
+        named = ((record.turn_id, record.key_hash) for record in self.records)
+        return frozenset(name for names in named for name in names if name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Saved:
         numbers = older_records(head, self._outcomes_kept)
         older = await self._read_all(conversation, [slots.records(n) for n in numbers])
         for document in reversed(older):
-            found = find_record(document.records, turn_id, "")
+            found = document.find(turn_id, "")
             if found is not None:
                 return found
         return None

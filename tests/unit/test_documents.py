@@ -135,6 +135,20 @@ def test_a_record_is_found_by_key_or_id():
     assert find_record((a_record(0),), "?", "") is None
 
 
+def test_a_document_finds_its_records_alike():
+    """By key or id, the newest first; a search leaves nothing in what is stored."""
+    first = dataclasses.replace(a_record(0), key_hash="k")
+    again = dataclasses.replace(a_record(1), key_hash="k")
+    document = Records(records=(first, again, a_record(2)))
+    stored = encode(document)
+
+    assert document.find("?", "k") == again
+    assert document.find("turn 0", "") == first
+    assert document.find("?", "") is None
+    assert document.find("?", "other") is None
+    assert encode(document) == stored
+
+
 def test_a_waiting_turn_is_found_by_key_or_id():
     """The same holds in the queue."""
     queued = Queued(a_turn("hi", key="k"), 0)

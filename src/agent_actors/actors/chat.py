@@ -343,7 +343,7 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
         numbers = older_records(head, self._limits.outcomes_kept)
         older = await self.state.load_all([slots.records(n) for n in numbers])
         for document in reversed(older):
-            found = find_record(document.records, turn.turn_id, turn.key_hash)
+            found = document.find(turn.turn_id, turn.key_hash)
             if found is not None:
                 return found
         return None
