@@ -1,10 +1,12 @@
 """An app served with a timer on its event loop that notes how late it is called.
 
-Run as `python -m bench.probe service|floor DATA REPORT PORT`; the report is written at the end.
+Run as `python -m bench.probe service|floor DATA REPORT PORT`; the report is written at the end, and
+begins at the last SIGUSR1.
 """
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +39,7 @@ def probed(app: FastAPI, late: list[float]) -> FastAPI:
 
 async def _tick(late: list[float]) -> None:
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, late.clear)
     while True:
         due = loop.time() + PERIOD
         await asyncio.sleep(PERIOD)

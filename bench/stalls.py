@@ -1,6 +1,8 @@
 """How long the event loop keeps a timer waiting, under load; the floor is probed alike."""
 
 import json
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from bench.process import beside
 from bench.table import Row
 
 USERS = (1, 64)
+WARM = 2.0
+"""Seconds before the probe begins: first turns wake actors and import what is imported late."""
 TARGETS = {1: "a few ms"}
 
 
@@ -51,5 +55,7 @@ def _late(load: Client, app: str, users: int, seconds: float) -> Late:
     with tempfile.TemporaryDirectory(prefix="agent-actors-bench-") as data:
         report = Path(data, "late.json")
         with beside("bench.probe", app, data, str(report)) as probed:
+            load.burst(Order(probed.url, "probed", users, WARM))
+            os.kill(probed.pid, signal.SIGUSR1)
             load.burst(Order(probed.url, "probed", users, seconds))
         return Late(sorted(json.loads(report.read_text(encoding="utf-8"))))
