@@ -12,7 +12,6 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.routing import Route
 from uuid_utils import uuid7
 
 from agent_actors import __version__, contracts
@@ -81,7 +80,7 @@ def create_app(
         version=__version__,
         middleware=[Middleware(BodyLimit, largest=largest)],
     )
-    app.router.lifespan_context = functools.partial(_lifespan, service, _host(app))
+    app.router.lifespan_context = functools.partial(_lifespan, service)
     app.state.services = service.routes()
     app.state.stopping = service.stopping
     problems.install(app)
@@ -92,7 +91,12 @@ def create_app(
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
     """The embedded runtime; at its start every recovery reminder fires."""
-    return EmbeddedRuntime.open(settings, clock, recover=frozenset({contracts.SETTLE}))
+    return EmbeddedRuntime.open(
+        settings,
+        clock,
+        recover=frozenset({contracts.SETTLE}),
+        topics=frozenset({(contracts.PUBSUB, contracts.USER_CHAT)}),
+    )
 
 
 class Service:
@@ -197,23 +201,17 @@ def actor_config(settings: Settings) -> ActorRuntimeConfig:
     """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B)."""
     return ActorRuntimeConfig(
         actor_idle_timeout=timedelta(seconds=settings.idle_timeout),
+        actor_scan_interval=None,
         drain_ongoing_call_timeout=timedelta(seconds=settings.drain),
         drain_rebalanced_actors=True,
         actor_type_configs=[],
     )
 
 
-def _host(app: FastAPI) -> DaprActor:
-    """The SDK's routes on an app of its own: of these only two are served (I12)."""
-    inner = FastAPI(openapi_url=None)
-    dapr = DaprActor(inner)
-    for path in ("/healthz", "/dapr/config"):
-        app.router.routes.append(Route(path, inner, methods=["GET"]))
-    return dapr
-
-
 @asynccontextmanager
-async def _lifespan(service: Service, dapr: DaprActor, app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
+    # The SDK's routes on an app that is not served: actors are called in process only (I12).
+    dapr = DaprActor(FastAPI())
     callbacks = events.callbacks(app.state.services)
     await service.start(dapr, deliverer(app, service.token, callbacks))
     try:

@@ -59,8 +59,8 @@ def actor_id(text: str) -> str:
     """
     if not _ID.fullmatch(text):
         raise Invalid(
-            f"The id must match {ID_FORM}: a letter or digit, then at most 127 of"
-            " letters, digits and _ . : @ ~ -"
+            "An id is a letter or digit, then at most 127 of letters, digits and _ . : @ ~ -"
+            f" ({ID_FORM})."
         )
     if text.startswith("session:"):
         raise Invalid("Ids beginning with 'session:' name sessions and cannot be used here.")

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model: Literal["echo", "scripted"] = Field(
         "echo",
-        description="What answers: `echo`, or `scripted` (for tests: slow, failing, hanging).",
+        description="What answers: `echo`, or `scripted`, which obeys `/slow 5`, `/fail`, `/hang`.",
     )
     model_time: Seconds = Field(
         120.0, description="A model call that takes longer ends: 504, nothing of the turn is kept."

@@ -60,7 +60,7 @@ SHOWN = 2
 """Pairs of `GetConversationHistory`: at most five entries, beginning with a user entry."""
 
 CANCELLED = Problem(
-    409, "Cancelled", "The conversation was cleared before this turn ran.", "new-key"
+    409, "Cancelled", "The conversation was cleared before this turn was done.", "new-key"
 )
 LOST = Failure(
     Problem.of(ModelFailed(f"The turn was started {TRIES} times and each time its process ended."))

@@ -93,7 +93,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 @main.command()
 @_addressed
 def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
-    """Start the service in production, as beside a Dapr sidecar."""
+    """Start the service as a server is started; the Dapr runtime comes with the next release."""
     with _starting():
         from agent_actors.cli import service
 
@@ -130,6 +130,8 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
+    """One message after the other; from a pipe, a failed one also fails the command."""
+    failed: Failure | None = None
     while (line := _read_line(f"{actor_id}> ")) is not None:
         if not line.strip():
             continue
@@ -137,6 +139,9 @@ def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
             click.echo(say(actor_id, line))
         except Failure as failure:
             failure.show()
+            failed = failure
+    if failed is not None and not sys.stdin.isatty():
+        sys.exit(failed.exit_code)
 
 
 def _read_line(prompt: str) -> str | None:
@@ -158,8 +163,12 @@ def history(actor_id: str, url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
+        said = False
         for entry in client.history(actor_id):
             click.echo(f"{entry['role']}: {entry['content']}")
+            said = True
+    if not said:
+        click.echo("Nothing was said yet.", err=True)
 
 
 @main.group()

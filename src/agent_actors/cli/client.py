@@ -41,6 +41,8 @@ class Client:
     ) -> None:
         token = os.environ.get("APP_API_TOKEN")
         self._pause = pause
+        self._sent = False
+        """A message was sent whose answer was lost."""
         try:
             self._http = httpx2.Client(
                 base_url=url,
@@ -121,7 +123,11 @@ class Client:
             pause = 0.25 * 2**tried
             try:
                 answer = self._http.request(method, path, **more)
+            except httpx2.ConnectError:
+                self._pause(pause)
+                continue
             except httpx2.TransportError:
+                self._sent = method == "POST"
                 self._pause(pause)
                 continue
             if answer.status_code not in {429, 503}:
@@ -133,12 +139,14 @@ class Client:
         where = self._http.base_url
         try:
             return _checked(self._http.request(method, path, **more))
-        except httpx2.ConnectError:
-            text = f"No service answers at {where}; `agent-actors dev` starts one."
+        except httpx2.ConnectError as error:
+            text = f"No service answers at {where} ({error}); `agent-actors dev` starts one."
         except httpx2.TimeoutException:
             text = f"The service at {where} did not answer in time."
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             text = f"No answer from {where}: {str(error) or type(error).__name__}"
+        if self._sent:
+            text += " The message may have been taken: `agent-actors history` shows it if so."
         raise Failure(text)
 
 

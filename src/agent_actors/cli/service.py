@@ -6,6 +6,7 @@ import importlib
 import ipaddress
 import logging
 import math
+import os
 import signal
 import socket
 import sys
@@ -60,7 +61,9 @@ def listen(host: str, port: int, *, insecure: bool) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]
-        raise StartupError(f"Cannot serve on {host}, port {port}: {reason}.") from None
+        raise StartupError(
+            f"Cannot serve on {host}, port {port}: {reason}; --port 0 takes a free one."
+        ) from None
 
 
 def _loopback(host: str) -> bool:
@@ -113,7 +116,7 @@ def _config(app: FastAPI, drain: float) -> uvicorn.Config:
 async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
     async with app.router.lifespan_context(app):
         _calm_collector()
-        _announce(sock, kind)
+        _announce(sock, kind, app.state.services.settings)
         await server.serve(sockets=[sock])
 
 
@@ -165,13 +168,14 @@ def _log_to_stderr() -> None:
     )
 
 
-def _announce(sock: socket.socket, kind: str) -> None:
+def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     host, port = sock.getsockname()[:2]
     anywhere = ipaddress.ip_address(host).is_unspecified
     named = f"[{host}]" if ":" in host else host
     local = "localhost" if anywhere or host == "127.0.0.1" else named
     click.echo(
-        f"Serving on the {kind} runtime; Ctrl-C stops it.\n"
+        f"Serving on the {kind} runtime, model {settings.model}, data in {settings.data},"
+        f" as process {os.getpid()}; Ctrl-C stops it.\n"
         f"  API   http://{named}:{port}\n"
         f"  Docs  http://{local}:{port}/docs\n"
         f"  Try   curl -s {local}:{port}/chat/ada -H 'content-type: application/json'"

@@ -20,7 +20,7 @@ def take(folder: Path, file: Path, *, force: bool) -> Path:
     """
     database = folder / DATABASE
     if not database.is_file():
-        raise Failure(f"There is no database at {database}.")
+        raise Failure(f"There is no database at {database.absolute()}; --data says where it is.")
     if not file.parent.is_dir():
         raise Failure(f"There is no folder {file.parent} for the backup.")
     if file.exists() and not force:

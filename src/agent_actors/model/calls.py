@@ -96,7 +96,10 @@ class ModelCalls:
             async with self._clock.timeout(seconds):
                 await asyncio.wait(self._tasks)
         except TimeoutError:
-            log.warning("%d model calls still run; their turns start again later", len(self._tasks))
+            unfinished = sum(
+                call.outcome is None for calls in self._calls.values() for call in calls.values()
+            )
+            log.warning("model calls that still run: %d; a waiting turn starts again", unfinished)
 
     async def stop(self) -> None:
         """Ends every call that still runs; their turns start again with the next process."""

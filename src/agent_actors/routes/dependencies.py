@@ -48,7 +48,8 @@ def services(request: Request) -> Services:
 ActorIdPath = Annotated[
     str,
     Path(
-        pattern=f"^{contracts.ID_FORM}$",
+        # Described only: `actor_id` below checks it, and says it in words.
+        json_schema_extra={"pattern": f"^{contracts.ID_FORM}$"},
         description="Conversation and user. Ids beginning with `session:` are refused.",
         examples=["ada"],
     ),

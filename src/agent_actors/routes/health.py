@@ -1,7 +1,9 @@
-"""`/`, `/livez`, `/readyz`: is it there, is it alive, can actors be called?"""
+"""`/`, health and configuration: is it there, is it alive, can actors be called?"""
 
+from dapr.actor import ActorRuntime
+from dapr.serializers import DefaultJSONSerializer
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
 from agent_actors.errors import Unavailable
@@ -23,12 +25,35 @@ class Status(BaseModel):
     status: str = Field("ok", examples=["ok"])
 
 
+class ActorConfig(BaseModel):
+    """The actor types of this service, and when they are put away."""
+
+    model_config = ConfigDict(extra="allow")
+
+    entities: list[str] = Field(examples=[["ChatAgent", "ResponseAgent", "MemoryAgentActor"]])
+    actorIdleTimeout: str = Field(examples=["0h1m0s0ms0μs"])  # noqa: N815 - as Dapr spells it
+    drainOngoingCallTimeout: str = Field(examples=["0h0m7s0ms0μs"])  # noqa: N815 - the same
+
+
 @router.get("/", response_model=Welcome)
 async def welcome(request: Request) -> Welcome | Response:
     """A greeting; browsers are sent to the API's documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("/docs")
     return Welcome(message="Welcome to agent-actors: AI agents as Dapr virtual actors.")
+
+
+@router.get("/healthz")
+async def healthy() -> Status:
+    """The process answers, as the Dapr SDK says it."""
+    return Status(status="ok")
+
+
+@router.get("/dapr/config", response_model=ActorConfig)
+async def dapr_config() -> Response:
+    """What a sidecar is told of the actors, as the Dapr SDK says it; durations are Go's."""
+    body = DefaultJSONSerializer().serialize(ActorRuntime.get_actor_config())
+    return Response(body, media_type="application/json")
 
 
 @router.get("/livez")

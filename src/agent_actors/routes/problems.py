@@ -115,4 +115,8 @@ _DETAILS = {
 def _row(error: Mapping[str, Any]) -> dict[str, str]:
     """Where a request is wrong and why, without what it held."""
     place = [str(part) for part in error["loc"] if part != "body"]
-    return {"field": ".".join(place) or "body", "reason": str(error["msg"])}
+    if error["type"] == "json_invalid":
+        return {"field": "body", "reason": f"not JSON at character {place[-1]}"}
+    if not place:
+        return {"field": "body", "reason": "send a JSON object as content-type application/json"}
+    return {"field": ".".join(place), "reason": str(error["msg"])}

@@ -100,10 +100,10 @@ def test_a_conversation_ends_with_its_input():
 
 @pytest.mark.usefixtures("spoken")
 def test_a_conversation_outlives_a_failure():
-    """A message that failed is told, and the next one is sent."""
+    """A message that failed is told, the next one is sent, and a script hears of the failure."""
     result = call("chat", "ada", typed="fail\ntwo\n")
 
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert result.stdout == "ada heard two\n"
     assert "The model failed" in result.stderr
 

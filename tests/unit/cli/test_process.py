@@ -151,7 +151,10 @@ def test_a_port_in_use_is_one_line(tmp_path: Path):
         port = str(taken.getsockname()[1])
         line = refused(run("dev", "--port", port, "--data", str(tmp_path / "data")))
 
-    assert line == f"Error: Cannot serve on 127.0.0.1, port {port}: Address already in use."
+    assert line == (
+        f"Error: Cannot serve on 127.0.0.1, port {port}: Address already in use;"
+        " --port 0 takes a free one."
+    )
     assert not (tmp_path / "data").exists()
 
 

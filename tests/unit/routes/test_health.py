@@ -1,5 +1,9 @@
 """`/`, `/livez`, `/readyz` and the SDK's own two routes."""
 
+import httpx2
+from dapr.ext.fastapi import DaprActor
+from fastapi import FastAPI
+
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime
 
@@ -43,3 +47,30 @@ async def test_the_sidecar_is_told_the_actors(serve: Serve):
         assert sorted(config["entities"]) == ["ChatAgent", "MemoryAgentActor", "ResponseAgent"]
         assert config["actorIdleTimeout"] == "0h1m30s0ms0μs"
         assert config["drainRebalancedActors"] is True
+
+
+async def test_the_sdk_answers_the_same(serve: Serve):
+    """`/healthz` and `/dapr/config` are what `DaprActor` itself would serve."""
+    sdk = FastAPI()
+    DaprActor(sdk)
+    transport = httpx2.ASGITransport(app=sdk)
+    async with (
+        serve() as served,
+        httpx2.AsyncClient(transport=transport, base_url="http://sdk") as other,
+    ):
+        for path in ("/healthz", "/dapr/config"):
+            assert (await served.http.get(path)).json() == (await other.get(path)).json()
+
+
+async def test_a_broken_body_is_told_in_words(serve: Serve):
+    """The likeliest mistakes of a first request: no content type, no JSON, an id with a space."""
+    async with serve() as served:
+        plain = await served.http.post("/chat/ada", content=b'{"role":"user","content":"x"}')
+        broken = await served.http.post(
+            "/chat/ada", content=b"{", headers={"content-type": "application/json"}
+        )
+        named = await served.http.get("/memory/a b")
+
+        assert "content-type application/json" in plain.json()["detail"]
+        assert "not JSON at character 1" in broken.json()["detail"]
+        assert "letters, digits" in named.json()["detail"]

@@ -81,6 +81,7 @@ class EmbeddedRuntime:
         clock: Clock,
         *,
         recover: frozenset[str] = frozenset(),
+        topics: frozenset[tuple[str, str]] = frozenset(),
         random: Random | None = None,
     ) -> "EmbeddedRuntime":
         """Takes the data folder, opens the database and reads the component files.
@@ -89,12 +90,15 @@ class EmbeddedRuntime:
             settings: Of this process.
             clock: Its time.
             recover: Names of reminders that fire at a start whatever their due time.
+            topics: Pub/sub component and topic of each subscription that must be there.
             random: Where the jitter of redelivery comes from.
 
         Raises:
             StartupError: One of them cannot be used; the text names it and says why.
         """
-        known = components.read(components.find(settings.components))
+        where = components.find(settings.components)
+        known = components.read(where)
+        components.require(known, where, topics)
         folder = Folder.take(settings.data)
         try:
             store = Store.open(folder.path / _DATABASE, settings.synchronous)

@@ -1,7 +1,7 @@
 """Dapr's component files, as far as this runtime heeds them: pub/sub names and subscriptions."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,27 @@ def read(folder: Path | None) -> Components:
         if subscription.pubsub not in pubsubs:
             raise _bad(path, f"there is no pub/sub component {subscription.pubsub!r}")
     return Components(frozenset(pubsubs), tuple(each for _, each in subscriptions.values()))
+
+
+def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, str]]) -> None:
+    """Refuses components without which events would be lost without a word.
+
+    Args:
+        known: What the files say.
+        folder: Where they are.
+        topics: Pub/sub component and topic of each subscription that must be there.
+
+    Raises:
+        StartupError: One is missing; the text names it and the folder.
+    """
+    there = {(each.pubsub, each.topic) for each in known.subscriptions}
+    for pubsub, topic in topics:
+        if (pubsub, topic) not in there:
+            raise StartupError(
+                f"The component files in {str(folder)!r} have no Subscription to the topic"
+                f" {topic!r} of {pubsub!r}; add it, or set AGENT_ACTORS_COMPONENTS to a folder"
+                " that has it."
+            )
 
 
 def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -30,8 +30,8 @@ class Folder:
             lock.acquire()
         except Timeout:
             raise StartupError(
-                f"The data folder {str(path)!r} is in use by another process; stop that one or set"
-                " AGENT_ACTORS_DATA to another folder."
+                f"The data folder {str(path)!r} is in use by another process; stop that one, or"
+                " take another folder (--data, or AGENT_ACTORS_DATA)."
             ) from None
         except (OSError, NotImplementedError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it cannot be locked"

@@ -4,7 +4,13 @@ import pytest
 
 from agent_actors.contracts import PUBSUB, USER_CHAT
 from agent_actors.errors import StartupError
-from agent_actors.runtime.embedded.components import Components, Subscription, find, read
+from agent_actors.runtime.embedded.components import (
+    Components,
+    Subscription,
+    find,
+    read,
+    require,
+)
 
 ROOT = Path(__file__).parents[4]
 BUS = "kind: Component\nmetadata: {name: bus}\nspec: {type: pubsub.redis}\n---\n"
@@ -131,3 +137,12 @@ def test_the_folder_is_the_users_then_ours(tmp_path: Path, monkeypatch: pytest.M
     assert find(tmp_path) == tmp_path
     with pytest.raises(StartupError, match="AGENT_ACTORS_COMPONENTS"):
         find(tmp_path / "nowhere")
+
+
+def test_a_folder_without_our_topic_is_refused(tmp_path: Path):
+    """Some other project's `components` would lose every event without a word."""
+    (tmp_path / "Button.yaml").write_text("kind: Foo\n")
+    needed = [(PUBSUB, USER_CHAT)]
+    require(read(ROOT / "components"), ROOT / "components", needed)
+    with pytest.raises(StartupError, match=f"{tmp_path}.*no Subscription.*user-chat"):
+        require(read(tmp_path), tmp_path, needed)
