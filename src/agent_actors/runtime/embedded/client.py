@@ -1,5 +1,6 @@
 """The SDK's actor client, answered in process."""
 
+import asyncio
 import sqlite3
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -82,7 +83,9 @@ class EmbeddedActorClient(DaprActorClientBase):
             raise Unavailable(
                 f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
             )
-        await self._store.write(partial(_save, actor_type, actor_id, _prepare(changes)))
+        decided = self._store.submit(partial(_save, actor_type, actor_id, _prepare(changes)))
+        self._turns.hold(actor_type, actor_id, decided)
+        await asyncio.shield(decided)
 
     async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
         """The saved JSON, or nothing at all where there is none; neither waits for a turn."""

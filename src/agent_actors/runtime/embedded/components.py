@@ -151,7 +151,7 @@ def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             line = getattr(getattr(error, "problem_mark", None), "line", None)
             at = "" if line is None else f" (line {line + 1})"
             raise _bad(path, f"it is not YAML{at}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise _bad(path, f"it cannot be read ({type(error).__name__})") from None
 
 

@@ -175,7 +175,10 @@ class Reminders:
 
     async def _tick(self, key: Key) -> None:
         """One tick with its retries; then the next is entered, or the reminder is gone."""
-        reminder = self._known[key]
+        reminder = self._known.get(key)
+        if reminder is None:
+            self._firing.discard(key)
+            return
         after: Schedule | None = self._postponed(reminder)
         if key[0] in ActorRuntime.get_registered_actor_types():
             if not await self._settled(key, reminder):

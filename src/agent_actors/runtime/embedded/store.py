@@ -75,11 +75,20 @@ class Store:
         Raises:
             Unavailable: It could not be saved. Nothing of it is, unless the disk failed midway.
         """
+        return await asyncio.shield(self.submit(operation))
+
+    def submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
+        """Queues the operation; the future is done once it is decided what became of it.
+
+        Raises:
+            Unavailable: The store is closed.
+        """
         if not self.alive:
             raise Unavailable("The store is closed.")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put((operation, future))
-        return await future
+        decided: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        decided.add_done_callback(_seen)
+        self._jobs.put((operation, decided))
+        return decided
 
     def rows(self, sql: str, *values: object) -> Sequence[Any]:
         """Everything a query finds in what is committed.
@@ -154,6 +163,12 @@ class Store:
         # SQLite has already done it after some errors (a full disk), and then refuses to.
         with suppress(sqlite3.Error):
             self._writer.execute("ROLLBACK")
+
+
+def _seen(decided: "asyncio.Future[Any]") -> None:
+    """Its caller may have left; then nobody else asks for the error."""
+    if not decided.cancelled():
+        decided.exception()
 
 
 class _Failed:

@@ -38,12 +38,13 @@ def begin_work() -> None:
 class _Slot:
     """An actor as this runtime knows it: who holds it, and how many turns run or wait."""
 
-    __slots__ = ("active", "held", "turns", "waiting")
+    __slots__ = ("active", "held", "saving", "turns", "waiting")
 
     def __init__(self) -> None:
         self.active = False
         self.held = False
         self.turns = 0
+        self.saving: asyncio.Future[Any] | None = None
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
@@ -108,6 +109,14 @@ class Turns:
         """Whether the actor was activated and not put away since."""
         slot = self._slots.get((actor_type, actor_id))
         return slot is not None and slot.active
+
+    def hold(self, actor_type: str, actor_id: str, saving: "asyncio.Future[Any]") -> None:
+        """Lets no other turn begin before it is decided what became of a save.
+
+        A turn that gave up a slow save has ended; the save may take effect all the same. The next
+        turn would read what was there before, and save it over this one.
+        """
+        self._slots[actor_type, actor_id].saving = saving
 
     @property
     def resident(self) -> int:
@@ -200,12 +209,19 @@ class Turns:
 
     def _ended(self, key: Key, slot: _Slot, what: str, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
-        slot.release()
-        self._leave(key, slot)
+        if slot.saving is None or slot.saving.done():
+            self._free(key, slot)
+        else:
+            slot.saving.add_done_callback(lambda _: self._free(key, slot))
         if not task.cancelled() and (error := task.exception()) is not None:
             # Never the text of the exception: it may repeat what was said.
             level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
             _log.log(level, "%s of %s/%s failed: %s", what, *key, _trace(error))
+
+    def _free(self, key: Key, slot: _Slot) -> None:
+        slot.saving = None
+        slot.release()
+        self._leave(key, slot)
 
     async def _sweep(self) -> None:
         while True:
@@ -233,7 +249,11 @@ class Turns:
 
 async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
     begin_work()
-    return await work()
+    try:
+        return await work()
+    finally:
+        # The task is in its own context: a cycle that only the collector would find.
+        _work.set(None)
 
 
 async def _deactivate(actor_type: str, actor_id: str) -> None:

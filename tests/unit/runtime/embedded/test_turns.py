@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import logging
 
 import pytest
@@ -99,10 +100,10 @@ async def test_a_failure_is_a_defect_without_its_text(
 async def test_a_store_that_is_away_is_told_as_such(world: World, monkeypatch: pytest.MonkeyPatch):
     """Where an actor's save finds the store away, its caller is told to try again."""
 
-    async def away(*_: object) -> None:
+    def away(*_: object) -> None:
         raise Unavailable("The store is away.")
 
-    monkeypatch.setattr(world.runtime._store, "write", away)
+    monkeypatch.setattr(world.runtime._store, "submit", away)
 
     with pytest.raises(Unavailable, match="The store is away"):
         await world.call("a", "Save", "[]")
@@ -203,3 +204,40 @@ async def test_an_unstarted_runtime_takes_no_turn(unstarted: World):
 
     with pytest.raises(Unavailable, match="not been started"):
         await unstarted.call("a", "Echo", "x")
+
+
+async def test_no_turn_begins_while_a_save_is_undecided(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """A turn that gave a slow save up has ended; the save may land after all, and must be read."""
+    decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(world.runtime._store, "submit", lambda _: decided)
+    save = '[{"operation":"upsert","request":{"key":"k","value":1}}]'
+    first = asyncio.create_task(world.call("a", "Save", save))
+    await settle()
+    for task in list(world.runtime._turns._running):
+        task.cancel()
+    await asyncio.wait({first})
+    second = asyncio.create_task(world.call("a", "Echo", "next"))
+    await settle()
+
+    assert not second.done()
+
+    decided.set_result(None)
+
+    assert await second == "next"
+
+
+async def test_a_turn_leaves_no_task_for_the_collector(world: World):
+    """What a turn made is given back with it."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await world.call("a", "Echo", "x")
+        tasks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]
+        dead = [each for each in tasks if each.done() and "_as_work" in repr(each.get_coro())]
+    finally:
+        gc.enable()
+
+    assert len(dead) < 5
