@@ -216,13 +216,16 @@ class HeldModel:
         self.prompts: list[Prompt] = []
         self.free = asyncio.Event()
         self.error: BaseException | None = None
+        self.says: str | None = None
+        """What it answers instead."""
 
     async def reply(self, prompt: Prompt) -> Reply:
         self.prompts.append(prompt)
         await self.free.wait()
         if self.error is not None:
             raise self.error
-        return Reply(f"reply to {prompt.message.content}", model="held")
+        said = f"reply to {prompt.message.content}" if self.says is None else self.says
+        return Reply(said, model="held")
 
 
 class QuickModel(HeldModel):

@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from sys import getsizeof
 from typing import Any, TypeVar
 
 from agent_actors.clock import Clock
@@ -21,6 +22,10 @@ PER_CONVERSATION = 8
 """Calls remembered for a conversation; finished ones are forgotten first."""
 FINISHED = 2_048
 """Finished calls remembered in all, so that idle conversations cost no memory."""
+FINISHED_BYTES = 16 * 1024 * 1024
+"""The same, in bytes of memory."""
+REPLY_BYTES = 1024 * 1024
+"""What a model may say at once; more could be neither saved nor published everywhere."""
 HAND_OVERS = 6
 """Times that the end of a parked turn is offered; then the recovery reminder asks for it."""
 HAND_OVER_PAUSE = 0.1
@@ -45,6 +50,11 @@ class Call:
     def failed(self) -> bool:
         """Has it ended without an answer?"""
         return isinstance(self.outcome, Failure)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that its answer takes."""
+        return getsizeof(self.outcome.content) if isinstance(self.outcome, Reply) else 0
 
     def finish(self, outcome: Outcome) -> None:
         """Sets the outcome and wakes who waits."""
@@ -73,6 +83,7 @@ class ModelCalls:
         self._complete = complete
         self._calls: dict[str, dict[str, Call]] = {}
         self._finished: OrderedDict[Key, Call] = OrderedDict()
+        self._bytes = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def find(self, conversation: str, turn_id: str) -> Call | None:
@@ -153,7 +164,8 @@ class ModelCalls:
         if self.find(*key) is not call:
             return
         self._finished[key] = call
-        while len(self._finished) > FINISHED:
+        self._bytes += call.size
+        while len(self._finished) > FINISHED or self._bytes > FINISHED_BYTES:
             self._forget(*next(iter(self._finished)))
 
     def _make_room(self, conversation: str) -> None:
@@ -163,7 +175,8 @@ class ModelCalls:
             self._forget(conversation, turn_id)
 
     def _forget(self, conversation: str, turn_id: str) -> None:
-        self._finished.pop((conversation, turn_id), None)
+        finished = self._finished.pop((conversation, turn_id), None)
+        self._bytes -= finished.size if finished else 0
         calls = self._calls.get(conversation)
         if calls is None:
             return
@@ -172,12 +185,24 @@ class ModelCalls:
             del self._calls[conversation]
 
 
+def _usable(reply: Reply, prompt: Prompt) -> Outcome:
+    """The reply, if it can be saved: a turn whose answer cannot be must end all the same."""
+    try:
+        size = len(reply.content.encode())
+    except UnicodeEncodeError:
+        log.warning("the model's answer in turn %s is not UTF-8", prompt.turn_id)
+        return Failure(Problem.of(ModelFailed("The model's answer has half of a character.")))
+    if size > REPLY_BYTES:
+        return Failure(Problem.of(ModelFailed(f"The model's answer has {size} bytes.")))
+    return reply
+
+
 def _outcome(asked: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
     """The end of a finished call; a model's own exception is a failure like any other."""
     # A model's library may cancel its own work; without an end here the turn would run for ever.
     error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
     if error is None:
-        return asked.result()
+        return _usable(asked.result(), prompt)
     if isinstance(error, ModelError):
         return Failure(Problem.of(error))
     log.error("the model raised %s in turn %s", type(error).__name__, prompt.turn_id)

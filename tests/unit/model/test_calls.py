@@ -288,3 +288,35 @@ async def test_a_defect_of_the_chat_agent_ends_the_hand_over(
     await clock.advance(100)
 
     assert desk.offers == 1
+
+
+@pytest.mark.parametrize("said", ["half \ud83d", "x" * (calls.REPLY_BYTES + 1)])
+async def test_an_answer_that_cannot_be_saved_is_a_failure(
+    calling: ModelCalls, model: HeldModel, desk: Desk, said: str
+):
+    """Half a character, or too many of them: the turn ends, and the queue behind it goes on."""
+    model.says = said
+    call = calling.start(a_prompt())
+    call.awaited = True
+    model.free.set()
+    await settle()
+
+    assert isinstance(call.outcome, Failure)
+    assert call.outcome.error.status == 502
+    assert [outcome for _, _, outcome in desk.taken] == [call.outcome]
+
+
+async def test_what_finished_is_bounded_in_bytes(
+    clock: HandClock, desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """Long answers of idle conversations are forgotten before they fill the memory."""
+    monkeypatch.setattr(calls, "FINISHED_BYTES", 10_000)
+    model = QuickModel()
+    model.says = "x" * 3_000
+    calling = ModelCalls(model, clock, 120.0, desk.complete)
+    for number in range(5):
+        calling.start(a_prompt(conversation=f"user{number}"))
+        await settle()
+
+    known = [number for number in range(5) if calling.find(f"user{number}", "t")]
+    assert known == [2, 3, 4]
