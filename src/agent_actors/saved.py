@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from agent_actors import contracts, slots
 from agent_actors.documents import (
+    SEGMENT,
     Head,
     Mark,
     Memory,
@@ -27,6 +28,11 @@ from agent_actors.messages import Message, TurnState
 from agent_actors.slots import Slot, Store
 
 D = TypeVar("D")
+
+PAGE_BYTES = 1024 * 1024
+"""What was said in a page of history, after which no older segments are read."""
+BATCH = 4
+"""Segments that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,8 @@ class Saved:
         first = max(head.start + 1, last - pairs + 1)
         if last < first:
             return Page((), None)
-        shown = await self._pairs(conversation, head, first, last)
-        return Page(shown, first if first > head.start + 1 else None)
+        shown = await self._newest(conversation, head, first, last)
+        return Page(shown, shown[0].seq if shown and shown[0].seq > head.start + 1 else None)
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
         """Where a turn is.
@@ -125,6 +131,17 @@ class Saved:
             if found is not None:
                 return found
         return None
+
+    async def _newest(
+        self, conversation: str, head: Head, first: int, last: int
+    ) -> tuple[Pair, ...]:
+        """Pairs first … last, or the newest of them that fit in a page; at least one batch."""
+        shown: tuple[Pair, ...] = ()
+        while first <= last and sum(pair.size for pair in shown) < PAGE_BYTES:
+            batch = max(first, segment_of(last) * SEGMENT + 1 - (BATCH - 1) * SEGMENT)
+            shown = (*await self._pairs(conversation, head, batch, last), *shown)
+            last = batch - 1
+        return shown
 
     async def _pairs(
         self, conversation: str, head: Head, first: int, last: int

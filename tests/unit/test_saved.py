@@ -198,3 +198,16 @@ async def test_a_broken_store_is_an_error(saved: Saved, client: FakeActorClient,
 
     with pytest.raises(Unavailable):
         await getattr(saved, read)("ada")
+
+
+async def test_a_page_of_long_texts_is_shorter(
+    saved: Saved, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """What was said is bounded as well; `next` leads to the rest."""
+    monkeypatch.setattr("agent_actors.saved.PAGE_BYTES", 100)
+    await fill(store, a_head(100), 100)
+    page = await saved.history("ada", 500)
+
+    assert seqs(page) == list(range(73, 101))
+    assert page.next == 73
+    assert seqs(await saved.history("ada", 500, page.next)) == list(range(41, 73))
