@@ -156,7 +156,9 @@ class State:
                 self.void()
         self._lives_here = True
         for slot, value in changes.items():
-            if slot.cached:
+            if value is None:
+                self._cache.pop(slot.key, None)
+            elif slot.cached:
                 self._cache[slot.key] = value
 
     def note(self, fact: str) -> None:

@@ -48,7 +48,7 @@ class Activations:
         """From now on this object, and no other, acts for its id; for use in actor factories."""
         former = self._current.get(actor.key)
         if former is not None:
-            former.live = False
+            former.put_away()
         self._current[actor.key] = actor
         return actor
 
@@ -61,7 +61,7 @@ class Activations:
         """Puts an actor away: whatever still runs for it may not act any more."""
         actor = self._current.pop(key, None)
         if actor is not None:
-            actor.live = False
+            actor.put_away()
 
     def withdraw_all(self) -> None:
         """Puts every actor away, as when the sidecar was restarted (I15)."""
@@ -121,6 +121,11 @@ class TurnActor(Actor):
         """A fresh activation of the same actor, recorded by the actor factory."""
         return cast(TurnActor, self.runtime_ctx.create_actor(self.id))
 
+    def put_away(self) -> None:
+        """From now on this object may do nothing; what it kept is given back at once."""
+        self.live = False
+        self.state.void()
+
     def require_live(self) -> None:
         """Raises `PutAway` when another activation, or none, acts for this actor."""
         if not self.live:
@@ -153,6 +158,8 @@ class TurnActor(Actor):
             self.require_live()
             return await method(self, *args)
         except AgentError as error:
+            if error.status >= 500:
+                log.warning("turn of %s %s: %s", *self.key, error.detail)
             return Failure(Problem.of(error))
         except Exception as error:
             # The SDK would answer `500 repr(error)`, and a repr may hold what people said.

@@ -11,7 +11,7 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from agent_actors import slots
 from agent_actors.contracts import actormethod
 from agent_actors.documents import Head
-from agent_actors.errors import Busy, Invalid, PutAway, Unavailable
+from agent_actors.errors import Busy, Defect, Invalid, PutAway, Unavailable
 from agent_actors.messages import Failure, MarkOf
 from agent_actors.serializer import Malformed, ValueSerializer
 from agent_actors.turns import Host, TurnActor, turn
@@ -333,3 +333,13 @@ async def test_locks_are_not_kept(host: Host):
     await add()
 
     assert not host.activations._locks
+
+
+async def test_a_document_that_cannot_be_read_is_logged(
+    host: Host, journal: Journal, caplog: pytest.LogCaptureFixture
+):
+    """Its caller gets 500; whoever runs the service finds the actor and the reason in the log."""
+    journal.error = Defect("The stored Head cannot be read.")
+    await add()
+
+    assert "The stored Head cannot be read." in caplog.text

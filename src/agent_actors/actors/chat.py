@@ -115,6 +115,11 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
         self._new_turn_id = parts.new_turn_id
         self._older: tuple[int, tuple[Pair, ...]] | None = None
 
+    def put_away(self) -> None:
+        """As every actor; the segment before the tail goes too."""
+        super().put_away()
+        self._older = None
+
     # -- the turns --------------------------------------------------------------------------
 
     @turn
