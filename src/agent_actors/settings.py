@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     delivery_backoff: Seconds = Field(
         0.2, description="Wait before the second delivery; doubles each time, with jitter."
     )
-    dead_letters: int = Field(10_000, ge=1, description="Dead letters kept; the oldest go first.")
+    dead_letters: int = Field(
+        10_000, ge=1, le=1_000_000, description="Dead letters kept; the oldest go first."
+    )
     retention: float = Field(
         30 * 86_400.0, gt=0, description="Dead letters older than this are forgotten."
     )

@@ -107,6 +107,7 @@ def _config(app: FastAPI, drain: float) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # Who is on this machine is not for a header to say.
         timeout_keep_alive=KEEP_ALIVE,
         # A moment longer than callers are kept: they are told where their turn is.
         timeout_graceful_shutdown=math.ceil(drain) + 1,

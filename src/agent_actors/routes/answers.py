@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_actors.clients import ChatClient
@@ -21,6 +22,17 @@ LONGEST_PAUSE = 1.0
 """Seconds between two looks at what is saved, when no bell rings: the turn may end elsewhere."""
 UNKNOWN_FATE = {500, 503}
 """Errors after which the turn may have been saved all the same."""
+
+
+Gone = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a caller waits: until a time of the monotonic clock, or until he has gone."""
+
+    deadline: float
+    gone: Gone | None
 
 
 class Answers:
@@ -50,10 +62,19 @@ class Answers:
         self._parking_time = settings.parking_time
         self._queue_length = settings.queue_length
         self._callers: Counter[str] = Counter()
+        self._inside: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def answer(self, conversation: str, turn: Turn, wait: float) -> TurnState:
+    async def answer(
+        self, conversation: str, turn: Turn, wait: float, gone: Gone | None = None
+    ) -> TurnState:
         """The turn's end, or where it is after `wait` seconds.
+
+        Args:
+            conversation: Its id.
+            turn: What was said.
+            wait: Seconds that the caller wants to wait.
+            gone: Whether the caller has left; then nobody waits for him.
 
         Raises:
             Busy: Too many callers wait for this conversation.
@@ -63,24 +84,29 @@ class Answers:
         with self._admitted(conversation):
             state = await self._process(conversation, turn, wait)
             if state.status in {"queued", "running"} and wait > 0:
-                state = await self._wait(conversation, state, deadline)
+                state = await self._wait(conversation, state, Patience(deadline, gone))
         return state
 
     async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:
         """Asks ChatAgent, in a task of its own: a caller that leaves does not cut the turn."""
-        request = ProcessTurn(turn, min(wait, self._parking_time))
+        # Whoever comes while another turn is with the actor is queued durably: in line for the
+        # actor, each turn before this one could keep it for the parking time, unsaved.
+        alone = self._inside[conversation] == 0
+        request = ProcessTurn(turn, min(wait, self._parking_time) if alone else 0.0)
         try:
-            return await asyncio.shield(self._spawn(self._chat.process(conversation, request)))
+            with _counted(self._inside, conversation):
+                call = self._spawn(self._chat.process(conversation, request))
+                return await asyncio.shield(call)
         except AgentError as error:
             raise _advised(error, turn) from None
 
-    async def _wait(self, conversation: str, state: TurnState, deadline: float) -> TurnState:
-        """Looks at what is saved, at each ring of the bell and now and then, until the deadline."""
+    async def _wait(self, conversation: str, state: TurnState, patience: "Patience") -> TurnState:
+        """Looks at what is saved, at each ring and now and then, as long as the caller waits."""
         pause = FIRST_PAUSE
         with self._settled.listen(conversation) as bell:
             while state.status in {"queued", "running"}:
-                left = min(deadline - self._clock.monotonic(), self._stopping.left())
-                if left <= 0:
+                left = min(patience.deadline - self._clock.monotonic(), self._stopping.left())
+                if left <= 0 or (patience.gone is not None and await patience.gone()):
                     break
                 await self._heard(bell, min(pause, left))
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -106,19 +132,26 @@ class Answers:
     def _admitted(self, conversation: str) -> Iterator[None]:
         if self._callers[conversation] >= self._queue_length:
             raise Busy("Too many callers wait for this actor; send this message again later.")
-        self._callers[conversation] += 1
-        try:
+        with _counted(self._callers, conversation):
             yield
-        finally:
-            self._callers[conversation] -= 1
-            if not self._callers[conversation]:
-                del self._callers[conversation]
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+@contextmanager
+def _counted(counter: Counter[str], conversation: str) -> Iterator[None]:
+    """One more while the block runs; what has none is not kept."""
+    counter[conversation] += 1
+    try:
+        yield
+    finally:
+        counter[conversation] -= 1
+        if not counter[conversation]:
+            del counter[conversation]
 
 
 def _advised(error: AgentError, turn: Turn) -> AgentError:

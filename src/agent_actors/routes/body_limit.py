@@ -7,9 +7,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_actors.errors import TooLarge
 from agent_actors.routes.problems import document
 
+CALLBACKS = "/subscribe"
+
 
 class BodyLimit:
     """Answers 413 as a problem document (FastAPI's own limit answers in plain text).
+
+    Callbacks are not limited here: an event has each text of its turn twice, and more of them than
+    a message may have; they are read only after their token was seen.
 
     Args:
         app: What is served.
@@ -22,7 +27,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(CALLBACKS):
             await self._app(scope, receive, send)
         elif self._declares_more(Headers(scope=scope)):
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")

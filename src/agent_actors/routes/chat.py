@@ -97,15 +97,16 @@ async def say(
     preferences = Preferences.read(prefer)
     turn = _turn(wired, actor_id, said, idempotency_key)
     wait = preferences.patience(wired.settings.wait_time)
-    state = await wired.answers.answer(actor_id, turn, wait)
-    if preferences.applied:
-        response.headers["Preference-Applied"] = preferences.applied
+    state = await wired.answers.answer(actor_id, turn, wait, request.is_disconnected)
+    applied = preferences.applied(wired.settings.wait_time)
+    if applied:
+        response.headers["Preference-Applied"] = applied
     if state.reply is not None:
         reply = Entry.model_construct(role="assistant", content=state.reply.content)
         return Answered.model_construct(response=reply, turn_id=state.turn_id)
     if state.error is not None:
         raise state.error.error()
-    return _accepted(actor_id, state, preferences)
+    return _accepted(actor_id, state, applied)
 
 
 @router.get(
@@ -172,9 +173,9 @@ def _document(state: TurnState) -> TurnDocument:
     )
 
 
-def _accepted(actor_id: str, state: TurnState, preferences: Preferences) -> Response:
+def _accepted(actor_id: str, state: TurnState, applied: str) -> Response:
     headers = {"Location": f"/chat/{actor_id}/turns/{state.turn_id}"}
-    if preferences.applied:
-        headers["Preference-Applied"] = preferences.applied
+    if applied:
+        headers["Preference-Applied"] = applied
     body = _document(state).model_dump_json(exclude_none=True)
     return Response(body, 202, headers, "application/json")

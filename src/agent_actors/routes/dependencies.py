@@ -69,6 +69,9 @@ def callback(request: Request) -> Services:
     return wired
 
 
+_FORWARDED = {"forwarded", "x-forwarded-for", "x-real-ip"}
+
+
 def operator(request: Request) -> Services:
     """The services, for the runtime and for whoever calls from this machine.
 
@@ -86,6 +89,9 @@ def _carries(request: Request, token: str) -> bool:
 
 
 def _loopback(request: Request) -> bool:
+    """Did the request come from this machine, and not by a proxy on it?"""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:

@@ -29,9 +29,8 @@ class Preferences:
             return 0.0
         return wait_time if self.wait is None else min(float(self.wait), wait_time)
 
-    @property
-    def applied(self) -> str:
+    def applied(self, wait_time: float) -> str:
         """The `Preference-Applied` header; empty if nothing was preferred."""
         if self.respond_async:
             return "respond-async"
-        return "" if self.wait is None else f"wait={self.wait}"
+        return "" if self.wait is None else f"wait={self.patience(wait_time):g}"

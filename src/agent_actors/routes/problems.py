@@ -82,6 +82,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(AgentError)
     async def agent_error(_: Request, error: AgentError) -> Response:
+        if isinstance(error, Defect):
+            log.error("%s", error.detail)
         return document(error)
 
     @app.exception_handler(RequestValidationError)

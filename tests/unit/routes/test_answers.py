@@ -194,3 +194,34 @@ async def test_a_stop_lets_waiting_callers_go(desk: Desk):
     await desk.clock.advance(7)
 
     assert (await caller).status == "running"
+
+
+async def test_who_comes_while_another_turn_is_there_is_queued(desk: Desk):
+    """In line for the actor each would keep it for the parking time, unsaved."""
+    desk.chat.gate = asyncio.Event()
+    asked = [desk.ask(), desk.ask(), desk.ask(0.0)]
+    await settle()
+
+    assert [request.wait for request in desk.chat.asked] == [1.5, 0.0, 0.0]
+
+    desk.chat.result = DONE
+    desk.chat.gate.set()
+    await asyncio.gather(*asked)
+
+    assert not desk.answers._inside
+
+
+async def test_nobody_waits_for_a_caller_who_has_left(desk: Desk):
+    """His place is free at the next look, and the turn goes on."""
+    left = False
+
+    async def gone() -> bool:
+        return left
+
+    asked = asyncio.create_task(desk.answers.answer("ada", a_turn("hi"), 300.0, gone))
+    await settle()
+    left = True
+    await desk.clock.advance(1.0)
+
+    assert (await asked).status == "running"
+    assert not desk.answers._callers

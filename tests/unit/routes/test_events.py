@@ -268,6 +268,26 @@ async def test_dead_letters_are_for_this_machine_or_the_token(serve: Serve):
         assert (await served.http.get("/events/dead", headers=served.token)).status_code == 200
 
 
+async def test_a_header_does_not_make_a_caller_local(serve: Serve):
+    """A proxy on this machine passes strangers on; what it forwards is not from here."""
+    async with serve() as served:
+        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            answer = await served.http.get("/events/dead", headers={name: "127.0.0.1"})
+
+            assert answer.status_code == 403
+
+
+async def test_an_event_may_be_larger_than_any_message(serve: Serve):
+    """It has each text of a turn twice, escaped: what may be said must reach memory."""
+    long = "\n" * 400_000
+    async with serve() as served:
+        answer = await served.http.post(
+            "/subscribe", content=encode(ours(1, text=long)), headers=served.token
+        )
+
+        assert answer.json() == {"status": "SUCCESS"}
+
+
 async def test_an_event_that_is_given_up_becomes_a_dead_letter(serve: Serve):
     """Published by a foreign producer, delivered, dropped, kept; requeued it fails again: 409."""
     async with serve() as served:

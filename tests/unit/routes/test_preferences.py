@@ -47,9 +47,12 @@ def test_patience_is_the_callers(header: str | None, seconds: float, applied: st
     preferences = Preferences.read(header)
 
     assert preferences.patience(300.0) == seconds
-    assert preferences.applied == applied
+    assert preferences.applied(300.0) == applied
 
 
 def test_nobody_waits_longer_than_the_setting():
     """A caller may only shorten it."""
-    assert Preferences.read("wait=100000").patience(300.0) == 300.0
+    preferences = Preferences.read("wait=100000")
+
+    assert preferences.patience(300.0) == 300.0
+    assert preferences.applied(300.0) == "wait=300"
