@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from uuid_utils import uuid7
 
 from agent_actors import __version__, contracts
-from agent_actors.actors.chat import ChatAgent, ChatLimits, ChatParts
+from agent_actors.actors.chat import ChatAgent, ChatParts
+from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.actors.outbox import Outbox
 from agent_actors.actors.response import ResponseAgent, ResponseParts

@@ -6,7 +6,7 @@ model-checked. Every method reads the head, decides, saves once, and only then b
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from dapr.actor import ActorId, Remindable
@@ -14,6 +14,7 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import contracts, slots
 from agent_actors.actors.draft import Draft, Ending
+from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
 from agent_actors.clients import MemoryClient, ResponseClient
 from agent_actors.contracts import ChatAgentInterface
@@ -42,7 +43,6 @@ from agent_actors.messages import (
     Turn,
     TurnState,
 )
-from agent_actors.settings import Settings
 from agent_actors.settled import Settled
 from agent_actors.turns import Host, TurnActor, turn
 
@@ -65,26 +65,6 @@ CANCELLED = Problem(
 LOST = Failure(
     Problem.of(ModelFailed(f"The turn was started {TRIES} times and each time its process ended."))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ChatLimits:
-    """The settings that a conversation goes by; see `settings.Settings`."""
-
-    message_bytes: int
-    recovery_period: float
-    outcomes_kept: int
-    history_turns: int
-    queue_length: int
-    queue_bytes: int
-    window_turns: int
-    window_bytes: int
-    parking_time: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "ChatLimits":
-        """Those of the service's settings."""
-        return cls(**{each.name: getattr(settings, each.name) for each in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import Any
 from dapr.actor import ActorId
 
 from agent_actors import contracts, slots
-from agent_actors.actors.chat import ChatAgent, ChatLimits, ChatParts
+from agent_actors.actors.chat import ChatAgent, ChatParts
+from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
 from agent_actors.contracts import SETTLE
 from agent_actors.documents import Head, read

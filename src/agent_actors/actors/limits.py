@@ -1,0 +1,25 @@
+"""The bounds of a conversation."""
+
+from dataclasses import dataclass, fields
+
+from agent_actors.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLimits:
+    """The settings that a conversation goes by; see `settings.Settings`."""
+
+    message_bytes: int
+    recovery_period: float
+    outcomes_kept: int
+    history_turns: int
+    queue_length: int
+    queue_bytes: int
+    window_turns: int
+    window_bytes: int
+    parking_time: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ChatLimits":
+        """Those of the service's settings."""
+        return cls(**{each.name: getattr(settings, each.name) for each in fields(cls)})
