@@ -170,6 +170,11 @@ def segment_of(seq: int) -> int:
     return (seq - 1) // SEGMENT
 
 
+def first_of(segment: int) -> int:
+    """The number of a segment's first pair."""
+    return segment * SEGMENT + 1
+
+
 def find_pair(pairs: Sequence[Pair], seq: int) -> Pair | None:
     """The pair of that number among these."""
     return next((pair for pair in pairs if pair.seq == seq), None)

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from agent_actors import contracts, slots
 from agent_actors.documents import (
-    SEGMENT,
     Head,
     Mark,
     Memory,
@@ -20,6 +19,7 @@ from agent_actors.documents import (
     find_pair,
     find_queued,
     find_record,
+    first_of,
     older_records,
     segment_of,
 )
@@ -138,7 +138,7 @@ class Saved:
         """Pairs first … last, or the newest of them that fit in a page; at least one batch."""
         shown: tuple[Pair, ...] = ()
         while first <= last and sum(pair.size for pair in shown) < PAGE_BYTES:
-            batch = max(first, segment_of(last) * SEGMENT + 1 - (BATCH - 1) * SEGMENT)
+            batch = max(first, first_of(segment_of(last) - BATCH + 1))
             shown = (*await self._pairs(conversation, head, batch, last), *shown)
             last = batch - 1
         return shown

@@ -90,7 +90,7 @@ MUTANTS = (
         "former_lives",
         "rule 3",
         TURNS,
-        "        if former is not None:\n            former.live = False\n",
+        "        if former is not None:\n            former.put_away()\n",
         "",
     ),
     mutant(
@@ -126,7 +126,7 @@ MUTANTS = (
         "        numbers = [slots.segment(n) for n in range(12)]\n"
         "        early = await self._read_all(conversation, numbers)\n"
         "        head = await self.head(conversation)\n        last = ",
-        "        shown = await self._pairs(conversation, head, first, last)\n",
+        "        shown = await self._newest(conversation, head, first, last)\n",
         "        there = {pair.seq: pair for each in early for pair in each.pairs}\n"
         "        there |= {pair.seq: pair for pair in head.tail}\n"
         "        shown = tuple(there[n] for n in range(first, last + 1) if n in there)\n",
@@ -142,7 +142,9 @@ MUTANTS = (
         "errors_leak",
         "rule 10",
         TURNS,
-        "        except AgentError as error:\n            return Failure(Problem.of(error))\n",
+        "        except AgentError as error:\n            if error.status >= 500:\n"
+        '                log.warning("turn of %s %s: %s", *self.key, error.detail)\n'
+        "            return Failure(Problem.of(error))\n",
         "",
         "        except Exception as error:\n",
         "        except ZeroDivisionError as error:\n",
