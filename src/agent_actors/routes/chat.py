@@ -73,7 +73,7 @@ class HistoryPage(History):
     response_model=Answered,
     responses={
         202: {"model": TurnDocument, "description": "Accepted; `Location` has the turn."},
-        **responses(400, 409, 410, 413, 422, 429, 502, 503, 504),
+        **responses(400, 404, 409, 410, 413, 422, 429, 502, 503, 504),
     },
 )
 async def say(
