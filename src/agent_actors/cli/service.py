@@ -125,8 +125,8 @@ def _calm_collector() -> None:
     """Keeps the garbage collector off what lives as long as the process, and off the latency.
 
     A turn makes hardly any cycles, but thousands of short-lived values: at Python's own thresholds
-    the collector walked the whole service every few turns, for a sixth of its time and pauses of
-    20 ms (`make bench`).
+    the collector walks the whole service every few turns and pauses it meanwhile. What it costs
+    shows in `make bench` (turns/s, and how late the event loop is) with this call taken out.
     """
     gc.collect()
     gc.freeze()
