@@ -60,6 +60,10 @@ bench: $(VENV)/.installed-dev ## Measure; prints ratios, changes nothing
 docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
 	@$(PY) tools/settings_doc.py
 
+.PHONY: engine
+engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with Go where they are not
+	@$(PY) tools/engine.py
+
 # `make lock` keeps the versions that still fit; `make lock UPGRADE=--upgrade` takes the newest.
 COMPILE = UV_PYTHON_DOWNLOADS=never $(PY) -m uv pip compile --quiet --universal --generate-hashes \
 	--python $(PY) --custom-compile-command "make lock" $(UPGRADE)

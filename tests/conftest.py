@@ -19,7 +19,10 @@ from agent_actors.model import Model
 from agent_actors.routes.dependencies import TOKEN_HEADER, Services
 from agent_actors.runtime import Runtime
 from agent_actors.settings import Settings
+from tests.dapr.engine import engine
 from tests.fakes import eventually
+
+__all__ = ["engine"]
 
 FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_")
 

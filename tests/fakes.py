@@ -35,7 +35,7 @@ from agent_actors.messages import (
     TurnState,
 )
 from agent_actors.model import Prompt
-from agent_actors.runtime import Deliver
+from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.serializer import ValueSerializer
 from agent_actors.slots import Slot
 from agent_actors.turns import Activations, Host
@@ -175,7 +175,11 @@ class FakeDeadLetters:
 class FakeRuntime:
     """`Runtime` in memory: events are delivered when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, called_by_sidecar: bool = False) -> None:
+        self.called_by_sidecar = called_by_sidecar
+        self.sidecars = 0
+        """How often a sidecar has asked for the configuration."""
+        self.withdraw: Withdraw | None = None
         self.client = FakeActorClient()
         self.letters = FakeDeadLetters()
         self.published: list[CloudEvent] = []
@@ -199,8 +203,12 @@ class FakeRuntime:
             raise self.refusal
         self.published.append(event)
 
-    async def start(self, deliver: Deliver) -> None:
+    async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:
         self.deliver = deliver
+        self.withdraw = withdraw
+
+    async def sidecar_started(self) -> None:
+        self.sidecars += 1
 
     async def stop(self) -> None:
         self.deliver = None
@@ -293,6 +301,8 @@ class FakeChats(ChatClient):
     """ChatAgent as routes see it."""
 
     result: TurnState | BaseException | None = None
+    errors: list[BaseException] = field(default_factory=list)
+    """What the first calls raise."""
     gate: asyncio.Event | None = None
     asked: list[ProcessTurn] = field(default_factory=list)
     ended: list[CompleteTurn] = field(default_factory=list)
@@ -301,6 +311,8 @@ class FakeChats(ChatClient):
         self.asked.append(request)
         if self.gate is not None:
             await self.gate.wait()
+        if self.errors:
+            raise self.errors.pop(0)
         if isinstance(self.result, BaseException):
             raise self.result
         return self.result or TurnState(request.turn.turn_id, "running")

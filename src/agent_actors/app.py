@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from dapr.actor import Actor, ActorId, ActorRuntime
 from dapr.actor.runtime.config import ActorRuntimeConfig
@@ -12,16 +13,26 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 from uuid_utils import uuid7
 
 from agent_actors import __version__, contracts
 from agent_actors.actors.chat import ChatAgent, ChatParts
+from agent_actors.actors.dead_letters import DeadLetterActor
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.actors.outbox import Outbox
 from agent_actors.actors.response import ResponseAgent, ResponseParts
-from agent_actors.clients import ChatClient, MemoryClient, ProxyFactory, ResponseClient
+from agent_actors.clients import (
+    ChatClient,
+    DeadLetterClient,
+    MemoryClient,
+    ProxyFactory,
+    ResponseClient,
+)
 from agent_actors.clock import Clock, SystemClock
+from agent_actors.dead_letters import ActorDeadLetters
+from agent_actors.letters import Bounds
 from agent_actors.messages import CompleteTurn, Outcome
 from agent_actors.model import Model
 from agent_actors.model.calls import ModelCalls
@@ -30,9 +41,10 @@ from agent_actors.model.scripted import ScriptedModel
 from agent_actors.routes import chat, events, health, memory, problems, response
 from agent_actors.routes.answers import Answers
 from agent_actors.routes.body_limit import BodyLimit
+from agent_actors.routes.callbacks import Callbacks
 from agent_actors.routes.delivery import deliverer
 from agent_actors.routes.dependencies import Services
-from agent_actors.runtime import Deliver, Runtime
+from agent_actors.runtime import DeadLetters, Deliver, Runtime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.saved import Saved
 from agent_actors.serializer import ValueSerializer
@@ -75,19 +87,36 @@ def create_app(
     runtime = runtime or embedded(settings, clock)
     service = Service(settings, runtime, model or MODELS[settings.model](clock), clock)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
-    app = FastAPI(
+    app = App(
+        service,
         title="agent-actors",
         description="AI agents as Dapr virtual actors.",
         version=__version__,
         middleware=[Middleware(BodyLimit, largest=largest)],
     )
     app.router.lifespan_context = functools.partial(_lifespan, service)
-    app.state.services = service.routes()
+    app.state.services = service.wired
     app.state.stopping = service.stopping
+    app.state.drain = service.drain
     problems.install(app)
     for noun in (chat, response, memory, events, health):
         app.include_router(noun.router)
     return app
+
+
+class App(FastAPI):
+    """FastAPI, with the callbacks of a sidecar in front where the runtime has one."""
+
+    def __init__(self, service: "Service", **given: Any) -> None:
+        super().__init__(**given)
+        self._service = service
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """All of FastAPI, behind the callbacks."""
+        stack = super().build_middleware_stack()
+        if not self._service.called_by_sidecar:
+            return stack
+        return Callbacks(stack, self._service.token, events.callbacks(self.state.services))
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
@@ -116,21 +145,30 @@ class Service:
         self._settings = settings
         self._runtime = runtime
         self._clock = clock
+        self._store = store
         self._saved = Saved(store, settings.outcomes_kept)
+        self._activations = Activations()
         self._settled = Settled()
+        self.called_by_sidecar = runtime.called_by_sidecar
         self.stopping = Stopping(clock, settings.drain, self._settled)
         self._chat = ChatClient(proxies)
         self._memory = MemoryClient(proxies)
         self._response = ResponseClient(proxies)
+        self._letters = DeadLetterClient(proxies)
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
-        self.token = settings.app_api_token or secrets.token_urlsafe(32)
+        self.token = settings.app_api_token
+        if self.token is None and not runtime.called_by_sidecar:
+            self.token = secrets.token_urlsafe(32)
 
-    def routes(self) -> Services:
+        self.wired = self._routes()
         """What the routes are given."""
+
+    def _routes(self) -> Services:
         answers = Answers(self._chat, self._saved, self._settled, self.stopping, self._settings)
         return Services(
             settings=self._settings,
             runtime=self._runtime,
+            dead_letters=self._runtime.dead_letters or self._kept_by_an_actor(),
             answers=answers,
             saved=self._saved,
             chat=self._chat,
@@ -150,26 +188,42 @@ class Service:
                 message_serializer=ValueSerializer(),
                 state_serializer=ValueSerializer(),
             )
-        await self._runtime.start(deliver)
+        await self._runtime.start(deliver, self._activations.withdraw_all)
+
+    async def drain(self) -> None:
+        """Lets model calls end, and hand over what they owe, within the drain time."""
+        self.stopping.begin()
+        await self._calls.drain(self.stopping.left())
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
-        self.stopping.begin()
-        await self._calls.drain(self.stopping.left())
+        await self.drain()
         await self._runtime.stop()
         await self._calls.stop()
 
     def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
         """The actor factories: each object they make is recorded as the one that may act."""
-        activations = Activations()
-        host = Host(activations, self._clock, self._settings.call_time)
+        host = Host(self._activations, self._clock, self._settings.call_time)
         chat_parts, response_parts = self._chat_parts(), self._response_parts()
-        record = activations.record
-        return {
+        record = self._activations.record
+        built: dict[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]] = {
             ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
             ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
             MemoryAgentActor: lambda ctx, id_: record(MemoryAgentActor(ctx, id_, host)),
         }
+        if self._runtime.dead_letters is None:
+            bounds = Bounds(self._settings.dead_letters, self._settings.retention)
+            built[DeadLetterActor] = lambda ctx, id_: record(
+                DeadLetterActor(ctx, id_, host, bounds)
+            )
+        return built
+
+    def _kept_by_an_actor(self) -> DeadLetters:
+        age = self._settings.retention
+        return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
+
+    async def _redeliver(self, _topic: str, event: bytes) -> None:
+        await events.redeliver(self.wired, event)
 
     def _chat_parts(self) -> ChatParts:
         return ChatParts(
@@ -211,10 +265,11 @@ def actor_config(settings: Settings) -> ActorRuntimeConfig:
 
 @asynccontextmanager
 async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
-    # The SDK's routes on an app that is not served: actors are called in process only (I12).
+    # Registered with the SDK; its routes are on an app that is not served. Actors are called in
+    # process, or by `Callbacks` (I12).
     dapr = DaprActor(FastAPI())
     callbacks = events.callbacks(app.state.services)
-    await service.start(dapr, deliverer(app, service.token, callbacks))
+    await service.start(dapr, deliverer(app, service.token or "", callbacks))
     try:
         yield
     finally:

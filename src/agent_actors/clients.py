@@ -10,6 +10,8 @@ from pydantic_core import from_json
 from agent_actors import contracts
 from agent_actors.messages import (
     CompleteTurn,
+    ForgetLetter,
+    KeepLetter,
     MarkOf,
     Message,
     Problem,
@@ -23,6 +25,8 @@ from agent_actors.messages import (
 from agent_actors.serializer import ValueSerializer, adapter, encode
 
 T = TypeVar("T")
+
+_LETTERS = (contracts.LETTERS, contracts.LETTERS_ID)
 
 
 class ProxyFactory(ActorFactoryBase):
@@ -121,3 +125,16 @@ class MemoryClient(ActorClient):
         actor = (contracts.MEMORY, contracts.memory_id(user))
         remembered: Remembered = await self._call(actor, "UpdateMemory", event, Remembered)
         return remembered
+
+
+class DeadLetterClient(ActorClient):
+    """Calls the one DeadLetterActor."""
+
+    async def keep(self, request: KeepLetter) -> str:
+        """Keeps an event, once; the letter's id."""
+        letter_id: str = await self._call(_LETTERS, "Keep", request, str)
+        return letter_id
+
+    async def forget(self, request: ForgetLetter) -> None:
+        """Removes a letter, if it is there."""
+        await self._call(_LETTERS, "Forget", request, None)

@@ -17,6 +17,8 @@ from dapr.actor import actormethod as _actormethod
 from agent_actors.errors import Blank, Invalid, TooLarge
 from agent_actors.messages import (
     CompleteTurn,
+    ForgetLetter,
+    KeepLetter,
     MarkOf,
     Message,
     ProcessTurn,
@@ -30,9 +32,16 @@ from agent_actors.messages import (
 CHAT = "ChatAgent"
 RESPONSE = "ResponseAgent"
 MEMORY = "MemoryAgentActor"
+LETTERS = "DeadLetterActor"
+
+PING = "Ping"
+READINESS = "~ready"
+"""The id that is pinged to learn whether a type can be called; no conversation can have it."""
 
 PUBSUB = "daca-pubsub"
 USER_CHAT = "user-chat"
+LETTERS_ID = USER_CHAT
+"""The one DeadLetterActor: all letters share its bounds."""
 SETTLE = "settle"
 """The one recovery reminder of a conversation."""
 
@@ -130,6 +139,15 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
+class Pingable(ActorInterface):
+    """An actor that says it can be called; every actor of ours is one."""
+
+    @actormethod("Ping")
+    async def ping(self) -> bool:
+        """True; nothing is read, and no turn is waited for."""
+        raise NotImplementedError
+
+
 class ChatAgentInterface(ActorInterface):
     """A conversation: its history, its queue of turns, and the events it owes."""
 
@@ -184,4 +202,18 @@ class MemoryAgentInterface(ActorInterface):
     @actormethod("GetMark")
     async def get_mark(self, request: MarkOf) -> int:
         """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+
+class DeadLetterInterface(ActorInterface):
+    """The events that could not be applied, bounded in number and age."""
+
+    @actormethod("Keep")
+    async def keep(self, request: KeepLetter) -> str:
+        """Keep an event, once; the letter's id."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetLetter) -> None:
+        """Remove a letter, if it is there."""
         raise NotImplementedError

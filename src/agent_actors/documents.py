@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from agent_actors.errors import Defect
-from agent_actors.messages import Exchange, Message, Problem, Reply, Turn
+from agent_actors.messages import Envelope, Exchange, Message, Problem, Reply, Turn
 from agent_actors.serializer import adapter, fields
 
 SEGMENT = 8
@@ -24,6 +24,9 @@ RECENT = 32
 """Outcome records in the head; the older half moves into a document of its own."""
 RECORDS = RECENT // 2
 """Outcome records of such a document."""
+
+LETTERS = 64
+"""Dead letters of a page, at most."""
 
 Document = TypeVar("Document")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
@@ -132,6 +135,45 @@ class Mark:
 
     v: int = 1
     seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter; `page` is the one that lists it, `at` is in epoch seconds."""
+
+    topic: str
+    reason: str
+    tries: int
+    at: float
+    page: int
+    envelope: Envelope
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A dead letter as its page lists it."""
+
+    letter_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LetterPage:
+    """The dead letters that came one after another, oldest first; a page without any is absent."""
+
+    v: int = 1
+    letters: tuple[Listed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LetterIndex:
+    """Which pages there may be, from `first` to `last`, and how many letters they list."""
+
+    v: int = 1
+    first: int = 0
+    last: int = 0
+    count: int = 0
 
 
 UPGRADES: Mapping[type, Sequence[Upgrade]] = {}

@@ -12,7 +12,8 @@
     ├── TryLater                   nothing is wrong with the request; send it again later
     │   ├── Busy             429   too many messages wait for this actor
     │   └── Unavailable      503   the store, the sidecar or the broker is away
-    │       └── PutAway      503   this activation of the actor may not act any more
+    │       ├── PutAway      503   this activation of the actor may not act any more
+    │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
     │   ├── ModelFailed      502   it failed or refused
     │   └── ModelTimedOut    504   it took longer than the model time
@@ -125,6 +126,10 @@ class Unavailable(TryLater):
 
 class PutAway(Unavailable):
     """This activation of the actor was put away: it may save, call and start nothing."""
+
+
+class Unreachable(Unavailable):
+    """A call of an actor was lost on its way, there or back; the turn may have run."""
 
 
 class ModelError(AgentError):

@@ -68,7 +68,16 @@ class Settings(BaseSettings):
     idle_timeout: Seconds = Field(
         60.0, description="An actor that had no turn for this long is put away."
     )
-    drain: Seconds = Field(7.0, description="At a stop, running turns get this long to finish.")
+    actor_time: Seconds = Field(
+        30.0,
+        description="On Dapr: a call of an actor through the sidecar ends after this long; longer"
+        " than any turn.",
+    )
+    drain: Seconds = Field(
+        7.0,
+        description="At a stop, running turns get this long to finish; on Dapr also when actors"
+        " move, and then below placement's own 8 s.",
+    )
     data: Path = Field(
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
     )
@@ -99,7 +108,24 @@ class Settings(BaseSettings):
         None,
         validation_alias="APP_API_TOKEN",
         repr=False,
-        description="What callers of `/subscribe` must carry; by default a random one per process.",
+        description="What callers of the callback routes must carry; by default a random one per"
+        " process (embedded), or none (Dapr).",
+    )
+    require_token: bool = Field(
+        False, description="On Dapr: refuse to start without `APP_API_TOKEN`."
+    )
+    dapr_http_port: int | None = Field(
+        None,
+        validation_alias="DAPR_HTTP_PORT",
+        ge=1,
+        le=65_535,
+        description="The sidecar's HTTP port; `dapr run` and Kubernetes set it.",
+    )
+    dapr_api_token: str | None = Field(
+        None,
+        validation_alias="DAPR_API_TOKEN",
+        repr=False,
+        description="What the sidecar wants to see, if anything.",
     )
 
     @model_validator(mode="after")
@@ -124,5 +150,6 @@ def read() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
+        named = name if name.startswith(("APP_", "DAPR_")) else f"AGENT_ACTORS_{name}"
         text = first["msg"].removeprefix("Value error, ")
-        raise StartupError(f"AGENT_ACTORS_{name}: {text}" if name else text) from None
+        raise StartupError(f"{named}: {text}" if name else text) from None

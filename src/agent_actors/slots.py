@@ -25,7 +25,8 @@ Kept = TypeVar("Kept", covariant=True)
 class Slot(Generic[Kept]):
     """A key of an actor's state and the document kept there.
 
-    `cached` documents stay in memory while the actor is active; closed segments do not.
+    `cached` documents stay in memory while the actor is active; closed segments and dead letters
+    do not.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Slot(Generic[Kept]):
 
 HEAD = Slot("head", documents.Head)
 MEMORY = Slot("memory", documents.Memory)
+LETTERS = Slot("index", documents.LetterIndex)
 
 
 def segment(number: int) -> Slot[documents.Segment]:
@@ -51,6 +53,16 @@ def records(number: int) -> Slot[documents.Records]:
 def mark(conversation: str) -> Slot[documents.Mark]:
     """Where a consumer keeps its mark for a conversation: a key each, so no document grows."""
     return Slot(f"s:{conversation}", documents.Mark)
+
+
+def letter(letter_id: str) -> Slot[documents.Letter]:
+    """Where a dead letter lies: a key each, so that none is read for another."""
+    return Slot(f"l:{letter_id}", documents.Letter, cached=False)
+
+
+def letter_page(number: int) -> Slot[documents.LetterPage]:
+    """Where a page of dead letters lies."""
+    return Slot(f"p{number}", documents.LetterPage, cached=False)
 
 
 Changes = Mapping[Slot[Any], object | None]

@@ -25,6 +25,11 @@ class Stopping:
             self._deadline = self.clock.monotonic() + self._drain
             self._settled.ring_all()
 
+    @property
+    def begun(self) -> bool:
+        """Does the process stop?"""
+        return self._deadline is not None
+
     def left(self) -> float:
         """Seconds until all must have ended; infinite before the stop begins."""
         if self._deadline is None:

@@ -18,6 +18,7 @@ from dapr.actor import Actor, ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors.clock import Clock
+from agent_actors.contracts import Pingable
 from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
 from agent_actors.messages import Failure, Problem
 from agent_actors.serializer import Malformed
@@ -98,7 +99,7 @@ class Host:
     call_time: float
 
 
-class TurnActor(Actor):
+class TurnActor(Actor, Pingable):
     """The base of our actors.
 
     Args:
@@ -116,6 +117,10 @@ class TurnActor(Actor):
         self._call_time = host.call_time
         store = Store(ctx.dapr_client, host.clock, host.call_time)
         self.state = State(store, *self.key, may_act=self.require_live)
+
+    async def ping(self) -> bool:
+        """True, at once: not a turn, since a probe must not wait for one."""
+        return True
 
     def successor(self) -> "TurnActor":
         """A fresh activation of the same actor, recorded by the actor factory."""

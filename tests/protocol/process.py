@@ -17,7 +17,7 @@ from agent_actors.errors import Unavailable
 from agent_actors.messages import CloudEvent, Failure
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call
-from agent_actors.runtime import Deliver
+from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.serializer import ValueSerializer
 from agent_actors.settings import Settings
 from agent_actors.turns import TurnActor
@@ -50,7 +50,7 @@ class Process:
         self.actor_client = Client(self)
         model = WatchedModel(self)
         service = Service(settings(world.sizes), self, model, world.clock)
-        self.services = replace(service.routes(), new_turn_id=world.new_id)
+        self.services = replace(service.wired, new_turn_id=world.new_id)
         self._watch_calls(service)
         self.managers = {
             actor.__name__: self._manager(actor, build)
@@ -75,16 +75,17 @@ class Process:
 
     # -- the runtime that the composition is given ---------------------------------------------
 
-    @property
-    def dead_letters(self) -> Any:
-        """Not reached: events are delivered by the broker."""
-        raise NotImplementedError
+    called_by_sidecar = True
+    dead_letters = None
+
+    async def sidecar_started(self) -> None:
+        """There is none that could be a new one."""
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
         """Hands an event to the broker."""
         await self.world.broker.publish(pubsub, topic, event)
 
-    async def start(self, deliver: Deliver) -> None:
+    async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:
         """Nothing to start."""
 
     async def stop(self) -> None:

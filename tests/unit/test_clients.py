@@ -6,6 +6,7 @@ import pytest
 
 from agent_actors.clients import (
     ChatClient,
+    DeadLetterClient,
     MemoryClient,
     ProxyFactory,
     ResponseClient,
@@ -14,7 +15,10 @@ from agent_actors.clients import (
 from agent_actors.errors import AgentError, Busy, Invalid, ModelFailed, TryLater, Unavailable
 from agent_actors.messages import (
     CompleteTurn,
+    Envelope,
     Failure,
+    ForgetLetter,
+    KeepLetter,
     Message,
     Problem,
     ProcessTurn,
@@ -86,6 +90,19 @@ async def test_memory_is_the_users(client: FakeActorClient, factory: ProxyFactor
     assert await memory.mark("ada", "session:x") == 7
     assert await memory.remember("ada", event) == Remembered("gap")
     assert {entry[2] for entry in client.log} == {"memory-ada"}
+
+
+async def test_letters_go_to_their_one_place(client: FakeActorClient, factory: ProxyFactory):
+    """Whatever their topic, they are kept and forgotten by the same actor."""
+    client.answers = {"Keep": b'"id"', "Forget": b"null"}
+    letters = DeadLetterClient(factory)
+
+    assert await letters.keep(KeepLetter("news", "why", 1, Envelope.of(b"{}"))) == "id"
+    await letters.forget(ForgetLetter("id", 0))
+    assert client.log == [
+        ("invoke", "DeadLetterActor", "user-chat", "Keep"),
+        ("invoke", "DeadLetterActor", "user-chat", "Forget"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,10 @@ import pytest
 
 from agent_actors.documents import (
     Head,
+    Letter,
+    LetterIndex,
+    LetterPage,
+    Listed,
     Mark,
     Memory,
     Queued,
@@ -24,7 +28,7 @@ from agent_actors.documents import (
     segment_of,
 )
 from agent_actors.errors import Defect
-from agent_actors.messages import Message
+from agent_actors.messages import Envelope, Message
 from agent_actors.serializer import encode
 from tests.fakes import a_pair, a_record, a_turn
 
@@ -99,6 +103,9 @@ def test_a_broken_document_is_told_without_what_it_held():
         Records(records=(a_record(0),)),
         Memory(entries=(Message("user", "\x00 ☃ “"),), seen=("id",)),
         Mark(seq=3),
+        Letter("news", "why", 3, 1.5, 2, Envelope.of(b"\xff")),
+        LetterPage(letters=(Listed("id", 1.5),)),
+        LetterIndex(first=1, last=2, count=3),
     ],
 )  # fmt: skip
 def test_every_document_survives(document: Any):

@@ -7,7 +7,7 @@ import pytest
 
 from agent_actors import messages
 from agent_actors.errors import Busy, Refused
-from agent_actors.messages import Message, Problem, Reply, Usage
+from agent_actors.messages import Envelope, Message, Problem, Reply, Usage
 from agent_actors.serializer import decode, encode
 
 VALUES = [
@@ -45,3 +45,17 @@ def test_a_message_has_one_of_two_roles(role: str):
     """Any other role is refused where a message is read."""
     with pytest.raises(ValueError, match="role"):
         decode(encode({"role": role, "content": "x"}), Message)
+
+
+@pytest.mark.parametrize(
+    "event", [b"", b"{}", '{"said":"10m ☃ “"}\x00\u2028'.encode(), b"\xff\x00", b"\xed\xa0\x80"]
+)
+def test_an_envelope_is_what_was_delivered(event: bytes):
+    """Byte for byte, also where it is no text (I8)."""
+    assert decode(encode(Envelope.of(event)), Envelope).event == event
+
+
+def test_an_envelope_that_is_text_stays_legible():
+    """Only what is no text is base64."""
+    assert Envelope.of(b'{"id":"x"}') == Envelope('{"id":"x"}', "utf-8")
+    assert Envelope.of(b"\xff").encoding == "base64"

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import importlib
 import ipaddress
 import logging
 import math
@@ -10,10 +9,10 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import cast
 
 import click
 import uvicorn
@@ -26,8 +25,11 @@ from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.runtime import Runtime
+from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings, read
 from agent_actors.stopping import Stopping
+
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
@@ -80,8 +82,11 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
         StartupError: The runtime cannot start.
     """
     _log_to_stderr()
-    app = create_app(settings, runtime=_open_runtime(kind, settings))
+    runtime = _open_runtime(kind, settings)
+    app = create_app(settings, runtime=runtime)
     server = _Server(_config(app, settings.drain), app.state.stopping)
+    if runtime.called_by_sidecar:
+        server.drain = app.state.drain
     _stop_on_signals(server)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_live(app, server, sock, kind))
@@ -93,6 +98,21 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self.drain: Callable[[], Awaitable[None]] | None = None
+        """Ends what runs while the socket is still open: on Dapr, turns call back through it."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """The end of the service: first of what runs, then of the connections."""
+        if self.drain is not None:
+            await self.drain()
+            await self._requests_end()
+        await super().shutdown(sockets)
+
+    async def _requests_end(self) -> None:
+        """Returns when no request runs any more, or the drain time is over."""
+        clock = self._stopping.clock
+        while self.server_state.tasks and self._stopping.left() > 0 and not self.force_exit:
+            await clock.sleep(0.02)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: callers who wait for a parked turn are let go within the drain time."""
@@ -150,15 +170,20 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 def _open_runtime(kind: str, settings: Settings) -> Runtime:
     if kind == "embedded":
         return embedded(settings, SystemClock())
-    try:
-        module = importlib.import_module("agent_actors.runtime.dapr")
-    except ModuleNotFoundError as error:
-        if error.name != "agent_actors.runtime.dapr":
-            raise
+    if settings.app_api_token is None:
+        _tell_of_no_token(required=settings.require_token)
+    return DaprRuntime.open(settings, SystemClock())
+
+
+def _tell_of_no_token(*, required: bool) -> None:
+    if required:
         raise StartupError(
-            "This release has no dapr runtime yet; say --runtime embedded."
-        ) from None
-    return cast(Runtime, module.DaprRuntime.open(settings, SystemClock()))
+            "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"
+            " sidecar."
+        )
+    log.warning(
+        "APP_API_TOKEN is not set: whoever reaches this port can call actors and publish events"
+    )
 
 
 def _log_to_stderr() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_actors.clients import ChatClient
-from agent_actors.errors import AgentError, Busy, Unavailable
+from agent_actors.errors import AgentError, Busy, Unavailable, Unreachable
 from agent_actors.messages import ProcessTurn, Turn, TurnState
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
@@ -43,7 +43,8 @@ class Answers:
         saved: What the store has.
         settled: Wakes who waits.
         stopping: When a stopping process lets its callers go.
-        settings: The parking time, and how many callers of one conversation may wait.
+        settings: The parking time, how long a lost call is sent again, and how many callers of one
+            conversation may wait.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Answers:
         self._stopping = stopping
         self._clock = stopping.clock
         self._parking_time = settings.parking_time
+        self._call_time = settings.call_time
         self._queue_length = settings.queue_length
         self._callers: Counter[str] = Counter()
         self._inside: Counter[str] = Counter()
@@ -80,6 +82,8 @@ class Answers:
             Busy: Too many callers wait for this conversation.
             AgentError: The turn could not be taken; its `turn_id` and `retry` say what to do.
         """
+        if self._stopping.begun:
+            raise Unavailable("The service is stopping; send the message again.")
         deadline = self._clock.monotonic() + wait
         with self._admitted(conversation):
             state = await self._process(conversation, turn, wait)
@@ -95,10 +99,23 @@ class Answers:
         request = ProcessTurn(turn, min(wait, self._parking_time) if alone else 0.0)
         try:
             with _counted(self._inside, conversation):
-                call = self._spawn(self._chat.process(conversation, request))
+                call = self._spawn(self._call(conversation, request))
                 return await asyncio.shield(call)
         except AgentError as error:
             raise _advised(error, turn) from None
+
+    async def _call(self, conversation: str, request: ProcessTurn) -> TurnState:
+        """Calls until an answer comes back: a turn that is sent twice happens once (I3)."""
+        end = self._clock.monotonic() + self._call_time
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._chat.process(conversation, request)
+            except Unreachable:
+                if self._clock.monotonic() + pause > end:
+                    raise
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _wait(self, conversation: str, state: TurnState, patience: "Patience") -> TurnState:
         """Looks at what is saved, at each ring and now and then, as long as the caller waits."""

@@ -8,12 +8,13 @@ from typing import Annotated, cast
 
 from fastapi import Path, Request
 from pydantic import AfterValidator
+from starlette.types import Scope
 
 from agent_actors import contracts
 from agent_actors.clients import ChatClient, MemoryClient
 from agent_actors.errors import Forbidden
 from agent_actors.routes.answers import Answers
-from agent_actors.runtime import Runtime
+from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 
@@ -29,6 +30,7 @@ class Services:
 
     settings: Settings
     runtime: Runtime
+    dead_letters: DeadLetters
     answers: Answers
     saved: Saved
     chat: ChatClient
@@ -64,7 +66,7 @@ def callback(request: Request) -> Services:
         Forbidden: The token is missing or wrong.
     """
     wired = services(request)
-    if wired.token is not None and not _carries(request, wired.token):
+    if wired.token is not None and not carries(request.scope, wired.token):
         raise Forbidden("This route is for the runtime; it needs its dapr-api-token.")
     return wired
 
@@ -79,13 +81,16 @@ def operator(request: Request) -> Services:
         Forbidden: Neither of them.
     """
     wired = services(request)
-    if not _loopback(request) and not (wired.token and _carries(request, wired.token)):
+    if not _loopback(request) and not (wired.token and carries(request.scope, wired.token)):
         raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
     return wired
 
 
-def _carries(request: Request, token: str) -> bool:
-    return hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), token.encode())
+def carries(scope: Scope, token: str) -> bool:
+    """Does a request carry the token? Compared in constant time."""
+    name = TOKEN_HEADER.encode()
+    given = next((value for key, value in scope["headers"] if key == name), b"")
+    return hmac.compare_digest(given, token.encode())
 
 
 def _loopback(request: Request) -> bool:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from agent_actors import contracts
-from agent_actors.errors import AgentError, NotFound, TryLater
+from agent_actors.errors import AgentError, Conflict, NotFound, TryLater
 from agent_actors.messages import DeadLetter, Remember
 from agent_actors.routes.delivery import Callback
 from agent_actors.routes.dependencies import Services, callback, operator
@@ -62,7 +62,7 @@ async def subscribe_dead(request: Request) -> Verdict:
 @router.get("/events/dead", responses=responses(403, 422, 503))
 async def dead(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Letters:
     """Events that could not be applied, newest first."""
-    return Letters(dead=list(await operator(request).runtime.dead_letters.list(limit)))
+    return Letters(dead=list(await operator(request).dead_letters.list(limit)))
 
 
 @router.post(
@@ -73,7 +73,7 @@ async def requeue(
     letter_id: Annotated[str, Path(examples=[LETTER["id"]])], request: Request
 ) -> Verdict:
     """Deliver a dead letter once more; it is forgotten if that succeeds."""
-    if await operator(request).runtime.dead_letters.requeue(letter_id) is None:
+    if await operator(request).dead_letters.requeue(letter_id) is None:
         raise NotFound(f"There is no dead letter {letter_id!r}.")
     return Verdict(status="SUCCESS")
 
@@ -88,6 +88,17 @@ def callbacks(wired: Services) -> Mapping[str, Callback]:
         return answer
 
     return {"/subscribe": called(_take), "/subscribe/dead": called(_take_dead)}
+
+
+async def redeliver(wired: Services, body: bytes) -> None:
+    """Applies an event that had been given up.
+
+    Raises:
+        Conflict: It failed again.
+    """
+    verdict = await _take(wired, body)
+    if verdict.status != "SUCCESS":
+        raise Conflict(f"The event failed again ({verdict.status}); its letter is still there.")
 
 
 async def _take(wired: Services, body: bytes) -> Verdict:
@@ -134,7 +145,5 @@ async def _recoverable(wired: Services, event: Event) -> bool:
 
 
 async def _keep(wired: Services, body: bytes, reason: str) -> Verdict:
-    await wired.runtime.dead_letters.keep(
-        reason=reason, event=body, topic=contracts.USER_CHAT, tries=0
-    )
+    await wired.dead_letters.keep(reason=reason, event=body, topic=contracts.USER_CHAT, tries=0)
     return Verdict(status="SUCCESS")

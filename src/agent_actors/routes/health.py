@@ -50,8 +50,9 @@ async def healthy() -> Status:
 
 
 @router.get("/dapr/config", response_model=ActorConfig)
-async def dapr_config() -> Response:
+async def dapr_config(request: Request) -> Response:
     """What a sidecar is told of the actors, as the Dapr SDK says it; durations are Go's."""
+    await services(request).runtime.sidecar_started()
     body = DefaultJSONSerializer().serialize(ActorRuntime.get_actor_config())
     return Response(body, media_type="application/json")
 
@@ -65,6 +66,8 @@ async def alive() -> Status:
 @router.get("/readyz", responses=responses(503))
 async def ready(request: Request) -> Status:
     """Actors can be called now."""
+    if request.app.state.stopping.begun:
+        raise Unavailable("The service is stopping.")
     reason = await services(request).runtime.unready()
     if reason is not None:
         raise Unavailable(reason)

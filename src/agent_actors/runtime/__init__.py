@@ -24,6 +24,9 @@ class Delivered:
 Deliver = Callable[[str, bytes], Awaitable[Delivered]]
 """Posts a CloudEvent envelope (JSON bytes) to a route (a path) of the app."""
 
+Withdraw = Callable[[], None]
+"""Puts every actor of this process away: what it keeps of them may be old."""
+
 
 class DeadLetters(Protocol):
     """The place for events that could not be applied; bounded in number and age."""
@@ -57,8 +60,13 @@ class Runtime(Protocol):
         ...
 
     @property
-    def dead_letters(self) -> DeadLetters:
-        """What could not be applied."""
+    def dead_letters(self) -> DeadLetters | None:
+        """What could not be applied; None where an actor has to keep it."""
+        ...
+
+    @property
+    def called_by_sidecar(self) -> bool:
+        """Are actors called through routes of the app, or in process?"""
         ...
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
@@ -69,7 +77,7 @@ class Runtime(Protocol):
         """
         ...
 
-    async def start(self, deliver: Deliver) -> None:
+    async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:
         """Starts serving turns, reminders and topics.
 
         Raises:
@@ -79,6 +87,10 @@ class Runtime(Protocol):
 
     async def stop(self) -> None:
         """Takes no new turns, lets running ones end within the drain time. Idempotent."""
+        ...
+
+    async def sidecar_started(self) -> None:
+        """A sidecar has asked what actors there are, and will host them once it is answered."""
         ...
 
     async def unready(self) -> str | None:

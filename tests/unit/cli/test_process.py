@@ -186,8 +186,24 @@ def test_a_database_that_is_none_is_one_line(tmp_path: Path):
     assert database.read_text() == "precious"
 
 
-def test_a_runtime_that_is_not_there_yet_is_one_line(tmp_path: Path):
-    """The dapr runtime is not part of this release, and the command says so."""
-    line = refused(run("serve", "--port", "0", DAPR_HTTP_PORT="3500"))
+def test_dapr_without_a_sidecar_is_one_line():
+    """The runtime needs to be told where its sidecar is, and the command says so."""
+    line = refused(run("serve", "--runtime", "dapr", "--port", "0"))
 
-    assert "no dapr runtime" in line
+    assert "DAPR_HTTP_PORT" in line
+
+
+def test_a_required_token_that_is_not_set_is_one_line():
+    """Who says that callbacks need a token is not served without."""
+    required = {"DAPR_HTTP_PORT": "3500", "AGENT_ACTORS_REQUIRE_TOKEN": "1"}
+    line = refused(run("serve", "--port", "0", **required))
+
+    assert "APP_API_TOKEN" in line
+
+
+def test_a_port_that_is_none_is_named_as_it_is():
+    """A variable of Dapr's has no prefix of ours."""
+    line = refused(run("serve", "--port", "0", DAPR_HTTP_PORT="http"))
+
+    assert "DAPR_HTTP_PORT: " in line
+    assert "AGENT_ACTORS_DAPR" not in line

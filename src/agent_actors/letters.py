@@ -1,0 +1,59 @@
+"""What every place for dead letters agrees on: their ids, their bounds, and how one is shown."""
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from agent_actors.messages import DeadLetter
+
+Redeliver = Callable[[str, bytes], Awaitable[None]]
+"""Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
+
+_IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many letters are kept, and for how many seconds."""
+
+    number: int
+    age: float
+
+
+def id_of(topic: str, event: bytes) -> str:
+    """The id of an envelope's letter: the same envelope, on the same topic, is one letter."""
+    try:
+        envelope = from_json(event)
+    except ValueError:
+        envelope = None
+    event_id = envelope.get("id") if isinstance(envelope, dict) else None
+    name = json.dumps([topic, str(event_id) if event_id else event.hex()])
+    return str(uuid.uuid5(_IDS, name))
+
+
+def is_id(text: str) -> bool:
+    """Whether `id_of` could have made it; nothing else becomes part of a key."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def shown(
+    letter_id: str, topic: str, reason: str, tries: int, at: float, event: bytes
+) -> DeadLetter:
+    """A letter as it is shown; `at` is in epoch seconds."""
+    when = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    return DeadLetter(letter_id, topic, reason, tries, when, _read(event))
+
+
+def _read(event: bytes) -> Any:
+    try:
+        return from_json(event)
+    except ValueError:
+        return event.decode(errors="replace")

@@ -1,0 +1,120 @@
+"""What a sidecar calls: actors and subscriptions, for callers with the token only (I12).
+
+These requests pass beside FastAPI: five of the six requests of a turn on Dapr are callbacks, and
+its middleware, routing and validation took 40 % of the process's time there (docs/performance.md).
+An actor's request goes to `ActorRuntime`, as from the routes of the SDK's `DaprActor`, with one
+difference: those answer the repr of an exception, which may hold what people said.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from dapr.actor import ActorRuntime
+from dapr.actor.error import ActorMethodNotFoundError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agent_actors.errors import AgentError, Defect, Forbidden, NotFound
+from agent_actors.routes.delivery import Callback
+from agent_actors.routes.dependencies import carries
+from agent_actors.routes.problems import document
+
+log = logging.getLogger(__name__)
+
+ACTORS = "/actors/"
+REENTRANCY_HEADER = b"dapr-reentrancy-id"
+_JSON = (b"content-type", b"application/json")
+
+
+class Callbacks:
+    """Answers the sidecar, and hands every other request on.
+
+    Args:
+        app: What is served elsewhere.
+        token: What callers must carry; None takes any caller.
+        events: The subscriptions, by path.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, events: Mapping[str, Callback]) -> None:
+        self._app = app
+        self._token = token
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if not self._is_callback(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._answer(scope, receive)
+        except AgentError as error:
+            await document(error)(scope, receive, send)
+        except Exception as error:
+            log.error("a call of %s failed: %s", scope["path"], type(error).__name__)
+            log.debug("its trace", exc_info=error)
+            failed = Defect("The call failed inside the app; its log says where.")
+            await document(failed)(scope, receive, send)
+        else:
+            length = (b"content-length", str(len(body)).encode())
+            await send({"type": "http.response.start", "status": 200, "headers": [_JSON, length]})
+            await send({"type": "http.response.body", "body": body})
+
+    def _is_callback(self, scope: Scope) -> bool:
+        if scope["type"] != "http":
+            return False
+        path: str = scope["path"]
+        return path.startswith(ACTORS) or (path in self._events and scope["method"] == "POST")
+
+    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+        if self._token is not None and not carries(scope, self._token):
+            raise Forbidden("This route is for the sidecar; it needs its dapr-api-token.")
+        take = self._events.get(scope["path"])
+        if take is not None:
+            return await take(await _body(receive))
+        return await _actor(scope, receive)
+
+
+async def _actor(scope: Scope, receive: Receive) -> bytes:
+    """The routes of `DaprActor`: methods, reminders, timers, deactivation."""
+    parts = scope["path"].removeprefix(ACTORS).split("/")
+    match scope["method"], parts:
+        case "PUT", [kind, actor_id, "method", name]:
+            reentrancy = _header(scope, REENTRANCY_HEADER)
+            return await _method((kind, actor_id), name, await _body(receive), reentrancy)
+        case "PUT", [kind, actor_id, "method", "remind", name]:
+            await ActorRuntime.fire_reminder(kind, actor_id, name, await _body(receive))
+        case "PUT", [kind, actor_id, "method", "timer", name]:
+            await ActorRuntime.fire_timer(kind, actor_id, name, await _body(receive))
+        case "DELETE", [kind, actor_id]:
+            await _put_away(kind, actor_id)
+        case _:
+            raise NotFound("There is no such route of an actor.")
+    return b"{}"
+
+
+async def _method(actor: tuple[str, str], name: str, body: bytes, reentrancy: str | None) -> bytes:
+    try:
+        result: bytes = await ActorRuntime.dispatch(*actor, name, body, reentrancy)
+    except ActorMethodNotFoundError:
+        raise NotFound(f"{actor[0]} has no method {name!r}.") from None
+    return result
+
+
+async def _put_away(kind: str, actor_id: str) -> None:
+    try:
+        await ActorRuntime.deactivate(kind, actor_id)
+    except ValueError:
+        # The SDK knows no such actor: then it is away already, as after a restart of the app.
+        log.debug("%s was not active", kind)
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

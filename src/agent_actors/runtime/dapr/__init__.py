@@ -1,0 +1,161 @@
+"""The Dapr runtime: a sidecar carries the actors, and any number of replicas share them.
+
+Everything goes over one pooled HTTP session. The sidecar calls back on the app's own port; it may
+start before or after this process, go, and come back.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+from dapr.actor import ActorRuntime
+from dapr.clients.base import DaprActorClientBase
+from pydantic_core import from_json
+
+from agent_actors.clock import Clock
+from agent_actors.contracts import PING, READINESS
+from agent_actors.errors import AgentError, StartupError
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Deliver, Withdraw
+from agent_actors.runtime.dapr.client import DaprActorClient
+from agent_actors.runtime.dapr.sidecar import Sidecar, part
+from agent_actors.runtime.dapr.watch import Watch
+from agent_actors.serializer import encode
+from agent_actors.settings import Settings
+
+__all__ = ["DaprRuntime"]
+
+_PROBE = 2.0
+"""Seconds that a question of the readiness may take."""
+
+
+class DaprRuntime:
+    """`Runtime` beside a sidecar; made by `open`, which talks to nobody yet.
+
+    Args:
+        sidecar: The sidecar.
+        clock: The time.
+        deadline: Seconds that a call of an actor may take.
+    """
+
+    called_by_sidecar = True
+    dead_letters = None
+
+    def __init__(self, sidecar: Sidecar, clock: Clock, deadline: float) -> None:
+        self._sidecar = sidecar
+        self._clock = clock
+        self._client = DaprActorClient(sidecar, clock, deadline)
+        self._watch: Watch | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> "DaprRuntime":
+        """The runtime of these settings.
+
+        Raises:
+            StartupError: They name no sidecar, or cannot be kept on Dapr; the text says why.
+        """
+        if settings.dapr_http_port is None:
+            raise StartupError(
+                "The dapr runtime needs a sidecar, and DAPR_HTTP_PORT names none: start it with"
+                " `dapr run`, or say --runtime embedded."
+            )
+        if settings.idle_timeout <= settings.parking_time:
+            # daprd counts from the start of a turn, and cuts one that is idle for too long.
+            raise StartupError(
+                "AGENT_ACTORS_IDLE_TIMEOUT must be longer than AGENT_ACTORS_PARKING_TIME on Dapr."
+            )
+        sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token, settings.actor_time)
+        return cls(sidecar, clock, settings.actor_time)
+
+    @property
+    def actor_client(self) -> DaprActorClientBase:
+        """Calls, state, reminders and timers of actors, through the sidecar."""
+        return self._client
+
+    async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:  # noqa: ARG002 - the broker calls the routes itself
+        """Opens the pool and begins to look for the sidecar; waits for nothing."""
+        await self._sidecar.start()
+        self._watch = Watch(self._sidecar, self._clock, withdraw)
+        self._watching = asyncio.create_task(self._watch.run(), name="watch of the sidecar")
+
+    async def stop(self) -> None:
+        """Closes the pool. The turns have ended by then. Idempotent."""
+        self._stopping = True
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self._sidecar.stop()
+
+    async def sidecar_started(self) -> None:
+        """The sidecar has asked for the actors' configuration."""
+        if self._watch is not None:
+            await self._watch.look()
+
+    async def unready(self) -> str | None:
+        """Why actors cannot be called now, or None if they can.
+
+        The sidecar's own word is not enough: it does not notice that the app is away, so an actor
+        of each type is called; that of any replica will do.
+        """
+        if self._stopping:
+            return "The service is stopping."
+        try:
+            hosting = (await self._sidecar.metadata(_PROBE)).get("actorRuntime", {})
+        except AgentError:
+            return "The sidecar cannot be reached."
+        if not hosting.get("hostReady") or hosting.get("runtimeStatus") != "RUNNING":
+            return f"The sidecar hosts no actors yet ({hosting.get('placement', 'no placement')})."
+        types = ActorRuntime.get_registered_actor_types()
+        deaf = await asyncio.gather(*map(self._deaf, types))
+        return next((f"Actors of type {name} cannot be called." for name in deaf if name), None)
+
+    async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        """Hands an event to the broker.
+
+        Raises:
+            Unavailable: The broker did not take it (it may have, all the same).
+        """
+        named = urlencode(
+            {
+                "metadata.cloudevent.id": event.id,
+                "metadata.cloudevent.source": event.source,
+                "metadata.cloudevent.type": event.type,
+                "metadata.cloudevent.subject": event.subject,
+            }
+        )
+        path = f"publish/{part(pubsub)}/{part(topic)}?{named}"
+        await self._sidecar.ask("POST", path, encode(event.data))
+
+    async def invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        """Has an output binding do something, and returns what it answers (nothing, for some).
+
+        Raises:
+            Unavailable: It failed, or there is none of that name.
+        """
+        asked = {"operation": operation, "data": data, "metadata": metadata}
+        return await self._sidecar.ask("POST", f"bindings/{part(name)}", encode(asked))
+
+    async def get_secret(self, store: str, name: str) -> str | None:
+        """A secret, or None where the store has none of that name.
+
+        Raises:
+            Unavailable: The store is away or failed; that is also how some stores say "none".
+        """
+        told = await self._sidecar.ask("GET", f"secrets/{part(store)}/{part(name)}")
+        secrets: dict[str, str] = from_json(told) if told else {}
+        return secrets.get(name) or None
+
+    async def _deaf(self, actor_type: str) -> str | None:
+        """The type's name if its actors cannot be called."""
+        try:
+            async with self._clock.timeout(_PROBE):
+                await self._client.invoke_method(actor_type, READINESS, PING)
+        except (AgentError, TimeoutError):
+            return actor_type
+        return None

@@ -1,0 +1,159 @@
+"""The SDK's actor client, over the sidecar's HTTP API (FACTS, B)."""
+
+import asyncio
+
+from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER, DaprActorClientBase
+from dapr.common.reentrancy_context import reentrancy_ctx
+
+from agent_actors.clock import Clock
+from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
+from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, failure, part
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+"""Seconds between two tries of a call whose actor has no place yet."""
+_NO_PLACE = frozenset({"ERR_ACTOR_NO_ADDRESS", "ERR_ACTOR_NO_PLACEMENT"})
+_NO_PLACE_WORDS = ("did not find address", "failed to lookup actor", "placement is disconnected")
+_NOT_HERE = "ERR_ACTOR_INSTANCE_MISSING"
+
+
+class DaprActorClient(DaprActorClientBase):
+    """Calls, state, reminders and timers of actors.
+
+    Args:
+        sidecar: Where they are asked for.
+        clock: For the deadline of a call.
+        deadline: Seconds that a call of an actor may take, with finding its place.
+    """
+
+    def __init__(self, sidecar: Sidecar, clock: Clock, deadline: float) -> None:
+        self._sidecar = sidecar
+        self._clock = clock
+        self._deadline = deadline
+        self._undecided: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def invoke_method(
+        self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
+    ) -> bytes:
+        """Runs one turn and returns its answer; waits for an actor that has no place yet.
+
+        Raises:
+            Unreachable: It has none within the deadline, or the call failed on its way.
+            Defect: The sidecar will never take it.
+        """
+        path = f"{_actor(actor_type, actor_id)}/method/{part(method)}"
+        reentrancy = reentrancy_ctx.get()
+        headers = {DAPR_REENTRANCY_ID_HEADER: reentrancy} if reentrancy else None
+        end = self._clock.monotonic() + self._deadline
+        pause = FIRST_PAUSE
+        while True:
+            answer = await self._send(path, data or b"", headers)
+            if answer.ok:
+                return answer.body
+            if not _unplaced(answer) or self._clock.monotonic() + pause > end:
+                raise _lost(failure(answer, f"{actor_type}.{method}"))
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
+        """Saves all of the changes or none; returns once the sidecar says so.
+
+        Whoever gives up waiting leaves the save undecided: until it is decided, nothing of this
+        actor is read or saved in this process, or a save that lands late would be overlooked.
+
+        Raises:
+            PutAway: The actor is not active at this sidecar; nothing was saved.
+            Unavailable: The store is away; it may have been saved.
+        """
+        actor = (actor_type, actor_id)
+        await self._decided(actor)
+        saving = asyncio.create_task(self._save(actor, data))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            self._undecided[actor] = saving
+            saving.add_done_callback(lambda task: self._decide(actor, task))
+            raise
+
+    async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
+        """The saved JSON, or nothing at all where there is none; waits for no turn.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        if self._undecided:
+            await self._decided((actor_type, actor_id))
+        return await self._sidecar.ask("GET", f"{_actor(actor_type, actor_id)}/state/{part(name)}")
+
+    async def register_reminder(
+        self, actor_type: str, actor_id: str, name: str, data: bytes
+    ) -> None:
+        """Keeps a reminder in the scheduler, in place of one of the same name.
+
+        Raises:
+            Unavailable: The scheduler is away.
+        """
+        await self._sidecar.ask("PUT", _named(actor_type, actor_id, "reminders", name), data)
+
+    async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Forgets a reminder; one that is not there is forgotten already. Raises as above."""
+        await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "reminders", name))
+
+    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
+        """Starts a timer in the sidecar's memory, in place of one of the same name.
+
+        Raises:
+            Unavailable: The sidecar is away, or the actor is not active there.
+        """
+        await self._sidecar.ask("PUT", _named(actor_type, actor_id, "timers", name), data)
+
+    async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
+        """Stops a timer; one that is not there is stopped already. Raises as above."""
+        await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "timers", name))
+
+    async def _send(self, path: str, body: bytes, headers: dict[str, str] | None) -> Answer:
+        try:
+            return await self._sidecar.send("POST", path, body, headers)
+        except Unavailable as error:
+            raise _lost(error) from None
+
+    async def _save(self, actor: tuple[str, str], data: bytes) -> None:
+        path = f"{_actor(*actor)}/state"
+        answer = await self._sidecar.send("PUT", path, data)
+        if answer.ok:
+            return
+        if answer.code == _NOT_HERE:
+            raise PutAway("The actor lives elsewhere by now; send the request again.")
+        raise failure(answer, f"the save of {actor[0]}")
+
+    async def _decided(self, actor: tuple[str, str]) -> None:
+        """Waits for a save whose caller gave up; its outcome is seen in what is read next."""
+        saving = self._undecided.get(actor)
+        if saving is not None:
+            await asyncio.wait({saving})
+
+    def _decide(self, actor: tuple[str, str], saving: "asyncio.Task[None]") -> None:
+        if self._undecided.get(actor) is saving:
+            del self._undecided[actor]
+        if not saving.cancelled():
+            saving.exception()  # Seen: nobody waits for it any more.
+
+
+def _actor(actor_type: str, actor_id: str) -> str:
+    return f"actors/{part(actor_type)}/{part(actor_id)}"
+
+
+def _named(actor_type: str, actor_id: str, kind: str, name: str) -> str:
+    return f"{_actor(actor_type, actor_id)}/{kind}/{part(name)}"
+
+
+def _lost(error: Unavailable | Defect) -> Unreachable | Defect:
+    return error if isinstance(error, Defect) else Unreachable(error.detail)
+
+
+def _unplaced(answer: Answer) -> bool:
+    """Has the actor no place yet? Nothing ran then, so the call may be sent again."""
+    if answer.code in _NO_PLACE:
+        return True
+    message = answer.message
+    return any(words in message for words in _NO_PLACE_WORDS) and "actor service" not in message

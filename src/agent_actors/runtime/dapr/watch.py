@@ -1,0 +1,77 @@
+"""Notices a new sidecar: a killed one has told no actor to go (PROTOCOL, rule 6; I15).
+
+A mark of this process lies in the sidecar's metadata. A sidecar without it is a new one, and what
+this process keeps of its actors may be old. A new sidecar also asks for `/dapr/config`, once,
+before it hosts an actor: the look that this causes comes before any turn could run on what is old.
+"""
+
+import asyncio
+import logging
+import secrets
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError
+from agent_actors.runtime import Withdraw
+from agent_actors.runtime.dapr.sidecar import Sidecar
+
+log = logging.getLogger(__name__)
+
+MARK = "agent-actors"
+PERIOD = 1.0
+"""Seconds between two looks."""
+WITHIN = 2.0
+"""Seconds that a look may take."""
+
+
+class Watch:
+    """Looks after the mark.
+
+    Args:
+        sidecar: Where it lies.
+        clock: Paces the looks.
+        withdraw: Puts every actor of this process away.
+    """
+
+    def __init__(self, sidecar: Sidecar, clock: Clock, withdraw: Withdraw) -> None:
+        self._sidecar = sidecar
+        self._clock = clock
+        self._withdraw = withdraw
+        self._mark = secrets.token_hex(16)
+        self._marked = False
+        self._away = False
+        self._looking = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Looks for as long as it is let."""
+        while True:
+            await self.look()
+            await self._clock.sleep(PERIOD)
+
+    async def look(self) -> None:
+        """Looks now; a sidecar that is away changes nothing."""
+        async with self._looking:
+            try:
+                await self._compare()
+            except (AgentError, TimeoutError):
+                self._tell(away=True)
+            else:
+                self._tell(away=False)
+
+    async def _compare(self) -> None:
+        told = await self._sidecar.metadata(WITHIN)
+        if told.get("extended", {}).get(MARK) == self._mark:
+            return
+        # Before the first mark nothing can be old: this process is younger than its sidecar.
+        if self._marked:
+            log.info("the sidecar is a new one; every actor starts from what is saved")
+            self._withdraw()
+        async with self._clock.timeout(WITHIN):
+            await self._sidecar.ask("PUT", f"metadata/{MARK}", self._mark.encode())
+        self._marked = True
+
+    def _tell(self, *, away: bool) -> None:
+        if away and not self._away:
+            log.warning("the sidecar is away; actors cannot be called until it is back")
+        elif self._away and not away:
+            log.info("the sidecar is there")
+        self._away = away

@@ -1,0 +1,59 @@
+"""Ports of loopback."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from agent_actors.engine.ports import accepts, free_port, status
+from agent_actors.errors import StartupError
+
+
+def test_a_free_port_is_free_and_low():
+    """It can be listened on, and lies below what systems hand out by themselves."""
+    port = free_port()
+
+    assert 20_000 <= port < 32_768
+    assert not accepts(port)
+    with socket.create_server(("127.0.0.1", port)):
+        assert accepts(port)
+
+
+def test_a_machine_without_free_ports_is_told(monkeypatch: pytest.MonkeyPatch):
+    """The search for a port ends."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr("agent_actors.engine.ports._FIRST", taken.getsockname()[1])
+        monkeypatch.setattr("agent_actors.engine.ports._NUMBER", 1)
+
+        with pytest.raises(StartupError, match="No free port"):
+            free_port()
+
+
+def test_a_status_is_what_the_server_says(monkeypatch: pytest.MonkeyPatch):
+    """A proxy of the environment is not asked about loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(204 if self.path == "/healthz" else 503)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            """Says nothing."""
+
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+
+        assert status(port, "/healthz") == 204
+        assert status(port, "/other") == 503
+        server.shutdown()
+
+
+def test_nobody_has_no_status():
+    """A port on which nobody listens has no status, and neither has one that talks no HTTP."""
+    assert status(free_port(), "/") is None
+
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        assert status(mute.getsockname()[1], "/") is None

@@ -1,0 +1,171 @@
+"""`/actors/*` and the subscriptions, as a sidecar calls them (I12)."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from dapr.actor import ActorRuntime
+from dapr.ext.fastapi import DaprActor
+from fastapi import FastAPI
+
+from agent_actors.app import create_app
+from agent_actors.settings import Settings
+from tests.fakes import FakeRuntime, QuickModel
+from tests.unit.routes.test_events import ours
+
+OURS = "tok"
+TOKEN = {"dapr-api-token": OURS}
+HISTORY = "/actors/ChatAgent/ada/method/GetConversationHistory"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registry() -> Iterator[None]:
+    ActorRuntime._actor_managers.clear()
+    yield
+    ActorRuntime._actor_managers.clear()
+
+
+@asynccontextmanager
+async def beside_a_sidecar(
+    token: str | None = OURS, runtime: FakeRuntime | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """The service as a sidecar sees it."""
+    settings = Settings().model_copy(update={"app_api_token": token})
+    runtime = runtime or FakeRuntime(called_by_sidecar=True)
+    app = create_app(settings, runtime=runtime, model=QuickModel())
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://app") as http,
+    ):
+        yield http
+
+
+async def test_a_method_is_called_with_the_token():
+    """What daprd sends reaches the actor, and its answer goes back as it is."""
+    async with beside_a_sidecar() as http:
+        answer = await http.put(HISTORY, headers=TOKEN)
+        assert (answer.status_code, answer.json()) == (200, [])
+        assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("headers", [{}, {"dapr-api-token": "no"}, {"dapr-api-token": ""}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", HISTORY),
+        ("PUT", "/actors/ChatAgent/ada/method/remind/settle"),
+        ("PUT", "/actors/ChatAgent/ada/method/timer/x"),
+        ("DELETE", "/actors/ChatAgent/ada"),
+        ("POST", "/subscribe"),
+        ("POST", "/subscribe/dead"),
+    ],
+)
+async def test_callbacks_are_for_the_sidecar_only(method: str, path: str, headers: dict[str, str]):
+    """A stranger would get past the turn lock; without the token nothing is even read."""
+    async with beside_a_sidecar() as http:
+        answer = await http.request(method, path, headers=headers, content=b"{")
+        assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_without_a_token_every_caller_is_taken():
+    """`dapr run` sets none; the service has said so at its start."""
+    async with beside_a_sidecar(token=None) as http:
+        assert (await http.put(HISTORY)).status_code == 200
+
+
+async def test_configuration_and_health_stay_readable():
+    """Dapr and its probes ask without a token in some set-ups, and they tell nothing private."""
+    runtime = FakeRuntime(called_by_sidecar=True)
+    async with beside_a_sidecar(runtime=runtime) as http:
+        config = (await http.get("/dapr/config")).json()
+        assert {"ChatAgent", "ResponseAgent", "MemoryAgentActor"} <= set(config["entities"])
+        assert (await http.get("/healthz")).json() == {"status": "ok"}
+    assert runtime.sidecars == 1
+
+
+async def test_an_event_is_applied():
+    """The subscriptions answer as they do in process."""
+    async with beside_a_sidecar() as http:
+        body = json.dumps(ours(1)).encode()
+        answer = await http.post("/subscribe", content=body, headers=TOKEN)
+        assert answer.json() in ({"status": "SUCCESS"}, {"status": "RETRY"})
+
+
+async def test_an_unknown_method_is_404():
+    """Dapr makes "actor method not found" of it."""
+    async with beside_a_sidecar() as http:
+        answer = await http.put("/actors/ChatAgent/ada/method/Nothing", headers=TOKEN)
+        assert answer.status_code == 404
+        assert (await http.get("/actors/ChatAgent/ada", headers=TOKEN)).status_code == 404
+
+
+async def test_no_repr_reaches_a_caller(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The SDK's own routes would answer the repr, with what a person said in it (I13)."""
+
+    async def fail(*_: Any) -> bytes:
+        raise ValueError("ada said: my secret")
+
+    caplog.set_level(logging.INFO)
+    async with beside_a_sidecar() as http:
+        monkeypatch.setattr(ActorRuntime, "dispatch", fail)
+        answer = await http.put(HISTORY, headers=TOKEN)
+        assert answer.status_code == 500
+        assert "secret" not in answer.text + caplog.text
+        assert "ValueError" in caplog.text
+
+
+async def test_putting_away_who_is_not_there_is_no_error():
+    """After a restart of the app Dapr still puts away the actors that it remembers."""
+    async with beside_a_sidecar() as http:
+        answer = await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
+        assert answer.status_code == 200
+
+
+async def test_a_put_away_actor_starts_anew():
+    """DELETE reaches the SDK, and the next call makes another object."""
+    async with beside_a_sidecar() as http:
+        await http.put(HISTORY, headers=TOKEN)
+        managers = ActorRuntime._actor_managers
+        assert "ada" in managers["ChatAgent"]._active_actors
+        await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
+        assert "ada" not in managers["ChatAgent"]._active_actors
+
+
+async def test_a_reminder_is_fired():
+    """A tick of a conversation that owes nothing unregisters the reminder."""
+    runtime = FakeRuntime(called_by_sidecar=True)
+    async with beside_a_sidecar(runtime=runtime) as http:
+        body = b'{"data":"","dueTime":"","period":""}'
+        path = "/actors/ChatAgent/ada/method/remind/settle"
+        assert (await http.put(path, headers=TOKEN, content=body)).status_code == 200
+
+
+async def test_the_routes_are_those_of_the_sdk():
+    """Whatever `DaprActor` serves under /actors/ is served here, by the same methods."""
+    inner = FastAPI()
+    DaprActor(inner)
+    theirs = set()
+    for path, operations in inner.openapi()["paths"].items():
+        if path.startswith("/actors/"):
+            theirs |= {(method.upper(), path) for method in operations}
+    assert theirs == {
+        ("DELETE", "/actors/{actor_type_name}/{actor_id}"),
+        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/{method_name}"),
+        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/timer/{timer_name}"),
+        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/remind/{reminder_name}"),
+    }
+
+
+async def test_in_process_there_are_no_such_routes():
+    """On the embedded runtime nobody calls actors by HTTP (I12)."""
+    async with beside_a_sidecar(runtime=FakeRuntime()) as http:
+        answer = await http.put(HISTORY, headers=TOKEN)
+        assert answer.status_code == 404

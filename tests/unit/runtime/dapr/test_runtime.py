@@ -1,0 +1,157 @@
+"""The runtime: its settings, its readiness, and what it publishes."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from dapr.actor import ActorRuntime
+
+from agent_actors.clock import SystemClock
+from agent_actors.errors import StartupError, Unavailable
+from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Delivered
+from agent_actors.runtime.dapr import DaprRuntime
+from agent_actors.settings import Settings
+from tests.unit.runtime.dapr.conftest import FakeSidecar
+
+
+def beside(port: int) -> Settings:
+    """The settings of a process with a sidecar."""
+    return Settings().model_copy(update={"dapr_http_port": port, "actor_time": 0.3})
+
+
+@pytest.fixture
+async def runtime(daprd: FakeSidecar) -> AsyncIterator[DaprRuntime]:
+    made = DaprRuntime.open(beside(daprd.port), SystemClock())
+
+    async def deliver(_path: str, _body: bytes) -> Delivered:
+        raise AssertionError
+
+    await made.start(deliver, lambda: None)
+    yield made
+    await made.stop()
+
+
+def test_without_a_sidecar_it_does_not_open():
+    """The text says what is missing and what to do."""
+    with pytest.raises(StartupError, match="DAPR_HTTP_PORT"):
+        DaprRuntime.open(Settings(), SystemClock())
+
+
+def test_an_idle_timeout_within_the_parking_time_is_refused():
+    """Dapr counts it from the start of a turn, and cuts a turn that takes longer."""
+    settings = beside(1).model_copy(update={"idle_timeout": 1.0})
+    with pytest.raises(StartupError, match="IDLE_TIMEOUT"):
+        DaprRuntime.open(settings, SystemClock())
+
+
+async def test_an_event_carries_its_own_id_and_type(runtime: DaprRuntime, daprd: FakeSidecar):
+    """The broker's ids would differ each time an event is published again (I4)."""
+    published = published_to(daprd)
+    event = CloudEvent("e-1", "agent-actors", "ConversationUpdated", "a b", {"text": "ü"})
+    await runtime.publish("daca-pubsub", "user-chat", event)
+    seen = published()
+    assert json.loads(seen.body) == {"text": "ü"}
+    assert seen.headers["Content-Type"] == "application/json"
+    assert seen.path == (
+        "/v1.0/publish/daca-pubsub/user-chat?metadata.cloudevent.id=e-1"
+        "&metadata.cloudevent.source=agent-actors&metadata.cloudevent.type=ConversationUpdated"
+        "&metadata.cloudevent.subject=a+b"
+    )
+
+
+def published_to(daprd: FakeSidecar):
+    """What was published; the watch's own requests are not it."""
+    return lambda: next(seen for seen in daprd.seen if "publish" in seen.path)
+
+
+async def test_a_broker_that_fails_is_unavailable(runtime: DaprRuntime, daprd: FakeSidecar):
+    """The event is published again by the recovery reminder."""
+
+    async def fail(_request: web.Request) -> web.Response:
+        return web.Response(status=500, body=b'{"errorCode":"ERR_PUBSUB_PUBLISH_MESSAGE"}')
+
+    daprd.handler = fail
+    with pytest.raises(Unavailable):
+        await runtime.publish("p", "t", CloudEvent("e", "s", "t", "s", 1))
+
+
+class Hosting:
+    """A sidecar that says it hosts, and answers calls of some types."""
+
+    def __init__(self, *, ready: bool = True, deaf: str = "") -> None:
+        self.ready = ready
+        self.deaf = deaf
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if "/method/" in request.path:
+            failed = self.deaf and self.deaf in request.path
+            return web.Response(status=500 if failed else 200, body=b"true")
+        told = {"hostReady": self.ready, "runtimeStatus": "RUNNING", "placement": "placement: x"}
+        return web.Response(body=json.dumps({"actorRuntime": told}).encode())
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    types = ["ChatAgent", "MemoryAgentActor"]
+    monkeypatch.setattr(ActorRuntime, "get_registered_actor_types", lambda: types)
+
+
+@pytest.mark.usefixtures("registered")
+async def test_it_is_ready_when_actors_of_every_type_answer(
+    runtime: DaprRuntime, daprd: FakeSidecar
+):
+    """The sidecar's `hostReady` alone stays true when the app is gone (FACTS, live 7)."""
+    daprd.handler = Hosting().answer
+    assert await runtime.unready() is None
+    daprd.handler = Hosting(deaf="MemoryAgentActor").answer
+    assert await runtime.unready() == "Actors of type MemoryAgentActor cannot be called."
+
+
+@pytest.mark.usefixtures("registered")
+async def test_it_is_not_ready_before_the_sidecar_hosts(runtime: DaprRuntime, daprd: FakeSidecar):
+    """Nobody is pinged then: each call would wait for placement."""
+    daprd.handler = Hosting(ready=False).answer
+    assert "placement: x" in str(await runtime.unready())
+    assert not [seen for seen in daprd.seen if "/method/" in seen.path]
+
+
+async def test_it_is_not_ready_without_a_sidecar():
+    """The service starts before its sidecar, and says that it waits for it."""
+    alone = DaprRuntime.open(beside(1), SystemClock())
+
+    async def deliver(_path: str, _body: bytes) -> Delivered:
+        raise AssertionError
+
+    await alone.start(deliver, lambda: None)
+    assert await alone.unready() == "The sidecar cannot be reached."
+    await alone.stop()
+    assert await alone.unready() == "The service is stopping."
+
+
+async def test_a_binding_is_invoked(runtime: DaprRuntime, daprd: FakeSidecar):
+    """Operation, data and metadata go as Dapr wants them; what it answers comes back."""
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    daprd.handler = echo
+    answer = await runtime.invoke_binding("sms", "create", "hi", {"toNumber": "+1"})
+    assert json.loads(answer) == {
+        "operation": "create",
+        "data": "hi",
+        "metadata": {"toNumber": "+1"},
+    }
+
+
+async def test_a_secret_is_read(runtime: DaprRuntime, daprd: FakeSidecar):
+    """An empty one is none: that is how the environment store says it (FACTS, B5)."""
+    told = [b'{"key":"v"}', b'{"key":""}']
+
+    async def tell(request: web.Request) -> web.Response:
+        return web.Response(body=told.pop(0) if "secrets" in request.path else b"{}")
+
+    daprd.handler = tell
+    assert await runtime.get_secret("store", "key") == "v"
+    assert await runtime.get_secret("store", "key") is None

@@ -1,0 +1,42 @@
+"""What every place for dead letters agrees on."""
+
+import json
+
+import pytest
+
+from agent_actors import letters
+
+
+def test_one_event_of_one_topic_has_one_id():
+    """The CloudEvent's id names it, whatever else is in the envelope."""
+    again = json.dumps({"id": "x", "traceparent": "other"}).encode()
+
+    assert letters.id_of("news", b'{"id":"x"}') == letters.id_of("news", again)
+    assert letters.id_of("news", b'{"id":"x"}') != letters.id_of("news", b'{"id":"y"}')
+    assert letters.id_of("news", b'{"id":"x"}') != letters.id_of("plain", b'{"id":"x"}')
+
+
+@pytest.mark.parametrize("event", [b"{", b"[1]", b"{}", b'{"id":""}', b"\xff", b""])
+def test_what_has_no_id_is_named_by_its_bytes(event: bytes):
+    """Also what is no envelope is one letter."""
+    assert letters.id_of("news", event) == letters.id_of("news", event)
+    assert letters.id_of("news", event) != letters.id_of("news", event + b" ")
+
+
+def test_an_id_is_told_from_other_text():
+    """Only what could be an id becomes part of a key."""
+    assert letters.is_id(letters.id_of("news", b"{}"))
+    for text in ("", "nothing", "..", letters.id_of("news", b"{}").upper(), "a||b"):
+        assert not letters.is_id(text)
+
+
+@pytest.mark.parametrize(
+    ("event", "shown"), [(b'{"id":"x"}', {"id": "x"}), (b"{", "{"), (b"\xff", "\ufffd")]
+)
+def test_a_letter_is_shown_with_its_event(event: bytes, shown: object):
+    """As JSON where it is JSON, else as text; the time as RFC 3339."""
+    letter = letters.shown("id", "news", "why", 3, 1_767_225_600.0, event)
+
+    assert (letter.id, letter.topic, letter.reason, letter.tries) == ("id", "news", "why", 3)
+    assert letter.at == "2026-01-01T00:00:00Z"
+    assert letter.event == shown
