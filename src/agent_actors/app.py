@@ -45,6 +45,7 @@ from agent_actors.routes.callbacks import Callbacks
 from agent_actors.routes.delivery import deliverer
 from agent_actors.routes.dependencies import Services
 from agent_actors.runtime import DeadLetters, Deliver, Runtime
+from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.saved import Saved
 from agent_actors.serializer import ValueSerializer
@@ -75,7 +76,8 @@ def create_app(
 
     Args:
         settings: By default read from the environment.
-        runtime: By default the embedded one, on the settings' data folder.
+        runtime: By default Dapr where `DAPR_HTTP_PORT` names a sidecar, else the embedded one, on
+            the settings' data folder.
         model: By default the settings' one.
         clock: By default the machine's.
 
@@ -84,7 +86,9 @@ def create_app(
     """
     clock = clock or SystemClock()
     settings = settings or read()
-    runtime = runtime or embedded(settings, clock)
+    if runtime is None:
+        opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
+        runtime = opened(settings, clock)
     service = Service(settings, runtime, model or MODELS[settings.model](clock), clock)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(

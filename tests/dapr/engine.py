@@ -30,6 +30,7 @@ from agent_actors.errors import StartupError
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
+CONFIGURATION = COMPONENTS / "configuration.yaml"
 SERVE = [sys.executable, "-m", "agent_actors", "serve", "--runtime", "dapr"]
 DEADLINE = 30.0
 
@@ -158,7 +159,7 @@ class Cluster:
         *,
         app_id: str = "agents",
         components: Path = COMPONENTS,
-        config: Path | None = None,
+        config: Path | None = CONFIGURATION,
         command: Sequence[str] = SERVE,
         **settings: Any,
     ) -> None:

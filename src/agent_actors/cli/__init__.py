@@ -80,20 +80,27 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
     drain: float | None,
     reload: bool,
 ) -> None:
-    """Start the service on this machine, with its data in a folder."""
+    """Start the service on this machine, with its data in a folder.
+
+    With --runtime dapr and no sidecar about, a real Dapr is started too, if its binaries are there.
+    """
     with _starting():
         from agent_actors.cli import service
 
         settings = service.settings(data=data, drain=drain)
         sock = service.listen(host, port, insecure=insecure)
         run = service.reload if reload else service.serve
-        run(settings, runtime or _runtime_here(), sock)
+        kind = runtime or _runtime_here()
+        if kind == "dapr" and settings.dapr_http_port is None:
+            service.with_local_dapr(run, settings, sock)
+        else:
+            run(settings, kind, sock)
 
 
 @main.command()
 @_addressed
 def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
-    """Start the service as a server is started; the Dapr runtime comes with the next release."""
+    """Start the service as a server is started, beside the sidecar that DAPR_HTTP_PORT names."""
     with _starting():
         from agent_actors.cli import service
 

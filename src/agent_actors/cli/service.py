@@ -23,13 +23,13 @@ from agent_actors.app import create_app, embedded
 from agent_actors.cli.cut_off import CutOff
 from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
+from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
+from agent_actors.runtime.embedded import components
 from agent_actors.settings import Settings, read
 from agent_actors.stopping import Stopping
-
-log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
@@ -167,23 +167,29 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _open_runtime(kind: str, settings: Settings) -> Runtime:
-    if kind == "embedded":
-        return embedded(settings, SystemClock())
-    if settings.app_api_token is None:
-        _tell_of_no_token(required=settings.require_token)
-    return DaprRuntime.open(settings, SystemClock())
+def with_local_dapr(
+    run: Callable[[Settings, str, socket.socket], None], settings: Settings, sock: socket.socket
+) -> None:
+    """Runs the service beside a Dapr of its own: Redis, placement, scheduler and a sidecar.
 
-
-def _tell_of_no_token(*, required: bool) -> None:
-    if required:
+    Raises:
+        StartupError: One of them is not installed, or did not start.
+    """
+    source = components.find(settings.components)
+    if source is None:
         raise StartupError(
-            "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"
-            " sidecar."
+            "There is no folder of component files; AGENT_ACTORS_COMPONENTS names one."
         )
-    log.warning(
-        "APP_API_TOKEN is not set: whoever reaches this port can call actors and publish events"
-    )
+    folder = settings.data / "dapr"
+    click.echo(f"Starting Dapr; its data and logs are in {folder}.")
+    with LocalDapr(folder.absolute(), sock.getsockname()[1], components=source) as dapr:
+        here = {"dapr_http_port": dapr.sidecar.http_port, "app_api_token": dapr.app_token}
+        run(settings.model_copy(update=here), "dapr", sock)
+
+
+def _open_runtime(kind: str, settings: Settings) -> Runtime:
+    opened = embedded if kind == "embedded" else DaprRuntime.open
+    return opened(settings, SystemClock())
 
 
 def _log_to_stderr() -> None:
@@ -199,8 +205,11 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     anywhere = ipaddress.ip_address(host).is_unspecified
     named = f"[{host}]" if ":" in host else host
     local = "localhost" if anywhere or host == "127.0.0.1" else named
+    where = (
+        f"data in {settings.data}" if kind == "embedded" else f"sidecar {settings.dapr_http_port}"
+    )
     click.echo(
-        f"Serving on the {kind} runtime, model {settings.model}, data in {settings.data},"
+        f"Serving on the {kind} runtime, model {settings.model}, {where},"
         f" as process {os.getpid()}; Ctrl-C stops it.\n"
         f"  API   http://{named}:{port}\n"
         f"  Docs  http://{local}:{port}/docs\n"

@@ -12,6 +12,8 @@ from agent_actors.engine.redis import RedisServer
 from agent_actors.engine.sidecar import Sidecar
 
 NAMESPACE = "default"
+CONFIGURATION = "configuration.yaml"
+"""The file of the kind Configuration among the component files, if there is one."""
 
 
 class LocalDapr:
@@ -53,6 +55,9 @@ class LocalDapr:
             app_port=app_port,
             namespace=NAMESPACE,
             components=self.components,
+            config=self.components / CONFIGURATION
+            if (components / CONFIGURATION).is_file()
+            else None,
             app_token=self.app_token,
         )
         self._source = components

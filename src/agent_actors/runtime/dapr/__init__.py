@@ -5,6 +5,7 @@ start before or after this process, go, and come back.
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,8 @@ from agent_actors.serializer import encode
 from agent_actors.settings import Settings
 
 __all__ = ["DaprRuntime"]
+
+log = logging.getLogger(__name__)
 
 _PROBE = 2.0
 """Seconds that a question of the readiness may take."""
@@ -67,6 +70,8 @@ class DaprRuntime:
             raise StartupError(
                 "AGENT_ACTORS_IDLE_TIMEOUT must be longer than AGENT_ACTORS_PARKING_TIME on Dapr."
             )
+        if settings.app_api_token is None:
+            _tell_of_no_token(required=settings.require_token)
         sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token, settings.actor_time)
         return cls(sidecar, clock, settings.actor_time)
 
@@ -159,3 +164,14 @@ class DaprRuntime:
         except (AgentError, TimeoutError):
             return actor_type
         return None
+
+
+def _tell_of_no_token(*, required: bool) -> None:
+    if required:
+        raise StartupError(
+            "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"
+            " sidecar."
+        )
+    log.warning(
+        "APP_API_TOKEN is not set: whoever reaches this port can call actors and publish events"
+    )

@@ -6,6 +6,7 @@ The SDK's own client opens a connection per call, and its synchronous one blocks
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -73,6 +74,7 @@ class Sidecar:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
+            auto_decompress=False,  # Nothing was said of accepting anything compressed.
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
         )
@@ -102,7 +104,7 @@ class Sidecar:
         """
         if self._session is None:
             raise Unavailable("The runtime has not been started.")
-        url = URL(self._base + path, encoded=True)
+        url = _url(self._base + path)
         given = _JSON | headers if headers else _JSON
         try:
             async with self._session.request(method, url, data=body, headers=given) as answer:
@@ -142,6 +144,12 @@ class Sidecar:
         return told if isinstance(told, dict) else {}
 
 
+@lru_cache(maxsize=4096)  # A turn asks for the same seven addresses each time.
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)
+
+
+@lru_cache(maxsize=4096)
 def part(text: str) -> str:
     """A name as a part of a path: daprd decodes each, and takes a bare `+` for a space."""
     return quote(text, safe="~")

@@ -155,3 +155,17 @@ async def test_a_secret_is_read(runtime: DaprRuntime, daprd: FakeSidecar):
     daprd.handler = tell
     assert await runtime.get_secret("store", "key") == "v"
     assert await runtime.get_secret("store", "key") is None
+
+
+def test_without_a_token_it_warns(caplog: pytest.LogCaptureFixture):
+    """Once, at the start; `dapr run` sets no token by itself."""
+    DaprRuntime.open(beside(1), SystemClock())
+
+    assert "APP_API_TOKEN is not set" in caplog.text
+
+
+def test_a_required_token_that_is_not_set_stops_the_start():
+    """Callbacks would be open to whoever reaches the port (I12)."""
+    settings = beside(1).model_copy(update={"require_token": True})
+    with pytest.raises(StartupError, match="APP_API_TOKEN"):
+        DaprRuntime.open(settings, SystemClock())

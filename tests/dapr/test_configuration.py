@@ -1,0 +1,89 @@
+"""The Configuration that is shipped with the components."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from agent_actors.engine.ports import free_port
+from agent_actors.engine.sidecar import Sidecar
+from tests.dapr.engine import CONFIGURATION, Cluster, Engine
+
+SAID = {"role": "user", "content": "hi"}
+ACTOR = "actors/ChatAgent/ada/method/GetConversationHistory"
+
+
+def ask(method: str, url: str, **given: Any) -> httpx2.Response:
+    """One request, not by a proxy."""
+    return httpx2.request(method, url, timeout=20.0, trust_env=False, **given)
+
+
+@pytest.fixture
+def cluster(engine: Engine, tmp_path: Path):
+    with engine.cluster(tmp_path) as cluster:
+        yield cluster.start()
+
+
+def test_the_sidecar_offers_no_more_than_the_service_needs(cluster: Cluster):
+    """Turns work; state beside the actors, service invocation and shutdown are not there."""
+    replica = cluster.replica().start()
+    sidecar = f"http://127.0.0.1:{replica.sidecar.http_port}/v1.0"
+
+    assert ask("POST", f"{replica.url}/chat/ada", json=SAID).status_code == 200
+    assert ask("GET", f"{sidecar}/state/statestore/x").status_code == 404
+    assert ask("GET", f"{sidecar}/invoke/agents/method/readyz").status_code == 404
+    assert ask("POST", f"{sidecar}/shutdown").status_code == 404
+
+
+def finding_each_other(folder: Path, base: str) -> Path:
+    """A Configuration whose sidecars find each other by a file, without the network."""
+    names = {"component": "sqlite", "configuration": {"connectionString": str(folder / "names.db")}}
+    path = folder / f"{len(base)}.yaml"
+    path.write_text(f"{base.rstrip()}\n  nameResolution: {json.dumps(names)}\n")
+    return path
+
+
+BARE = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: bare}\nspec:"
+
+
+def only(sidecar: Sidecar, config: Path) -> None:
+    """That file is the sidecar's whole configuration."""
+    sidecar.argv = [word for word in sidecar.argv if not word.startswith("--config=")]
+    sidecar.argv.append(f"--config={config}")
+
+
+@pytest.mark.parametrize(("base", "status"), [(BARE, 200), (CONFIGURATION.read_text(), 403)])
+def test_another_app_cannot_invoke_the_callbacks(
+    cluster: Cluster, tmp_path: Path, base: str, status: int
+):
+    """By service invocation a sidecar would hand it on with our token, past the actor's lock."""
+    replica = cluster.replica()
+    only(replica.sidecar, finding_each_other(tmp_path, base))
+    replica.start()
+    stranger = beside(cluster, tmp_path / "stranger")
+    only(stranger, finding_each_other(tmp_path, BARE))
+    try:
+        stranger.start()
+        stranger.wait_outbound()
+        invoked = f"http://127.0.0.1:{stranger.http_port}/v1.0/invoke/agents/method"
+
+        assert ask("PUT", f"{invoked}/{ACTOR}").status_code == status
+    finally:
+        stranger.kill()
+
+
+def beside(cluster: Cluster, folder: Path) -> Sidecar:
+    """The sidecar of another app in the same namespace."""
+    components = folder / "components"
+    components.mkdir(parents=True)
+    return Sidecar(
+        cluster.binaries,
+        folder,
+        cluster.plane,
+        app_id="stranger",
+        app_port=free_port(),
+        namespace=cluster.namespace,
+        components=components,
+    )
