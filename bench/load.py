@@ -18,14 +18,18 @@ import aiohttp
 
 from bench.process import MESSAGE, running
 
+FEWEST = 2
+"""Turns of which something can be said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A burst of turns.
 
     Each of `users` talks in conversations of its own, named after `name`; `seconds` or `turns`
-    (of all users together) ends it. The first `warm` seconds are not counted. With `fresh` each
-    turn is the first of a conversation, with `shared` all users talk in one.
+    (of all users together) ends it. Counted are the turns that end within `seconds`, after the
+    first `warm` ones; with `turns`, all. With `fresh` each turn is the first of a conversation,
+    with `shared` all users talk in one.
     """
 
     url: str
@@ -40,10 +44,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What came of an order: latencies are in seconds, sorted."""
+    """What came of an order: latencies are in seconds, sorted; `turns` has uncounted ones too."""
 
     rate: float
     latencies: list[float]
+    turns: int
     failed: int
 
     @property
@@ -67,7 +72,7 @@ class Client:
         """Runs an order and returns what came of it.
 
         Raises:
-            RuntimeError: A turn was not answered with 200.
+            RuntimeError: A turn was not answered with 200, or too few ended in time.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -75,6 +80,8 @@ class Client:
         burst = Burst(**json.loads(self._process.stdout.readline()))
         if burst.failed:
             raise RuntimeError(f"{burst.failed} turns failed in {order}")
+        if len(burst.latencies) < FEWEST:
+            raise RuntimeError(f"{len(burst.latencies)} turns ended in the time of {order}")
         return burst
 
 
@@ -97,6 +104,7 @@ class _Run:
         self._counted_from = time.perf_counter() + order.warm
         self._until = self._counted_from + order.seconds
         self.latencies: list[float] = []
+        self.done = 0
         self.failed = 0
 
     async def user(self, number: int) -> None:
@@ -107,8 +115,9 @@ class _Run:
             async with self._session.post(url, json=MESSAGE) as answer:
                 await answer.read()
                 self.failed += answer.status != 200
+            self.done += 1
             ended = time.perf_counter()
-            if began >= self._counted_from:
+            if self._order.turns or self._counted_from <= ended <= self._until:
                 self.latencies.append(ended - began)
 
     def _next(self) -> int | None:
@@ -128,8 +137,8 @@ async def _fulfil(order: Order) -> Burst:
         run = _Run(order, session)
         began = time.perf_counter()
         await asyncio.gather(*(run.user(number) for number in range(order.users)))
-        seconds = time.perf_counter() - began - order.warm
-    return Burst(len(run.latencies) / seconds, sorted(run.latencies), run.failed)
+        seconds = order.seconds or time.perf_counter() - began
+    return Burst(len(run.latencies) / seconds, sorted(run.latencies), run.done, run.failed)
 
 
 async def _work() -> None:

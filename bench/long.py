@@ -1,31 +1,62 @@
 """What turn 10,000 of a conversation costs against turn 10 (I7)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
+from typing import Protocol
 
 from bench.load import Client, Order, client
-from bench.process import Served, service
+from bench.process import service
 from bench.table import Row
 
 TARGET = 1.2
 BATCH = 50
 """Turns of a batch: 11 to 60 of a young conversation, and as many of the old one."""
-ROUNDS = 20
 BUILDERS = 8
 """Users who lengthen the old conversation together."""
 
 
+class Talking(Protocol):
+    """What is talked to."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers `POST /chat/{id}`."""
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU used so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Turns of the old conversation, who says them, and batches of each that are compared."""
+
+    turns: int
+    builders: int
+    rounds: int
+
+    @classmethod
+    def of(cls, quick: bool, builders: int) -> "Length":
+        """That of a quick run, or of a whole one."""
+        return cls(1_000, builders, 10) if quick else cls(10_000, builders, 20)
+
+
 def measure(quick: bool) -> Iterator[Row]:
-    """Batches of a young and of the old conversation in turn."""
-    length = 1_000 if quick else 10_000
+    """The embedded runtime."""
     with service() as ours, client() as load:
-        load.burst(Order(ours.url, "old", BUILDERS, turns=length, shared=True))
-        rounds = [_round(load, ours, number) for number in range(ROUNDS // (1 + quick))]
+        yield compared(ours, load, Length.of(quick, BUILDERS))
+
+
+def compared(ours: Talking, load: Client, length: Length, on: str = "") -> Row:
+    """Batches of a young and of the old conversation in turn."""
+    load.burst(Order(ours.url, "old", length.builders, turns=length.turns, shared=True))
+    rounds = [_round(load, ours, number) for number in range(length.rounds)]
     (young, young_cpu), (old, old_cpu) = (
         [median(values) for values in zip(*each, strict=True)] for each in zip(*rounds, strict=True)
     )
-    yield Row(
-        f"turn {length:,} against turn 10",
+    return Row(
+        f"{on}turn {length.turns:,} against turn 10",
         f"p50 {old * 1e3:.2f} ms against {young * 1e3:.2f} ms",
         f"{old / young:.2f} in latency, {old_cpu / young_cpu:.2f} in CPU",
         f"≤ {TARGET}",
@@ -33,15 +64,15 @@ def measure(quick: bool) -> Iterator[Row]:
 
 
 def _round(
-    load: Client, ours: Served, number: int
+    load: Client, ours: Talking, number: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     young = f"young{number}"
     load.burst(Order(ours.url, young, 1, turns=10, shared=True))
     return _batch(load, ours, young), _batch(load, ours, "old")
 
 
-def _batch(load: Client, ours: Served, name: str) -> tuple[float, float]:
-    """Median latency of a batch, and CPU of the service per turn."""
+def _batch(load: Client, ours: Talking, name: str) -> tuple[float, float]:
+    """Median latency of a batch, and CPU per turn."""
     before = ours.cpu
     burst = load.burst(Order(ours.url, name, 1, turns=BATCH, shared=True))
     return burst.p50, (ours.cpu - before) / BATCH

@@ -42,8 +42,13 @@ class Served:
     @property
     def cpu(self) -> float:
         """Seconds of CPU that its threads have used."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(_on_cpu(task) for task in tasks) / 1e9
+        return cpu_of(self.pid)
+
+
+def cpu_of(pid: int | None) -> float:
+    """Seconds of CPU that the threads of a process have used."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(_on_cpu(task) for task in tasks) / 1e9
 
 
 def _on_cpu(task: Path) -> int:

@@ -5,12 +5,12 @@ import gc
 import signal
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from bench.process import HOST
 
 
-def config(app: FastAPI, port: int) -> uvicorn.Config:
+def config(app: ASGIApp, port: int) -> uvicorn.Config:
     """The settings of uvicorn that the service uses."""
     return uvicorn.Config(
         app,
@@ -23,7 +23,7 @@ def config(app: FastAPI, port: int) -> uvicorn.Config:
     )
 
 
-def serve(app: FastAPI, port: int) -> None:
+def serve(app: ASGIApp, port: int) -> None:
     """Serves until a signal says stop, and returns."""
     # uvicorn raises the signal it has heeded once more: by default that ends the process.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)

@@ -3,12 +3,15 @@
 import os
 import platform
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from agent_actors import __version__
+from agent_actors.engine import binaries
+from agent_actors.errors import StartupError
 
 PARTS = ("fastapi", "uvicorn", "uvloop", "pydantic", "dapr")
 
@@ -46,8 +49,20 @@ def machine() -> str:
         f"{_processor()}, {os.cpu_count()} CPUs, load before the run {load}\n"
         f"{platform.system()} {platform.release()}, Python {platform.python_version()},"
         f" SQLite {sqlite3.sqlite_version}\n"
-        f"agent-actors {__version__}, {parts}"
+        f"agent-actors {__version__}, {parts}\n"
+        f"{_servers()}"
     )
+
+
+def _servers() -> str:
+    """Dapr and its Redis, where they are."""
+    try:
+        found = binaries.find()
+    except StartupError:
+        return "no Dapr"
+    told = subprocess.run([found.redis, "--version"], capture_output=True, text=True, check=True)
+    words = told.stdout.split()  # As in "Valkey server v=9.1.2 sha=…".
+    return f"daprd {binaries.version(found.daprd)}, {words[0]} {words[2].removeprefix('v=')}"
 
 
 def _processor() -> str:

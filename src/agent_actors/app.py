@@ -153,6 +153,7 @@ class Service:
         self._saved = Saved(store, settings.outcomes_kept)
         self._activations = Activations()
         self._settled = Settled()
+        self._drained = False
         self.called_by_sidecar = runtime.called_by_sidecar
         self.stopping = Stopping(clock, settings.drain, self._settled)
         self._chat = ChatClient(proxies)
@@ -195,9 +196,11 @@ class Service:
         await self._runtime.start(deliver, self._activations.withdraw_all)
 
     async def drain(self) -> None:
-        """Lets model calls end, and hand over what they owe, within the drain time."""
+        """Lets model calls end, and hand over what they owe, within the drain time. Idempotent."""
         self.stopping.begin()
-        await self._calls.drain(self.stopping.left())
+        if not self._drained:
+            self._drained = True
+            await self._calls.drain(self.stopping.left())
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
@@ -257,11 +260,17 @@ def new_turn_id() -> str:
 
 
 def actor_config(settings: Settings) -> ActorRuntimeConfig:
-    """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B)."""
+    """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B).
+
+    While replicas come or go, daprd lets turns drain, and until they have it answers no read or
+    save of an actor's state: whoever waits for one waits for the drain to be over. So the drain is
+    hardly longer than a turn may wait for its model; a turn that is cut is sent again by daprd, and
+    happens once (docs/dapr.md).
+    """
     return ActorRuntimeConfig(
         actor_idle_timeout=timedelta(seconds=settings.idle_timeout),
         actor_scan_interval=None,
-        drain_ongoing_call_timeout=timedelta(seconds=settings.drain),
+        drain_ongoing_call_timeout=timedelta(seconds=settings.actor_drain),
         drain_rebalanced_actors=True,
         actor_type_configs=[],
     )

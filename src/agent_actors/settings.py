@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent_actors.errors import StartupError
@@ -73,11 +73,12 @@ class Settings(BaseSettings):
         description="On Dapr: a call of an actor through the sidecar ends after this long; longer"
         " than any turn.",
     )
-    drain: Seconds = Field(
-        7.0,
-        description="At a stop, running turns get this long to finish; on Dapr also when actors"
-        " move, and then below placement's own 8 s.",
+    actor_drain: Seconds = Field(
+        2.0,
+        description="On Dapr: when replicas come or go, running turns get this long before they are"
+        " cut and sent again; longer than the parking time.",
     )
+    drain: Seconds = Field(7.0, description="At a stop, running turns get this long to finish.")
     data: Path = Field(
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
     )
@@ -127,6 +128,12 @@ class Settings(BaseSettings):
         repr=False,
         description="What the sidecar wants to see, if anything.",
     )
+
+    @field_validator("app_api_token", "dapr_api_token", "dapr_http_port", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        # An empty token would equal one that was not sent at all.
+        return None if value == "" else value
 
     @model_validator(mode="after")
     def _times_nest(self) -> "Settings":

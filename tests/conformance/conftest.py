@@ -1,26 +1,44 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from dapr.actor import ActorRuntime
 
-from tests.conformance.harness import EmbeddedHarness, Harness
+from tests.conformance.dapr_harness import DaprHarness
+from tests.conformance.embedded_harness import EmbeddedHarness
+from tests.conformance.harness import Harness
+from tests.dapr.engine import Engine
 
-RUNTIMES = {"embedded": EmbeddedHarness}
+MakeHarness = Callable[[Path], Harness]
+
+
+def embedded(request: pytest.FixtureRequest) -> MakeHarness:
+    return EmbeddedHarness
+
+
+def dapr(request: pytest.FixtureRequest) -> MakeHarness:
+    """Where there is no real Dapr, the engine skips the test and says why."""
+    engine: Engine = request.getfixturevalue("engine")
+    return lambda folder: DaprHarness(folder, engine)
+
+
+RUNTIMES = {"embedded": embedded, "dapr": dapr}
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
+def make_harness(request: pytest.FixtureRequest) -> MakeHarness:
+    """Each runtime in turn; of the session, so that one is done before the next begins."""
+    return RUNTIMES[request.param](request)
 
 
 @pytest.fixture(autouse=True)
-def _fresh_registry() -> Iterator[None]:
+def _fresh_registry(fresh_registry: None) -> None:
     """The SDK's registry is the class's: no test sees another's actors."""
-    ActorRuntime._actor_managers.clear()
-    yield
-    ActorRuntime._actor_managers.clear()
 
 
-@pytest.fixture(params=RUNTIMES)
-async def stopped(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
+@pytest.fixture
+async def stopped(make_harness: MakeHarness, tmp_path: Path) -> AsyncIterator[Harness]:
     """A runtime that a test starts itself."""
-    harness: Harness = RUNTIMES[request.param](tmp_path)
+    harness = make_harness(tmp_path)
     yield harness
     await harness.stop()
 

@@ -1,22 +1,22 @@
 """A runtime as the suite sees it. Everything that is special to one of them hides behind this."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, TypeVar
 
 from dapr.actor import ActorRuntime
+from dapr.clients.base import DaprActorClientBase
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 
 from agent_actors.clock import SystemClock
+from agent_actors.contracts import READINESS
 from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered
-from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.runtime import Delivered, Runtime
 from agent_actors.serializer import ValueSerializer, encode
-from agent_actors.settings import Settings
 from tests.conformance.probe import PROBE, Journal, Probe
 
 PUBSUB = "conformance"
@@ -24,9 +24,32 @@ TOPIC = "events"
 ROUTE = "/events"
 DEAD_ROUTE = "/dead"
 DEADLINE = 20.0
+TRIES = 5
+"""Deliveries of an event that fails, on every runtime."""
+
+SUBSCRIPTIONS = f"""
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {{name: {TOPIC}}}
+spec:
+  pubsubname: {PUBSUB}
+  topic: {TOPIC}
+  routes: {{default: {ROUTE}}}
+  deadLetterTopic: {TOPIC}-dead
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {{name: {TOPIC}-dead}}
+spec:
+  pubsubname: {PUBSUB}
+  topic: {TOPIC}-dead
+  routes: {{default: {DEAD_ROUTE}}}
+"""
 
 Answer = Callable[[str, Any], Awaitable[Delivered]]
 """A subscription route: gets the path and the event, and answers."""
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -38,21 +61,36 @@ class Delivery:
 
 
 class CallFailed(Exception):
-    """A call of an actor ended with an error, in whatever form this runtime tells it."""
+    """The runtime did not do it, in whatever form it tells that; the text is what it says."""
 
 
-class Harness(Protocol):
+async def succeed(path: str, event: Any) -> Delivered:
+    """The route that takes everything."""
+    return Delivered(200, b'{"status":"SUCCESS"}')
+
+
+class Harness(ABC):
     """The probe actor on some runtime, and its topic with a route and a dead-letter route."""
 
-    journal: Journal
-    deliveries: list[Delivery]
-    answer: Answer
+    name: ClassVar[str]
 
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.deliveries: list[Delivery] = []
+        self.answer: Answer = succeed
+
+    @abstractmethod
     async def start(self, *, idle_timeout: float = 60.0) -> None:
         """Starts the runtime and the app."""
 
+    @abstractmethod
     async def stop(self) -> None:
-        """Stops them; what is saved stays."""
+        """Stops them; what is saved stays. Idempotent."""
+
+    @property
+    @abstractmethod
+    def _running(self) -> Runtime:
+        """The runtime, once it has been started."""
 
     async def call(self, actor_id: str, method: str, argument: object = None) -> Any:
         """Calls the probe as an actor would, and returns what it returned.
@@ -60,17 +98,48 @@ class Harness(Protocol):
         Raises:
             CallFailed: The turn failed.
         """
+        data = None if argument is None else encode(argument)
+        return json.loads(await _told(self._client.invoke_method(PROBE, actor_id, method, data)))
 
     async def state(self, actor_id: str, key: str) -> bytes:
         """Reads saved state without a turn."""
+        return await self._client.get_state(PROBE, actor_id, key)
+
+    async def save(self, actor_id: str, transaction: str) -> None:
+        """Saves state without a turn.
+
+        Raises:
+            CallFailed: Nothing was saved.
+        """
+        saving = self._client.save_state_transactionally(PROBE, actor_id, transaction.encode())
+        await _told(saving)
 
     async def publish(self, event: CloudEvent) -> None:
         """Publishes to the topic."""
+        await self._running.publish(PUBSUB, TOPIC, event)
 
+    @property
+    def _client(self) -> DaprActorClientBase:
+        return self._running.actor_client
 
-async def succeed(path: str, event: Any) -> Delivered:
-    """The route that takes everything."""
-    return Delivered(200, b'{"status":"SUCCESS"}')
+    async def _deliver(self, path: str, envelope: bytes) -> Delivered:
+        event = json.loads(envelope)
+        self.deliveries.append(Delivery(path, event))
+        return await self.answer(path, event)
+
+    async def _register(self, client: DaprActorClientBase) -> None:
+        """Registers the probe with the SDK; one that is asked for readiness leaves no trace."""
+        ActorRuntime._actor_managers.clear()
+        serializer, aside = ValueSerializer(), Journal()
+        await DaprActor(FastAPI()).register_actor(
+            Probe,
+            actor_client=client,
+            actor_factory=lambda ctx, actor_id: Probe(
+                ctx, actor_id, aside if actor_id.id == READINESS else self.journal
+            ),
+            message_serializer=serializer,
+            state_serializer=serializer,
+        )
 
 
 async def eventually(holds: Callable[[], bool], within: float = DEADLINE) -> None:
@@ -81,84 +150,8 @@ async def eventually(holds: Callable[[], bool], within: float = DEADLINE) -> Non
             await clock.sleep(0.01)
 
 
-_COMPONENTS = f"""
-kind: Component
-metadata: {{name: {PUBSUB}}}
-spec: {{type: pubsub.in-process}}
----
-apiVersion: dapr.io/v2alpha1
-kind: Subscription
-spec:
-  pubsubname: {PUBSUB}
-  topic: {TOPIC}
-  routes: {{default: {ROUTE}}}
-  deadLetterTopic: {TOPIC}-dead
----
-apiVersion: dapr.io/v2alpha1
-kind: Subscription
-spec:
-  pubsubname: {PUBSUB}
-  topic: {TOPIC}-dead
-  routes: {{default: {DEAD_ROUTE}}}
-"""
-
-
-class EmbeddedHarness:
-    """The probe on the embedded runtime."""
-
-    def __init__(self, folder: Path) -> None:
-        self.journal = Journal()
-        self.deliveries: list[Delivery] = []
-        self.answer: Answer = succeed
-        self._folder = folder
-        (folder / "components").mkdir()
-        (folder / "components" / "events.yaml").write_text(_COMPONENTS)
-        self._runtime: EmbeddedRuntime | None = None
-
-    async def start(self, *, idle_timeout: float = 60.0) -> None:
-        settings = Settings(
-            data=self._folder / "data",
-            components=self._folder / "components",
-            idle_timeout=idle_timeout,
-            drain=0.5,
-            delivery_backoff=0.05,
-        )
-        ActorRuntime._actor_managers.clear()
-        self._runtime = EmbeddedRuntime.open(settings, SystemClock())
-        serializer = ValueSerializer()
-        await DaprActor(FastAPI()).register_actor(
-            Probe,
-            actor_client=self._runtime.actor_client,
-            actor_factory=lambda ctx, actor_id: Probe(ctx, actor_id, self.journal),
-            message_serializer=serializer,
-            state_serializer=serializer,
-        )
-        await self._runtime.start(self._deliver)
-
-    async def stop(self) -> None:
-        if self._runtime is not None:
-            await self._runtime.stop()
-
-    async def call(self, actor_id: str, method: str, argument: object = None) -> Any:
-        data = None if argument is None else encode(argument)
-        try:
-            answer = await self._running.actor_client.invoke_method(PROBE, actor_id, method, data)
-        except AgentError as error:
-            raise CallFailed(method) from error
-        return json.loads(answer)
-
-    async def state(self, actor_id: str, key: str) -> bytes:
-        return await self._running.actor_client.get_state(PROBE, actor_id, key)
-
-    async def publish(self, event: CloudEvent) -> None:
-        await self._running.publish(PUBSUB, TOPIC, event)
-
-    @property
-    def _running(self) -> EmbeddedRuntime:
-        assert self._runtime is not None
-        return self._runtime
-
-    async def _deliver(self, path: str, envelope: bytes) -> Delivered:
-        event = json.loads(envelope)
-        self.deliveries.append(Delivery(path, event))
-        return await self.answer(path, event)
+async def _told(asked: Awaitable[R]) -> R:
+    try:
+        return await asked
+    except AgentError as error:
+        raise CallFailed(str(error)) from error

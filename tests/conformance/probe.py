@@ -9,7 +9,7 @@ from datetime import timedelta
 from dapr.actor import Actor, ActorId, ActorInterface, Remindable
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.contracts import actormethod
+from agent_actors.contracts import Pingable, actormethod
 
 PROBE = "Probe"
 
@@ -47,6 +47,7 @@ class Arm:
     due: float
     period: float | None = None
     data: str = "nothing"
+    ttl: float | None = None
 
 
 class ProbeInterface(ActorInterface):
@@ -70,16 +71,23 @@ class ProbeInterface(ActorInterface):
     async def arm(self, arm: Arm) -> None:
         raise NotImplementedError
 
+    @actormethod("Tick")
+    async def tick(self, name: str) -> None:
+        raise NotImplementedError
+
     @actormethod("Disarm")
     async def disarm(self, name: str) -> None:
         raise NotImplementedError
 
 
-class Probe(Actor, ProbeInterface, Remindable):
+class Probe(Actor, ProbeInterface, Pingable, Remindable):
     def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, journal: Journal) -> None:
         super().__init__(ctx, actor_id)
         self._journal = journal
         self._client = ctx.dapr_client
+
+    async def ping(self) -> bool:
+        return True
 
     async def save(self, transaction: str) -> None:
         await self._client.save_state_transactionally(PROBE, self.id.id, transaction.encode())
@@ -99,8 +107,16 @@ class Probe(Actor, ProbeInterface, Remindable):
 
     async def arm(self, arm: Arm) -> None:
         period = None if arm.period is None else timedelta(seconds=arm.period)
+        ttl = None if arm.ttl is None else timedelta(seconds=arm.ttl)
         due = timedelta(seconds=arm.due)
-        await self.register_reminder(arm.name, arm.data.encode(), due, period)
+        await self.register_reminder(arm.name, arm.data.encode(), due, period, ttl)
+
+    async def tick(self, name: str) -> None:
+        now = timedelta(0)
+        await self.register_timer(name, self.ticked, name, now, now)
+
+    async def ticked(self, name: str) -> None:
+        self._journal.add("ticked", self.id.id, name)
 
     async def disarm(self, name: str) -> None:
         await self.unregister_reminder(name)

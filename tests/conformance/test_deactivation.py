@@ -18,6 +18,14 @@ async def test_an_idle_actor_is_put_away_and_comes_back(stopped: Harness):
     assert stopped.journal.of("activate") == [("activate", "a")] * 2
 
 
+async def test_a_stop_puts_actors_away(runtime: Harness):
+    """Actors hear that the runtime stops."""
+    await runtime.call("a", "Echo", "here")
+    await runtime.stop()
+
+    assert runtime.journal.entries == [("activate", "a"), ("deactivate", "a")]
+
+
 async def test_a_running_turn_is_not_cut(stopped: Harness):
     """A turn within the idle timeout ends as it would without one.
 

@@ -1,5 +1,7 @@
 """Reminders: durable, one-shot or repeating."""
 
+import pytest
+
 from agent_actors.clock import SystemClock
 from tests.conformance.harness import Harness, eventually
 from tests.conformance.probe import Arm
@@ -99,3 +101,56 @@ async def test_a_failing_fire_is_tried_again(runtime: Harness):
     await eventually(lambda: ("fired", "b", "later", "nothing") in runtime.journal.entries)
 
     assert len(runtime.journal.of("fired")) == 4
+
+
+async def test_a_reminder_that_always_fails_is_gone(runtime: Harness):
+    """A one-shot reminder is delivered four times, and never again."""
+    runtime.journal.failures = 100
+    await runtime.call("a", "Arm", Arm("hopeless", due=0))
+    await fired(runtime, 4)
+    await runtime.call("b", "Arm", Arm("later", due=2))
+    await eventually(lambda: ("fired", "b", "later", "nothing") in runtime.journal.entries)
+
+    assert [entry[1] for entry in runtime.journal.of("fired")] == ["a"] * 4 + ["b"]
+
+
+async def test_a_failing_tick_does_not_stop_the_next(runtime: Harness):
+    """A repeating reminder goes on after a tick whose four deliveries failed."""
+    runtime.journal.failures = 4
+    await runtime.call("a", "Arm", Arm("beat", due=0, period=4.5, data="unregister"))
+    await fired(runtime, 5)
+    await runtime.call("b", "Arm", Arm("later", due=1.5))
+    await eventually(lambda: ("fired", "b", "later", "nothing") in runtime.journal.entries)
+
+    assert [entry[1] for entry in runtime.journal.of("fired")] == ["a"] * 5 + ["b"]
+
+
+async def test_a_reminder_wakes_an_actor_that_was_put_away(stopped: Harness):
+    """A reminder outlives its actor's activation, and fires in the next one."""
+    await stopped.start(idle_timeout=1)
+    await stopped.call("a", "Arm", Arm("wake", due=2.5))
+    await fired(stopped, 1)
+
+    assert [entry[0] for entry in stopped.journal.entries] == [
+        "activate",
+        "deactivate",
+        "activate",
+        "fired",
+    ]
+
+
+async def test_a_reminder_brings_what_it_was_given(runtime: Harness):
+    """64 KiB of any text come back exactly."""
+    text = '10m é "quote" \\ 👩‍👧\n' * 2_000
+    await runtime.call("a", "Arm", Arm("long", due=0, data=text))
+    await fired(runtime, 1)
+
+    assert runtime.journal.of("fired") == [("fired", "a", "long", text)]
+
+
+async def test_a_time_to_live_begins_with_the_first_due_time(runtime: Harness):
+    """Ticks after the time to live do not come: due after 1 s, each second, for 2.5 s is three."""
+    await runtime.call("a", "Arm", Arm("short", due=1, period=1, ttl=2.5))
+    await eventually(lambda: len(runtime.journal.of("fired")) == 3)
+    with pytest.raises(TimeoutError):
+        await eventually(lambda: len(runtime.journal.of("fired")) > 3, within=2.0)

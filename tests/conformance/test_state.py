@@ -63,8 +63,9 @@ async def test_a_bad_change_spoils_its_whole_transaction(runtime: Harness):
         'a "quote" \\ and \' more\n\t\x00',
         "x" * 65_536,
         "\u2028",
+        'é "quote" \\ 👩‍👧\n' * 2_200,
     ],
-    ids=["duration", "date", "emoji", "quotes", "64KiB", "separator"],
+    ids=["duration", "date", "emoji", "quotes", "64KiB", "separator", "64KiB of everything"],
 )
 async def test_what_was_said_is_what_is_stored(runtime: Harness, text: str):
     """Any text comes back exactly: from state, and as an argument and result of a method."""
@@ -83,6 +84,33 @@ async def test_keys_and_actors_do_not_run_into_one_another(runtime: Harness):
     assert await runtime.state("a", "b||k") == b"1"
     assert await runtime.state("a:b", "k") == b"2"
     assert await runtime.state("a", "k") == b""
+
+
+IDS = ["AZaz09_.:@~-", "azaz09_.:@~-", "a.b", "a:b", "a@b", "a~b", "a-b", "a_b", "ab", "a" * 128]
+
+
+async def test_ids_of_every_form_stay_apart(runtime: Harness):
+    """An id of any characters that ours may have reaches its own actor and its own state."""
+    runtime.journal.gates["gate"].set()
+    for actor in IDS:
+        await runtime.call(actor, "Hold", Hold("gate"))
+        await save(runtime, actor, upsert("s:a@b~c", actor), upsert("S:a@b~c", actor.upper()))
+
+    assert [actor for _, actor, _ in runtime.journal.of("enter")] == IDS
+    assert [json.loads(await runtime.state(actor, "s:a@b~c")) for actor in IDS] == IDS
+
+
+async def test_only_an_active_actor_saves(runtime: Harness):
+    """A save in the name of an actor that is not active is refused and changes nothing."""
+    with pytest.raises(CallFailed):
+        await runtime.save("away", json.dumps([upsert("k", 1)]))
+
+    assert await runtime.state("away", "k") == b""
+
+    await runtime.call("away", "Echo", "now it is active")
+    await runtime.save("away", json.dumps([upsert("k", 1)]))
+
+    assert await runtime.state("away", "k") == b"1"
 
 
 async def test_reading_does_not_wait_for_a_running_turn(runtime: Harness):

@@ -4,7 +4,16 @@ from typing import Any
 
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Delivered
-from tests.conformance.harness import DEAD_ROUTE, PUBSUB, ROUTE, TOPIC, Answer, Harness, eventually
+from tests.conformance.harness import (
+    DEAD_ROUTE,
+    PUBSUB,
+    ROUTE,
+    TOPIC,
+    TRIES,
+    Answer,
+    Harness,
+    eventually,
+)
 
 
 def event(number: int = 1, subject: str = "ada", data: Any = None) -> CloudEvent:
@@ -45,6 +54,16 @@ async def test_an_event_arrives_as_it_was_published(runtime: Harness):
     assert envelope["datacontenttype"].startswith("application/json")
 
 
+async def test_data_is_any_json(runtime: Harness):
+    """What an event carries comes back exactly, of whatever JSON type it is."""
+    values = [None, True, 5, 2**53 + 1, 5e-08, "", "{}", "text", [], [None], {}, {"é": {"n": 1.0}}]
+    for number, value in enumerate(values):
+        await runtime.publish(event(number, data=value))
+    await delivered(runtime, len(values))
+
+    assert [each.event["data"] for each in runtime.deliveries] == values
+
+
 async def test_every_event_of_a_publisher_arrives(runtime: Harness):
     """Twenty events are delivered once each while nothing fails."""
     for number in range(20):
@@ -63,6 +82,7 @@ async def test_retry_redelivers(runtime: Harness):
     await delivered(runtime, 2)
 
     assert [each.event["id"] for each in runtime.deliveries] == ["ada-1"] * 2
+    assert [each.path for each in runtime.deliveries] == [ROUTE] * 2
 
 
 async def test_an_unknown_status_is_a_failure(runtime: Harness):
@@ -72,6 +92,44 @@ async def test_an_unknown_status_is_a_failure(runtime: Harness):
     await delivered(runtime, 3)
 
     assert [each.path for each in runtime.deliveries] == [ROUTE] * 3
+
+
+VERDICTS: dict[str, tuple[int | bytes, list[str]]] = {
+    "taken": (b'{"status":"SUCCESS"}', [ROUTE]),
+    "no status": (b'{"said":"done"}', [ROUTE]),
+    "empty status": (b'{"status":""}', [ROUTE]),
+    "null status": (b'{"status":null}', [ROUTE]),
+    "a number": (b'{"status":1}', [ROUTE]),
+    "no object": (b"[]", [ROUTE]),
+    "a word": (b'"RETRY"', [ROUTE]),
+    "no JSON": (b"fine", [ROUTE]),
+    "created": (201, [ROUTE]),
+    "no content": (204, [ROUTE]),
+    "gone": (404, [ROUTE, DEAD_ROUTE]),
+    "lower case": (b'{"status":"success"}', [ROUTE, ROUTE]),
+    "moved": (302, [ROUTE, ROUTE]),
+    "refused": (400, [ROUTE, ROUTE]),
+    "failed": (500, [ROUTE, ROUTE]),
+    "away": (503, [ROUTE, ROUTE]),
+}
+"""A first answer, and where the event goes; a second answer is SUCCESS."""
+
+
+async def test_an_answer_decides_where_an_event_goes(runtime: Harness):
+    """404 gives an event up, other errors and unknown words bring it back, silence settles it."""
+    left = {name: answers(answer) for name, (answer, _) in VERDICTS.items()}
+    runtime.answer = lambda path, event: left[event["subject"]](path, event)
+    for name in VERDICTS:
+        await runtime.publish(event(subject=name))
+    await delivered(runtime, sum(len(paths) for _, paths in VERDICTS.values()))
+    await runtime.publish(event(subject="taken"))
+    await eventually(lambda: runtime.deliveries[-1].event["subject"] == "taken")
+
+    went: dict[str, list[str]] = {name: [] for name in VERDICTS}
+    for delivery in runtime.deliveries[:-1]:
+        went[delivery.event["subject"]].append(delivery.path)
+
+    assert went == {name: paths for name, (_, paths) in VERDICTS.items()}
 
 
 async def test_silence_is_success(runtime: Harness):
@@ -102,7 +160,8 @@ async def test_an_event_that_never_works_goes_to_the_dead_letter_topic(runtime: 
     await runtime.publish(event())
     await eventually(lambda: bool(runtime.deliveries) and runtime.deliveries[-1].path == DEAD_ROUTE)
 
-    assert len(runtime.deliveries) > 2
+    assert [each.path for each in runtime.deliveries] == [ROUTE] * TRIES + [DEAD_ROUTE]
+    assert runtime.deliveries[-1].event == runtime.deliveries[0].event
 
 
 async def test_events_of_one_publisher_come_in_order(runtime: Harness):

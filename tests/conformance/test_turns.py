@@ -84,6 +84,32 @@ async def test_a_failing_method_is_an_error_to_its_caller(runtime: Harness):
     assert await runtime.call("a", "Echo", "still there") == "still there"
 
 
+async def test_an_error_does_not_repeat_what_was_said(runtime: Harness):
+    """What a caller is told of a failed turn has nothing of its exception in it."""
+    with pytest.raises(CallFailed) as failed:
+        await runtime.call("a", "Fail", "a secret")
+
+    assert "secret" not in f"{failed.value!r} {failed.value.__cause__!r}"
+
+
+async def test_a_caller_that_leaves_the_queue_has_no_turn(runtime: Harness):
+    """A caller that gives up while it waits for another's turn never gets its own."""
+    turns = [hold(runtime, "a", "first")]
+    await entered(runtime, 1)
+    leaving = hold(runtime, "a", "leaving")
+    await runtime.call("b", "Echo", "it has arrived")
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await runtime.call("b", "Echo", "it has left")
+    turns.append(hold(runtime, "a", "last"))
+    for gate in ("first", "leaving", "last"):
+        runtime.journal.gates[gate].set()
+    await asyncio.gather(*turns)
+
+    assert [gate for _, _, gate in runtime.journal.of("enter")] == ["first", "last"]
+
+
 async def test_an_unknown_method_is_an_error(runtime: Harness):
     """Calling a method that no actor has fails."""
     with pytest.raises(CallFailed):

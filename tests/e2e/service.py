@@ -1,4 +1,8 @@
-"""The real command as a process of its own, and HTTP to it; every wait has a deadline."""
+"""The real command in processes of its own, and HTTP to it; every wait has a deadline.
+
+`AnyService` is what a test sees of it; `Service` is one on the embedded runtime, `dapr.DaprService`
+one beside a sidecar.
+"""
 
 import os
 import signal
@@ -10,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -58,40 +62,52 @@ async def eventually(
         await clock.sleep(PAUSE)
 
 
-class Service:
-    """One service: its data folder, its port, and the process that serves them now.
+class AnyService:
+    """One service: the address that it keeps, HTTP to it, and the processes that serve it now.
 
     Args:
-        folder: Where its data and its log are.
-        token: `APP_API_TOKEN`, if there is to be one.
-        settings: `AGENT_ACTORS_…` without that prefix, in lower case.
+        port: Where it listens, on loopback.
     """
 
-    def __init__(self, folder: Path, *, token: str | None = None, **settings: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.data = folder / "data"
-        self.log = folder / "log"
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._settings = {f"AGENT_ACTORS_{key.upper()}": str(settings[key]) for key in settings}
-        if token is not None:
-            self._settings["APP_API_TOKEN"] = token
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
 
     def spawn(self) -> None:
-        """Starts the command; it is not ready yet."""
-        arguments = ["dev", "--port", str(self.port), "--data", str(self.data)]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*COMMAND, *arguments], stdout=log, stderr=log, env=environment(**self._settings)
-            )
+        """Starts what does not run; it is not ready yet."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """Ends everything at once, as a lost machine does; what is saved stays."""
+        raise NotImplementedError
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the process of the app."""
+        raise NotImplementedError
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the app; None while it runs."""
+        raise NotImplementedError
+
+    def logged(self) -> str:
+        """All that its processes have logged."""
+        raise NotImplementedError
+
+    async def unsettled(self, user: str) -> bool:
+        """Has the conversation a recovery reminder?"""
+        raise NotImplementedError
+
+    def stored(self, actor_type: str) -> list[bytes]:
+        """Every document that actors of a type have saved."""
+        raise NotImplementedError
 
     async def ready(self) -> None:
         """Waits until actors can be called."""
 
         async def answers() -> bool:
-            assert self.alive, self.log.read_text()[-4000:]
+            assert self.code is None, self.logged()[-4000:]
             try:
                 return (await self.http.get("/readyz")).status_code == 200
             except httpx2.TransportError:
@@ -99,53 +115,25 @@ class Service:
 
         await eventually(answers, "the service is ready")
 
-    async def start(self) -> "Service":
-        """Starts the command and waits until it is ready."""
+    async def start(self) -> Self:
+        """Starts what does not run, and waits until it is ready."""
         self.spawn()
         await self.ready()
         return self
 
-    @property
-    def alive(self) -> bool:
-        """Does the process run?"""
-        return self._process is not None and self._process.poll() is None
-
-    def kill(self) -> None:
-        """Ends the process at once, as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(DEADLINE)
-
-    def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the process."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    async def ended(self, within: float = DEADLINE) -> int:
-        """The exit code, once the process has ended by itself."""
+    async def ended(self, within: float = DEADLINE) -> int | None:
+        """The exit code, once the app has ended by itself."""
 
         async def gone() -> bool:
-            return not self.alive
+            return self.code is not None
 
         await eventually(gone, "the process has ended", within)
-        assert self._process is not None
-        return self._process.wait(0)
+        return self.code
 
     async def close(self) -> None:
         """Leaves nothing behind."""
         self.kill()
         await self.http.aclose()
-
-    def rows(self, sql: str, *values: object) -> list[Any]:
-        """What a query finds in the database, beside the running process."""
-        uri = f"{(self.data / 'agent-actors.db').as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
-            return connection.execute(sql, values).fetchall()
-
-    def reminders(self) -> int:
-        """How many reminders are registered."""
-        number: int = self.rows("SELECT count(*) FROM reminders")[0][0]
-        return number
 
     async def say(
         self, user: str, content: str, *, key: str | None = None, prefer: str | None = None
@@ -192,6 +180,79 @@ class Service:
             return content in [entry["content"] for entry in await self.memory(user)]
 
         await eventually(there, f"{user}'s memory has what was said")
+
+
+class Service(AnyService):
+    """A service on the embedded runtime: its data folder, and its one process.
+
+    Args:
+        folder: Where its data and its log are.
+        token: `APP_API_TOKEN`, if there is to be one.
+        settings: `AGENT_ACTORS_…` without that prefix, in lower case.
+    """
+
+    def __init__(self, folder: Path, *, token: str | None = None, **settings: Any) -> None:
+        super().__init__(free_port())
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self._settings = {f"AGENT_ACTORS_{key.upper()}": str(settings[key]) for key in settings}
+        if token is not None:
+            self._settings["APP_API_TOKEN"] = token
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self) -> None:
+        """Starts the command; it is not ready yet."""
+        arguments = ["dev", "--port", str(self.port), "--data", str(self.data)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, *arguments], stdout=log, stderr=log, env=environment(**self._settings)
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Does the process run?"""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of the app; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def logged(self) -> str:
+        """All that the process has logged."""
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        """Ends the process at once, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(DEADLINE)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """What a query finds in the database, beside the running process."""
+        uri = f"{(self.data / 'agent-actors.db').as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def reminders(self) -> int:
+        """How many reminders are registered."""
+        number: int = self.rows("SELECT count(*) FROM reminders")[0][0]
+        return number
+
+    async def unsettled(self, user: str) -> bool:
+        """Has the conversation a recovery reminder?"""
+        return bool(self.rows("SELECT 1 FROM reminders WHERE id = ?", user))
+
+    def stored(self, actor_type: str) -> list[bytes]:
+        """Every document that actors of a type have saved."""
+        rows = self.rows("SELECT value FROM state WHERE type = ?", actor_type)
+        return [bytes(value) for (value,) in rows]
 
 
 @asynccontextmanager

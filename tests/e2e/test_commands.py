@@ -5,14 +5,14 @@ import subprocess
 
 import pytest
 
-from tests.e2e.service import COMMAND, Service, environment
+from tests.e2e.service import COMMAND, AnyService, environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIMIT = 30.0
 
 
-async def command(shared: Service, *arguments: str, typed: str = "") -> tuple[int, str, str]:
+async def command(shared: AnyService, *arguments: str, typed: str = "") -> tuple[int, str, str]:
     """Another command that speaks to the service: exit code, output, errors."""
 
     def run() -> subprocess.CompletedProcess[str]:
@@ -30,7 +30,7 @@ async def command(shared: Service, *arguments: str, typed: str = "") -> tuple[in
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_chat_and_history_speak_to_the_service(shared: Service):
+async def test_chat_and_history_speak_to_the_service(shared: AnyService):
     """One message, a conversation from a pipe, and all that was said."""
     code, out, err = await command(shared, "chat", "ada1", "Hello from the terminal")
 
@@ -52,7 +52,7 @@ async def test_chat_and_history_speak_to_the_service(shared: Service):
     ]
 
 
-async def test_a_slow_answer_reaches_the_terminal(shared: Service):
+async def test_a_slow_answer_reaches_the_terminal(shared: AnyService):
     """The command waits for a parked turn."""
     code, out, _ = await command(shared, "chat", "ada2", "/slow 1 hi")
 
@@ -60,7 +60,7 @@ async def test_a_slow_answer_reaches_the_terminal(shared: Service):
     assert "Got your message: /slow 1 hi at" in out
 
 
-async def test_a_refusal_is_one_line_at_the_terminal(shared: Service):
+async def test_a_refusal_is_one_line_at_the_terminal(shared: AnyService):
     """A model that fails is told on stderr, with exit code 1."""
     code, out, err = await command(shared, "chat", "ada3", "/fail")
 

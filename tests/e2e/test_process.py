@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import COMMAND, Service, clock, environment, eventually, free_port, running
+from tests.e2e.conftest import Launch
+from tests.e2e.service import (
+    COMMAND,
+    AnyService,
+    Service,
+    clock,
+    environment,
+    eventually,
+    free_port,
+)
 
 LIMIT = 30.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_lets_running_turns_finish(service: Service, number: signal.Signals):
+async def test_a_stop_lets_running_turns_finish(service: AnyService, number: signal.Signals):
     """The caller gets its answer, the exit code is 0, and the turn is there after a restart."""
     asked = asyncio.create_task(service.say("ada", "/slow 1.5 hi"))
     await clock.sleep(0.7)
@@ -29,16 +38,16 @@ async def test_a_stop_lets_running_turns_finish(service: Service, number: signal
     assert await service.count("ada") == 1
 
 
-async def test_a_stop_ends_within_the_drain_time(tmp_path: Path):
+async def test_a_stop_ends_within_the_drain_time(launch: Launch, tmp_path: Path):
     """A model that hangs holds nothing up, and its turn is still accepted after the restart."""
-    async with running(tmp_path, model="scripted", parking_time=0.2, drain=1) as service:
+    async with launch(tmp_path, model="scripted", parking_time=0.2, drain=1) as service:
         accepted = await service.say("ada", "/hang", prefer="wait=1")
         before = clock.monotonic()
         service.send(signal.SIGTERM)
 
         assert await service.ended() == 0
         assert clock.monotonic() - before < 8.0
-        assert "Traceback" not in service.log.read_text()
+        assert "Traceback" not in service.logged()
 
         await service.start()
         state = await service.http.get(accepted.headers["location"])
@@ -46,7 +55,7 @@ async def test_a_stop_ends_within_the_drain_time(tmp_path: Path):
         assert state.json()["status"] == "running"
 
 
-async def test_a_stop_at_rest_is_quick(service: Service):
+async def test_a_stop_at_rest_is_quick(service: AnyService):
     """Nothing to wait for: it ends at once."""
     await service.reply("ada", "hi")
     before = clock.monotonic()
@@ -56,9 +65,9 @@ async def test_a_stop_at_rest_is_quick(service: Service):
     assert clock.monotonic() - before < 4.0
 
 
-async def test_a_second_process_is_refused(service: Service):
+async def test_a_second_process_is_refused(local: Service):
     """One data folder, one process: one line, exit code 2, and the first goes on."""
-    arguments = ["dev", "--port", str(free_port()), "--data", str(service.data)]
+    arguments = ["dev", "--port", str(free_port()), "--data", str(local.data)]
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -75,10 +84,10 @@ async def test_a_second_process_is_refused(service: Service):
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
-    assert "Got your message" in await service.reply("ada", "hi")
+    assert "Got your message" in await local.reply("ada", "hi")
 
 
-async def test_a_key_counts_once(service: Service):
+async def test_a_key_counts_once(service: AnyService):
     """The same answer for the same key, also when both come at once, and after a restart."""
     answers = await asyncio.gather(*(service.say("ada", "hi", key="k") for _ in range(5)))
     service.kill()
@@ -91,7 +100,7 @@ async def test_a_key_counts_once(service: Service):
     assert await service.count("ada") == 1
 
 
-async def test_a_turn_survives_its_process(service: Service):
+async def test_a_turn_survives_its_process(service: AnyService):
     """Killed in the middle of a parked turn, it ends after the restart without being asked."""
     accepted = await service.say("ada", "/slow 3 hi", prefer="wait=1", key="k")
     queued = await service.say("ada", "after it", prefer="respond-async", key="l")
@@ -111,12 +120,12 @@ async def test_a_turn_survives_its_process(service: Service):
     await service.remembered("ada", "after it")
 
     async def at_rest() -> bool:
-        return service.reminders() == 0
+        return not await service.unsettled("ada")
 
     await eventually(at_rest, "no reminder is left", 10.0)
 
 
-async def test_an_event_survives_its_process(service: Service):
+async def test_an_event_survives_its_process(service: AnyService):
     """Killed right after the answer, memory still gets what was said."""
     await service.reply("ada", "hi")
     service.kill()
@@ -132,27 +141,27 @@ async def test_an_event_survives_its_process(service: Service):
     [("full", {"synchronous": "FULL"}), ("echo", {"model": "echo"})],
 )
 async def test_settings_come_from_the_environment(
-    tmp_path: Path, name: str, settings: dict[str, str]
+    launch: Launch, tmp_path: Path, name: str, settings: dict[str, str]
 ):
     """The command starts with each, and answers."""
-    async with running(tmp_path / name, **settings) as service:
+    async with launch(tmp_path / name, **settings) as service:
         assert "Got your message: hi at" in await service.reply("ada", "hi")
 
 
-async def test_logs_do_not_have_what_was_said(service: Service):
+async def test_logs_do_not_have_what_was_said(service: AnyService):
     """Ids are logged; what people said is not, whatever went wrong."""
     for said in ("secretword", "/fail secretword", "/break secretword"):
         await service.say("ada", said)
     await service.say("ada", "secretword" * 10_000)
     service.kill()
 
-    logged = service.log.read_text()
+    logged = service.logged()
 
     assert "Serving on" in logged
     assert "secretword" not in logged
 
 
-async def test_a_caller_that_leaves_does_not_cut_its_turn(service: Service):
+async def test_a_caller_that_leaves_does_not_cut_its_turn(service: AnyService):
     """Its turn ends and is in the history."""
     asked = asyncio.create_task(service.say("ada", "/slow 1 hi"))
     await clock.sleep(0.5)

@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 LATER = {
     "b18": "actor timers come with their own issue; until then none can be registered",
     "b19": "actor timers, as b18",
-    "b22": "a one-shot reminder on a real scheduler needs Dapr, which is the next issue",
     "b26": "the Kafka output binding comes with the bindings",
     "b27": "the Kafka input binding comes with the bindings",
     "b28": "Twilio comes with the bindings",

@@ -146,16 +146,16 @@ def test_b24_importing_the_service_configures_no_logging():
 
 
 async def test_b25_the_sidecar_is_told_what_the_settings_say(serve: Serve):
-    """Idle and drain times are the settings'; the drain outlasts a turn of an actor."""
+    """Idle and drain times are the settings'; the drain outlasts a turn's wait for its model."""
     defaults = Settings()
-    async with serve(idle_timeout=90, drain=7) as served:
+    async with serve(idle_timeout=90, actor_drain=3) as served:
         config = (await served.http.get("/dapr/config")).json()
 
         assert config["actorIdleTimeout"] == "0h1m30s0ms0μs"
-        assert config["drainOngoingCallTimeout"] == "0h0m7s0ms0μs"
+        assert config["drainOngoingCallTimeout"] == "0h0m3s0ms0μs"
         assert "remindersStoragePartitions" not in config
 
-    assert defaults.drain > defaults.parking_time + defaults.call_time
+    assert defaults.parking_time < defaults.actor_drain < defaults.call_time < defaults.drain
 
 
 def test_b29_a_subscription_has_no_rule_that_never_matches():

@@ -77,3 +77,11 @@ def test_the_times_nest():
         Settings(model_time=300, wait_time=300)
     with pytest.raises(ValidationError, match="MODEL_TIME"):
         Settings(parking_time=3, model_time=3)
+
+
+@pytest.mark.parametrize("name", ["APP_API_TOKEN", "DAPR_API_TOKEN", "DAPR_HTTP_PORT"])
+def test_an_empty_variable_of_daprs_is_unset(monkeypatch: pytest.MonkeyPatch, name: str):
+    """An empty token would equal one that was not sent at all."""
+    monkeypatch.setenv(name, "")
+
+    assert getattr(read(), name.lower()) is None

@@ -71,6 +71,11 @@ class Child:
         return None if self._process is None else self._process.pid
 
     @property
+    def code(self) -> int | None:
+        """The exit code; None while it runs, and before it was started."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def alive(self) -> bool:
         """Does the process run? A frozen one does."""
         return self._process is not None and self._process.poll() is None

@@ -20,6 +20,8 @@ T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 """Seconds between two looks at what is saved, when no bell rings: the turn may end elsewhere."""
+LATER = 0.05
+"""Between these two, a pause is that share of the wait so far: nobody waits much longer for it."""
 UNKNOWN_FATE = {500, 503}
 """Errors after which the turn may have been saved all the same."""
 
@@ -31,8 +33,13 @@ Gone = Callable[[], Awaitable[bool]]
 class Patience:
     """How long a caller waits: until a time of the monotonic clock, or until he has gone."""
 
+    begun: float
     deadline: float
     gone: Gone | None
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next look."""
+        return min(max(FIRST_PAUSE, (now - self.begun) * LATER), LONGEST_PAUSE)
 
 
 class Answers:
@@ -84,11 +91,12 @@ class Answers:
         """
         if self._stopping.begun:
             raise Unavailable("The service is stopping; send the message again.")
-        deadline = self._clock.monotonic() + wait
+        begun = self._clock.monotonic()
         with self._admitted(conversation):
             state = await self._process(conversation, turn, wait)
             if state.status in {"queued", "running"} and wait > 0:
-                state = await self._wait(conversation, state, Patience(deadline, gone))
+                patience = Patience(begun, begun + wait, gone)
+                state = await self._wait(conversation, state, patience)
         return state
 
     async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:
@@ -119,14 +127,13 @@ class Answers:
 
     async def _wait(self, conversation: str, state: TurnState, patience: "Patience") -> TurnState:
         """Looks at what is saved, at each ring and now and then, as long as the caller waits."""
-        pause = FIRST_PAUSE
         with self._settled.listen(conversation) as bell:
             while state.status in {"queued", "running"}:
-                left = min(patience.deadline - self._clock.monotonic(), self._stopping.left())
+                now = self._clock.monotonic()
+                left = min(patience.deadline - now, self._stopping.left())
                 if left <= 0 or (patience.gone is not None and await patience.gone()):
                     break
-                await self._heard(bell, min(pause, left))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await self._heard(bell, min(patience.pause(now), left))
                 state = await self._look(conversation, state)
         return state
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 
 from dapr.actor import ActorRuntime
 from dapr.actor.error import ActorMethodNotFoundError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent_actors.errors import AgentError, Defect, Forbidden, NotFound
+from agent_actors.errors import AgentError, Defect, Forbidden, NotFound, TooLarge
 from agent_actors.routes.delivery import Callback
 from agent_actors.routes.dependencies import carries
 from agent_actors.routes.problems import document
@@ -21,6 +22,8 @@ from agent_actors.routes.problems import document
 log = logging.getLogger(__name__)
 
 ACTORS = "/actors/"
+LARGEST = 32 * 1024 * 1024
+"""Bytes of a callback: twice what a sidecar lets through as it is told to in docs/dapr.md."""
 REENTRANCY_HEADER = b"dapr-reentrancy-id"
 _JSON = (b"content-type", b"application/json")
 
@@ -38,6 +41,7 @@ class Callbacks:
         self._app = app
         self._token = token
         self._events = events
+        self._refused = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -46,6 +50,8 @@ class Callbacks:
             return
         try:
             body = await self._answer(scope, receive)
+        except ClientDisconnect:
+            log.warning("a call of %s broke off; nothing was done", scope["path"])
         except AgentError as error:
             await document(error)(scope, receive, send)
         except Exception as error:
@@ -66,11 +72,20 @@ class Callbacks:
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         if self._token is not None and not carries(scope, self._token):
+            self._tell_of_refusal()
             raise Forbidden("This route is for the sidecar; it needs its dapr-api-token.")
         take = self._events.get(scope["path"])
         if take is not None:
             return await take(await _body(receive))
         return await _actor(scope, receive)
+
+    def _tell_of_refusal(self) -> None:
+        """Once: it may be a stranger, but also a sidecar that was not told our token."""
+        if not self._refused:
+            log.warning(
+                "a callback came without this app's APP_API_TOKEN; has the sidecar the same one?"
+            )
+        self._refused = True
 
 
 async def _actor(scope: Scope, receive: Receive) -> bytes:
@@ -108,12 +123,24 @@ async def _put_away(kind: str, actor_id: str) -> None:
 
 
 async def _body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
+    """The whole of it.
+
+    Raises:
+        ClientDisconnect: It broke off; half a request is none.
+        TooLarge: No sidecar sends so much.
+    """
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
-        body += message.get("body", b"")
-    return body
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST:
+            raise TooLarge(f"A callback has at most {LARGEST} bytes.")
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

@@ -32,7 +32,7 @@ class ActorConfig(BaseModel):
 
     entities: list[str] = Field(examples=[["ChatAgent", "ResponseAgent", "MemoryAgentActor"]])
     actorIdleTimeout: str = Field(examples=["0h1m0s0ms0μs"])  # noqa: N815 - as Dapr spells it
-    drainOngoingCallTimeout: str = Field(examples=["0h0m7s0ms0μs"])  # noqa: N815 - the same
+    drainOngoingCallTimeout: str = Field(examples=["0h0m2s0ms0μs"])  # noqa: N815 - the same
 
 
 @router.get("/", response_model=Welcome)

@@ -112,11 +112,15 @@ async def test_a_turn_that_ended_elsewhere_is_found_by_looking(desk: Desk):
 
 
 async def test_looks_become_rarer(desk: Desk):
-    """From twenty a second to one, so that a long turn costs little."""
+    """From twenty a second to one; each pause is a twentieth of the wait so far."""
     asked = desk.ask()
-    await desk.clock.advance(60.0)
+    await desk.clock.advance(2.0)
 
-    assert 60 <= desk.saved.looks <= 70
+    assert 30 <= desk.saved.looks <= 35
+
+    await desk.clock.advance(58.0)
+
+    assert 110 <= desk.saved.looks <= 125
 
     asked.cancel()
 

@@ -13,6 +13,7 @@ from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 
 from agent_actors.app import create_app
+from agent_actors.routes.callbacks import Callbacks
 from agent_actors.settings import Settings
 from tests.fakes import FakeRuntime, QuickModel
 from tests.unit.routes.test_events import ours
@@ -169,3 +170,58 @@ async def test_in_process_there_are_no_such_routes():
     async with beside_a_sidecar(runtime=FakeRuntime()) as http:
         answer = await http.put(HISTORY, headers=TOKEN)
         assert answer.status_code == 404
+
+
+async def called(app: Any, *messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the app sends when a request comes in those pieces."""
+    sent, left = [], list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"dapr-api-token", OURS.encode())]
+    path = "/actors/ChatAgent/ada/method/ClearHistory"
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": headers}
+    await app(scope, receive, send)
+    return sent
+
+
+async def test_a_callback_that_breaks_off_is_none(monkeypatch: pytest.MonkeyPatch):
+    """Half a request asked for nothing: nothing is dispatched, nobody is answered."""
+    dispatched: list[Any] = []
+
+    async def note(*given: Any) -> bytes:
+        dispatched.append(given)
+        return b"null"
+
+    monkeypatch.setattr(ActorRuntime, "dispatch", note)
+    app = Callbacks(FastAPI(), OURS, {})
+    part = {"type": "http.request", "body": b"{", "more_body": True}
+    sent = await called(app, part, {"type": "http.disconnect"})
+
+    assert (sent, dispatched) == ([], [])
+
+    rest = {"type": "http.request", "body": b"}"}
+    assert (await called(app, part, rest))[0]["status"] == 200
+    assert dispatched[0][3] == b"{}"
+
+
+async def test_a_callback_is_not_read_for_ever():
+    """Without a token anyone may post one; it may not fill the memory."""
+    endless = [{"type": "http.request", "body": b"x" * 2**20, "more_body": True}] * 40
+    sent = await called(Callbacks(FastAPI(), OURS, {}), *endless)
+
+    assert sent[0]["status"] == 413
+
+
+async def test_a_refused_sidecar_is_told_of_once(caplog: pytest.LogCaptureFixture):
+    """It may have another token than the app; who looks into the log sees why nothing works."""
+    async with beside_a_sidecar() as http:
+        for _ in range(3):
+            await http.put(HISTORY)
+
+    assert caplog.text.count("APP_API_TOKEN") == 1
+    assert OURS not in caplog.text

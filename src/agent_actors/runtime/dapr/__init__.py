@@ -110,8 +110,8 @@ class DaprRuntime:
             return "The service is stopping."
         try:
             hosting = (await self._sidecar.metadata(_PROBE)).get("actorRuntime", {})
-        except AgentError:
-            return "The sidecar cannot be reached."
+        except AgentError as error:
+            return error.detail
         if not hosting.get("hostReady") or hosting.get("runtimeStatus") != "RUNNING":
             return f"The sidecar hosts no actors yet ({hosting.get('placement', 'no placement')})."
         types = ActorRuntime.get_registered_actor_types()

@@ -131,14 +131,18 @@ class Sidecar:
         return answer.body
 
     async def metadata(self, within: float) -> dict[str, Any]:
-        """What the sidecar says of itself.
+        """What the sidecar says of itself. Nothing is logged: it is asked again and again.
 
         Raises:
-            Unavailable: It did not say it in that many seconds.
+            Unavailable: It did not say it in that many seconds; the text says why.
+            Defect: It never will.
         """
         try:
             async with asyncio.timeout(within):
-                told = from_json(await self.ask("GET", "metadata"))
+                answer = await self.send("GET", "metadata")
+            if not answer.ok:
+                raise _refusal(answer)
+            told = from_json(answer.body)
         except (TimeoutError, ValueError):
             raise Unavailable(_AWAY) from None
         return told if isinstance(told, dict) else {}
@@ -163,8 +167,12 @@ def failure(answer: Answer, path: str) -> Unavailable | Defect:
     what = path.split("/", 1)[0]
     log.warning("the sidecar answered %s %s to %s", answer.status, answer.code, what)
     log.debug("its words: %s", answer.message)
+    return _refusal(answer)
+
+
+def _refusal(answer: Answer) -> Unavailable | Defect:
     if answer.status in {401, 403}:
-        return Unavailable("The sidecar refused this service; its tokens or scopes differ.")
+        return Unavailable("The sidecar refuses this service: is its DAPR_API_TOKEN the same?")
     if 400 <= answer.status < 500 and not answer.code.startswith("ERR_ACTOR"):
         return Defect(f"The sidecar does not take this request ({answer.code or answer.status}).")
     return Unavailable("The sidecar, or what is behind it, could not do it now; try again.")

@@ -38,7 +38,7 @@ class Watch:
         self._withdraw = withdraw
         self._mark = secrets.token_hex(16)
         self._marked = False
-        self._away = False
+        self._reason: str | None = None
         self._looking = asyncio.Lock()
 
     async def run(self) -> None:
@@ -52,10 +52,12 @@ class Watch:
         async with self._looking:
             try:
                 await self._compare()
-            except (AgentError, TimeoutError):
-                self._tell(away=True)
+            except AgentError as error:
+                self._tell(error.detail)
+            except TimeoutError:
+                self._tell("The sidecar did not answer in time.")
             else:
-                self._tell(away=False)
+                self._tell(None)
 
     async def _compare(self) -> None:
         told = await self._sidecar.metadata(WITHIN)
@@ -69,9 +71,10 @@ class Watch:
             await self._sidecar.ask("PUT", f"metadata/{MARK}", self._mark.encode())
         self._marked = True
 
-    def _tell(self, *, away: bool) -> None:
-        if away and not self._away:
-            log.warning("the sidecar is away; actors cannot be called until it is back")
-        elif self._away and not away:
+    def _tell(self, reason: str | None) -> None:
+        """Why the sidecar cannot be used, or that it can; once each time."""
+        if reason is not None and reason != self._reason:
+            log.warning("the sidecar is away: %s", reason)
+        elif self._reason is not None and reason is None:
             log.info("the sidecar is there")
-        self._away = away
+        self._reason = reason

@@ -70,7 +70,7 @@ def parse(body: bytes, now: float) -> Registration:
     except ValidationError as error:
         raise Invalid(f"The reminder is malformed: {fields(error)}") from None
     due, period = now + _seconds(asked.due_time), _seconds(asked.period) or None
-    expires = now + _seconds(asked.ttl) if asked.ttl else None
+    expires = due + _seconds(asked.ttl) if asked.ttl else None  # From the first due time, as Dapr.
     if expires is not None and period is None:
         raise Invalid("A reminder must have a period to have a ttl.")
     return Registration(Schedule(due, period, expires), to_json(asked.data))

@@ -38,4 +38,5 @@ def _status(body: bytes) -> str:
     except ValueError:
         return ""
     status = answer.get("status") if isinstance(answer, dict) else None
-    return "" if status is None else str(status)
+    # daprd cannot parse an answer whose status is no text, and goes by the HTTP status alone.
+    return status if isinstance(status, str) else ""

@@ -125,7 +125,7 @@ async def test_it_is_not_ready_without_a_sidecar():
         raise AssertionError
 
     await alone.start(deliver, lambda: None)
-    assert await alone.unready() == "The sidecar cannot be reached."
+    assert await alone.unready() == "The sidecar cannot be reached; try again."
     await alone.stop()
     assert await alone.unready() == "The service is stopping."
 

@@ -18,7 +18,7 @@ from agent_actors.runtime.embedded.verdicts import judge
         (200, b'{"status":"RETRY"}', "retry"),
         (200, b'{"status":"success"}', "retry"),
         (200, b'{"status":"Event processed"}', "retry"),
-        (200, b'{"status":7}', "retry"),
+        (200, b'{"status":7}', "done"),
         (200, b'{"status":"DROP"}', "drop"),
         (404, b'{"status":"SUCCESS"}', "drop"),
         (500, b"", "retry"),
