@@ -62,7 +62,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         with sock:
             calls.append((settings, kind, sock.getsockname()))
 
+    def with_local_dapr(run: Any, settings: Any, sock: Any) -> None:
+        with sock:
+            calls.append((settings, "dapr of its own", sock.getsockname()))
+
     monkeypatch.setattr(service, "serve", serve)
+    monkeypatch.setattr(service, "with_local_dapr", with_local_dapr)
     return calls
 
 
@@ -203,9 +208,11 @@ def test_the_runtime_is_chosen(
     started: list[tuple[Any, ...]],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """`--runtime` decides, else the presence of a sidecar does."""
+    """`--runtime` decides, else a sidecar; `dev` brings one along where there is none."""
     if sidecar:
         monkeypatch.setenv("DAPR_HTTP_PORT", sidecar)
+    elif (command, kind) == ("dev", "dapr"):
+        kind = "dapr of its own"
     call(command, "--port", "0", *option)
 
     assert started[0][1] == kind
