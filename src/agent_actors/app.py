@@ -5,7 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 from dapr.actor import Actor, ActorId, ActorRuntime
 from dapr.actor.runtime.config import ActorRuntimeConfig
@@ -13,7 +12,7 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 from uuid_utils import uuid7
 
 from agent_actors import __version__, contracts
@@ -92,16 +91,19 @@ def create_app(
     service = Service(settings, runtime, model or MODELS[settings.model](clock), clock)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(
-        service,
         title="agent-actors",
         description="AI agents as Dapr virtual actors.",
         version=__version__,
         middleware=[Middleware(BodyLimit, largest=largest)],
+        # FastAPI's own asks at each request whether somebody has set it up; nobody has, yet.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.lifespan_context = functools.partial(_lifespan, service)
     app.state.services = service.wired
     app.state.stopping = service.stopping
     app.state.drain = service.drain
+    if runtime.called_by_sidecar:
+        app.front = Callbacks(app.behind, service.token, events.callbacks(service.wired))
     problems.install(app)
     for noun in (chat, response, memory, events, health):
         app.include_router(noun.router)
@@ -111,16 +113,15 @@ def create_app(
 class App(FastAPI):
     """FastAPI, with the callbacks of a sidecar in front where the runtime has one."""
 
-    def __init__(self, service: "Service", **given: Any) -> None:
-        super().__init__(**given)
-        self._service = service
+    front: Callbacks | None = None
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """All of FastAPI, behind the callbacks."""
-        stack = super().build_middleware_stack()
-        if not self._service.called_by_sidecar:
-            return stack
-        return Callbacks(stack, self._service.token, events.callbacks(self.state.services))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the start and the stop."""
+        await (self.front or self.behind)(scope, receive, send)
+
+    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own."""
+        await super().__call__(scope, receive, send)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
@@ -154,7 +155,6 @@ class Service:
         self._activations = Activations()
         self._settled = Settled()
         self._drained = False
-        self.called_by_sidecar = runtime.called_by_sidecar
         self.stopping = Stopping(clock, settings.drain, self._settled)
         self._chat = ChatClient(proxies)
         self._memory = MemoryClient(proxies)
