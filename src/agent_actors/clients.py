@@ -8,6 +8,7 @@ from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json
 
 from agent_actors import contracts
+from agent_actors.errors import Defect
 from agent_actors.messages import (
     CompleteTurn,
     ForgetLetter,
@@ -68,11 +69,22 @@ class ActorClient:
 
 
 def returned(data: bytes, result: type[T]) -> T:
-    """What a turn returned: its value, or its error raised (PROTOCOL, rule 10)."""
-    value = from_json(data) if data else None
-    if isinstance(value, dict) and value.keys() == {"error"}:
-        raise cast(Problem, adapter(Problem).validate_python(value["error"])).error()
-    return cast(T, adapter(result).validate_python(value))
+    """What a turn returned: its value, or its error raised (PROTOCOL, rule 10).
+
+    Raises:
+        Refused: The error.
+        Defect: It is neither, as when another release answers, or another app's actor.
+    """
+    try:
+        value = from_json(data) if data else None
+        if isinstance(value, dict) and value.keys() == {"error"}:
+            problem = cast(Problem, adapter(Problem).validate_python(value["error"]))
+        else:
+            return cast(T, adapter(result).validate_python(value))
+    except ValueError:
+        # Not its text: pydantic repeats the value, and so what people said.
+        raise Defect("An actor's answer is not of the form it should have.") from None
+    raise problem.error()
 
 
 class ChatClient(ActorClient):

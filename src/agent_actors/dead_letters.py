@@ -1,8 +1,11 @@
 """`runtime.DeadLetters` over DeadLetterActor, for a runtime that has no place of its own."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
+
+from pydantic_core import from_json, to_json
 
 from agent_actors import contracts, letters, slots
 from agent_actors.clients import DeadLetterClient
@@ -14,6 +17,12 @@ from agent_actors.slots import Slot, Store
 
 D = TypeVar("D")
 
+LARGEST = 4 * 1024 * 1024
+"""Bytes of an event that is kept whole; a sidecar takes no document of any size."""
+BEGINNING = 64 * 1024
+"""Bytes that are kept of a longer one."""
+SHOWN = 4 * 1024 * 1024
+"""Bytes of events after which no older letters are shown."""
 BATCH = 4
 """Letters that are read at once; each may be as long as an event."""
 PAGES = 16
@@ -50,20 +59,28 @@ class ActorDeadLetters:
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
         """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
 
+        Of one with more than `LARGEST` bytes its ids and its beginning are kept.
+
         Raises:
             TryLater: The actor or its store is away; whether it was kept is not known.
         """
+        if len(event) > LARGEST:
+            reason, event = f"{reason} ({len(event)} bytes, cut)", _cut(event)
         return await self._client.keep(KeepLetter(topic, reason, tries, Envelope.of(event)))
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
-        """The newest letters, newest first; fewer where some are forgotten meanwhile."""
+        """The newest letters, newest first; fewer where some are forgotten, or very long."""
         listed = await self._newest(limit)
         shown: list[DeadLetter] = []
+        size = 0
         for start in range(0, len(listed), BATCH):
             ids = [each.letter_id for each in listed[start : start + BATCH]]
             read = await asyncio.gather(*(self._read(slots.letter(each)) for each in ids))
             pairs = zip(ids, read, strict=True)
             shown += [_shown(letter_id, letter) for letter_id, letter in pairs if letter]
+            size += sum(len(letter.envelope.data) for letter in read if letter)
+            if size > SHOWN:
+                break
         return shown
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
@@ -111,3 +128,15 @@ class ActorDeadLetters:
 def _shown(letter_id: str, letter: Letter) -> DeadLetter:
     event = letter.envelope.event
     return letters.shown(letter_id, letter.topic, letter.reason, letter.tries, letter.at, event)
+
+
+def _cut(event: bytes) -> bytes:
+    """What can be kept of an event that is too long: who sent it, and how it begins."""
+    try:
+        envelope = from_json(event)
+    except ValueError:
+        envelope = None
+    named = envelope if isinstance(envelope, dict) else {}
+    ids = {name: str(named[name])[:1024] for name in ("id", "source", "type") if name in named}
+    digest = hashlib.sha256(event).hexdigest()
+    return to_json({**ids, "sha256": digest, "begins": event[:BEGINNING].decode(errors="replace")})

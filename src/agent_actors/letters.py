@@ -26,13 +26,14 @@ class Bounds:
 
 
 def id_of(topic: str, event: bytes) -> str:
-    """The id of an envelope's letter: the same envelope, on the same topic, is one letter."""
+    """The id of an envelope's letter: the same event of the same source, on its topic, is one."""
     try:
         envelope = from_json(event)
     except ValueError:
         envelope = None
     event_id = envelope.get("id") if isinstance(envelope, dict) else None
-    name = json.dumps([topic, str(event_id) if event_id else event.hex()])
+    source = str(envelope.get("source")) if isinstance(envelope, dict) else ""
+    name = json.dumps([topic, source, str(event_id)] if event_id else [topic, event.hex()])
     return str(uuid.uuid5(_IDS, name))
 
 

@@ -132,8 +132,12 @@ class Settings(BaseSettings):
     @field_validator("app_api_token", "dapr_api_token", "dapr_http_port", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
-        # An empty token would equal one that was not sent at all.
-        return None if value == "" else value
+        # An empty token would equal one that was not sent; one from a file ends in a newline.
+        text = value.strip() if isinstance(value, str) else value
+        if isinstance(text, str) and not (text.isascii() and text.isprintable()):
+            msg = "only visible ASCII characters can be sent in a header"
+            raise ValueError(msg)
+        return None if text == "" else text
 
     @model_validator(mode="after")
     def _times_nest(self) -> "Settings":

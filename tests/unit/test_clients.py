@@ -12,7 +12,15 @@ from agent_actors.clients import (
     ResponseClient,
     returned,
 )
-from agent_actors.errors import AgentError, Busy, Invalid, ModelFailed, TryLater, Unavailable
+from agent_actors.errors import (
+    AgentError,
+    Busy,
+    Defect,
+    Invalid,
+    ModelFailed,
+    TryLater,
+    Unavailable,
+)
 from agent_actors.messages import (
     CompleteTurn,
     Envelope,
@@ -133,3 +141,15 @@ def test_text_is_what_it_was():
     answer = json.dumps([{"role": "user", "content": "10m"}]).encode()
 
     assert returned(answer, tuple[Message, ...]) == (SAID,)
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"said":"a secret"}', b'"a secret"', b'{"error":"a secret"}', b"{"]
+)
+def test_an_answer_of_another_form_is_a_defect(answer: bytes):
+    """Another release, or another app's actor, has answered; the error does not repeat it (I13)."""
+    with pytest.raises(Defect) as caught:
+        returned(answer, TurnState)
+
+    assert "secret" not in repr(caught.value)
+    assert caught.value.__suppress_context__

@@ -8,7 +8,7 @@ import pytest
 
 from agent_actors import letters, slots
 from agent_actors.clients import DeadLetterClient, ProxyFactory
-from agent_actors.dead_letters import BATCH, PAGES
+from agent_actors.dead_letters import BATCH, BEGINNING, LARGEST, PAGES
 from agent_actors.documents import LETTERS as PAGE
 from agent_actors.errors import Conflict, TryLater, Unavailable
 from agent_actors.messages import Envelope, ForgetLetter, KeepLetter
@@ -214,3 +214,30 @@ async def test_letters_travel_through_the_sdk(fresh_registry: None, graveyard: G
     await client.forget(ForgetLetter(letter_id, 0))
 
     assert await graveyard.letters.list(1) == []
+
+
+async def test_an_event_too_long_to_be_kept_leaves_its_beginning(graveyard: Graveyard):
+    """A sidecar takes no document of any size; who sent what is known all the same."""
+    event = envelope(1, source="far", data='"' * (LARGEST + 1))
+    await graveyard.letters.keep("news", event, "why", 1)
+    (letter,) = await graveyard.letters.list(10)
+
+    assert f"{len(event)} bytes" in letter.reason
+    assert letter.event["source"] == "far"
+    assert letter.event["begins"].encode() == event[:BEGINNING]
+
+
+async def test_a_list_is_not_longer_than_memory_bears(graveyard: Graveyard):
+    """Letters of a megabyte are shown only as far as a few megabytes go."""
+    for number in range(4 * BATCH):
+        await graveyard.letters.keep("news", envelope(number, data="x" * 2**20), "why", 1)
+
+    assert len(await graveyard.letters.list(1000)) == BATCH
+
+
+async def test_two_sources_may_use_one_id(graveyard: Graveyard):
+    """A CloudEvent is known by its source and its id, and neither of two is lost."""
+    for source in ("one", "two"):
+        await graveyard.letters.keep("news", envelope(1, source=source), "why", 1)
+
+    assert len(await graveyard.letters.list(10)) == 2

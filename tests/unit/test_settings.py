@@ -85,3 +85,14 @@ def test_an_empty_variable_of_daprs_is_unset(monkeypatch: pytest.MonkeyPatch, na
     monkeypatch.setenv(name, "")
 
     assert getattr(read(), name.lower()) is None
+
+
+def test_a_token_is_what_a_header_can_carry(monkeypatch: pytest.MonkeyPatch):
+    """A secret from a file often ends in a newline; other control characters are refused."""
+    monkeypatch.setenv("DAPR_API_TOKEN", "abc\n")
+    assert read().dapr_api_token == "abc"
+
+    monkeypatch.setenv("DAPR_API_TOKEN", "a\nbc")
+    with pytest.raises(StartupError, match="DAPR_API_TOKEN") as caught:
+        read()
+    assert "a\nbc" not in str(caught.value)

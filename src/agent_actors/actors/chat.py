@@ -28,7 +28,7 @@ from agent_actors.documents import (
     older_records,
     segment_of,
 )
-from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound
+from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound, TryLater
 from agent_actors.messages import (
     CompleteTurn,
     Exchange,
@@ -183,6 +183,7 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
         head = await self._head()
         if head.user and head.user != turn.user:
             raise NotFound("There is no such conversation of this user.")
+        head = await self._resume(head)
         record = await self._record(head, turn)
         queued = find_queued(head.queue, turn.turn_id, turn.key_hash)
         known = record or (queued.turn if queued else None)
@@ -268,6 +269,19 @@ class ChatAgent(TurnActor, ChatAgentInterface, Remindable):
             head = await self._settle(head, first.turn, outcome)
             fresh = True
         return head
+
+    async def _resume(self, head: Head) -> Head:
+        """Goes on with a queue that this activation has not driven yet: its process may be gone.
+
+        As the tick does, but at once: whoever asks for a turn after a crash does not wait for it.
+        """
+        if not head.queue or self.state.noted(ARMED):
+            return head
+        try:
+            await self._arm()
+            return await self._drive(head, fresh=False)
+        except TryLater:
+            return await self._head()  # As it was saved last; the tick goes on from there.
 
     async def _count_try(self, head: Head) -> Head:
         draft = self._draft(head)

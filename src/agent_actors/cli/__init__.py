@@ -100,7 +100,10 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 @main.command()
 @_addressed
 def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
-    """Start the service as a server is started, beside the sidecar that DAPR_HTTP_PORT names."""
+    """Start the service as a server is started.
+
+    On the dapr runtime where DAPR_HTTP_PORT names a sidecar, else on the embedded one.
+    """
     with _starting():
         from agent_actors.cli import service
 

@@ -104,7 +104,11 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """The end of the service: first of what runs, then of the connections."""
         if self.drain is not None:
-            await self.drain()
+            draining = asyncio.ensure_future(self.drain())
+            while not draining.done() and not self.force_exit:  # A second signal: at once.
+                await self._stopping.clock.sleep(0.02)
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
             await self._requests_end()
         await super().shutdown(sockets)
 
@@ -206,7 +210,9 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     named = f"[{host}]" if ":" in host else host
     local = "localhost" if anywhere or host == "127.0.0.1" else named
     where = (
-        f"data in {settings.data}" if kind == "embedded" else f"sidecar {settings.dapr_http_port}"
+        f"data in {settings.data}"
+        if kind == "embedded"
+        else f"sidecar on port {settings.dapr_http_port}"
     )
     click.echo(
         f"Serving on the {kind} runtime, model {settings.model}, {where},"

@@ -110,7 +110,8 @@ class ModelCalls:
             unfinished = sum(
                 call.outcome is None for calls in self._calls.values() for call in calls.values()
             )
-            log.warning("model calls that still run: %d; a waiting turn starts again", unfinished)
+            if unfinished:
+                log.warning("model calls cut off: %d; their turns start again", unfinished)
 
     async def stop(self) -> None:
         """Ends every call that still runs; their turns start again with the next process."""

@@ -184,4 +184,7 @@ def _advised(error: AgentError, turn: Turn) -> AgentError:
         error.turn_id = turn.turn_id
     if not turn.key_hash and error.retry == "same-key":
         error.retry = "no" if error.turn_id else "new-key"
+        if error.turn_id:
+            cause = error.detail.partition(";")[0].rstrip(".")
+            error.detail = f"{cause}; ask for the turn before you send the message again."
     return error

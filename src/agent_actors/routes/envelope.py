@@ -22,7 +22,8 @@ class Unusable(Exception):
     def __init__(self, reason: str, event_id: str = "", *, for_ever: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.event_id = event_id or "without an id"
+        # It is logged, and whoever can publish chooses it.
+        self.event_id = "".join(c if c.isprintable() else "?" for c in event_id[:128]) or "(none)"
         self.for_ever = for_ever
 
 
@@ -70,10 +71,13 @@ def _ours(data: Mapping[str, Any]) -> Event:
     version = data.get("version")
     if version != contracts.EVENT_VERSION:
         raise Unusable(
-            f"version {version!r} is not known here", str(data.get("event_id")), for_ever=False
+            f"version {version if isinstance(version, int) else '?'} is not known here",
+            str(data.get("event_id")),
+            for_ever=False,
         )
     event: ConversationUpdated = adapter(ConversationUpdated).validate_python(data)
-    remember = Remember(event.actor_id, event.event_id, event.input, event.output, event.seq)
+    conversation = contracts.actor_id(event.actor_id)
+    remember = Remember(conversation, event.event_id, event.input, event.output, event.seq)
     return Event(contracts.actor_id(event.user_id), remember)
 
 

@@ -321,3 +321,58 @@ async def test_a_tick_without_memory_fails_and_keeps_the_reminder(talk: Talk):
 
     assert isinstance(answer, Failure)
     assert talk.armed
+
+
+async def test_a_retry_after_a_crash_starts_the_turn_at_once(talk: Talk):
+    """Whoever asks again does not wait for the tick; the start is counted as the tick's is."""
+    await talk.parked("order")
+    talk.activate()
+    talk.responses.will(UNKNOWN)
+    state = await talk.process(a_turn("order"))
+
+    assert state.status == "running"
+    assert [each.start for each in talk.responses.asked] == [True, False, True]
+    assert talk.head.queue[0].tries == 2
+    assert talk.armed
+
+
+async def test_a_message_after_a_crash_sets_the_queue_going(talk: Talk):
+    """The turn before it starts again, and it waits behind that one."""
+    await talk.parked("order")
+    talk.activate()
+    talk.responses.will(UNKNOWN)
+    state = await talk.process(a_turn("next"))
+
+    assert state.status == "queued"
+    assert [queued.tries for queued in talk.head.queue] == [2, 0]
+
+
+async def test_an_answer_that_was_ready_before_the_crash_is_taken(talk: Talk):
+    """ResponseAgent lived on and has the answer: the retry gets it, and no model is asked."""
+    await talk.parked("order")
+    talk.activate()
+    talk.responses.will(Responding("done", Reply("served")))
+    state = await talk.process(a_turn("order"))
+
+    assert (state.status, state.reply) == ("done", Reply("served"))
+    assert [each.start for each in talk.responses.asked] == [True, False]
+
+
+async def test_a_queue_that_goes_is_left_alone(talk: Talk):
+    """Within one activation the model's task delivers; nobody asks for it at each message."""
+    await talk.parked("order")
+    asked = len(talk.responses.asked)
+    await talk.process(a_turn("next"))
+
+    assert len(talk.responses.asked) == asked
+
+
+async def test_a_queue_that_cannot_be_driven_still_takes_messages(talk: Talk):
+    """ResponseAgent is away: the message is queued durably, and the tick goes on from there."""
+    await talk.parked("order")
+    talk.activate()
+    talk.responses.will(Unavailable("away"))
+    state = await talk.process(a_turn("next"))
+
+    assert state.status == "queued"
+    assert [queued.turn.turn_id for queued in talk.head.queue] == ["turn of order", "turn of next"]

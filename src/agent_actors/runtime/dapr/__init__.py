@@ -6,7 +6,6 @@ start before or after this process, go, and come back.
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +19,7 @@ from agent_actors.errors import AgentError, StartupError
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import Sidecar, part
+from agent_actors.runtime.dapr.sidecar import Sidecar, part, section
 from agent_actors.runtime.dapr.watch import Watch
 from agent_actors.serializer import encode
 from agent_actors.settings import Settings
@@ -91,14 +90,13 @@ class DaprRuntime:
         self._stopping = True
         if self._watching is not None:
             self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._sidecar.stop()
 
     async def sidecar_started(self) -> None:
         """The sidecar has asked for the actors' configuration."""
         if self._watch is not None:
-            await self._watch.look()
+            await self._watch.sidecar_started()
 
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can.
@@ -109,7 +107,7 @@ class DaprRuntime:
         if self._stopping:
             return "The service is stopping."
         try:
-            hosting = (await self._sidecar.metadata(_PROBE)).get("actorRuntime", {})
+            hosting = section(await self._sidecar.metadata(_PROBE), "actorRuntime")
         except AgentError as error:
             return error.detail
         if not hosting.get("hostReady") or hosting.get("runtimeStatus") != "RUNNING":

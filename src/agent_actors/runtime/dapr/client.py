@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER, DaprActorClientBase
 from dapr.common.reentrancy_context import reentrancy_ctx
 
@@ -9,6 +10,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
 from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, failure, part
 
+_UNTIL_DECIDED = aiohttp.ClientTimeout(total=None)
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 """Seconds between two tries of a call whose actor has no place yet."""
@@ -83,7 +85,12 @@ class DaprActorClient(DaprActorClientBase):
         """
         if self._undecided:
             await self._decided((actor_type, actor_id))
-        return await self._sidecar.ask("GET", f"{_actor(actor_type, actor_id)}/state/{part(name)}")
+        path = f"{_actor(actor_type, actor_id)}/state/{part(name)}"
+        answer = await self._sidecar.send("GET", path)
+        # Absent is 204, and nothing else is (I6).
+        if answer.status == 204 or (answer.ok and answer.body):
+            return answer.body
+        raise failure(answer, f"a read of {actor_type}")
 
     async def register_reminder(
         self, actor_type: str, actor_id: str, name: str, data: bytes
@@ -119,7 +126,9 @@ class DaprActorClient(DaprActorClientBase):
 
     async def _save(self, actor: tuple[str, str], data: bytes) -> None:
         path = f"{_actor(*actor)}/state"
-        answer = await self._sidecar.send("PUT", path, data)
+        # No time-out of its own, so that "undecided" ends with an answer or with the connection;
+        # and a POST, since aiohttp sends a PUT again by itself.
+        answer = await self._sidecar.send("POST", path, data, patience=_UNTIL_DECIDED)
         if answer.ok:
             return
         if answer.code == _NOT_HERE:

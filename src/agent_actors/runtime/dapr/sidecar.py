@@ -90,6 +90,8 @@ class Sidecar:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        *,
+        patience: aiohttp.ClientTimeout | None = None,
     ) -> Answer:
         """Sends one request.
 
@@ -98,6 +100,7 @@ class Sidecar:
             path: Below `/v1.0/`, each part of it by `part`.
             body: JSON.
             headers: Beside the token and the content's type.
+            patience: In place of the one for every request.
 
         Raises:
             Unavailable: The sidecar could not be reached, or did not answer in time.
@@ -107,7 +110,14 @@ class Sidecar:
         url = _url(self._base + path)
         given = _JSON | headers if headers else _JSON
         try:
-            async with self._session.request(method, url, data=body, headers=given) as answer:
+            async with self._session.request(
+                method,
+                url,
+                data=body,
+                headers=given,
+                allow_redirects=False,  # The token is the sidecar's, and nobody else's.
+                timeout=patience or self._session.timeout,
+            ) as answer:
                 return Answer(answer.status, await answer.read())
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             log.debug("%s %s: %s", method, path, type(error).__name__)
@@ -146,6 +156,12 @@ class Sidecar:
         except (TimeoutError, ValueError):
             raise Unavailable(_AWAY) from None
         return told if isinstance(told, dict) else {}
+
+
+def section(told: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of the metadata; empty where it has none of that form."""
+    found = told.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 @lru_cache(maxsize=4096)  # A turn asks for the same seven addresses each time.

@@ -12,7 +12,7 @@ import secrets
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError
 from agent_actors.runtime import Withdraw
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import Sidecar, section
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Watch:
         self._mark = secrets.token_hex(16)
         self._marked = False
         self._reason: str | None = None
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Looks for as long as it is let."""
@@ -47,21 +47,35 @@ class Watch:
             await self.look()
             await self._clock.sleep(PERIOD)
 
-    async def look(self) -> None:
-        """Looks now; a sidecar that is away changes nothing."""
-        async with self._looking:
-            try:
-                await self._compare()
-            except AgentError as error:
-                self._tell(error.detail)
-            except TimeoutError:
-                self._tell("The sidecar did not answer in time.")
-            else:
-                self._tell(None)
+    async def sidecar_started(self) -> None:
+        """A sidecar is about to host actors: unless it is known to be the old one, all start anew.
+
+        Not knowing must not pass for knowing: an old cache would overwrite what was saved since.
+        """
+        if not await self.look() and self._marked:
+            self._withdraw()
+
+    async def look(self) -> bool:
+        """Has the sidecar our mark now? One look at a time serves all who want to know."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look at the sidecar")
+        return await asyncio.shield(self._looking)
+
+    async def _look(self) -> bool:
+        try:
+            await self._compare()
+        except AgentError as error:
+            self._tell(error.detail)
+        except TimeoutError:
+            self._tell("The sidecar did not answer in time.")
+        else:
+            self._tell(None)
+            return True
+        return False
 
     async def _compare(self) -> None:
         told = await self._sidecar.metadata(WITHIN)
-        if told.get("extended", {}).get(MARK) == self._mark:
+        if section(told, "extended").get(MARK) == self._mark:
             return
         # Before the first mark nothing can be old: this process is younger than its sidecar.
         if self._marked:
@@ -74,7 +88,7 @@ class Watch:
     def _tell(self, reason: str | None) -> None:
         """Why the sidecar cannot be used, or that it can; once each time."""
         if reason is not None and reason != self._reason:
-            log.warning("the sidecar is away: %s", reason)
+            log.warning("the sidecar is away (%s)", reason.partition(";")[0].rstrip("."))
         elif self._reason is not None and reason is None:
             log.info("the sidecar is there")
         self._reason = reason

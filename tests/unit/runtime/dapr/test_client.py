@@ -102,7 +102,7 @@ async def test_a_read_waits_for_a_save_that_was_given_up(
     done: list[str] = []
 
     async def slow(request: web.Request) -> web.Response:
-        if request.method == "PUT":
+        if request.method == "POST":
             await landing.wait()
         done.append(f"{request.method} {request.path.split('/')[-3]}")
         return web.Response(status=204)
@@ -117,8 +117,8 @@ async def test_a_read_waits_for_a_save_that_was_given_up(
     assert done == ["GET other"]
     landing.set()
     await asyncio.gather(reading, saving)
-    assert done[1] == "PUT A"
-    assert sorted(done[2:]) == ["GET 1", "PUT A"]
+    assert done[1] == "POST A"
+    assert sorted(done[2:]) == ["GET 1", "POST A"]
 
 
 async def test_a_given_up_save_that_fails_troubles_nobody(
@@ -128,7 +128,7 @@ async def test_a_given_up_save_that_fails_troubles_nobody(
     release = asyncio.Event()
 
     async def fail(request: web.Request) -> web.Response:
-        if request.method == "PUT":
+        if request.method == "POST":
             await release.wait()
             return web.Response(status=500)
         return web.Response(status=204)
@@ -154,3 +154,24 @@ async def test_reminders_and_timers_go_to_the_sidecar(client: DaprActorClient, d
         ("PUT", "/v1.0/actors/A/1/timers/t"),
         ("DELETE", "/v1.0/actors/A/1/timers/t"),
     ]
+
+
+async def test_an_empty_answer_is_not_absent(client: DaprActorClient, daprd: FakeSidecar):
+    """Only 204 says that there is nothing; a cut answer must not start a conversation anew (I6)."""
+    daprd.answers = [(200, None)]
+    with pytest.raises(Unavailable):
+        await client.get_state("A", "1", "head")
+
+
+async def test_a_save_waits_for_its_end(daprd: FakeSidecar):
+    """However long the sidecar takes: given up earlier, it could land over a later one."""
+
+    async def slow(_request: web.Request) -> web.Response:
+        await SystemClock().sleep(0.3)
+        return web.Response(status=204)
+
+    daprd.handler = slow
+    hasty = Sidecar(daprd.port, None, 0.05)
+    await hasty.start()
+    await DaprActorClient(hasty, SystemClock(), 0.5).save_state_transactionally("A", "1", b"[]")
+    await hasty.stop()

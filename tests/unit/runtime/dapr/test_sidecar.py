@@ -118,3 +118,15 @@ def test_parts_of_a_path_are_encoded():
     """Dapr decodes each part once, and takes a `+` for a space (FACTS, live 12)."""
     assert part("a+b c/d%?#") == "a%2Bb%20c%2Fd%25%3F%23"
     assert part("s:ada@x~1") == "s%3Aada%40x~1"
+
+
+async def test_a_redirect_is_not_followed(sidecar: Sidecar, daprd: FakeSidecar):
+    """The token and what was said go to the sidecar, and to nobody it names."""
+
+    async def elsewhere(_request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{daprd.port}/stranger")
+
+    daprd.handler = elsewhere
+    with pytest.raises(Unavailable):
+        await sidecar.ask("POST", "actors/A/1/method/M", b"1")
+    assert len(daprd.seen) == 1

@@ -113,3 +113,42 @@ async def test_it_looks_every_second(sidecar: Sidecar, metadata: Metadata, withd
 
     await eventually(noticed)
     running.cancel()
+
+
+async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
+    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+):
+    """It is about to host actors; what is kept of them may be old, and would be saved over."""
+    await watch.look()
+    metadata.away = True
+    await watch.sidecar_started()
+    assert withdrawn.times == 1
+
+    metadata.away = False
+    await watch.sidecar_started()
+    assert withdrawn.times == 1
+
+
+async def test_whoever_asks_for_the_configuration_changes_nothing(
+    watch: Watch, metadata: Metadata, withdrawn: Withdrawn, daprd: FakeSidecar
+):
+    """The route is open; a crowd there causes one look at a time, and puts nobody away."""
+    await watch.look()
+    before = len(daprd.seen)
+    await asyncio.gather(*(watch.sidecar_started() for _ in range(20)))
+
+    assert withdrawn.times == 0
+    assert len(daprd.seen) == before + 1
+
+
+async def test_metadata_of_another_form_is_survived(
+    watch: Watch, daprd: FakeSidecar, withdrawn: Withdrawn
+):
+    """A watch that has ended would notice no sidecar any more."""
+
+    async def odd(request: web.Request) -> web.Response:
+        body = b'{"extended":null}' if request.method == "GET" else b""
+        return web.Response(body=body)
+
+    daprd.handler = odd
+    assert await watch.look()
