@@ -199,6 +199,26 @@ async def test_an_app_that_is_killed_comes_back(service: DaprService):
     assert await said(service) == ["one", "/slow 1 two", "three"]
 
 
+async def test_a_retry_after_a_kill_does_not_wait_for_the_reminder(engine: Engine, tmp_path: Path):
+    """Whoever asks again sets the turn going, and so does who says the next thing."""
+    service = DaprService(engine, tmp_path, **(SETTINGS | {"recovery_period": 3600}))
+    try:
+        await service.start()
+        for user in ("ada", "bob"):
+            await service.say(user, "/slow 1 one", key="1", prefer="respond-async")
+        service.replica.app.kill()
+        service.replica.app.start()
+        await service.ready()
+        again = await service.say("ada", "/slow 1 one", key="1")
+        second = await service.say("bob", "two", key="2")
+
+        assert (again.status_code, second.status_code) == (200, 200)
+        assert await said(service) == ["/slow 1 one"]
+        assert await said(service, "bob") == ["/slow 1 one", "two"]
+    finally:
+        await service.close()
+
+
 async def test_placement_that_stops_comes_back(engine: Engine, service: DaprService):
     """Without placement the service is not ready and says so; with it, it is again."""
     await service.start()

@@ -52,7 +52,7 @@ class Watch:
 
         Not knowing must not pass for knowing: an old cache would overwrite what was saved since.
         """
-        if not await self.look() and self._marked:
+        if not await self.look():
             self._withdraw()
 
     async def look(self) -> bool:
