@@ -6,19 +6,18 @@ one beside a sidecar.
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from random import Random
 from typing import Any, Self
 
 import httpx2
 
 from agent_actors.clock import SystemClock
+from agent_actors.engine.ports import free_port
 
 COMMAND = [sys.executable, "-m", "agent_actors"]
 DEADLINE = 30.0
@@ -32,19 +31,6 @@ def environment(**settings: str) -> dict[str, str]:
     foreign = ("AGENT_ACTORS_", "DAPR_", "APP_API_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | settings
-
-
-def free_port() -> int:
-    """A port on which nobody listens, below the range that systems hand out by themselves."""
-    random = Random()
-    for _ in range(100):
-        port = random.randrange(20_000, 32_768)
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            continue
-    raise AssertionError("no free port was found")
 
 
 async def eventually(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_actors.engine.ports import free_port
 from tests.e2e.conftest import Launch
 from tests.e2e.service import (
     COMMAND,
@@ -15,7 +16,6 @@ from tests.e2e.service import (
     clock,
     environment,
     eventually,
-    free_port,
 )
 
 LIMIT = 30.0

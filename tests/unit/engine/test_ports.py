@@ -20,6 +20,13 @@ def test_a_free_port_is_free_and_low():
         assert accepts(port)
 
 
+def test_no_port_is_given_twice():
+    """Who has been given one may not listen there yet: two servers would get the same."""
+    ports = [free_port() for _ in range(500)]
+
+    assert len(set(ports)) == len(ports)
+
+
 def test_a_machine_without_free_ports_is_told(monkeypatch: pytest.MonkeyPatch):
     """The search for a port ends."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
