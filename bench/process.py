@@ -3,9 +3,7 @@
 import http.client
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from agent_actors.engine.ports import free_port
+
 HOST = "127.0.0.1"
-PORTS = range(20_000, 32_000)
-"""Below the ports that the system gives to clients, which might take one in between."""
 PATIENCE = 30.0
 """Seconds for a start and for a stop."""
 MESSAGE = {"role": "user", "content": "What did I say yesterday about the harbour?"}
@@ -104,14 +102,6 @@ def running(
         yield process
     finally:
         _stop(process)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    for port in random.sample(PORTS, 100):
-        with suppress(OSError), socket.create_server((HOST, port)):
-            return port
-    raise OSError("None of a hundred ports is free.")
 
 
 def turn(port: int, conversation: str) -> None:

@@ -1,5 +1,6 @@
 """Dapr's control plane: placement says who hosts an actor, scheduler keeps the reminders."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from agent_actors.engine.binaries import Binaries
@@ -128,14 +129,13 @@ class ControlPlane:
         Raises:
             StartupError: One did not start; the text has the end of its log. None is left running.
         """
-        try:
+        with ExitStack() as started:
+            started.callback(self.kill)
             self.placement.spawn()
             self.scheduler.spawn()
             self.placement.wait()
             self.scheduler.wait()
-        except BaseException:
-            self.kill()
-            raise
+            started.pop_all()
 
     def stop(self) -> None:
         """Ends both; reminders are kept."""

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 from dapr.actor import ActorRuntime
 from dapr.actor.error import ActorMethodNotFoundError
+from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_actors.errors import AgentError, Defect, Forbidden, NotFound, TooLarge
 from agent_actors.routes.delivery import Callback
-from agent_actors.routes.dependencies import carries
+from agent_actors.routes.dependencies import carries, header
 from agent_actors.routes.problems import document
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 ACTORS = "/actors/"
 LARGEST = 32 * 1024 * 1024
 """Bytes of a callback: twice what a sidecar lets through as it is told to in docs/dapr.md."""
-REENTRANCY_HEADER = b"dapr-reentrancy-id"
+REENTRANCY_HEADER = DAPR_REENTRANCY_ID_HEADER.lower().encode()
 _JSON = (b"content-type", b"application/json")
 
 
@@ -93,7 +94,8 @@ async def _actor(scope: Scope, receive: Receive) -> bytes:
     parts = scope["path"].removeprefix(ACTORS).split("/")
     match scope["method"], parts:
         case "PUT", [kind, actor_id, "method", name]:
-            reentrancy = _header(scope, REENTRANCY_HEADER)
+            given = header(scope, REENTRANCY_HEADER)
+            reentrancy = None if given is None else given.decode("latin-1")
             return await _method((kind, actor_id), name, await _body(receive), reentrancy)
         case "PUT", [kind, actor_id, "method", "remind", name]:
             await ActorRuntime.fire_reminder(kind, actor_id, name, await _body(receive))
@@ -141,7 +143,3 @@ async def _body(receive: Receive) -> bytes:
             raise TooLarge(f"A callback has at most {LARGEST} bytes.")
         more = message.get("more_body", False)
     return b"".join(parts)
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -88,9 +88,12 @@ def operator(request: Request) -> Services:
 
 def carries(scope: Scope, token: str) -> bool:
     """Does a request carry the token? Compared in constant time."""
-    name = TOKEN_HEADER.encode()
-    given = next((value for key, value in scope["headers"] if key == name), b"")
-    return hmac.compare_digest(given, token.encode())
+    return hmac.compare_digest(header(scope, TOKEN_HEADER.encode()) or b"", token.encode())
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that name (in lower case), if there is one."""
+    return next((value for key, value in scope["headers"] if key == name), None)
 
 
 def _loopback(request: Request) -> bool:

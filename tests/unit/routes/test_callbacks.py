@@ -95,7 +95,7 @@ async def test_an_event_is_applied():
     async with beside_a_sidecar() as http:
         body = json.dumps(ours(1)).encode()
         answer = await http.post("/subscribe", content=body, headers=TOKEN)
-        assert answer.json() in ({"status": "SUCCESS"}, {"status": "RETRY"})
+        assert answer.json() == {"status": "SUCCESS"}
 
 
 async def test_an_unknown_method_is_404():
@@ -157,12 +157,14 @@ async def test_the_routes_are_those_of_the_sdk():
     for path, operations in inner.openapi()["paths"].items():
         if path.startswith("/actors/"):
             theirs |= {(method.upper(), path) for method in operations}
-    assert theirs == {
-        ("DELETE", "/actors/{actor_type_name}/{actor_id}"),
-        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/{method_name}"),
-        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/timer/{timer_name}"),
-        ("PUT", "/actors/{actor_type_name}/{actor_id}/method/remind/{reminder_name}"),
-    }
+    names = {"actor_type_name": "ChatAgent", "actor_id": "ada", "timer_name": "t",
+             "method_name": "GetConversationHistory", "reminder_name": "settle"}  # fmt: skip
+
+    assert len(theirs) == 4
+    async with beside_a_sidecar() as http:
+        for method, path in theirs:
+            answer = await http.request(method, path.format(**names), headers=TOKEN, content=b"{}")
+            assert answer.status_code != 404, path
 
 
 async def test_in_process_there_are_no_such_routes():
