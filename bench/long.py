@@ -1,12 +1,12 @@
 """What turn 10,000 of a conversation costs against turn 10 (I7)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Protocol
 
 from bench.load import Client, Order, client
-from bench.process import service
+from bench.process import MESSAGE, service
 from bench.table import Row
 
 TARGET = 1.2
@@ -30,11 +30,15 @@ class Talking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Turns of the old conversation, who says them, and batches of each that are compared."""
+    """Turns of the old conversation, who says them, and batches of each that are compared.
+
+    `says` is what is said in each of them.
+    """
 
     turns: int
     builders: int
     rounds: int
+    says: str = MESSAGE["content"]
 
     @classmethod
     def of(cls, quick: bool, builders: int) -> "Length":
@@ -50,8 +54,9 @@ def measure(quick: bool) -> Iterator[Row]:
 
 def compared(ours: Talking, load: Client, length: Length, on: str = "") -> Row:
     """Batches of a young and of the old conversation in turn."""
-    load.burst(Order(ours.url, "old", length.builders, turns=length.turns, shared=True))
-    rounds = [_round(load, ours, number) for number in range(length.rounds)]
+    talk = Order(ours.url, "old", 1, turns=BATCH, shared=True, says=length.says)
+    load.burst(replace(talk, users=length.builders, turns=length.turns))
+    rounds = [_round(load, ours, talk, number) for number in range(length.rounds)]
     (young, young_cpu), (old, old_cpu) = (
         [median(values) for values in zip(*each, strict=True)] for each in zip(*rounds, strict=True)
     )
@@ -64,15 +69,15 @@ def compared(ours: Talking, load: Client, length: Length, on: str = "") -> Row:
 
 
 def _round(
-    load: Client, ours: Talking, number: int
+    load: Client, ours: Talking, talk: Order, number: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    young = f"young{number}"
-    load.burst(Order(ours.url, young, 1, turns=10, shared=True))
-    return _batch(load, ours, young), _batch(load, ours, "old")
+    young = replace(talk, name=f"young{number}")
+    load.burst(replace(young, turns=10))
+    return _batch(load, ours, young), _batch(load, ours, talk)
 
 
-def _batch(load: Client, ours: Talking, name: str) -> tuple[float, float]:
+def _batch(load: Client, ours: Talking, order: Order) -> tuple[float, float]:
     """Median latency of a batch, and CPU per turn."""
     before = ours.cpu
-    burst = load.burst(Order(ours.url, name, 1, turns=BATCH, shared=True))
-    return burst.p50, (ours.cpu - before) / BATCH
+    burst = load.burst(order)
+    return burst.p50, (ours.cpu - before) / order.turns

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from bench.load import Client, Order, client
-from bench.process import PATIENCE, Served, service
+from bench.process import Served, service, until_calm
 from bench.table import Row
 
 MIB = 2**20
@@ -13,8 +13,6 @@ IDLE = {"AGENT_ACTORS_IDLE_TIMEOUT": "2", "AGENT_ACTORS_RECOVERY_PERIOD": "4"}
 """Actors are put away, and reminders unregister themselves, within the benchmark."""
 LEAST = 8.0
 """Seconds in which both have happened to the last conversation."""
-CALM = 0.02
-"""Share of a CPU below which nothing is going on."""
 
 
 def measure(quick: bool) -> Iterator[Row]:
@@ -45,14 +43,5 @@ def _touched(load: Client, ours: Served, name: str, number: int) -> tuple[int, i
     load.burst(Order(ours.url, name, USERS, turns=number, fresh=True))
     loaded = ours.resident
     time.sleep(LEAST)
-    _until_calm(ours)
+    until_calm(ours)
     return loaded, ours.resident
-
-
-def _until_calm(ours: Served) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        before = ours.cpu
-        time.sleep(1.0)
-        if ours.cpu - before < CALM:
-            return

@@ -48,7 +48,7 @@ async def _tick(late: list[float]) -> None:
 
 if __name__ == "__main__":
     kind, data, report, port = sys.argv[1:]
-    app = create_app(Settings(data=Path(data))) if kind == "service" else bare()
+    app = create_app(Settings(model="echo", data=Path(data))) if kind == "service" else bare()
     late: list[float] = []
     serve(probed(app, late), int(port))
     Path(report).write_text(json.dumps(late), encoding="utf-8")

@@ -19,6 +19,8 @@ from agent_actors.engine.ports import free_port
 HOST = "127.0.0.1"
 PATIENCE = 30.0
 """Seconds for a start and for a stop."""
+CALM = 0.02
+"""Share of a CPU below which nothing is going on."""
 MESSAGE = {"role": "user", "content": "What did I say yesterday about the harbour?"}
 
 
@@ -55,13 +57,26 @@ def _on_cpu(task: Path) -> int:
     return 0
 
 
+def until_calm(ours: Served) -> None:
+    """Waits until nothing is going on any more, or a while."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        before = ours.cpu
+        time.sleep(1.0)
+        if ours.cpu - before < CALM:
+            return
+
+
 @contextmanager
 def service(**environment: str) -> Iterator[Served]:
-    """`agent-actors dev`, as anyone starts it, on a data folder that is thrown away."""
+    """`agent-actors dev`, as anyone starts it, on a data folder that is thrown away.
+
+    Unless told otherwise its model is `echo`: a key in the environment must not cost anything.
+    """
     with tempfile.TemporaryDirectory(prefix="agent-actors-bench-") as data:
         port = free_port()
         command = ["-m", "agent_actors", "dev", "--port", str(port), "--data", data]
-        with served(command, port, environment) as process:
+        with served(command, port, {"AGENT_ACTORS_MODEL": "echo"} | environment) as process:
             yield process
 
 

@@ -32,8 +32,13 @@ def serve(app: ASGIApp, port: int) -> None:
         runner.run(_calmly(server))
 
 
-async def _calmly(server: uvicorn.Server) -> None:
+def calm_collector() -> None:
+    """What the service does to the garbage collector when it starts."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+async def _calmly(server: uvicorn.Server) -> None:
+    calm_collector()
     await server.serve()

@@ -24,7 +24,7 @@ from tests.fakes import eventually
 
 __all__ = ["engine"]
 
-FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_")
+FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
 
 
 @pytest.fixture(autouse=True)

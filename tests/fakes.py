@@ -25,7 +25,9 @@ from agent_actors.messages import (
     DeadLetter,
     Message,
     Outcome,
+    Person,
     ProcessTurn,
+    Recollection,
     Remember,
     Remembered,
     Reply,
@@ -34,7 +36,7 @@ from agent_actors.messages import (
     Turn,
     TurnState,
 )
-from agent_actors.model import Prompt
+from agent_actors.model import Model, Prompt
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.serializer import ValueSerializer
 from agent_actors.slots import Slot
@@ -168,6 +170,14 @@ class FakeDeadLetters:
     async def list(self, limit: int) -> Sequence[DeadLetter]:
         return [*self.kept.values()][::-1][:limit]
 
+    async def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        for letter in [*self.kept.values()]:
+            if which(letter.event):
+                yield letter
+
+    async def forget(self, letter_id: str) -> None:
+        self.kept.pop(letter_id, None)
+
     async def requeue(self, letter_id: str) -> DeadLetter | None:
         return self.kept.pop(letter_id, None)
 
@@ -185,6 +195,8 @@ class FakeRuntime:
         self.published: list[CloudEvent] = []
         self.refusal: BaseException | None = None
         """What `publish` raises, if anything."""
+        self.secrets: dict[tuple[str, str], str] = {}
+        """By store and name."""
         self.reason: str | None = None
         """What `unready` says."""
         self.deliver: Deliver | None = None
@@ -203,6 +215,9 @@ class FakeRuntime:
             raise self.refusal
         self.published.append(event)
 
+    async def get_secret(self, store: str, name: str) -> str | None:
+        return self.secrets.get((store, name))
+
     async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:
         self.deliver = deliver
         self.withdraw = withdraw
@@ -217,7 +232,7 @@ class FakeRuntime:
         return self.reason
 
 
-class HeldModel:
+class HeldModel(Model):
     """Answers `reply to <content>` once it is let go; keeps every prompt."""
 
     def __init__(self) -> None:
@@ -282,8 +297,8 @@ class FakeMemories(MemoryClient):
     result: Remembered | BaseException = field(default_factory=lambda: Remembered("applied"))
     events: list[tuple[str, Remember]] = field(default_factory=list)
 
-    async def memory(self, user: str) -> tuple[Message, ...]:
-        return self.entries
+    async def recall(self, user: str) -> Recollection:
+        return Recollection(self.entries, Person.new(user))
 
     async def mark(self, user: str, conversation: str) -> int:
         self.asked.append((user, conversation))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MultipleOf
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from agent_actors.settings import Settings
@@ -71,6 +72,7 @@ def _kind(annotation: Any) -> str:
         float: "number",
         Path: "path",
         str: "text",
+        SecretStr: "text, never shown",
         bool: "`true` or `false`",
     }
     return names[annotation]

@@ -56,7 +56,7 @@ class App:
         return App(self.name, self.command, self.events, (*self.settings, *more))
 
 
-SERVICE = App("service", ["-m", "agent_actors", "serve", "--runtime", "dapr"])
+SERVICE = App("service", ["-m", "agent_actors", "serve", "--runtime", "dapr"]).having(model="echo")
 FLOOR = App("floor", ["-m", "bench.on_dapr.floor"])
 # It answers its events with a word that means "failed" to a sidecar: with our retries each would be
 # applied seven times. Without them it is applied once, as where the lesson comes from.

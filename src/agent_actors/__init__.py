@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent_actors.app import create_app
+    from agent_actors.model.turn_context import TurnContext
     from agent_actors.settings import Settings
 
-__all__ = ["Settings", "__version__", "create_app"]
+__all__ = ["Settings", "TurnContext", "__version__", "create_app"]
 __version__ = "0.1.0"
 
-_HOMES = {"Settings": "agent_actors.settings", "create_app": "agent_actors.app"}
+_HOMES = {
+    "Settings": "agent_actors.settings",
+    "TurnContext": "agent_actors.model.turn_context",
+    "create_app": "agent_actors.app",
+}
 
 
 def __getattr__(name: str) -> Any:

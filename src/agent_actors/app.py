@@ -2,9 +2,10 @@
 
 import functools
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from dapr.actor import Actor, ActorId, ActorRuntime
 from dapr.actor.runtime.config import ActorRuntimeConfig
@@ -16,28 +17,47 @@ from starlette.types import Receive, Scope, Send
 from uuid_utils import uuid7
 
 from agent_actors import __version__, contracts
-from agent_actors.actors.chat import ChatAgent, ChatParts
+from agent_actors.actors.analytics import AnalyticsActor
+from agent_actors.actors.chat import ChatAgent
+from agent_actors.actors.conversation import ChatParts
 from agent_actors.actors.dead_letters import DeadLetterActor
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.actors.outbox import Outbox
 from agent_actors.actors.response import ResponseAgent, ResponseParts
+from agent_actors.actors.session import UserSessionActor
 from agent_actors.clients import (
+    AnalyticsClient,
     ChatClient,
     DeadLetterClient,
     MemoryClient,
     ProxyFactory,
     ResponseClient,
+    SessionClient,
 )
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.dead_letters import ActorDeadLetters
+from agent_actors.feed import Feed
+from agent_actors.forgetting import Forgetting
 from agent_actors.letters import Bounds
 from agent_actors.messages import CompleteTurn, Outcome
 from agent_actors.model import Model
 from agent_actors.model.calls import ModelCalls
-from agent_actors.model.echo import EchoModel
-from agent_actors.model.scripted import ScriptedModel
-from agent_actors.routes import chat, events, health, memory, problems, response
+from agent_actors.model.chosen import choose
+from agent_actors.routes import (
+    analytics,
+    chat,
+    events,
+    health,
+    lesson_events,
+    memories,
+    memory,
+    problems,
+    response,
+    sessions,
+    subscriptions,
+    users,
+)
 from agent_actors.routes.answers import Answers
 from agent_actors.routes.body_limit import BodyLimit
 from agent_actors.routes.callbacks import Callbacks
@@ -52,14 +72,29 @@ from agent_actors.settings import Settings, read
 from agent_actors.settled import Settled
 from agent_actors.slots import Store
 from agent_actors.stopping import Stopping
+from agent_actors.summaries import Summaries
 from agent_actors.turns import Activations, Host
+
+if TYPE_CHECKING:
+    from agents import Agent, Tool
 
 BODY_BYTES = 6
 """Bytes that one byte of a message may take in a JSON body (`\\u0000`)."""
 BODY_EXTRA = 16_384
 """Bytes of a body beside the message's content."""
 
-MODELS: Mapping[str, Callable[[Clock], Model]] = {"echo": EchoModel, "scripted": ScriptedModel}
+NOUNS = (
+    sessions,
+    chat,
+    response,
+    memory,
+    memories,
+    users,
+    analytics,
+    events,
+    lesson_events,
+    health,
+)
 
 
 def create_app(
@@ -68,6 +103,8 @@ def create_app(
     runtime: Runtime | None = None,
     model: Model | None = None,
     clock: Clock | None = None,
+    agent: "Agent[Any] | None" = None,
+    tools: "Sequence[Tool]" = (),
 ) -> FastAPI:
     """The service: its actors, its routes, and the runtime that carries them.
 
@@ -79,6 +116,8 @@ def create_app(
             the settings' data folder.
         model: By default the settings' one.
         clock: By default the machine's.
+        agent: An agent of the OpenAI Agents SDK that answers in place of the default one.
+        tools: Tools of that SDK which the agent may use besides its own.
 
     Raises:
         StartupError: A setting is wrong, or the data folder cannot be used.
@@ -88,7 +127,10 @@ def create_app(
     if runtime is None:
         opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
         runtime = opened(settings, clock)
-    service = Service(settings, runtime, model or MODELS[settings.model](clock), clock)
+    model = model or choose(
+        settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
+    )
+    service = Service(settings, runtime, model, clock)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(
         title="agent-actors",
@@ -103,9 +145,9 @@ def create_app(
     app.state.stopping = service.stopping
     app.state.drain = service.drain
     if runtime.called_by_sidecar:
-        app.front = Callbacks(app.behind, service.token, events.callbacks(service.wired))
+        app.front = Callbacks(app.behind, service.token, subscriptions.callbacks(service.wired))
     problems.install(app)
-    for noun in (chat, response, memory, events, health):
+    for noun in NOUNS:
         app.include_router(noun.router)
     return app
 
@@ -159,8 +201,14 @@ class Service:
         self._chat = ChatClient(proxies)
         self._memory = MemoryClient(proxies)
         self._response = ResponseClient(proxies)
+        self._sessions = SessionClient(proxies)
+        self._analytics = AnalyticsClient(proxies)
+        self._consumers = (self._memory, self._sessions, self._analytics)
+        self._feed = Feed((self._sessions, self._analytics), clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
+        self._model = model
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
+        self._summaries = Summaries(model, self._saved, self._memory, self._chat, clock, settings)
         self.token = settings.app_api_token
         if self.token is None and not runtime.called_by_sidecar:
             self.token = secrets.token_urlsafe(32)
@@ -170,17 +218,28 @@ class Service:
 
     def _routes(self) -> Services:
         answers = Answers(self._chat, self._saved, self._settled, self.stopping, self._settings)
+        letters = self._runtime.dead_letters or self._kept_by_an_actor()
         return Services(
             settings=self._settings,
             runtime=self._runtime,
-            dead_letters=self._runtime.dead_letters or self._kept_by_an_actor(),
+            model=self._model,
+            clock=self._clock,
+            dead_letters=letters,
             answers=answers,
             saved=self._saved,
             chat=self._chat,
             memory=self._memory,
+            sessions=self._sessions,
+            analytics=self._analytics,
+            feed=self._feed,
+            heard=self._summaries.heard,
+            forget=self._forgetting(letters).forget,
             token=self.token,
             new_turn_id=new_turn_id,
         )
+
+    def _forgetting(self, letters: DeadLetters) -> Forgetting:
+        return Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
 
     async def start(self, dapr: DaprActor, deliver: Deliver) -> None:
         """Registers the actors, then lets the runtime serve."""
@@ -194,6 +253,7 @@ class Service:
                 state_serializer=ValueSerializer(),
             )
         await self._runtime.start(deliver, self._activations.withdraw_all)
+        await self._model.start()
 
     async def drain(self) -> None:
         """Lets model calls end, and hand over what they owe, within the drain time. Idempotent."""
@@ -201,12 +261,22 @@ class Service:
         if not self._drained:
             self._drained = True
             await self._calls.drain(self.stopping.left())
+            await self._drain_feed()
+
+    async def _drain_feed(self) -> None:
+        with suppress(TimeoutError):
+            async with self._clock.timeout(max(self.stopping.left(), 0.0)):
+                await self._feed.drain()
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
         await self.drain()
         await self._runtime.stop()
+        # Only now does no event come any more that could begin something here.
+        await self._summaries.stop()
+        await self._feed.stop()
         await self._calls.stop()
+        await self._model.stop()
 
     def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
         """The actor factories: each object they make is recorded as the one that may act."""
@@ -217,6 +287,8 @@ class Service:
             ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
             ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
             MemoryAgentActor: lambda ctx, id_: record(MemoryAgentActor(ctx, id_, host)),
+            UserSessionActor: lambda ctx, id_: record(UserSessionActor(ctx, id_, host)),
+            AnalyticsActor: lambda ctx, id_: record(AnalyticsActor(ctx, id_, host)),
         }
         if self._runtime.dead_letters is None:
             bounds = Bounds(self._settings.dead_letters, self._settings.retention)
@@ -229,17 +301,18 @@ class Service:
         age = self._settings.retention
         return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
 
-    async def _redeliver(self, _topic: str, event: bytes) -> None:
-        await events.redeliver(self.wired, event)
+    async def _redeliver(self, topic: str, event: bytes) -> None:
+        await subscriptions.redeliver(self.wired, topic, event)
 
     def _chat_parts(self) -> ChatParts:
         return ChatParts(
             limits=ChatLimits.of(self._settings),
             response=self._response,
-            memory=self._memory,
+            consumers=self._consumers,
             outbox=Outbox(self._runtime.publish, self._clock, self._settings.call_time),
             settled=self._settled,
             new_turn_id=new_turn_id,
+            fell_out=self._summaries.fell_out,
         )
 
     def _response_parts(self) -> ResponseParts:
@@ -281,7 +354,7 @@ async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
     # Registered with the SDK; its routes are on an app that is not served. Actors are called in
     # process, or by `Callbacks` (I12).
     dapr = DaprActor(FastAPI())
-    callbacks = events.callbacks(app.state.services)
+    callbacks = subscriptions.callbacks(app.state.services)
     await service.start(dapr, deliverer(app, service.token or "", callbacks))
     try:
         yield

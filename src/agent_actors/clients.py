@@ -1,5 +1,6 @@
 """Typed clients of our actors: the only callers of `ActorProxy`."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from dapr.actor import ActorId, ActorInterface, ActorProxy
@@ -10,17 +11,26 @@ from pydantic_core import from_json
 from agent_actors import contracts
 from agent_actors.errors import Defect
 from agent_actors.messages import (
+    AdoptTurn,
     CompleteTurn,
+    ForgetConversation,
     ForgetLetter,
+    ForgetUser,
     KeepLetter,
+    KeepSummary,
     MarkOf,
-    Message,
+    OpenSession,
+    Passed,
+    Person,
     Problem,
     ProcessTurn,
+    Recollection,
     Remember,
     Remembered,
     Respond,
     Responding,
+    Sessions,
+    SumUp,
     TurnState,
 )
 from agent_actors.serializer import ValueSerializer, adapter, encode
@@ -104,6 +114,26 @@ class ChatClient(ActorClient):
         """Hides what was said, and cancels what is queued."""
         await self._call((contracts.CHAT, conversation), "ClearHistory", None, None)
 
+    async def adopt(self, conversation: str, request: AdoptTurn) -> TurnState:
+        """Commits a turn that another service has answered, once."""
+        actor = (contracts.CHAT, conversation)
+        state: TurnState = await self._call(actor, "AdoptTurn", request, TurnState)
+        return state
+
+    async def sum_up(self, conversation: str, request: SumUp) -> None:
+        """Keeps a summary of what the model does not see any more."""
+        await self._call((contracts.CHAT, conversation), "SumUp", request, None)
+
+    async def forget(self, conversation: str, request: ForgetConversation) -> Passed:
+        """Clears for a user who is forgotten."""
+        passed: Passed = await self._call((contracts.CHAT, conversation), "Forget", request, Passed)
+        return passed
+
+    async def settle(self, conversation: str) -> bool:
+        """Does at once what the recovery reminder does; whether what was cleared is erased."""
+        erased: bool = await self._call((contracts.CHAT, conversation), "Settle", None, bool)
+        return erased
+
 
 class ResponseClient(ActorClient):
     """Calls the ResponseAgent of a conversation."""
@@ -115,28 +145,115 @@ class ResponseClient(ActorClient):
         return responding
 
 
-class MemoryClient(ActorClient):
-    """Calls the MemoryAgentActor of a user."""
+class ConsumerClient(ActorClient):
+    """Calls a consumer of events, which belongs to a user."""
 
-    async def memory(self, user: str) -> tuple[Message, ...]:
-        """The user's entries, newest last."""
-        actor = (contracts.MEMORY, contracts.memory_id(user))
-        entries: tuple[Message, ...] = await self._call(
-            actor, "GetMemory", None, tuple[Message, ...]
-        )
-        return entries
+    def actor(self, user: str) -> tuple[str, str]:
+        """The type and id of the user's actor."""
+        raise NotImplementedError
 
     async def mark(self, user: str, conversation: str) -> int:
-        """The number of the last event of a conversation that memory has applied."""
-        actor = (contracts.MEMORY, contracts.memory_id(user))
-        number: int = await self._call(actor, "GetMark", MarkOf(conversation), int)
+        """The number of the last event of a conversation that the consumer has applied."""
+        number: int = await self._call(self.actor(user), "GetMark", MarkOf(conversation), int)
         return number
+
+    async def forget(self, user: str, request: ForgetUser) -> None:
+        """Forgets the user; the marks move up."""
+        await self._call(self.actor(user), "Forget", request, None)
+
+
+class BatchClient(ConsumerClient):
+    """Calls a consumer that takes some events at a time."""
+
+    method: str
+
+    async def apply(self, user: str, events: Sequence[Remember]) -> tuple[str, ...]:
+        """Applies events, each once and in order; the ids of those that came too early."""
+        early: tuple[str, ...] = await self._call(
+            self.actor(user), self.method, tuple(events), tuple[str, ...]
+        )
+        return early
+
+
+class MemoryClient(ConsumerClient):
+    """Calls the MemoryAgentActor of a user."""
+
+    def actor(self, user: str) -> tuple[str, str]:
+        """The type and id of the user's actor."""
+        return contracts.MEMORY, contracts.memory_id(user)
 
     async def remember(self, user: str, event: Remember) -> Remembered:
         """Applies an event, once and in order."""
         actor = (contracts.MEMORY, contracts.memory_id(user))
         remembered: Remembered = await self._call(actor, "UpdateMemory", event, Remembered)
         return remembered
+
+    async def recall(self, user: str) -> Recollection:
+        """The user's entries, and who the user is."""
+        actor = (contracts.MEMORY, contracts.memory_id(user))
+        recalled: Recollection = await self._call(actor, "Recall", None, Recollection)
+        return recalled
+
+    async def initialize(self, user: str, person: Person) -> None:
+        """Says who the user is."""
+        actor = (contracts.MEMORY, contracts.memory_id(user))
+        await self._call(actor, "Initialize", person, None)
+
+    async def keep_summary(self, user: str, request: KeepSummary) -> None:
+        """Keeps a summary of the user."""
+        actor = (contracts.MEMORY, contracts.memory_id(user))
+        await self._call(actor, "KeepSummary", request, None)
+
+
+class SessionClient(BatchClient):
+    """Calls the UserSessionActor of a user."""
+
+    method = "AddExchanges"
+
+    def actor(self, user: str) -> tuple[str, str]:
+        """The type and id of the user's actor."""
+        return contracts.SESSION, user
+
+    async def clear(self, user: str) -> None:
+        """Drops the last exchanges."""
+        await self._call((contracts.SESSION, user), "ClearHistory", None, None)
+
+    async def set_preferences(self, user: str, values: dict[str, str]) -> None:
+        """Replaces the preferences."""
+        await self._call((contracts.SESSION, user), "SetPreferences", values, None)
+
+    async def open(self, user: str, session_id: str) -> None:
+        """Puts a session on the user's list, once."""
+        await self._call((contracts.SESSION, user), "OpenSession", OpenSession(session_id), None)
+
+    async def close_all(self, user: str) -> None:
+        """Closes the list."""
+        await self._call((contracts.SESSION, user), "CloseSessions", None, None)
+
+    async def closed(self, user: str) -> Sessions:
+        """The first page of the closed list."""
+        page: Sessions = await self._call(
+            (contracts.SESSION, user), "ClosedSessions", None, Sessions
+        )
+        return page
+
+    async def drop(self, user: str) -> None:
+        """Drops the first page of the closed list."""
+        await self._call((contracts.SESSION, user), "DropSessions", None, None)
+
+
+class AnalyticsClient(BatchClient):
+    """Calls the AnalyticsActor of a user."""
+
+    method = "CountTurns"
+
+    def actor(self, user: str) -> tuple[str, str]:
+        """The type and id of the user's actor."""
+        return contracts.ANALYTICS, user
+
+    async def initialize(self, user: str, message_count: int) -> None:
+        """Sets the number of messages."""
+        await self._call((contracts.ANALYTICS, user), "Initialize", message_count, None)
 
 
 class DeadLetterClient(ActorClient):

@@ -16,22 +16,35 @@ from dapr.actor import actormethod as _actormethod
 
 from agent_actors.errors import Blank, Invalid, TooLarge
 from agent_actors.messages import (
+    AdoptTurn,
     CompleteTurn,
+    ForgetConversation,
     ForgetLetter,
+    ForgetUser,
     KeepLetter,
+    KeepSummary,
     MarkOf,
     Message,
+    OpenSession,
+    Passed,
+    Person,
     ProcessTurn,
+    Recollection,
     Remember,
     Remembered,
     Respond,
     Responding,
+    SessionExchange,
+    Sessions,
+    SumUp,
     TurnState,
 )
 
 CHAT = "ChatAgent"
 RESPONSE = "ResponseAgent"
 MEMORY = "MemoryAgentActor"
+SESSION = "UserSessionActor"
+ANALYTICS = "AnalyticsActor"
 LETTERS = "DeadLetterActor"
 
 PING = "Ping"
@@ -40,6 +53,10 @@ READINESS = "~ready"
 
 PUBSUB = "daca-pubsub"
 USER_CHAT = "user-chat"
+LESSON_PUBSUB = "pubsub"
+CONVERSATIONS = "conversations"
+MESSAGES = "messages"
+"""The lessons' topics; other services publish there, we do not."""
 LETTERS_ID = USER_CHAT
 """The one DeadLetterActor: all letters share its bounds."""
 SETTLE = "settle"
@@ -52,6 +69,8 @@ ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
 """The ids that neither daprd nor a URL alters: `+`, `/`, `%` and spaces are not among them."""
 
 _RESPONSE_PREFIX = "response-"
+_MEMORY_PREFIX = "memory-"
+_SESSION_PREFIX = "session:"
 _TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
 _ID = re.compile(ID_FORM)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -71,8 +90,30 @@ def actor_id(text: str) -> str:
             "An id is a letter or digit, then at most 127 of letters, digits and _ . : @ ~ -"
             f" ({ID_FORM})."
         )
-    if text.startswith("session:"):
+    if text.startswith(_SESSION_PREFIX):
         raise Invalid("Ids beginning with 'session:' name sessions and cannot be used here.")
+    return text
+
+
+def session_id(text: str) -> str:
+    """The id of a session itself if it may be used; raises as `actor_id`."""
+    return actor_id(text)
+
+
+def session(session_id: str) -> str:
+    """The conversation of a session."""
+    return _SESSION_PREFIX + session_id
+
+
+def session_of(conversation: str) -> str | None:
+    """The session of a conversation; None where it is the one named like its user."""
+    named = conversation.startswith(_SESSION_PREFIX)
+    return conversation.removeprefix(_SESSION_PREFIX) if named else None
+
+
+def conversation_id(text: str) -> str:
+    """The id of a conversation itself, of a session or not; raises as `actor_id`."""
+    actor_id(text.removeprefix(_SESSION_PREFIX))
     return text
 
 
@@ -88,7 +129,12 @@ def conversation_of(response: str) -> str:
 
 def memory_id(user: str) -> str:
     """The MemoryAgentActor of a user."""
-    return "memory-" + user
+    return _MEMORY_PREFIX + user
+
+
+def user_of(memory: str) -> str:
+    """The user of a MemoryAgentActor."""
+    return memory.removeprefix(_MEMORY_PREFIX)
 
 
 def check_message(message: Message, limit: int) -> None:
@@ -107,6 +153,20 @@ def check_message(message: Message, limit: int) -> None:
         raise Invalid("The message's content has half of a surrogate pair.") from None
     if size > limit:
         raise TooLarge(f"The message's content has more than {limit} bytes.")
+
+
+def text(value: str) -> str:
+    """The value itself if it is text.
+
+    Raises:
+        ValueError: JSON can write half a character, UTF-8 cannot.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        msg = "it has half of a surrogate pair"
+        raise ValueError(msg) from None
+    return value
 
 
 def key_hash(key: str) -> str:
@@ -133,6 +193,16 @@ def turn_id(conversation: str, key: str, body: str) -> str:
 def event_id(conversation: str, seq: int) -> str:
     """The id of a turn's event, the same each time it is published."""
     return str(uuid.uuid5(_TURNS, json.dumps([conversation, seq])))
+
+
+def told_id(source: str, event_id: str) -> str:
+    """The id of a telling of another service: the same event of the same source is the same."""
+    return str(uuid.uuid5(_TURNS, json.dumps(["told", source, event_id])))
+
+
+def session_for(user: str, key: str) -> str:
+    """The session that a user's keyed message begins: the same for each retry."""
+    return str(uuid.uuid5(_TURNS, json.dumps(["session", user, key])))
 
 
 def _digest(data: bytes) -> str:
@@ -171,6 +241,26 @@ class ChatAgentInterface(ActorInterface):
         """Hide what was said, cancel what is queued."""
         raise NotImplementedError
 
+    @actormethod("AdoptTurn")
+    async def adopt_turn(self, request: AdoptTurn) -> TurnState:
+        """Commit a turn that another service has answered, once."""
+        raise NotImplementedError
+
+    @actormethod("SumUp")
+    async def sum_up(self, request: SumUp) -> None:
+        """Keep a summary of what the model does not see any more."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetConversation) -> Passed:
+        """Clear for a user who is forgotten; the number of the last committed turn."""
+        raise NotImplementedError
+
+    @actormethod("Settle")
+    async def settle(self) -> bool:
+        """Do at once what the recovery reminder does; whether what was cleared is erased."""
+        raise NotImplementedError
+
 
 class ResponseAgentInterface(ActorInterface):
     """Runs the model for a conversation and never waits for it longer than the parking time."""
@@ -202,6 +292,109 @@ class MemoryAgentInterface(ActorInterface):
     @actormethod("GetMark")
     async def get_mark(self, request: MarkOf) -> int:
         """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+    @actormethod("Recall")
+    async def recall(self) -> Recollection:
+        """The entries, and who the user is."""
+        raise NotImplementedError
+
+    @actormethod("Initialize")
+    async def initialize(self, person: Person) -> None:
+        """Say who the user is; a summary that is being made is ignored."""
+        raise NotImplementedError
+
+    @actormethod("KeepSummary")
+    async def keep_summary(self, request: KeepSummary) -> None:
+        """Keep a summary of the user."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Forget the user; the marks move up."""
+        raise NotImplementedError
+
+
+class UserSessionInterface(ActorInterface):
+    """What a user did last, prefers, and which sessions the user has; fed by events."""
+
+    @actormethod("AddExchanges")
+    async def add_exchanges(self, events: tuple[Remember, ...]) -> tuple[str, ...]:
+        """Apply events, each once and in order; the ids of those that came too early."""
+        raise NotImplementedError
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkOf) -> int:
+        """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+    @actormethod("GetConversationHistory")
+    async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
+        """The last exchanges, newest last."""
+        raise NotImplementedError
+
+    @actormethod("ClearHistory")
+    async def clear_history(self) -> None:
+        """Drop the last exchanges."""
+        raise NotImplementedError
+
+    @actormethod("SetPreferences")
+    async def set_preferences(self, values: dict[str, str]) -> None:
+        """Replace the user's preferences."""
+        raise NotImplementedError
+
+    @actormethod("OpenSession")
+    async def open_session(self, request: OpenSession) -> None:
+        """Put a session on the user's list, once; to be called before its first turn."""
+        raise NotImplementedError
+
+    @actormethod("CloseSessions")
+    async def close_sessions(self) -> None:
+        """Close the list: what is on it belongs to a user who is forgotten, what comes does not."""
+        raise NotImplementedError
+
+    @actormethod("ClosedSessions")
+    async def closed_sessions(self) -> Sessions:
+        """The first page of a closed list; without `next`, the last one."""
+        raise NotImplementedError
+
+    @actormethod("DropSessions")
+    async def drop_sessions(self) -> None:
+        """Drop the first page of a closed list: its conversations are forgotten."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Forget the user; the marks move up."""
+        raise NotImplementedError
+
+
+class AnalyticsInterface(ActorInterface):
+    """How many messages of a user were answered, and with how many tokens; fed by events."""
+
+    @actormethod("CountTurns")
+    async def count_turns(self, events: tuple[Remember, ...]) -> tuple[str, ...]:
+        """Apply events, each once and in order; the ids of those that came too early."""
+        raise NotImplementedError
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkOf) -> int:
+        """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+    @actormethod("GetMessageCount")
+    async def get_message_count(self) -> int:
+        """How many messages were answered."""
+        raise NotImplementedError
+
+    @actormethod("Initialize")
+    async def initialize(self, message_count: int) -> None:
+        """Set the number of messages."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Forget the user; the marks move up."""
         raise NotImplementedError
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -82,6 +82,21 @@ class ActorDeadLetters:
             if size > SHOWN:
                 break
         return shown
+
+    async def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        """The letters whose event, as it is shown, is one of those, oldest page first."""
+        index = await self._read(slots.LETTERS) or LetterIndex()
+        for number in range(index.first, index.last + 1):
+            for listed in await self._listed([number]):
+                letter = await self._read(slots.letter(listed.letter_id))
+                if letter is not None and which(_shown(listed.letter_id, letter).event):
+                    yield _shown(listed.letter_id, letter)
+
+    async def forget(self, letter_id: str) -> None:
+        """Removes a letter, if it is there."""
+        letter = await self._read(slots.letter(letter_id)) if letters.is_id(letter_id) else None
+        if letter is not None:
+            await self._client.forget(ForgetLetter(letter_id, letter.page))
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
         """Delivers a letter again, once and now, and forgets it if that succeeds.

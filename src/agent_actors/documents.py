@@ -5,7 +5,7 @@ schema under `v`; `UPGRADES` brings an older one up, step by step, when it is re
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
@@ -13,7 +13,17 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from agent_actors.errors import Defect
-from agent_actors.messages import Envelope, Exchange, Message, Problem, Reply, Turn
+from agent_actors.messages import (
+    Envelope,
+    Exchange,
+    Message,
+    Person,
+    Problem,
+    Reply,
+    SessionExchange,
+    Turn,
+    Usage,
+)
 from agent_actors.serializer import adapter, fields
 
 SEGMENT = 8
@@ -45,12 +55,14 @@ class Pair:
     @property
     def exchange(self) -> Exchange:
         """The pair as the model and readers see it."""
-        return Exchange(self.input, Message("assistant", self.output.content))
+        answer = Message("assistant", self.output.content)
+        return Exchange(self.input, answer, self.output.items)
 
     @property
     def size(self) -> int:
-        """Bytes of what was said."""
-        return len(self.input.content.encode()) + len(self.output.content.encode())
+        """Bytes of what was said, and of what the tools said."""
+        said = (self.input.content, self.output.content, self.output.items)
+        return sum(len(each.encode()) for each in said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +87,23 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the pairs up to number `upto` were about, for a model that does not see them."""
+
+    upto: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """ChatAgent's own document: all that a turn needs, of bounded size.
 
     `seq` counts the committed turns and never goes back; up to `start` they are cleared; `low` is
-    the oldest pair still stored; `tail` are the pairs of the open segment.
+    the oldest pair still stored; `tail` are the pairs of the open segment. `ended` is there when
+    the user was forgotten: until the next turn, or for ever where the conversation is `closed`.
     """
 
-    v: int = 1
+    v: int = 2
     user: str = ""
     seq: int = 0
     start: int = 0
@@ -90,13 +111,15 @@ class Head:
     tail: tuple[Pair, ...] = ()
     recent: tuple[Record, ...] = ()
     queue: tuple[Queued, ...] = ()
+    earlier: Earlier = Earlier()
+    ended: Literal["", "forgotten", "closed"] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """The pairs of a segment that is no longer in the head."""
 
-    v: int = 1
+    v: int = 2
     pairs: tuple[Pair, ...] = ()
 
 
@@ -122,11 +145,103 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a user said lately; `seen` are the ids of the last foreign events."""
+    """What a user said lately; `seen` are the ids of the last foreign events.
 
-    v: int = 1
+    `events` counts what was applied and never goes back; the user's summary knows the first
+    `summarised` of them, and `fresh` is what was said in those after it, each entry cut.
+    """
+
+    v: int = 2
     entries: tuple[Message, ...] = ()
     seen: tuple[str, ...] = ()
+    events: int = 0
+    summarised: int = 0
+    fresh: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who a user is; None where nobody has said it yet."""
+
+    v: int = 1
+    name: str | None = None
+    preferred_style: str | None = None
+    user_summary: str | None = None
+
+    def person(self, user: str) -> Person:
+        """What is known, and else what is taken for granted of a new user."""
+        new = Person.new(user)
+        return Person(
+            self.name or new.name,
+            self.preferred_style or new.preferred_style,
+            self.user_summary or new.user_summary,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LastExchanges:
+    """The last exchanges of a user over all conversations, oldest first."""
+
+    v: int = 1
+    exchanges: tuple[SessionExchange, ...] = ()
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserPreferences:
+    """What a user prefers, by name."""
+
+    v: int = 1
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIndex:
+    """Which pages of session ids there may be: from `first` to `last`.
+
+    Those below `open` belong to a user who was forgotten; they go as soon as their sessions are.
+    """
+
+    v: int = 1
+    first: int = 0
+    last: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Sessions in the order in which they were opened."""
+
+    v: int = 1
+    session_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What one model did for a user."""
+
+    messages: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Analytics:
+    """How much a user has said, and what it took; `seen` are the last turns that were counted."""
+
+    v: int = 1
+    message_count: int = 0
+    usage: Usage = field(default_factory=Usage)
+    models: tuple[tuple[str, ModelUse], ...] = ()
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A user was forgotten at this time (epoch seconds): what is older has no effect any more."""
+
+    v: int = 1
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +291,17 @@ class LetterIndex:
     count: int = 0
 
 
-UPGRADES: Mapping[type, Sequence[Upgrade]] = {}
-"""By document: the step from version 1 to 2, from 2 to 3 … None of them has changed yet."""
+def _more_fields(stored: dict[str, Any]) -> dict[str, Any]:
+    """To version 2: only fields were added, and they have defaults."""
+    return {**stored, "v": 2}
+
+
+UPGRADES: Mapping[type, Sequence[Upgrade]] = {
+    Head: (_more_fields,),
+    Segment: (_more_fields,),
+    Memory: (_more_fields,),
+}
+"""By document: the step from version 1 to 2, from 2 to 3 …"""
 
 
 def read(

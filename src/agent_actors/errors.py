@@ -16,6 +16,7 @@
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
     │   ├── ModelFailed      502   it failed or refused
+    │   ├── GuardrailRefused 422   a guardrail of the agent refused the message
     │   └── ModelTimedOut    504   it took longer than the model time
     ├── Refused               any  an actor's returned error, as its caller sees it
     │   └── Deferred     429, 503  one that passes (also a TryLater)
@@ -44,6 +45,7 @@ class AgentError(Exception):
         detail: One sentence a caller can act on.
         turn_id: The turn whose fate the caller may ask for, if there is one.
         retry: Overrides the class's advice.
+        retry_after: Seconds after which it may work, where somebody has said so.
     """
 
     status: int = 500
@@ -51,11 +53,17 @@ class AgentError(Exception):
     retry: Retry = "no"
 
     def __init__(
-        self, detail: str, *, turn_id: str | None = None, retry: Retry | None = None
+        self,
+        detail: str,
+        *,
+        turn_id: str | None = None,
+        retry: Retry | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.turn_id = turn_id
+        self.retry_after = retry_after
         if retry is not None:
             self.retry = retry
 
@@ -144,6 +152,13 @@ class ModelFailed(ModelError):
     status, title = 502, "The model failed"
 
 
+class GuardrailRefused(ModelError):
+    """A guardrail of the agent refused the message; the same message will be refused again."""
+
+    status, title = 422, "Refused by a guardrail"
+    retry: Retry = "no"
+
+
 class ModelTimedOut(ModelError):
     """The model took longer than the model time."""
 
@@ -158,9 +173,16 @@ class Refused(AgentError):
     """What an actor returned as its error, raised again at its caller."""
 
     def __init__(
-        self, status: int, title: str, detail: str, *, retry: Retry, turn_id: str | None = None
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        retry: Retry,
+        turn_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
-        super().__init__(detail, turn_id=turn_id, retry=retry)
+        super().__init__(detail, turn_id=turn_id, retry=retry, retry_after=retry_after)
         self.status = status
         self.title = title
 

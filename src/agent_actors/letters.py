@@ -58,3 +58,12 @@ def _read(event: bytes) -> Any:
         return from_json(event)
     except ValueError:
         return event.decode(errors="replace")
+
+
+def told_by(event: Any, user: str) -> bool:
+    """Whether a letter's event, as it is shown, is about this user."""
+    data = event.get("data", event) if isinstance(event, dict) else None
+    if isinstance(data, str):
+        data = _read(data.encode())
+    named = data.get("user_id", data.get("actor_id")) if isinstance(data, dict) else None
+    return bool(named == user)

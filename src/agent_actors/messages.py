@@ -35,25 +35,46 @@ class Problem:
     detail: str
     retry: Retry = "no"
     turn_id: str | None = None
+    retry_after: float | None = None
 
     @classmethod
     def of(cls, error: AgentError) -> "Problem":
         """What a caller is told of an error."""
-        return cls(error.status, error.title, error.detail, error.retry, error.turn_id)
+        return cls(
+            error.status,
+            error.title,
+            error.detail,
+            error.retry,
+            error.turn_id,
+            error.retry_after,
+        )
 
     def error(self) -> Refused:
         """The same, to be raised at the caller."""
         kind = Deferred if self.status in {429, 503} else Refused
-        return kind(self.status, self.title, self.detail, retry=self.retry, turn_id=self.turn_id)
+        return kind(
+            self.status,
+            self.title,
+            self.detail,
+            retry=self.retry,
+            turn_id=self.turn_id,
+            retry_after=self.retry_after,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's answer, as it is saved with the turn."""
+    """A model's answer, as it is saved with the turn.
+
+    `items` is what the model's run left behind, as the JSON text of a list: tool calls, their
+    results, and the answer, in the form of the library that made them. It is empty where the
+    answer is all there is. It is text because a state store may alter JSON numbers.
+    """
 
     content: str
     model: str = ""
     usage: Usage = field(default_factory=Usage)
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +122,42 @@ class TurnState:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A committed pair, as the model sees it."""
+    """A committed pair, as the model sees it; `items` as in `Reply`."""
 
     input: Message
     output: Message
+    items: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is known of a user."""
+
+    name: str
+    preferred_style: str
+    user_summary: str
+
+    @classmethod
+    def new(cls, user: str) -> "Person":
+        """A user of whom nothing is known yet."""
+        return cls(user, "casual", f"{user} is a new user.")
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """`MemoryAgentActor.Recall`: the user's last entries, newest last, and who the user is."""
+
+    entries: tuple[Message, ...]
+    person: Person
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
     """`ResponseAgent.ProcessMessage`: everything it needs of the turn; it stores nothing.
 
-    `number` is this turn's number from 1. With `start` an unknown turn is started, without it is
-    answered *unknown*. `wait` is in seconds; 0 never waits for the model.
+    `number` is this turn's number from 1; `earlier` sums up what the conversation had before its
+    `window`. With `start` an unknown turn is started, without it is answered *unknown*. `wait` is
+    in seconds; 0 never waits for the model.
     """
 
     conversation: str
@@ -123,6 +168,7 @@ class Respond:
     window: tuple[Exchange, ...]
     start: bool
     wait: float
+    earlier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +188,34 @@ class CompleteTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptTurn:
+    """`ChatAgent.AdoptTurn`: a turn that another service has answered, to be committed once."""
+
+    turn: Turn
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class SumUp:
+    """`ChatAgent.SumUp`: a summary of the pairs up to number `upto`.
+
+    It replaces the one that reached up to `after`; where that is not there any more, it is ignored.
+    """
+
+    after: int
+    upto: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetConversation:
+    """`ChatAgent.Forget`: clear the conversation for its user; with `close`, for ever."""
+
+    user: str
+    close: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MarkOf:
     """`MemoryAgentActor.GetMark`: up to which turn of this conversation are events effective?"""
 
@@ -150,10 +224,12 @@ class MarkOf:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """`MemoryAgentActor.UpdateMemory`: one exchange, effective once.
+    """One exchange for a consumer of events (`UpdateMemory`, `AddExchanges`, `CountTurns`).
 
     With `seq` it is event number `seq` of the conversation; without, a foreign event that is
-    effective once per `event_id`.
+    effective once per `event_id`. Up to number `floor` the conversation has erased its turns, since
+    every consumer of then had them: one that was added later begins behind it. `at` is when the
+    event was published, in epoch seconds, where that is known.
     """
 
     conversation: str
@@ -161,13 +237,75 @@ class Remember:
     input: Message
     output: Message
     seq: int | None = None
+    turn_id: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    floor: int = 0
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What became of an event: applied now or before, or too early because one is missing."""
+    """What became of an event: applied now or before, or too early because one is missing.
+
+    `fresh` is how many exchanges memory's summary of the user does not know yet.
+    """
 
     status: Literal["applied", "duplicate", "gap"]
+    fresh: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSummary:
+    """`MemoryAgentActor.KeepSummary`: a summary of the user that knows the first `events` events.
+
+    Ignored where memory has a newer one, or has forgotten the user since.
+    """
+
+    events: int
+    user_summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Events of a conversation up to number `seq` are over: what still comes is a duplicate."""
+
+    conversation: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetUser:
+    """`Forget` of a consumer: drop everything but the marks, which move up to `passed`.
+
+    Foreign events that were published up to `at` (epoch seconds) have no effect any more.
+    """
+
+    passed: tuple[Passed, ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """`UserSessionActor.OpenSession`: the user is about to begin this session."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """A page of the sessions of a user; `next` is the number of the page after it."""
+
+    session_ids: tuple[str, ...]
+    next: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExchange:
+    """What a user said, and what was answered, as UserSessionActor keeps it."""
+
+    message: str
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +329,7 @@ class ConversationUpdated:
     usage: Usage
     occurred_at: str
     session_id: str | None = None
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

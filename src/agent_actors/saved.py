@@ -11,11 +11,17 @@ from typing import TypeVar
 
 from agent_actors import contracts, slots
 from agent_actors.documents import (
+    Analytics,
     Head,
+    LastExchanges,
     Mark,
     Memory,
     Pair,
+    Profile,
     Record,
+    SessionIndex,
+    SessionPage,
+    UserPreferences,
     find_pair,
     find_queued,
     find_record,
@@ -24,7 +30,7 @@ from agent_actors.documents import (
     segment_of,
 )
 from agent_actors.errors import Gone, NotFound
-from agent_actors.messages import Message, TurnState
+from agent_actors.messages import Person, SessionExchange, Sessions, TurnState
 from agent_actors.slots import Slot, Store
 
 D = TypeVar("D")
@@ -62,13 +68,60 @@ class Saved:
         return await self._read(contracts.CHAT, conversation, slots.HEAD) or Head()
 
     async def count(self, conversation: str) -> int:
-        """The number of committed turns; clearing does not lower it."""
-        return (await self.head(conversation)).seq
+        """The number of committed turns; clearing does not lower it.
 
-    async def memory(self, user: str) -> tuple[Message, ...]:
-        """The user's entries, newest last."""
+        Raises:
+            NotFound: The user was forgotten, and nothing was said since.
+        """
+        head = await self.head(conversation)
+        unknown = not head.user and await self.forgotten_at(conversation) is not None
+        if head.ended or unknown:
+            raise NotFound("This conversation was deleted with its user.")
+        return head.seq
+
+    async def memory(self, user: str) -> Memory:
+        """What the user said lately."""
         memory = await self._read(contracts.MEMORY, contracts.memory_id(user), slots.MEMORY)
-        return (memory or Memory()).entries
+        return memory or Memory()
+
+    async def person(self, user: str) -> Person:
+        """Who the user is."""
+        profile = await self._read(contracts.MEMORY, contracts.memory_id(user), slots.PROFILE)
+        return (profile or Profile()).person(user)
+
+    async def last_exchanges(self, user: str) -> tuple[SessionExchange, ...]:
+        """The user's last exchanges over all conversations, newest last."""
+        last = await self._read(contracts.SESSION, user, slots.EXCHANGES)
+        return (last or LastExchanges()).exchanges
+
+    async def preferences(self, user: str) -> dict[str, str]:
+        """What the user prefers, by name."""
+        kept = await self._read(contracts.SESSION, user, slots.PREFERENCES)
+        return dict((kept or UserPreferences()).values)
+
+    async def sessions(self, user: str, page: int = 0) -> Sessions:
+        """A page of the user's sessions, in the order in which they were opened."""
+        index = await self._read(contracts.SESSION, user, slots.SESSIONS) or SessionIndex()
+        number = max(page, index.open)
+        if number > index.last:
+            return Sessions(())
+        read = await self._read(contracts.SESSION, user, slots.session_page(number))
+        following = number + 1 if number < index.last else None
+        return Sessions((read or SessionPage()).session_ids, following)
+
+    async def analytics(self, user: str) -> Analytics | None:
+        """What the user's messages took; None where none was counted, or all were forgotten."""
+        return await self._read(contracts.ANALYTICS, user, slots.ANALYTICS)
+
+    async def forgotten_at(self, user: str) -> float | None:
+        """When the user was forgotten (epoch seconds), if that was ever."""
+        tombstone = await self._read(contracts.ANALYTICS, user, slots.TOMBSTONE)
+        return tombstone.at if tombstone else None
+
+    async def forgotten_since(self, user: str, at: float | None) -> bool:
+        """Was the user forgotten after that time? Of an unknown one nobody can say."""
+        forgotten = None if at is None else await self.forgotten_at(user)
+        return at is not None and forgotten is not None and at <= forgotten
 
     async def mark(self, user: str, conversation: str) -> int:
         """The number of the last event of a conversation that memory has applied."""
@@ -114,7 +167,7 @@ class Saved:
             return TurnState(record.turn_id, record.status, error=record.error)
         pair = None
         if record.seq > head.start:
-            found = await self._pairs(conversation, head, record.seq, record.seq)
+            found = await self.pairs(conversation, head, record.seq, record.seq)
             pair = find_pair(found, record.seq)
         if pair is None:
             raise Gone("The answer of this turn was cleared.", turn_id=record.turn_id)
@@ -139,13 +192,11 @@ class Saved:
         shown: tuple[Pair, ...] = ()
         while first <= last and sum(pair.size for pair in shown) < PAGE_BYTES:
             batch = max(first, first_of(segment_of(last) - BATCH + 1))
-            shown = (*await self._pairs(conversation, head, batch, last), *shown)
+            shown = (*await self.pairs(conversation, head, batch, last), *shown)
             last = batch - 1
         return shown
 
-    async def _pairs(
-        self, conversation: str, head: Head, first: int, last: int
-    ) -> tuple[Pair, ...]:
+    async def pairs(self, conversation: str, head: Head, first: int, last: int) -> tuple[Pair, ...]:
         """Pairs first … last, from the head's tail and the segments below it."""
         shown = {pair.seq: pair for pair in head.tail}
         numbers = [

@@ -6,12 +6,15 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent_actors.errors import StartupError
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+_FOREIGN = ("APP_", "DAPR_", "OPENAI_", "GEMINI_")
+"""How the variables begin that are not only ours."""
 
 
 class Settings(BaseSettings):
@@ -19,9 +22,64 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="AGENT_ACTORS_", frozen=True, extra="ignore")
 
-    model: Literal["echo", "scripted"] = Field(
-        "echo",
-        description="What answers: `echo`, or `scripted`, which obeys `/slow 5`, `/fail`, `/hang`.",
+    model: str = Field(
+        "",
+        description="What answers: a model's name, `echo`, or `scripted`, which obeys `/slow 5`,"
+        " `/fail`, `/hang`. By default a model of the provider there is a key of, else `echo`.",
+    )
+    model_base_url: str | None = Field(
+        None,
+        description="URL of an OpenAI-compatible server (Ollama, vLLM, llama.cpp); comes before"
+        " the providers' keys, and needs AGENT_ACTORS_MODEL.",
+    )
+    model_api_key: SecretStr | None = Field(
+        None, description="The key of that server, where it wants one."
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="A key of OpenAI."
+    )
+    gemini_api_key: SecretStr | None = Field(
+        None,
+        validation_alias="GEMINI_API_KEY",
+        description="A key of Gemini, for models with `gemini` in their name.",
+    )
+    secret_store: str | None = Field(
+        None,
+        description="Dapr secret store that has keys as `openai-api-key` and `gemini-api-key`; it"
+        " is asked at a start, and again when a key is refused.",
+    )
+    model_stream: bool = Field(
+        False, description="Ask the model for streams: one that stalls is noticed sooner."
+    )
+    model_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="Times that a call is sent again which the model's server did not take.",
+    )
+    model_steps: int = Field(
+        10, ge=1, le=100, description="Calls of the model in one turn; one more ends it: 502."
+    )
+    tool_time: Seconds = Field(20.0, description="A tool call ends after this long.")
+    tool_calls: int = Field(
+        16, ge=0, le=1_024, description="Tool calls of one turn; what goes beyond is refused."
+    )
+    tool_result_bytes: int = Field(
+        16_384, ge=256, le=262_144, description="A tool's result is cut to this many bytes."
+    )
+    feed_time: Seconds = Field(
+        1.0,
+        description="A user's session and analytics take events at most this often, some at once.",
+    )
+    summary_events: int = Field(
+        8,
+        ge=1,
+        le=16,
+        description="A user's summary is made anew after this many exchanges.",
+    )
+    summary_time: Seconds = Field(
+        30.0,
+        description="A user's summary is made anew this long after an exchange it does not know.",
     )
     model_time: Seconds = Field(
         120.0, description="A model call that takes longer ends: 504, nothing of the turn is kept."
@@ -62,8 +120,11 @@ class Settings(BaseSettings):
     window_turns: int = Field(
         8, ge=0, le=64, description="Last exchanges of the conversation that the model sees."
     )
-    window_bytes: int = Field(
-        32_768, ge=0, le=1_048_576, description="The same, in bytes of what was said."
+    window_tokens: int = Field(
+        8_192,
+        ge=0,
+        le=262_144,
+        description="The same in tokens, tool calls included; four bytes are taken for one.",
     )
     idle_timeout: Seconds = Field(
         60.0, description="An actor that had no turn for this long is put away."
@@ -129,7 +190,17 @@ class Settings(BaseSettings):
         description="What the sidecar wants to see, if anything.",
     )
 
-    @field_validator("app_api_token", "dapr_api_token", "dapr_http_port", mode="before")
+    @field_validator(
+        "app_api_token",
+        "dapr_api_token",
+        "dapr_http_port",
+        "model_api_key",
+        "model_base_url",
+        "openai_api_key",
+        "gemini_api_key",
+        "secret_store",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         # An empty token would equal one that was not sent; one from a file ends in a newline.
@@ -161,6 +232,6 @@ def read() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        named = name if name.startswith(("APP_", "DAPR_")) else f"AGENT_ACTORS_{name}"
+        named = name if name.startswith(_FOREIGN) else f"AGENT_ACTORS_{name}"
         text = first["msg"].removeprefix("Value error, ")
         raise StartupError(f"{named}: {text}" if name else text) from None

@@ -37,6 +37,12 @@ class Slot(Generic[Kept]):
 HEAD = Slot("head", documents.Head)
 MEMORY = Slot("memory", documents.Memory)
 LETTERS = Slot("index", documents.LetterIndex)
+PROFILE = Slot("profile", documents.Profile)
+EXCHANGES = Slot("exchanges", documents.LastExchanges)
+PREFERENCES = Slot("preferences", documents.UserPreferences)
+SESSIONS = Slot("sessions", documents.SessionIndex)
+ANALYTICS = Slot("analytics", documents.Analytics)
+TOMBSTONE = Slot("tombstone", documents.Tombstone)
 
 
 def segment(number: int) -> Slot[documents.Segment]:
@@ -53,6 +59,11 @@ def records(number: int) -> Slot[documents.Records]:
 def mark(conversation: str) -> Slot[documents.Mark]:
     """Where a consumer keeps its mark for a conversation: a key each, so no document grows."""
     return Slot(f"s:{conversation}", documents.Mark)
+
+
+def session_page(number: int) -> Slot[documents.SessionPage]:
+    """Where a page of a user's sessions lies."""
+    return Slot(f"p{number}", documents.SessionPage)
 
 
 def letter(letter_id: str) -> Slot[documents.Letter]:

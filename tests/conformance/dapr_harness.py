@@ -101,9 +101,8 @@ class DaprHarness(Harness):
     name = "dapr"
 
     def __init__(self, folder: Path, engine: Engine) -> None:
-        super().__init__()
+        super().__init__(folder)
         self._engine = engine
-        self._folder = folder
         self._namespace = f"conformance-{secrets.token_hex(4)}"
         self._token = secrets.token_urlsafe(16)
         self._port = free_port()
@@ -149,18 +148,16 @@ class DaprHarness(Harness):
         """Starts Redis and the sidecar, which then waits for the app; both keep their ports."""
         self._redis.start()
         if self._sidecar is None:
-            components = self._folder / "components"
-            components.mkdir()
             for name, text in _FILES.items():
-                (components / name).write_text(text.replace(SHIPPED, self._redis.address))
+                (self.components / name).write_text(text.replace(SHIPPED, self._redis.address))
             self._sidecar = Sidecar(
                 self._engine.require(),
-                self._folder,
+                self.folder,
                 self._engine.whole_plane(),
                 app_id="conformance",
                 app_port=self._port,
                 namespace=self._namespace,
-                components=components,
+                components=self.components,
                 app_token=self._token,
             )
         self._sidecar.start()

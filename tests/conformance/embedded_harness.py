@@ -26,16 +26,14 @@ class EmbeddedHarness(Harness):
     name = "embedded"
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        (folder / "components").mkdir()
-        (folder / "components" / "events.yaml").write_text(_COMPONENTS)
+        super().__init__(folder)
+        (self.components / "events.yaml").write_text(_COMPONENTS)
         self._runtime: EmbeddedRuntime | None = None
 
     async def start(self, *, idle_timeout: float = 60.0) -> None:
         settings = Settings(
-            data=self._folder / "data",
-            components=self._folder / "components",
+            data=self.folder / "data",
+            components=self.components,
             idle_timeout=idle_timeout,
             drain=0.5,
             delivery_tries=TRIES,

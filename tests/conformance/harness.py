@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from dapr.actor import ActorRuntime
@@ -46,6 +47,56 @@ spec:
   routes: {{default: {DEAD_ROUTE}}}
 """
 
+SECRETS = {"key": "a secret", "empty": "", "deep": {"er": {"key": "v"}, "list": ["0", "1"]}}
+"""What the file of the secret stores has at the start; each test may write another."""
+
+_STORES = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: file}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+    - {name: secretsFile, value: "FILE"}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: dotted}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+    - {name: secretsFile, value: "FILE"}
+    - {name: nestedSeparator, value: "."}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: several}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+    - {name: secretsFile, value: "FILE"}
+    - {name: multiValued, value: "true"}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: env}
+spec:
+  type: secretstores.local.env
+  version: v1
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: prefixed}
+spec:
+  type: secretstores.local.env
+  version: v1
+  metadata:
+    - {name: prefix, value: CONFORMANCE_}
+"""
+
 Answer = Callable[[str, Any], Awaitable[Delivered]]
 """A subscription route: gets the path and the event, and answers."""
 
@@ -70,11 +121,21 @@ async def succeed(path: str, event: Any) -> Delivered:
 
 
 class Harness(ABC):
-    """The probe actor on some runtime, and its topic with a route and a dead-letter route."""
+    """The probe actor on some runtime, its topic with a route and a dead-letter route, and secrets.
+
+    Args:
+        folder: For the component files, and whatever else the runtime keeps.
+    """
 
     name: ClassVar[str]
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.components = folder / "components"
+        self.components.mkdir()
+        self.secrets = folder / "secrets.json"
+        self.keep_secrets(SECRETS)
+        (self.components / "stores.yaml").write_text(_STORES.replace("FILE", str(self.secrets)))
         self.journal = Journal()
         self.deliveries: list[Delivery] = []
         self.answer: Answer = succeed
@@ -114,9 +175,17 @@ class Harness(ABC):
         saving = self._client.save_state_transactionally(PROBE, actor_id, transaction.encode())
         await _told(saving)
 
-    async def publish(self, event: CloudEvent) -> None:
-        """Publishes to the topic."""
-        await self._running.publish(PUBSUB, TOPIC, event)
+    async def publish(self, event: CloudEvent, topic: str = TOPIC) -> None:
+        """Publishes to a topic."""
+        await self._running.publish(PUBSUB, topic, event)
+
+    def keep_secrets(self, secrets: object) -> None:
+        """Writes the file of the secret stores."""
+        self.secrets.write_text(json.dumps(secrets))
+
+    async def secret(self, store: str, name: str) -> str | None:
+        """Asks for a secret, as the service does."""
+        return await self._running.get_secret(store, name)
 
     @property
     def _client(self) -> DaprActorClientBase:

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,14 +12,25 @@ from typing import Any
 import pytest
 
 from agent_actors.clock import SystemClock
+from agent_actors.errors import StartupError, Unavailable
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Delivered
 from tests.conformance.differences import differences, differs
-from tests.conformance.harness import ROUTE, CallFailed, Harness, eventually
+from tests.conformance.harness import PUBSUB, ROUTE, CallFailed, Harness, eventually
 from tests.conformance.probe import Arm, Hold
 
 DONE = Delivered(200, b'{"status":"SUCCESS"}')
 LONG, SHORT = 20.0, 2.0
+RAW = f"""
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {{name: raw}}
+spec:
+  pubsubname: {PUBSUB}
+  topic: raw
+  routes: {{default: {ROUTE}}}
+  metadata: {{rawPayload: "true"}}
+"""
 
 
 async def happens(holds: Callable[[], bool], *, expected: bool, within: float = SHORT) -> bool:
@@ -199,6 +211,48 @@ async def test_waiting_events_are_not_kept(runtime: Harness):
     assert different == kept
     assert kept or ids(runtime) == ["4"]
     assert all(delivery.path == ROUTE for delivery in runtime.deliveries)
+
+
+async def test_a_changed_secret_is_seen(runtime: Harness, monkeypatch: pytest.MonkeyPatch):
+    """Secrets are read when they are asked for (Dapr: when the sidecar starts)."""
+    different = differs(runtime, "changed-secrets")
+    runtime.keep_secrets({"key": "another"})
+    monkeypatch.setenv("CONFORMANCE_LATE", "it was set later")
+    changed = await runtime.secret("file", "key"), await runtime.secret("env", "CONFORMANCE_LATE")
+    runtime.secrets.unlink()
+    try:
+        missed = await runtime.secret("file", "key") is None
+    except Unavailable:
+        missed = True
+
+    assert changed == (("a secret", None) if different else ("another", "it was set later"))
+    assert different != missed
+
+
+async def test_a_secret_that_is_no_text(stopped: Harness):
+    """A number or a truth is its JSON, and null is none (Dapr: a complaint of Go's formatting)."""
+    stopped.keep_secrets({"number": 5432, "truth": True, "null": None})
+    await stopped.start()
+    found = [await stopped.secret("file", name) for name in ("number", "truth", "null")]
+
+    go = ["%!s(float64=5432)", "%!s(bool=true)", "%!s(<nil>)"]
+    assert found == (go if differs(stopped, "odd-secrets") else ["5432", "true", None])
+
+
+async def test_a_subscription_to_raw_payload(stopped: Harness):
+    """It stops the start (Dapr: each delivery is wrapped, under an id of its own)."""
+    (stopped.components / "raw.yaml").write_text(RAW)
+    if not differs(stopped, "raw-payload"):
+        with pytest.raises(StartupError, match="rawPayload"):
+            await stopped.start()
+        return
+    await stopped.start()
+    await stopped.publish(event(1), "raw")
+    await eventually(lambda: len(stopped.deliveries) == 1)
+    wrapped = stopped.deliveries[0].event
+
+    assert json.loads(base64.b64decode(wrapped["data_base64"]))["id"] == "1"
+    assert wrapped["id"] != "1"
 
 
 def test_the_table_and_the_tests_are_one():

@@ -9,7 +9,8 @@ import pytest
 
 from agent_actors.engine.ports import free_port
 from agent_actors.engine.sidecar import Sidecar
-from tests.dapr.engine import CONFIGURATION, Cluster, Engine
+from agent_actors.runtime.embedded.components import read
+from tests.dapr.engine import COMPONENTS, CONFIGURATION, Cluster, Engine
 
 SAID = {"role": "user", "content": "hi"}
 ACTOR = "actors/ChatAgent/ada/method/GetConversationHistory"
@@ -35,6 +36,32 @@ def test_the_sidecar_offers_no_more_than_the_service_needs(cluster: Cluster):
     assert ask("GET", f"{sidecar}/state/statestore/x").status_code == 404
     assert ask("GET", f"{sidecar}/invoke/agents/method/readyz").status_code == 404
     assert ask("POST", f"{sidecar}/shutdown").status_code == 404
+
+
+def test_the_sidecar_takes_every_subscription(cluster: Cluster):
+    """It knows those of the files, under their brokers' names, with their dead-letter topics."""
+    replica = cluster.replica().start()
+    told = ask("GET", f"http://127.0.0.1:{replica.sidecar.http_port}/v1.0/metadata").json()
+    topics = {
+        (each["pubsubname"], each["topic"]): each.get("deadLetterTopic") or None
+        for each in told["subscriptions"]
+    }
+
+    assert topics == {
+        (each.pubsub, each.topic): each.dead_letter_topic for each in read(COMPONENTS).subscriptions
+    }
+
+
+def test_no_secret_store_is_shipped(cluster: Cluster):
+    """Secrets may be asked for, and nothing of the sidecar's environment is shown unasked."""
+    replica = cluster.replica().start()
+    secrets = f"http://127.0.0.1:{replica.sidecar.http_port}/v1.0/secrets"
+
+    for path in ("secretstore/PATH", "secretstore/bulk"):
+        answer = ask("GET", f"{secrets}/{path}")
+
+        assert answer.status_code == 500
+        assert answer.json()["errorCode"] == "ERR_SECRET_STORES_NOT_CONFIGURED"
 
 
 def finding_each_other(folder: Path, base: str) -> Path:

@@ -11,7 +11,15 @@ import pytest_asyncio
 from tests.e2e.dapr import running_on_dapr
 from tests.e2e.service import AnyService, Service, running
 
-SETTINGS = {"model": "scripted", "parking_time": 0.3, "recovery_period": 1, "drain": 5}
+TOKEN = "the token of these tests"
+SETTINGS = {
+    "model": "scripted",
+    "parking_time": 0.3,
+    "recovery_period": 1,
+    "drain": 5,
+    "feed_time": 0.5,
+    "summary_events": 4,
+}
 
 Launch = Callable[..., AbstractAsyncContextManager[AnyService]]
 
@@ -20,7 +28,7 @@ Launch = Callable[..., AbstractAsyncContextManager[AnyService]]
 def launch(request: pytest.FixtureRequest) -> Launch:
     """Starts a service in a folder; on Dapr beside a sidecar, with a Redis of its own."""
     if request.param == "embedded":
-        return running
+        return functools.partial(running, token=TOKEN)
     return functools.partial(running_on_dapr, request.getfixturevalue("engine"))
 
 

@@ -34,7 +34,7 @@ class DaprService(AnyService):
     ) -> None:
         self.cluster = engine.cluster(folder, **settings).start()
         self.replica = self.cluster.replica(sidecar=sidecar)
-        super().__init__(self.replica.port)
+        super().__init__(self.replica.port, self.cluster.app_token)
 
     def spawn(self) -> None:
         """Starts the app and the sidecar, whichever does not run."""
@@ -82,6 +82,28 @@ class DaprService(AnyService):
                 redis.ask(b"HGET", key, b"data") for key in redis.ask(b"KEYS", pattern.encode())
             ]
 
+    def places_of(self, word: str) -> list[str]:
+        """The keys of Redis that have the word: state, and streams of events."""
+        with Redis(self.cluster.redis) as redis:
+            keys = redis.ask(b"KEYS", b"*")
+            return [key.decode() for key in keys if word in repr(redis.content(key))]
+
+    async def publish(self, topic: str, event: dict[str, Any]) -> None:
+        """Publishes it through the sidecar."""
+        headers = {"content-type": "application/cloudevents+json"}
+        address = self.beside(f"publish/pubsub/{topic}")
+        answer = await self.http.post(address, json=event, headers=headers)
+        assert answer.status_code == 204, answer.text
+
+
+CONTENT = {
+    b"string": (b"GET",),
+    b"hash": (b"HGETALL",),
+    b"set": (b"SMEMBERS",),
+    b"stream": (b"XRANGE", b"-", b"+"),
+}
+"""How the value of a key is read, by its type."""
+
 
 class Redis:
     """A connection that asks a Redis what a test wants to know."""
@@ -102,6 +124,11 @@ class Redis:
         sent = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
         self._socket.sendall(b"*%d\r\n%s" % (len(words), sent))
         return self._read()
+
+    def content(self, key: bytes) -> Any:
+        """All that a key holds."""
+        command, *rest = CONTENT[self.ask(b"TYPE", key)]
+        return self.ask(command, key, *rest)
 
     def _read(self) -> Any:
         line = self._file.readline().rstrip()

@@ -28,7 +28,7 @@ clock = SystemClock()
 
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment, without settings that are not the test's own."""
-    foreign = ("AGENT_ACTORS_", "DAPR_", "APP_API_")
+    foreign = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | settings
 
@@ -53,10 +53,12 @@ class AnyService:
 
     Args:
         port: Where it listens, on loopback.
+        token: What its callbacks want to see, where a test knows it.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str | None = None) -> None:
         self.port = port
+        self.token = token
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
 
@@ -87,6 +89,14 @@ class AnyService:
 
     def stored(self, actor_type: str) -> list[bytes]:
         """Every document that actors of a type have saved."""
+        raise NotImplementedError
+
+    def places_of(self, word: str) -> list[str]:
+        """Where in its database a word is stored: names of tables, or of keys."""
+        raise NotImplementedError
+
+    async def publish(self, topic: str, event: dict[str, Any]) -> None:
+        """Hands over a CloudEvent that another service has published on `pubsub`."""
         raise NotImplementedError
 
     async def ready(self) -> None:
@@ -178,7 +188,7 @@ class Service(AnyService):
     """
 
     def __init__(self, folder: Path, *, token: str | None = None, **settings: Any) -> None:
-        super().__init__(free_port())
+        super().__init__(free_port(), token)
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
         self.log = folder / "log"
@@ -239,6 +249,21 @@ class Service(AnyService):
         """Every document that actors of a type have saved."""
         rows = self.rows("SELECT value FROM state WHERE type = ?", actor_type)
         return [bytes(value) for (value,) in rows]
+
+    def places_of(self, word: str) -> list[str]:
+        """The tables that have a row with the word."""
+        tables = [name for (name,) in self.rows("SELECT name FROM sqlite_master")]
+        kept = [name for name in tables if not name.startswith("sqlite_")]
+        rows = {name: self.rows(f"SELECT * FROM {name}") for name in kept}  # noqa: S608
+        return [name for name in kept if word in repr(rows[name])]
+
+    async def publish(self, topic: str, event: dict[str, Any]) -> None:
+        """Posts it to the topic's routes, as a sidecar would: nobody else publishes here."""
+        headers = {"dapr-api-token": self.token or ""}
+        answer = await self.http.post(f"/{topic}", json=event, headers=headers)
+        if answer.json() == {"status": "DROP"}:
+            answer = await self.http.post(f"/{topic}/dead", json=event, headers=headers)
+        assert answer.json() == {"status": "SUCCESS"}, answer.text
 
 
 @asynccontextmanager

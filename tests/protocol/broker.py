@@ -2,14 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from agent_actors.errors import Unavailable
 from agent_actors.messages import CloudEvent
-from agent_actors.routes.dependencies import Services
-from agent_actors.routes.envelope import read_event
-from agent_actors.routes.events import _apply
+from agent_actors.routes.events import take
 from agent_actors.serializer import encode
 
 if TYPE_CHECKING:
@@ -74,8 +71,7 @@ class Broker:
 
 async def subscribe(process: "Process", body: bytes) -> str:
     """What the route `/subscribe` does with an envelope."""
-    wired = cast(Services, SimpleNamespace(memory=process.services.memory))
-    return await _apply(wired, read_event(body))
+    return (await take(process.services, body)).status
 
 
 def envelope(event: CloudEvent) -> bytes:

@@ -1,6 +1,6 @@
 """What ChatAgent does, mechanism by mechanism switched off; see `mutants`."""
 
-from tests.protocol.mutant import CHAT, DRAFT, mutant
+from tests.protocol.mutant import CHAT, CONVERSATION, DRAFT, mutant
 
 _COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
 _SETTLE = (
@@ -8,11 +8,10 @@ _SETTLE = (
     "        self._settled.ring(self.conversation)\n"
     "        if pair is not None:\n"
 )
-_CLEARED = "        self.head = replace(self.head, queue=(), start=self.head.seq)\n"
-_RESTED = "        if not head.queue and mark >= head.seq and head.low > head.start:\n"
+_CLEARED = "        self.head = replace(self.head, queue=(), start=seq, earlier=Earlier(seq))\n"
+_RESTED = "        if erased and not head.queue and mark >= head.seq:\n"
 _APPENDED = (
-    "        self.head = replace("
-    "self.head, seq=pair.seq, start=start, tail=(*self.head.tail, pair))\n"
+    '        self.head = replace(self.head, seq=pair.seq, start=start, tail=tail, ended="")\n'
 )
 
 
@@ -20,32 +19,38 @@ CHAT_MUTANTS = (
     mutant(
         "arm_after_save",
         "4.5",
-        CHAT,
+        CONVERSATION,
         _COMMIT,
         "        await self.state.save(draft.changes)\n        await self._arm()\n",
     ),
     mutant(
         "arm_only_parked",
         "4.5",
-        CHAT,
+        CONVERSATION,
         _SETTLE,
         _SETTLE.replace(
             "await self._commit(draft)",
             "await (self._commit(draft) if head.queue else self.state.save(draft.changes))",
         ),
     ),
-    mutant("never_armed", "4.5", CHAT, _COMMIT, "        await self.state.save(draft.changes)\n"),
+    mutant(
+        "never_armed",
+        "4.5",
+        CONVERSATION,
+        _COMMIT,
+        "        await self.state.save(draft.changes)\n",
+    ),
     mutant(
         "armed_for_ever",
         "4.5",
-        CHAT,
+        CONVERSATION,
         "            self.state.unnote(ARMED)\n            await self.ask(",
         "            await self.ask(",
     ),
     mutant(
         "armed_before_registered",
         "4.5",
-        CHAT,
+        CONVERSATION,
         "        period = timedelta(",
         "        self.state.note(ARMED)\n        period = timedelta(",
     ),
@@ -59,26 +64,26 @@ CHAT_MUTANTS = (
     mutant(
         "queue_bypass",
         "4.9",
-        CHAT,
+        CONVERSATION,
         "        if head.queue:\n            return await self._park(",
         "        if False:\n            return await self._park(",
     ),
     mutant(
         "tries_volatile",
         "4.10",
-        CHAT,
+        CONVERSATION,
         "        draft.try_again()\n        await self.state.save(draft.changes)\n",
         "        draft.try_again()\n",
     ),
-    mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),
+    mutant("tries_unbounded", "4.10", CONVERSATION, "first.tries < TRIES", "first.tries < 1000"),
     mutant(
         "clear_wipes",
         "4.14",
         DRAFT,
         _CLEARED,
-        _CLEARED.replace("queue=()", "queue=(), tail=(), low=self.head.seq + 1"),
+        _CLEARED.replace("queue=()", "queue=(), tail=(), low=seq + 1"),
     ),
-    mutant("erase_unremembered", "4.14", CHAT, "min(head.start, mark)", "head.start"),
+    mutant("erase_unremembered", "4.14", CONVERSATION, "min(head.start, mark)", "head.start"),
     mutant(
         "clear_resets",
         "4.15",
@@ -89,7 +94,7 @@ CHAT_MUTANTS = (
     mutant(
         "retry_failed",
         "4.16",
-        CHAT,
+        CONVERSATION,
         "        if record is not None:\n            return await self._answer_again",
         "        if record is not None and record.seq is not None:\n"
         "            return await self._answer_again",
@@ -97,7 +102,7 @@ CHAT_MUTANTS = (
     mutant(
         "split_commit",
         "4.17",
-        CHAT,
+        CONVERSATION,
         _SETTLE,
         "        await self._arm()\n"
         "        early = replace(draft.head, recent=head.recent)\n"
@@ -106,31 +111,35 @@ CHAT_MUTANTS = (
     mutant(
         "oneshot",
         "4.20",
-        CHAT,
+        CONVERSATION,
         'self.register_reminder(contracts.SETTLE, b"", period, period)',
         'self.register_reminder(contracts.SETTLE, b"", period)',
     ),
-    mutant("broker_confirms", "4.21", CHAT, "mark = await self._mark(head)", "mark = head.seq"),
+    mutant(
+        "broker_confirms", "4.21", CONVERSATION, "mark = await self._mark(head)", "mark = head.seq"
+    ),
     mutant(
         "no_republish",
         "4.21",
-        CHAT,
+        CONVERSATION,
         "        await self._publish_after(head, mark)\n",
         "",
     ),
     mutant(
         "no_dedupe",
         "4.21",
-        CHAT,
-        "        record = await self._record(head, turn)\n",
+        CONVERSATION,
+        "        record = await self._history.record(head, turn)\n",
         "        record = None\n",
     ),
     mutant(
         "clear_keeps_queue",
         "4.23",
         DRAFT,
-        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n' + _CLEARED,
-        "            pass\n        self.head = replace(self.head, start=self.head.seq)\n",
+        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n',
+        "            pass\n",
+        _CLEARED,
+        _CLEARED.replace("queue=(), ", ""),
     ),
     mutant(
         "clear_forgets_queue",
@@ -149,7 +158,7 @@ CHAT_MUTANTS = (
     mutant(
         "records_apart",
         "4.24",
-        CHAT,
+        CONVERSATION,
         _COMMIT,
         "        await self._arm()\n"
         "        await self.state.save({slots.HEAD: draft.head})\n"
@@ -165,12 +174,12 @@ CHAT_MUTANTS = (
     mutant(
         "owner_volatile",
         "4.26",
-        CHAT,
+        CONVERSATION,
         "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n",
         "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n"
         "        self._owner = turn.user\n",
-        "self._memory.mark(head.user, self.conversation)",
-        'self._memory.mark(getattr(self, "_owner", ""), self.conversation)',
+        "each.mark, head.user, self.conversation",
+        'each.mark, getattr(self, "_owner", ""), self.conversation',
     ),
     mutant(
         "early_close_overwrites",
@@ -190,29 +199,33 @@ CHAT_MUTANTS = (
         _APPENDED,
         "        object.__setattr__(self.head, 'seq', pair.seq)\n"
         "        object.__setattr__(self.head, 'start', start)\n"
-        "        object.__setattr__(self.head, 'tail', (*self.head.tail, pair))\n",
+        "        object.__setattr__(self.head, 'tail', tail)\n",
     ),
     mutant(
-        "rests_with_queue", "section 2", CHAT, _RESTED, _RESTED.replace("not head.queue and ", "")
+        "rests_with_queue",
+        "section 2",
+        CONVERSATION,
+        _RESTED,
+        _RESTED.replace("not head.queue and ", ""),
     ),
     mutant(
         "rests_with_events",
         "section 2",
-        CHAT,
+        CONVERSATION,
         _RESTED,
-        _RESTED.replace("mark >= head.seq and ", ""),
+        _RESTED.replace(" and mark >= head.seq", ""),
     ),
     mutant(
         "rests_with_text",
         "section 2",
-        CHAT,
+        CONVERSATION,
         _RESTED,
-        _RESTED.replace(" and head.low > head.start", ""),
+        _RESTED.replace("erased and ", ""),
     ),
     mutant(
         "never_rests",
         "section 2",
-        CHAT,
+        CONVERSATION,
         "            await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))\n",
         "            pass\n",
     ),

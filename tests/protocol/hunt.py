@@ -39,9 +39,10 @@ def trials() -> Iterator[tuple[str, Callable[[], object]]]:
     for name, fact in vars(test_turns).items():
         if name.startswith("test_"):
             yield name, fact
+    yield from _schedules(300, 1_000)
     for story in scenarios.STORIES:
         yield f"story {story}", lambda story=story: scenarios.explore(story, STRIDE)  # type: ignore[misc]
-    yield from _schedules(300, SEEDS)
+    yield from _schedules(1_000, SEEDS)
 
 
 def _schedules(first: int, after: int) -> Iterator[tuple[str, Callable[[], object]]]:

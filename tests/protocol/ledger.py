@@ -4,15 +4,17 @@ No actor reads it. It is written where things take effect, and `verify` compares
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
 from agent_actors import contracts
+from agent_actors.actors import session
 from agent_actors.messages import Turn
 from agent_actors.saved import Page
+from tests.protocol.model import DIGIT
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
@@ -44,6 +46,14 @@ class Answered:
     said: str
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one save of a consumer has applied, or up to where it has forgotten its user."""
+
+    answers: tuple[str, ...]
+    passed: Mapping[str, int] | None = None
+
+
 class Ledger:
     """The notes of one world."""
 
@@ -59,7 +69,13 @@ class Ledger:
         self.outcomes: defaultdict[str, list[Json]] = defaultdict(list)
         self.recorded_at: dict[tuple[str, int], int] = {}
         self.pairs: defaultdict[str, dict[int, Json]] = defaultdict(dict)
-        self.effects: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        self.effects: defaultdict[ActorKey, list[Effect]] = defaultdict(list)
+        self.adopted: set[str] = set()
+        self.forgotten: Counter[str] = Counter()
+        self.closed: dict[str, int] = {}
+        """How many turns each conversation had when it was closed, or its user forgotten."""
+        self._numbers = 0
+        self._applied: dict[ActorKey, Json] = {}
         self._queues: defaultdict[str, list[str]] = defaultdict(list)
 
     # -- what callers did and heard --------------------------------------------------------------
@@ -82,6 +98,15 @@ class Ledger:
         ended = {record["turn_id"] for record in self.outcomes[conversation]}
         return {turn_id for where, turn_id in accepted if where == conversation} - ended
 
+    def next_number(self) -> int:
+        """What makes an answer unlike any other."""
+        self._numbers += 1
+        return self._numbers
+
+    def conversations(self, user: str) -> list[str]:
+        """Those that belong to a user."""
+        return [name for name, owner in self.owners.items() if owner == user]
+
     def group(self, conversation: str, turn_id: str) -> Group:
         """What a caller pays for once: a key with its body, or a message without a key."""
         turn = self.turns.get(turn_id)
@@ -99,7 +124,7 @@ class Ledger:
             if record["turn_id"] == turn_id and record["status"] == "done" and early:
                 self._world.violate(f"the model is called for {turn_id}, whose answer was saved")
         group = self.group(conversation, turn_id)
-        number = len(self.calls) + 1
+        number = self.next_number()
         self.calls.append(ModelCall(number, process, conversation, turn_id, group))
         self._world.note("MODEL", number, process.index, conversation, turn_id)
 
@@ -131,11 +156,17 @@ class Ledger:
     def saved(self, actor: "ActorKey", changes: Json) -> None:
         """A save took effect."""
         kind, actor_id = actor
-        if kind == contracts.MEMORY and "memory" in changes:
-            said, answered = changes["memory"]["entries"][-2:]
-            self.effects[actor_id].append((said["content"], answered["content"]))
         if kind == contracts.CHAT and "head" in changes:
             self._head_saved(actor_id, changes)
+        document = DOCUMENTS.get(kind)
+        if document in changes:
+            before, now = self._applied.get(actor, {}), changes[document] or {}
+            self._applied[actor] = now
+            if "tombstone" in changes:
+                marks = {key[2:]: mark["seq"] for key, mark in changes.items() if key[:2] == "s:"}
+                self.effects[actor].append(Effect((), marks))
+            elif applied := APPLIED[kind](before, now):
+                self.effects[actor].append(Effect(tuple(applied)))
 
     def _head_saved(self, conversation: str, changes: Json) -> None:
         head = changes["head"]
@@ -148,7 +179,7 @@ class Ledger:
         for pair in [*_inside(changes, "h", "pairs"), *head["tail"]]:
             if pair["seq"] in self.pairs[conversation]:
                 continue
-            if queue and queue[0] != pair["turn_id"]:
+            if queue and queue[0] != pair["turn_id"] and pair["turn_id"] not in self.adopted:
                 self._world.violate(f"{pair['turn_id']} overtook the queue {queue}")
             self.pairs[conversation][pair["seq"]] = pair
         self._queues[conversation] = [queued["turn"]["turn_id"] for queued in head["queue"]]
@@ -173,6 +204,53 @@ class Ledger:
             known = self.pairs[conversation].get(seq)
             if known is None or known["output"]["content"] != pair.output.content:
                 self._world.violate(f"a reader sees another pair {seq}")
+
+
+def _remembered(before: Json, now: Json) -> list[str]:
+    """The answers that memory has applied."""
+    new = now["events"] - before.get("events", 0)
+    answers = [entry["content"] for entry in now["entries"] if entry["role"] == "assistant"]
+    return answers[-new:] if new > 0 else []
+
+
+def _exchanged(before: Json, now: Json) -> list[str]:
+    """The answers that were put to a user's last exchanges."""
+    former, replies = _replies(before), _replies(now)
+    for new in range(len(replies) + 1):
+        if (former + replies[len(replies) - new :])[-session.EXCHANGES :] == replies:
+            return replies[len(replies) - new :]
+    return replies
+
+
+def _replies(exchanges: Json) -> list[str]:
+    return [each["reply"] for each in exchanges.get("exchanges", ())]
+
+
+def _counted(before: Json, now: Json) -> list[str]:
+    """The numbers of the answers whose tokens were added."""
+    added = now["usage"]["output_tokens"]
+    added -= before.get("usage", {}).get("output_tokens", 0)
+    found: list[str] = []
+    number = 0
+    while added > 0:
+        added, times = divmod(added, DIGIT)
+        found += [f"#{number}"] * times
+        number += 1
+    return found
+
+
+DOCUMENTS = {
+    contracts.MEMORY: "memory",
+    contracts.SESSION: "exchanges",
+    contracts.ANALYTICS: "analytics",
+}
+"""What consumers keep their effects in."""
+APPLIED = {
+    contracts.MEMORY: _remembered,
+    contracts.SESSION: _exchanged,
+    contracts.ANALYTICS: _counted,
+}
+"""What was applied, by how that document was and is."""
 
 
 def _inside(changes: Json, letter: str, name: str) -> list[Json]:

@@ -4,20 +4,30 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent_actors.errors import ModelFailed
-from agent_actors.messages import Reply
-from agent_actors.model import Prompt
+from agent_actors.messages import Reply, Usage
+from agent_actors.model import Digest, Model, Prompt
 from tests.protocol.sidecar import TURN
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
 
 
-class WatchedModel:
+DIGIT = 100
+"""Each answer's tokens are a power of it, so that a sum of tokens says which were added up."""
+
+
+def a_reply(said: str, number: int) -> Reply:
+    """An answer that is like no other."""
+    return Reply(f"{said}#{number}", usage=Usage(0, DIGIT**number))
+
+
+class WatchedModel(Model):
     """The model of one process; every reply has the number of its call, so no two are alike."""
 
     def __init__(self, process: "Process") -> None:
         self._process = process
         self._world = process.world
+        self.converses = process.world.sizes.sums_up
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The answer, when the world lets it through."""
@@ -35,7 +45,14 @@ class WatchedModel:
             if fault == "after":
                 raise RuntimeError(prompt.message.content)
             raise ModelFailed("The model failed.")
-        return Reply(f"{prompt.message.content}#{call.number}")
+        return a_reply(prompt.message.content, call.number)
+
+    async def summarise(self, digest: Digest) -> str:
+        """All of it, so that whatever is left of it shows."""
+        await self._world.gate("summary")
+        if self._world.strikes("model"):
+            raise ModelFailed("The model failed.")
+        return " ".join((digest.previous, *(entry.content for entry in digest.said)))
 
     async def _think(self, prompt: Prompt) -> None:
         world = self._world

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 CHAT = "actors/chat.py"
+CONSUMER = "actors/consumer.py"
+CONVERSATION = "actors/conversation.py"
 DRAFT = "actors/draft.py"
 MEMORY = "actors/memory.py"
 RESPONSE = "actors/response.py"
@@ -10,6 +12,8 @@ CALLS = "model/calls.py"
 TURNS = "turns.py"
 SLOTS = "slots.py"
 SAVED = "saved.py"
+FORGETTING = "forgetting.py"
+EVENTS = "routes/events.py"
 CONTRACTS = "contracts.py"
 
 

@@ -4,21 +4,14 @@ The row is that of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of s
 """
 
 from tests.protocol.chat_mutants import CHAT_MUTANTS
-from tests.protocol.mutant import CALLS, CONTRACTS, MEMORY, RESPONSE, SAVED, SLOTS, TURNS, mutant
+from tests.protocol.consumer_mutants import CONSUMER_MUTANTS
+from tests.protocol.mutant import CALLS, CONTRACTS, RESPONSE, SAVED, SLOTS, TURNS, mutant
 
 _TURN_ID = "json.dumps([conversation, key, body])"
-_MARKED = (
-    "        await self.state.save(\n"
-    "            {slots.MEMORY: memory, slots.mark(event.conversation): Mark(seq=event.seq)}\n"
-    "        )\n"
-)
-_SAVE_MEMORY = "        await self.state.save({slots.MEMORY: memory})\n"
-_SAVE_MARK = (
-    "        await self.state.save({slots.mark(event.conversation): Mark(seq=event.seq)})\n"
-)
 
 MUTANTS = (
     *CHAT_MUTANTS,
+    *CONSUMER_MUTANTS,
     mutant("id_not_from_key", "4.1", CONTRACTS, f"uuid.uuid5(_TURNS, {_TURN_ID})", "uuid.uuid4()"),
     mutant("id_ignores_body", "4.2", CONTRACTS, _TURN_ID, "json.dumps([conversation, key])"),
     mutant("keep_cache", "4.4", SLOTS, "            if not saved:\n", "            if False:\n"),
@@ -54,9 +47,6 @@ MUTANTS = (
         "by_age[: max(0, len(calls) + 1 - PER_CONVERSATION)]",
         "by_age",
     ),
-    mutant("no_gap", "4.11", MEMORY, "if event.seq > mark + 1:", "if False:"),
-    mutant("mark_apart", "4.12", MEMORY, _MARKED, _SAVE_MEMORY + _SAVE_MARK),
-    mutant("mark_first", "4.12", MEMORY, _MARKED, _SAVE_MARK + _SAVE_MEMORY),
     mutant(
         "dead_can_save",
         "4.18",
@@ -100,7 +90,6 @@ MUTANTS = (
         "        async with self.activations.turn(actor.key):\n",
         "        if True:\n",
     ),
-    mutant("no_mark", "4.21", MEMORY, "if event.seq <= mark:", "if False:"),
     mutant(
         "task_forgotten",
         "4.22",
@@ -191,6 +180,6 @@ MUTANTS = (
 NOT_APPLICABLE = {
     "count_in_response": "4.3: ResponseAgent stores nothing; its count reads ChatAgent's head",
     "deliver_in_turn": "4.8: ResponseAgent has no client of ChatAgent; only the composition does",
-    "memory_first": "4.13: memory is the only consumer of the topic so far",
+    "memory_first": "4.13: the mark of every consumer is asked, so none has to be the last",
 }
 """Mutations of PROTOCOL.md that no change of one place in the code can make, and why."""

@@ -1,13 +1,16 @@
 """Callers: they send, retry, leave, send again, clear and read, and write down what they heard."""
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from agent_actors import contracts
 from agent_actors.errors import AgentError
-from agent_actors.messages import Turn, TurnState
-from agent_actors.routes.chat import Said, _turn
+from agent_actors.messages import AdoptTurn, Message, Turn, TurnState
+from agent_actors.routes.chat import turn_of
+from agent_actors.routes.dependencies import Services
+from agent_actors.routes.opening import open_session
 from tests.protocol.ledger import Answered
+from tests.protocol.model import a_reply
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
@@ -31,9 +34,8 @@ class People:
 
     def turn(self, process: "Process", conversation: str, user: str, said: str, key: str) -> Turn:
         """The turn that the route makes of a message."""
-        message = Said(role="user", content=said)
-        turn = _turn(process.services, conversation, message, key or None)
-        turn = replace(turn, user=user)
+        message = Message("user", said)
+        turn = turn_of(process.services, (conversation, user), message, key or None)
         self._world.ledger.made(conversation, turn)
         return turn
 
@@ -41,9 +43,7 @@ class People:
         self, process: "Process", conversation: str, turn: Turn, wait: float, leaves: int = -1
     ) -> str:
         """The route's part; with `leaves` the caller is gone after so many steps."""
-        route = self._world.spawn(
-            process.services.answers.answer(conversation, turn, wait), process
-        )
+        route = self._world.spawn(_answer(process.services, conversation, turn, wait), process)
         if leaves >= 0:
             await self._watch(route, leaves)
             return "left"
@@ -51,11 +51,13 @@ class People:
         if not isinstance(state, TurnState):
             return state
         if state.reply is not None:
-            self._world.ledger.answered.append(
-                Answered(conversation, state.turn_id, state.reply.content, turn.message.content)
-            )
-            self._world.seen["answered"] += 1
+            self._heard(conversation, state, turn.message.content)
         return state.status
+
+    def _heard(self, conversation: str, state: TurnState, said: str) -> None:
+        answer = state.reply.content if state.reply else ""
+        self._world.ledger.answered.append(Answered(conversation, state.turn_id, answer, said))
+        self._world.seen["answered"] += 1
 
     async def clear(self, conversation: str) -> None:
         """Clears a conversation: what was accepted before has an end then, and is hidden."""
@@ -72,6 +74,45 @@ class People:
         left = ledger.open_turns(conversation, accepted)
         if left:
             world.violate(f"{conversation} was cleared, but {left} have no end")
+
+    async def tell(self, conversation: str, user: str, said: str, times: int = 1) -> str:
+        """Tells of a turn that another service has answered; how that ended the last time."""
+        world = self._world
+        turn_id, ended = f"adopted-{said}", ""
+        message = Message("user", said)
+        turn = Turn(turn_id, "", contracts.body_hash(message), user, message)
+        told = AdoptTurn(turn, a_reply(said, world.ledger.next_number()))
+        world.ledger.made(conversation, turn)
+        world.ledger.adopted.add(turn_id)
+        for _ in range(times):
+            process = self._chance.choice(world.processes)
+            work = _adopt(process.services, conversation, told)
+            state = await self._outcome(world.spawn(work, process))
+            ended = state.status if isinstance(state, TurnState) else str(state)
+            if isinstance(state, TurnState) and state.reply is not None:
+                self._heard(conversation, state, said)
+        return ended
+
+    async def forget(self, user: str) -> str:
+        """Forgets a user: what was said before is nowhere then, and what was accepted has an end."""
+        world, ledger = self._world, self._world.ledger
+        before = set(ledger.accepted)
+        names = ledger.conversations(user)
+        floors = {name: max(ledger.pairs[name], default=0) for name in names}
+        process = self._chance.choice(world.processes)
+        ended = await self._outcome(world.spawn(_forget(process.services, user), process))
+        if isinstance(ended, str):
+            return ended
+        world.seen["forgotten"] += 1
+        for name, floor in floors.items():
+            if floor and contracts.session_of(name):
+                ledger.closed.setdefault(name, max(ledger.pairs[name], default=0))
+            ledger.floor[name] = max(ledger.floor[name], floor)
+            ledger.forgotten[name] = max(ledger.forgotten[name], floor)
+            left = ledger.open_turns(name, before)
+            if left:
+                world.violate(f"{user} was forgotten, but {left} have no end")
+        return "done"
 
     async def read(self, conversation: str) -> None:
         """Reads the whole history, without a turn."""
@@ -150,6 +191,19 @@ class People:
         await self.dawdle(0, 10, 60, 200)
         await self.clear(conversation)
 
+    async def tell_of(self, conversation: str, user: str, said: str) -> None:
+        """Tells of another service's turn at some time, and maybe again."""
+        await self.dawdle(0, 10, 60, 200)
+        await self.tell(conversation, user, said, self._chance.choice((1, 2, 3)))
+
+    async def vanish(self, user: str) -> None:
+        """Forgets a user at some time, until it is done, or only once."""
+        await self.dawdle(0, 20, 80, 250)
+        for _ in range(self._chance.choice((4, 4, 1))):
+            if await self.forget(user) == "done":
+                return
+            await self.dawdle(0, 10)
+
     async def dawdle(self, *steps: int) -> None:
         """Lets one of these numbers of steps pass."""
         until = self._world.count + self._chance.choice(steps)
@@ -180,3 +234,20 @@ class People:
             self._world.violate(f"a caller gets {error!r}")
             return "500"
         return task.result() if task.result() is not None else True
+
+
+async def _answer(services: Services, conversation: str, turn: Turn, wait: float) -> TurnState:
+    """What a route does with a message."""
+    await open_session(services, turn.user, conversation)
+    return await services.answers.answer(conversation, turn, wait)
+
+
+async def _adopt(services: Services, conversation: str, told: AdoptTurn) -> TurnState:
+    """What a route does with a turn of another service."""
+    await open_session(services, told.turn.user, conversation)
+    return await services.chat.adopt(conversation, told)
+
+
+async def _forget(services: Services, user: str) -> None:
+    """What a route does to forget a user."""
+    await services.forget(user)

@@ -1,7 +1,8 @@
 """Short stories without chance, and every single fault at every point of each.
 
 A story is a base (`quick`, `parked`, `async`: a caller that does not wait) and words after `+`: `2`
-(a second message), `clear`, `nokey`, `evict` (few outcomes are kept), `prune` (few turns are kept).
+(a second message), `clear`, `nokey`, `evict` (few outcomes are kept), `prune` (few turns are kept),
+`adopt` (another service tells of a turn, twice), `forget` (of the user, until it is done).
 A fault is a pair of where and what: at a step, or what becomes of the n-th save, load, event …
 """
 
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 from agent_actors import contracts
 from tests.protocol.people import People
-from tests.protocol.schedule import Rest, shrunk
+from tests.protocol.schedule import ASIDE, Rest, shrunk
 from tests.protocol.verify import verify
 from tests.protocol.world import ActorKey, Sizes, Violation, World
 
@@ -39,16 +40,21 @@ STORIES = [
     "quick+2+evict",
     "parked+2+evict",
     "quick+2+prune",
+    "parked+adopt",
+    "quick+forget",
+    "parked+2+forget",
 ]
-CHAT = (contracts.CHAT, "c1")
+CHAT = (contracts.CHAT, "u")
 ACTORS: tuple[ActorKey, ...] = (
     CHAT,
-    (contracts.RESPONSE, contracts.response_id("c1")),
+    (contracts.RESPONSE, contracts.response_id("u")),
     (contracts.MEMORY, contracts.memory_id("u")),
 )
 OPERATIONS = ("save", "reminder", "publish", "load", "model")
 EVENTS = 4
 """Events of a story that may be lost or repeated."""
+LONG = 3_000
+"""Single faults from which on a story is long."""
 BEYOND = 20
 """Steps after the end of a faultless story at which faults are tried too."""
 
@@ -99,7 +105,8 @@ class Story:
         self._planned = Planned(fault)
         few = "evict" in words
         pruned = 1 if "prune" in words else 0
-        self._sizes = Sizes(2, 2, pruned) if few else Sizes(64, 8, pruned)
+        kept, recent = (2, 2) if few else (64, 8)
+        self._sizes = Sizes(kept, recent, pruned, quiet=ASIDE)
         self.world = World(Steady(), self._sizes, self._planned)
         self.world.model_gates = (4 if base == "async" else 1,)
         self.world.model_pauses = (2.0 if base == "parked" else 0.0,)
@@ -138,20 +145,24 @@ class Story:
             for index in range(2, 5):
                 world.spawn(self._insist(f"m{index}", f"K{index}", 4, 16 * index))
         if "clear" in self._words:
-            world.spawn(self._later(20, people.clear("c1")))
+            world.spawn(self._later(20, people.clear("u")))
+        if "adopt" in self._words:
+            world.spawn(self._later(10, people.tell("u", "u", "t0", 2)))
+        if "forget" in self._words:
+            world.spawn(self._later(20, people.vanish("u")))
         for steps in (8, 30):
-            world.spawn(self._later(steps, people.read("c1")))
+            world.spawn(self._later(steps, people.read("u")))
 
     async def _insist(self, said: str, key: str, tries: int, after: int) -> None:
         await self._people.dawdle(after)
         process = self.world.processes[0]
-        turn = self._people.turn(process, "c1", "u", said, key)
+        turn = self._people.turn(process, "u", "u", said, key)
         wait = 0.0 if self._base == "async" else 20.0
         for _ in range(tries):
-            ended = await self._people.send(self.world.processes[0], "c1", turn, wait)
+            ended = await self._people.send(self.world.processes[0], "u", turn, wait)
             if ended in {"queued", "running"}:
                 await self.world.clock.sleep(1.0)
-                ended = await self._people.look("c1", turn.turn_id)
+                ended = await self._people.look("u", turn.turn_id)
             if ended in {"done", "failed", "410", "404"}:
                 return
 
@@ -223,11 +234,16 @@ def faults(told: Told) -> Iterator[Fault]:
 def explore(name: str, stride: int = 1, offset: int = 0) -> int:
     """Tells a story with every `stride`-th single fault; how many tellings that were.
 
+    A long story has more faults, and each telling takes longer: its strides are longer too.
+
     Raises:
         Violation: One of them broke the protocol; the message names it.
     """
     told = 0
-    for fault in list(faults(Story(name).tell()))[offset::stride]:
+    found = list(faults(Story(name).tell()))
+    if stride > 1:
+        stride *= 1 + len(found) // LONG
+    for fault in found[offset::stride]:
         told += 1
         try:
             Story(name, fault).tell()

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent_actors import documents
-from agent_actors.actors import chat, draft
+from agent_actors import contracts, documents, feed, forgetting
+from agent_actors.actors import conversation, draft, session
 from tests.protocol.people import People
 from tests.protocol.verify import verify
 from tests.protocol.world import Flawless, Sizes, Violation, World
@@ -29,6 +29,10 @@ BUDGET = {
     "tick": 4,
 }
 ODDS = {"save": 0.06, "reminder": 0.05, "publish": 0.05, "load": 0.02, "model": 0.15}
+NAMES = (("u",), ("session:s",), ("u", "session:s"), ("session:s", "session:t"))
+"""The conversations there may be."""
+ASIDE = frozenset((contracts.SESSION, contracts.ANALYTICS))
+"""The actors that are not part of a turn."""
 STEPS = 30_000
 """A schedule that is not at rest after so many steps never will be."""
 
@@ -41,8 +45,12 @@ def shrunk(sizes: Sizes) -> Iterator[None]:
         (documents, "SEGMENT_BYTES"): 40,
         (documents, "RECENT"): sizes.recent,
         (documents, "RECORDS"): sizes.recent // 2,
-        (chat, "DRIVE"): 2,
-        (chat, "PUBLISH"): 4,
+        (conversation, "DRIVE"): 2,
+        (conversation, "PUBLISH"): 4,
+        (conversation, "FELL_OUT"): 1,
+        (feed, "PER_USER"): 3,
+        (session, "PAGE"): 1,
+        (forgetting, "ROUNDS"): 20,
         (draft, "ERASE"): 2,
     }
     names = ("SEGMENT", "SEGMENT_BYTES", "RECENT", "RECORDS")
@@ -81,7 +89,13 @@ class Schedule:
     def __init__(self, seed: int, trace: list[str] | None = None) -> None:
         chance = random.Random(seed)
         kept, recent = chance.choice(KEEPS)
-        self.sizes = Sizes(kept, recent, history_turns=chance.choice((0, 0, 0, 2, 3)))
+        self.sizes = Sizes(
+            kept,
+            recent,
+            history_turns=chance.choice((0, 0, 0, 2, 3)),
+            quiet=chance.choice((ASIDE, ASIDE, frozenset())),
+            sums_up=chance.random() < 0.3,
+        )
         calm = chance.random() < 0.15
         budget = {} if calm else {kind: chance.randrange(most + 1) for kind, most in BUDGET.items()}
         self._faults = Chances(chance, budget)
@@ -116,8 +130,8 @@ class Schedule:
         world, chance, people = self.world, self._chance, self._people
         world.model_gates = chance.choice(((0, 1, 2), (1, 5, 20), (1, 40)))
         world.model_pauses = chance.choice(((0.0,), (0.0, 2.0), (0.0, 0.5, 12.0, 40.0)))
-        names = ["c1", "c2"][: chance.choice((1, 1, 2))]
-        users = {name: chance.choice("uuv") for name in names}
+        names = list(chance.choice(NAMES))
+        users = {name: chance.choice("uuv") if name != "u" else "u" for name in names}
         for index in range(chance.choice((1, 2, 3, 4, 5, 12))):
             name = chance.choice(names)
             key = chance.choice(("", f"K{index}", f"K{index}", "K0"))
@@ -132,6 +146,11 @@ class Schedule:
             world.spawn(people.wipe(chance.choice(names)))
         for _ in range(chance.choice((0, 1, 2))):
             world.spawn(people.browse(chance.choice(names)))
+        for index in range(chance.choice((0, 0, 0, 1, 3))):
+            name = chance.choice(names)
+            world.spawn(people.tell_of(name, users[name], f"t{index}"))
+        for _ in range(chance.choice((0, 0, 0, 1, 2))):
+            world.spawn(people.vanish(users[chance.choice(names)]))
 
     async def _go_on(self) -> None:
         world = self.world

@@ -172,7 +172,8 @@ def _answer(request: Request | None, problem: str) -> None:
 async def _handle(request: Request, host: "Process") -> bytes:
     """The app's own route for the sidecar."""
     TURN.set(request)
-    if host.world.chance.random() < LATE:
+    quiet = request.actor[0] in host.world.sizes.quiet
+    if not quiet and host.world.chance.random() < LATE:
         # On its way to the app while anything may happen to the actor, also its DELETE.
         await host.world.gate(f"{request.method} arrives at {request.actor}")
     manager = host.managers[request.actor[0]]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.protocol.people import People
-from tests.protocol.schedule import come_to_rest, shrunk
+from tests.protocol.schedule import ASIDE, come_to_rest, shrunk
 from tests.protocol.sidecar import Request
 from tests.protocol.verify import verify
 from tests.protocol.world import Sizes, World
 
-CONVERSATIONS = st.sampled_from(("c1", "c2"))
+CONVERSATIONS = st.sampled_from(("u", "session:s"))
 OPERATIONS = st.sampled_from(("save", "load", "reminder", "publish", "model"))
 
 
@@ -34,9 +34,10 @@ class ProtocolMachine(RuleBasedStateMachine):
         seed=st.integers(0, 255),
         kept=st.sampled_from(((2, 2), (4, 4), (64, 8))),
         history_turns=st.sampled_from((0, 2)),
+        sums_up=st.booleans(),
     )
-    def begin(self, seed: int, kept: tuple[int, int], history_turns: int) -> None:
-        sizes = Sizes(*kept, history_turns=history_turns)
+    def begin(self, seed: int, kept: tuple[int, int], history_turns: int, sums_up: bool) -> None:
+        sizes = Sizes(*kept, history_turns=history_turns, quiet=ASIDE, sums_up=sums_up)
         self.small = shrunk(sizes)
         self.small.__enter__()
         self.runner = asyncio.Runner()
@@ -61,6 +62,14 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(conversation=CONVERSATIONS)
     def clear(self, conversation: str) -> None:
         self._spawn(self.people.clear(conversation))
+
+    @rule(conversation=CONVERSATIONS, times=st.integers(1, 2))
+    def tell(self, conversation: str, times: int) -> None:
+        self._spawn(self.people.tell(conversation, "u", f"t{self.world.new_id()}", times))
+
+    @rule()
+    def forget(self) -> None:
+        self._spawn(self.people.forget("u"))
 
     @rule(conversation=CONVERSATIONS)
     def read(self, conversation: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from tests.protocol import scenarios, schedule
 from tests.protocol.world import Violation
 
-SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "1200"))
+SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "1000"))
 CHUNK = 100
-EVERY = int(os.environ.get("PROTOCOL_EVERY", "5"))
+EVERY = int(os.environ.get("PROTOCOL_EVERY", "6"))
 """Of the single faults of a story, every so many-th is tried; 1 tries all of them (2 minutes)."""
 
 

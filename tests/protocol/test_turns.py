@@ -5,11 +5,22 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from dapr.actor import ActorId
+from pydantic_core import from_json
 
 from agent_actors import contracts
+from agent_actors.actors.conversation import TRIES
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.documents import Memory
-from agent_actors.messages import Failure, Message, Remember
+from agent_actors.messages import (
+    Failure,
+    ForgetConversation,
+    ForgetUser,
+    KeepSummary,
+    Message,
+    Passed,
+    Person,
+    Remember,
+)
 from agent_actors.serializer import encode
 from tests.protocol.people import People
 from tests.protocol.process import Process
@@ -75,7 +86,7 @@ async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: Wor
     """A turn that runs while another activation is made ends with an error and no save."""
     process, former = world.processes[0], _object(world)
     said, answered = Message("user", "said"), Message("assistant", "answered")
-    event = Remember("c1", "event-1", said, answered, seq=1)
+    event = Remember("u", "event-1", said, answered, seq=1)
     call = world.spawn(former.update_memory(event), process)
     await world.settle()
     _object(world)
@@ -92,15 +103,15 @@ async def test_after_a_sidecar_was_restarted_a_call_runs_on_a_fresh_object(world
     process, former = world.processes[0], _object(world)
     process.managers[contracts.MEMORY]._active_actors[ACTORS[2][1]] = former
     world.sidecar.place[ACTORS[2]] = 0
-    reading = world.spawn(process.services.memory.memory("u"), process)
+    reading = world.spawn(process.services.memory.recall("u"), process)
     await _let_all_through(world)
     former.activations.withdraw_all()
     world.store[ACTORS[2]]["memory"] = encode(Memory(entries=(Message("user", "new"),)))
-    again = world.spawn(process.services.memory.memory("u"), process)
+    again = world.spawn(process.services.memory.recall("u"), process)
     await _let_all_through(world)
 
-    assert reading.result() == ()
-    assert again.result() == (Message("user", "new"),)
+    assert reading.result().entries == ()
+    assert again.result().entries == (Message("user", "new"),)
 
 
 @in_a_world
@@ -109,7 +120,7 @@ async def test_no_turn_waits_for_a_model_longer_than_the_parking_time(world: Wor
     world.model_pauses = (1e9,)
     people = People(world)
     for said in ("one", "two", "three"):
-        world.spawn(people.say("c1", "u", said, f"key-{said}", 20.0))
+        world.spawn(people.say("u", "u", said, f"key-{said}", 20.0))
     await _let_all_through(world)
     await world.advance(SIZES.parking_time)
     await _let_all_through(world)
@@ -123,7 +134,7 @@ async def test_no_turn_outlasts_a_runtime_that_has_stopped_answering(world: Worl
     """Wherever the store, the broker and the other actors fall silent, every turn still ends."""
     people = People(world)
     for steps in range(60):
-        world.spawn(people.say("c1", "u", f"m{steps}", f"K{steps}", 0.5))
+        world.spawn(people.say("u", "u", f"m{steps}", f"K{steps}", 0.5))
         if CHAT in world.reminders:
             world.spawn(world.sidecar.fire(CHAT))
         await world.settle()
@@ -142,12 +153,12 @@ async def test_the_end_of_a_parked_turn_is_offered_again(world: World):
     """A save that fails while a parked answer is delivered is tried again, without a reminder."""
     world.model_pauses = (2.0,)
     world.faults = Planned((("save", 1), "before"))
-    world.spawn(People(world).say("c1", "u", "said", "key", 20.0))
+    world.spawn(People(world).say("u", "u", "said", "key", 20.0))
     for _ in range(12):
         await _let_all_through(world)
         await world.advance(0.25)
 
-    assert [record["status"] for record in world.ledger.outcomes["c1"]] == ["done"]
+    assert [record["status"] for record in world.ledger.outcomes["u"]] == ["done"]
 
 
 @in_a_world
@@ -155,12 +166,12 @@ async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile
     """A request that reaches the app after its DELETE leaves no stale activation behind."""
     people, late = People(world), world.processes[1]
     world.sidecar.place[CHAT] = 0
-    world.spawn(late.managers[CHAT[0]].dispatch(ActorId("c1"), "GetConversationHistory", b""), late)
+    world.spawn(late.managers[CHAT[0]].dispatch(ActorId("u"), "GetConversationHistory", b""), late)
     await _to_rest(world)
-    world.spawn(people.say("c1", "u", "first", "K1", 20.0))
+    world.spawn(people.say("u", "u", "first", "K1", 20.0))
     await _to_rest(world)
     await world.put_away(CHAT, 1)
-    world.spawn(people.say("c1", "u", "second", "K2", 20.0))
+    world.spawn(people.say("u", "u", "second", "K2", 20.0))
     await _to_rest(world)
 
     verify(world)
@@ -170,15 +181,94 @@ async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile
 async def test_a_reminder_that_was_not_registered_is_not_believed_in(world: World):
     """After a registration that failed, the next turn registers before it saves."""
     people = People(world)
-    world.spawn(people.say("c1", "u", "first", "K1", 20.0))
+    world.spawn(people.say("u", "u", "first", "K1", 20.0))
     await _to_rest(world)
     world.faults = Planned((("reminder", 0), "before"))
     for key in ("K2", "K3"):
-        world.spawn(people.say("c1", "u", key, key, 20.0))
+        world.spawn(people.say("u", "u", key, key, 20.0))
         await _let_all_through(world)
 
-    assert len(world.ledger.outcomes["c1"]) > 1
+    assert len(world.ledger.outcomes["u"]) > 1
     assert CHAT in world.reminders
+
+
+@in_a_world
+async def test_a_consumer_that_was_added_later_begins_behind_what_was_erased(world: World):
+    """What is erased nobody can publish again: every consumer of then had it."""
+    people, late = People(world), (contracts.SESSION, "u")
+    for number in range(3):
+        world.spawn(people.say("u", "u", f"m{number}", f"K{number}", 20.0))
+        await _to_rest(world)
+    world.spawn(people.clear("u"))
+    await _to_rest(world)
+    del world.store[late]
+    await world.put_away(late, 0)
+    world.faults = Planned((("publish", 0), "before"))
+    world.spawn(people.say("u", "u", "new", "K3", 20.0))
+    await _let_all_through(world)
+    await _to_rest(world)
+
+    assert from_json(world.store[late]["s:u"])["seq"] == 4
+    assert [each["message"] for each in from_json(world.store[late]["exchanges"])["exchanges"]] == [
+        "new"
+    ]
+
+
+@in_a_world
+async def test_a_turn_that_is_adopted_does_not_restart_the_queues_first(world: World):
+    """A message that ends its process is not run more often, whatever else is said meanwhile."""
+    people = People(world)
+    world.model_pauses = (2.0,)
+    world.poison.add("deadly")
+    for said in ("slow", "deadly"):
+        world.spawn(people.say("u", "u", said, said, 0.0))
+        await _let_all_through(world)
+    await world.advance(2.0)
+    for number in range(9):
+        await _let_all_through(world)
+        world.spawn(people.tell("u", "u", f"t{number}"))
+        await _let_all_through(world)
+        if CHAT in world.reminders:
+            world.spawn(world.sidecar.fire(CHAT))
+    await _to_rest(world)
+
+    assert world.seen["killed by the model"] == TRIES
+    verify(world)
+
+
+@in_a_world
+async def test_a_summary_that_was_under_way_when_its_user_was_forgotten_is_ignored(world: World):
+    """Also where as much has been said since as it knows of."""
+    memory, process = _object(world), world.processes[0]
+    events = [
+        Remember("u", f"event-{seq}", Message("user", "said"), Message("assistant", "re"), seq=seq)
+        for seq in (1, 2)
+    ]
+    for turn in (
+        memory.update_memory(events[0]),
+        memory.forget(ForgetUser((Passed("u", 1),), 0.0)),
+        memory.update_memory(events[1]),
+        memory.keep_summary(KeepSummary(1, "What was said before.")),
+    ):
+        world.spawn(turn, process)
+        await _let_all_through(world)
+    recalled = world.spawn(memory.recall(), process)
+    await _let_all_through(world)
+
+    assert recalled.result().person == Person.new("u")
+
+
+@in_a_world
+async def test_a_deletion_that_broke_off_leaves_no_text_in_the_conversation(world: World):
+    """What it has hidden is erased, also if nobody sends it again."""
+    world.spawn(People(world).say("u", "u", "said", "key", 20.0))
+    await _to_rest(world)
+    process = world.processes[0]
+    world.spawn(process.services.chat.forget("u", ForgetConversation("u", close=False)), process)
+    await _to_rest(world)
+
+    assert b"said" not in b"".join(world.store[CHAT].values())
+    assert not world.reminders
 
 
 def test_a_turn_costs_what_the_protocol_says():
@@ -190,12 +280,23 @@ def test_a_turn_costs_what_the_protocol_says():
     assert _cost("parked+2") == (10, 6, 2)
 
 
+def test_the_consumers_that_nobody_waits_for_share_calls():
+    """Session and analytics take one call and one save each, however many turns came at once."""
+    seen = Story("parked+2").tell().world.seen
+
+    assert seen["call UpdateMemory"] == 2
+    for method, actor in (("AddExchanges", contracts.SESSION), ("CountTurns", contracts.ANALYTICS)):
+        assert 1 <= seen[f"call {method}"] == seen[f"save of {actor}"] <= 2
+
+
 def _cost(story: str) -> tuple[int, int, int]:
-    """Calls (without the one of the tick), saves and events of a story."""
+    """Calls, saves and events of a story, but for the tick and what nobody waits for."""
     seen = Story(story).tell().world.seen
     assert seen["registered"] == 1
+    aside = {"call GetMark", "call AddExchanges", "call CountTurns"}
+    calls = sum(seen[each] for each in seen if each.startswith("call ") and each not in aside)
     saves = seen["save of ChatAgent"] + seen["save of MemoryAgentActor"]
-    return seen["call"] - 1, saves, seen["published"]
+    return calls, saves, seen["published"]
 
 
 def _object(world: World) -> MemoryAgentActor:

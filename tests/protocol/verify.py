@@ -1,12 +1,13 @@
 """What must hold when a world is at rest (PROTOCOL, section 6)."""
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
 from agent_actors import contracts, documents
-from agent_actors.actors import chat
+from agent_actors.actors import conversation as steps
 from tests.protocol.ledger import Group
 from tests.protocol.world import Violation
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.protocol.world import World
 
 Json = dict[str, Any]
+ANSWER = re.compile(r'[^"\s]+#[0-9]+')
 EMPTY: Json = {"seq": 0, "start": 0, "low": 1, "tail": [], "recent": [], "queue": []}
 
 
@@ -31,6 +33,7 @@ def verify(world: "World") -> None:
         one.callers()
         one.traces()
     _calls(world)
+    _forgotten(world)
 
 
 class Conversation:
@@ -66,19 +69,32 @@ class Conversation:
             self._demand(pair["output"]["content"].startswith(said + "#"), f"{pair} is mixed up")
 
     def effects(self) -> None:
-        """Every committed turn is effective in memory once, and in order."""
+        """Every committed turn is effective at each consumer once, in order, or passed over."""
         if not self._head["seq"]:
             return
         owner = self._head["user"]
         self._demand(owner == self._ledger.owners[self._name], f"the owner is {owner!r}")
-        wanted = [_said(pair) for _, pair in sorted(self._pairs.items())]
-        mine = {_said(pair) for pair in self._pairs.values()}
-        effects = self._ledger.effects[contracts.memory_id(owner)]
-        got = [effect for effect in effects if effect in mine]
-        self._demand(got == wanted, f"effects are {got}, committed {wanted}")
-        memory = self._world.store[contracts.MEMORY, contracts.memory_id(owner)]
-        mark = from_json(memory[f"s:{self._name}"])["seq"]
-        self._demand(mark == self._head["seq"], f"the mark is {mark}")
+        answers = [pair["output"]["content"] for _, pair in sorted(self._pairs.items())]
+        self._effective((contracts.MEMORY, contracts.memory_id(owner)), answers)
+        self._effective((contracts.SESSION, owner), answers)
+        tokens = ["#" + answer.rpartition("#")[2] for answer in answers]
+        self._effective((contracts.ANALYTICS, owner), tokens)
+
+    def _effective(self, consumer: tuple[str, str], wanted: list[str]) -> None:
+        mine, done = set(wanted), 0
+        for effect in self._ledger.effects[consumer]:
+            if effect.passed is not None:
+                done = max(done, effect.passed.get(self._name, 0))
+                continue
+            got = [answer for answer in effect.answers if answer in mine]
+            due = wanted[done : done + len(got)]
+            if consumer[0] == contracts.ANALYTICS:
+                got, due = sorted(got), sorted(due)
+            self._demand(got == due, f"{consumer} applies {got} after {wanted[:done]} of {wanted}")
+            done += len(got)
+        self._demand(done == len(wanted), f"{consumer} misses {wanted[done:]}")
+        mark = from_json(self._world.store[consumer][f"s:{self._name}"])["seq"]
+        self._demand(mark == self._head["seq"], f"the mark of {consumer} is {mark}")
 
     def outcomes(self) -> None:
         """The last outcomes are remembered, in bounded documents; no key has two ends in them."""
@@ -108,6 +124,8 @@ class Conversation:
             ]
             self._demand(told.answer in answers, f"{told} was told, history has {answers}")
             self._demand(told.answer.startswith(told.said + "#"), f"{told} is another's answer")
+        last = self._ledger.closed.get(self._name, head_seq := self._head["seq"])
+        self._demand(last == head_seq, f"{head_seq - last} turns were taken after the end")
         left = self._ledger.open_turns(self._name, self._ledger.accepted)
         self._demand(not left, f"accepted turns {left} have no end")
 
@@ -145,6 +163,21 @@ def _same(first: Json, second: Json) -> bool:
     return bool(same_key) or first["turn_id"] == second["turn_id"]
 
 
+def _forgotten(world: "World") -> None:
+    """No answer to a user who was forgotten since is left anywhere."""
+    before: set[str] = set()
+    since: set[str] = set()
+    for name, pairs in world.ledger.pairs.items():
+        for seq, pair in pairs.items():
+            # A key that was forgotten may have got the same answer again.
+            (since if seq > world.ledger.forgotten[name] else before).add(pair["output"]["content"])
+    for actor, kept in world.store.items():
+        stored = b" ".join(kept.values()).decode()
+        left = (before - since).intersection(ANSWER.findall(stored))
+        if left:
+            raise Violation(f"{actor} has {left}, which was forgotten")
+
+
 def _calls(world: "World") -> None:
     """The model was paid once, and once more for each crash or move that lost its answer."""
     ledger, kept = world.ledger, world.sizes.outcomes_kept
@@ -161,5 +194,5 @@ def _calls(world: "World") -> None:
     runs = Counter(call.turn_id for call in ledger.calls)
     for turn_id, times in runs.items():
         turn = ledger.turns.get(turn_id)
-        if turn and turn.message.content in world.poison and times > chat.TRIES + 6:
+        if turn and turn.message.content in world.poison and times > steps.TRIES + 6:
             raise Violation(f"a message that kills its process ran {times} times")

@@ -40,6 +40,10 @@ class Sizes:
     parking_time: float = 1.0
     call_time: float = 5.0
     model_time: float = 30.0
+    quiet: frozenset[str] = frozenset()
+    """Types of actors whose steps nothing comes between, and of which no operation fails."""
+    sums_up: bool = False
+    """Whether summaries are made."""
 
 
 class Faults(Protocol):

@@ -15,6 +15,7 @@ import pytest
 
 from agent_actors import contracts
 from agent_actors.clock import SystemClock
+from agent_actors.documents import Head
 from agent_actors.errors import Unavailable
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.serializer import encode
@@ -30,8 +31,6 @@ LATER = {
     "b26": "the Kafka output binding comes with the bindings",
     "b27": "the Kafka input binding comes with the bindings",
     "b28": "Twilio comes with the bindings",
-    "b30": "there is no QnA lab here; what it did wrong is held by b2 and b11",
-    "b31": "analytics comes with its own issue",
     "b32": "tracing and its manifests come with their own issue",
     "b33": "images and manifests come with the Kubernetes issue",
 }
@@ -175,7 +174,7 @@ async def _published(served: Served) -> dict[str, Any]:
     from agent_actors.actors.outbox import conversation_updated
     from tests.fakes import a_pair
 
-    data = json.loads(encode(conversation_updated("ada", "ada", a_pair(1))))
+    data = json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(1))))
     return {"id": data["event_id"], "data": data}
 
 
@@ -269,6 +268,8 @@ async def test_b10_an_event_without_a_user_makes_no_bucket(serve: Serve):
     async with serve(runtime=runtime) as served:
         for junk in ({}, {"id": "x"}, {"id": "x", "data": {}}, {"id": "x", "data": {"input": {}}}):
             assert await served.deliver(junk) == "DROP"
+            assert await served.deliver(junk, "/conversations") == "DROP"
+            assert await served.deliver(junk, "/messages") == "DROP"
 
         assert not [key for key in runtime.client.state if runtime.client.state[key]]
 
@@ -331,7 +332,20 @@ def test_b12_no_blocking_client_is_used():
 
 
 @pytest.mark.parametrize(
-    "path", ["/chat/ada/history", "/memory/ada", "/response/ada/count", "/chat/ada/turns/t"]
+    "path",
+    [
+        "/chat/ada/history",
+        "/memory/ada",
+        "/response/ada/count",
+        "/chat/ada/turns/t",
+        "/conversations/s1",
+        "/memories/ada",
+        "/analytics/ada",
+        "/users/ada/session",
+        "/users/ada/sessions",
+        "/users/ada/preferences",
+        "/users/ada/export",
+    ],
 )
 async def test_b13_a_store_that_is_away_is_no_empty_answer(serve: Serve, path: str):
     """A read that fails is 503, not 200 with nothing in it."""
@@ -349,14 +363,18 @@ def test_b14_every_method_takes_what_the_sdk_passes():
     """Contract and actor agree: one argument at most, of a type that is named."""
     import inspect
 
+    from agent_actors.actors.analytics import AnalyticsActor
     from agent_actors.actors.chat import ChatAgent
     from agent_actors.actors.memory import MemoryAgentActor
     from agent_actors.actors.response import ResponseAgent
+    from agent_actors.actors.session import UserSessionActor
 
     pairs: tuple[tuple[type, type], ...] = (
         (ChatAgent, contracts.ChatAgentInterface),
         (ResponseAgent, contracts.ResponseAgentInterface),
         (MemoryAgentActor, contracts.MemoryAgentInterface),
+        (UserSessionActor, contracts.UserSessionInterface),
+        (AnalyticsActor, contracts.AnalyticsInterface),
     )
     for actor, interface in pairs:
         for name, declared in vars(interface).items():

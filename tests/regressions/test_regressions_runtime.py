@@ -21,6 +21,7 @@ from agent_actors.settings import Settings
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
+from tests.unit.routes.lessons import conversation, wrapped
 
 ROOT = Path(__file__).parents[2]
 TICK = b'{"data":"","dueTime":"","period":""}'
@@ -51,8 +52,9 @@ async def test_b16_callbacks_and_actors_are_private(serve: Serve):
         body = {"role": "user", "content": "x"}
         method = "/actors/ChatAgent/ada/method/ProcessMessage"
 
-        assert (await served.http.post("/subscribe", json={})).status_code == 403
-        assert (await served.http.post("/subscribe/dead", json={})).status_code == 403
+        for path in ("/subscribe", "/conversations", "/messages"):
+            assert (await served.http.post(path, json={})).status_code == 403
+            assert (await served.http.post(f"{path}/dead", json={})).status_code == 403
         assert (await served.http.put(method, json=body)).status_code == 404
         assert (await served.http.delete("/actors/ChatAgent/ada")).status_code == 404
         assert await served.services.saved.count("ada") == 0
@@ -74,6 +76,11 @@ async def test_b17_logs_hold_ids_and_nothing_that_was_said(
         said = {"role": "wordsecret", "content": "wordsecret"}
         await served.http.post("/chat/ada", json=said)
         await served.deliver({"id": "x", "data": {"actor_id": "ada", "input": said}})
+        for event in (conversation(user_message="wordsecret"), conversation(usage="wordsecret")):
+            await served.deliver(wrapped(event), "/conversations")
+        person = {"name": "wordsecret", "preferred_style": "", "user_summary": "wordsecret"}
+        await served.http.post("/memories/ada/initialize", json=person)
+        await served.http.put("/users/ada/preferences", json={"wordsecret": 7})
 
     assert "secret" not in caplog.text
     assert caplog.records
@@ -97,6 +104,9 @@ async def test_b21_a_reminder_ends_itself_and_wipes_nothing(serve: Serve):
         await served.reply("ada", "hi")
         (event,) = runtime.published
         await served.deliver({"id": event.id, "data": json.loads(encode(event.data))})
+        applied = runtime.client.state
+        await eventually(lambda: applied[contracts.SESSION, "ada"])
+        await eventually(lambda: applied[contracts.ANALYTICS, "ada"])
         await ActorRuntime.fire_reminder("ChatAgent", "ada", contracts.SETTLE, TICK)
 
         assert runtime.client.reminders == {}

@@ -6,11 +6,13 @@ import pytest
 from dapr.actor import Remindable
 from dapr.actor.runtime._type_information import ActorTypeInformation
 
+from agent_actors.actors.analytics import AnalyticsActor
 from agent_actors.actors.chat import ChatAgent
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.actors.response import ResponseAgent
+from agent_actors.actors.session import UserSessionActor
 from agent_actors.app import Service, create_app
-from agent_actors.documents import Head, Memory
+from agent_actors.documents import Analytics, Head, LastExchanges, Memory
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.settings import Settings
@@ -18,7 +20,8 @@ from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel, eventually
 from tests.hand_clock import HandClock
 
-KEPT_WHILE_ACTIVE = (ChatAgent, ResponseAgent, MemoryAgentActor, Head, Memory)
+ACTORS = (ChatAgent, ResponseAgent, MemoryAgentActor, UserSessionActor, AnalyticsActor)
+KEPT_WHILE_ACTIVE = (*ACTORS, Head, Memory, LastExchanges, Analytics)
 
 
 def resident() -> int:

@@ -28,8 +28,10 @@ from agent_actors.messages import (
     ForgetLetter,
     KeepLetter,
     Message,
+    Person,
     Problem,
     ProcessTurn,
+    Recollection,
     Remember,
     Remembered,
     Reply,
@@ -41,6 +43,7 @@ from agent_actors.serializer import encode
 from tests.fakes import FakeActorClient, a_turn
 
 SAID = Message("user", "10m")
+ADA = Person("Ada", "formal", "Ada counts.")
 
 
 @pytest.fixture
@@ -87,14 +90,14 @@ async def test_a_response_is_asked_for_by_its_conversation(
 async def test_memory_is_the_users(client: FakeActorClient, factory: ProxyFactory):
     """Entries, mark and events go to the memory of that user."""
     client.answers = {
-        "GetMemory": encode((SAID,)),
+        "Recall": encode(Recollection((SAID,), ADA)),
         "GetMark": b"7",
         "UpdateMemory": encode(Remembered("gap")),
     }
     memory = MemoryClient(factory)
     event = Remember("session:x", "e", SAID, SAID, 1)
 
-    assert await memory.memory("ada") == (SAID,)
+    assert await memory.recall("ada") == Recollection((SAID,), ADA)
     assert await memory.mark("ada", "session:x") == 7
     assert await memory.remember("ada", event) == Remembered("gap")
     assert {entry[2] for entry in client.log} == {"memory-ada"}

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from agent_actors import errors
-from agent_actors.errors import AgentError, CallerError, ModelError, PutAway, Refused, TryLater
+from agent_actors.errors import (
+    AgentError,
+    CallerError,
+    GuardrailRefused,
+    ModelError,
+    PutAway,
+    Refused,
+    TryLater,
+)
 
 
 def kinds(kind: type[AgentError]) -> Iterator[type[AgentError]]:
@@ -42,11 +50,14 @@ def test_the_tree_names_every_error(kind: type[AgentError]):
 
 @pytest.mark.parametrize("kind", LEAVES)
 def test_the_type_says_who_must_act(kind: type[AgentError]):
-    """A caller's mistake is 4xx and not sent again; what passes is sent again."""
+    """A caller's mistake is 4xx and not sent again; what passes is sent again.
+
+    What a guardrail refused is neither: no other attempt would end otherwise.
+    """
     if issubclass(kind, CallerError):
         assert kind.status < 500
         assert kind.retry == "no"
-    if issubclass(kind, TryLater | ModelError):
+    if issubclass(kind, TryLater | ModelError) and kind is not GuardrailRefused:
         assert kind.retry == "same-key"
 
 

@@ -53,7 +53,7 @@ async def test_an_unknown_conversation_is_empty(saved: Saved):
     """Nothing was said, counted or remembered, and that is no error."""
     assert await saved.count("nobody") == 0
     assert (await saved.history("nobody", 5)).pairs == ()
-    assert await saved.memory("nobody") == ()
+    assert await saved.memory("nobody") == Memory()
     assert await saved.mark("nobody", "nobody") == 0
 
 
@@ -184,10 +184,10 @@ async def test_an_older_record_is_found_in_its_document(saved: Saved, store: Sto
 async def test_memory_and_mark_are_those_of_the_user(saved: Saved, store: Store):
     """They lie with the memory actor, the mark under its conversation."""
     memory = State(store, "MemoryAgentActor", "memory-ada", may_act=lambda: None)
-    entries = (Message("user", "hi"),)
-    await memory.save({slots.MEMORY: Memory(entries=entries), slots.mark("ada"): Mark(seq=4)})
+    remembered = Memory(entries=(Message("user", "hi"),), events=1)
+    await memory.save({slots.MEMORY: remembered, slots.mark("ada"): Mark(seq=4)})
 
-    assert await saved.memory("ada") == entries
+    assert await saved.memory("ada") == remembered
     assert await saved.mark("ada", "ada") == 4
 
 

@@ -11,6 +11,7 @@ from agent_actors.documents import (
     RECORDS,
     SEGMENT,
     SEGMENT_BYTES,
+    Earlier,
     Head,
     Pair,
     Queued,
@@ -64,12 +65,12 @@ class Draft:
 
     def enqueue(self, turn: Turn, tries: int) -> None:
         """Accepts a turn that has not ended."""
-        self.head = replace(self.head, queue=(*self.head.queue, Queued(turn, tries)))
+        self.head = replace(self.head, queue=(*self.head.queue, Queued(turn, tries)), ended="")
 
     def dequeue(self, turn_id: str) -> None:
         """Takes a turn out of the queue; the next one becomes its head and is started once."""
         rest = tuple(queued for queued in self.head.queue if queued.turn.turn_id != turn_id)
-        if rest:
+        if rest and rest[0] is not self.head.queue[0]:
             rest = (replace(rest[0], tries=1), *rest[1:])
         self.head = replace(self.head, queue=rest)
 
@@ -107,7 +108,8 @@ class Draft:
         start = self.head.start
         if self._history_turns:
             start = max(start, pair.seq - self._history_turns)
-        self.head = replace(self.head, seq=pair.seq, start=start, tail=(*self.head.tail, pair))
+        tail = (*self.head.tail, pair)
+        self.head = replace(self.head, seq=pair.seq, start=start, tail=tail, ended="")
         self.record(turn, Ending("done", pair.seq))
         return pair
 
@@ -115,7 +117,12 @@ class Draft:
         """Hides every pair and ends every queued turn as cancelled."""
         for queued in self.head.queue:
             self.record(queued.turn, Ending("cancelled", error=cancelled))
-        self.head = replace(self.head, queue=(), start=self.head.seq)
+        seq = self.head.seq
+        self.head = replace(self.head, queue=(), start=seq, earlier=Earlier(seq))
+
+    def end(self, how: Literal["forgotten", "closed"]) -> None:
+        """Notes that the user was forgotten: until the next turn, or for ever."""
+        self.head = replace(self.head, ended=how)
 
     async def erase(self, gone: int, load: LoadSegment) -> None:
         """Deletes pairs up to number `gone`, some segments at a time; whole ones are not read."""

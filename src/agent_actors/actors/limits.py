@@ -16,7 +16,7 @@ class ChatLimits:
     queue_length: int
     queue_bytes: int
     window_turns: int
-    window_bytes: int
+    window_tokens: int
     parking_time: float
 
     @classmethod

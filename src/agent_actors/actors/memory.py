@@ -1,66 +1,110 @@
-"""MemoryAgentActor: what a user said lately, fed by events, each effective once, in order (I4)."""
+"""MemoryAgentActor: what a user said lately, and who the user is; fed by events."""
 
+import asyncio
 from dataclasses import replace
 
 from agent_actors import slots
-from agent_actors.contracts import MemoryAgentInterface
-from agent_actors.documents import Mark, Memory
-from agent_actors.messages import MarkOf, Message, Remember, Remembered
-from agent_actors.turns import TurnActor, turn
+from agent_actors.actors.consumer import Consumer, with_id
+from agent_actors.contracts import MemoryAgentInterface, user_of
+from agent_actors.documents import Memory, Profile
+from agent_actors.messages import (
+    ForgetUser,
+    KeepSummary,
+    MarkOf,
+    Message,
+    Person,
+    Recollection,
+    Remember,
+    Remembered,
+)
+from agent_actors.turns import turn
 
 ENTRIES = 3
 """Entries of a memory."""
-SEEN = 64
-"""Ids of foreign events that are remembered."""
+FRESH = 32
+"""Entries kept for the next summary."""
+FRESH_CHARACTERS = 400
+"""Characters of such an entry."""
 
 
-class MemoryAgentActor(TurnActor, MemoryAgentInterface):
+class MemoryAgentActor(Consumer, MemoryAgentInterface):
     """The memory of one user, over all conversations."""
 
     @turn
     async def update_memory(self, event: Remember) -> Remembered:
         """Applies an event. One that is missing before it makes it a gap: nothing is saved."""
-        if event.seq is None:
-            return await self._foreign(event)
-        mark = await self._mark(event.conversation)
-        if event.seq <= mark:
-            return Remembered("duplicate")
-        if event.seq > mark + 1:
-            return Remembered("gap")
-        memory = remembering(await self._stored(), event)
-        # Effect and mark in one transaction: in two, a crash between would lose or double it.
-        await self.state.save(
-            {slots.MEMORY: memory, slots.mark(event.conversation): Mark(seq=event.seq)}
-        )
-        return Remembered("applied")
+        memory = await self._memory()
+        standing = await self.standing(event, memory.seen)
+        if standing == "applied":
+            memory = remembering(memory, event)
+            await self.apply([event], {slots.MEMORY: memory})
+        return Remembered(standing, memory.events - memory.summarised)
 
     @turn
     async def get_memory(self) -> tuple[Message, ...]:
         """The entries, newest last."""
-        return (await self._stored()).entries
+        return (await self._memory()).entries
 
     @turn
     async def get_mark(self, request: MarkOf) -> int:
         """The number of the last event of a conversation that is effective; 0 before the first."""
-        return await self._mark(request.conversation)
+        return await self.mark(request.conversation)
 
-    async def _foreign(self, event: Remember) -> Remembered:
-        """An event without a number, of another producer: once per id, among the last ids."""
-        memory = await self._stored()
-        if event.event_id in memory.seen:
-            return Remembered("duplicate")
-        memory = remembering(memory, event)
-        seen = (*memory.seen, event.event_id)[-SEEN:]
-        await self.state.save({slots.MEMORY: replace(memory, seen=seen)})
-        return Remembered("applied")
+    @turn
+    async def recall(self) -> Recollection:
+        """The entries, and who the user is."""
+        memory, profile = await asyncio.gather(self._memory(), self._profile())
+        return Recollection(memory.entries, profile.person(user_of(self.id.id)))
 
-    async def _stored(self) -> Memory:
+    @turn
+    async def initialize(self, person: Person) -> None:
+        """Says who the user is. A summary that is being made of what was said before is ignored."""
+        memory = await self._memory()
+        memory = replace(memory, summarised=memory.events, fresh=())
+        profile = Profile(
+            name=person.name,
+            preferred_style=person.preferred_style,
+            user_summary=person.user_summary,
+        )
+        await self.state.save({slots.MEMORY: memory, slots.PROFILE: profile})
+
+    @turn
+    async def keep_summary(self, request: KeepSummary) -> None:
+        """Keeps a summary, unless a newer one is there, or the user was forgotten since."""
+        memory = await self._memory()
+        if not memory.summarised < request.events <= memory.events:
+            return
+        left = 2 * (memory.events - request.events)
+        memory = replace(
+            memory,
+            summarised=request.events,
+            fresh=memory.fresh[max(0, len(memory.fresh) - left) :],
+        )
+        profile = replace(await self._profile(), user_summary=request.user_summary)
+        await self.state.save({slots.MEMORY: memory, slots.PROFILE: profile})
+
+    @turn
+    async def forget(self, request: ForgetUser) -> None:
+        """Forgets the user; the marks move up, and the number of events stays."""
+        events = (await self._memory()).events
+        empty = Memory(events=events, summarised=events)
+        await self.wipe(request, {slots.MEMORY: empty, slots.PROFILE: None})
+
+    async def _memory(self) -> Memory:
         return await self.state.load(slots.MEMORY) or Memory()
 
-    async def _mark(self, conversation: str) -> int:
-        return (await self.state.load(slots.mark(conversation)) or Mark()).seq
+    async def _profile(self) -> Profile:
+        return await self.state.load(slots.PROFILE) or Profile()
 
 
 def remembering(memory: Memory, event: Remember) -> Memory:
     """The memory with one exchange more, and no more than its entries."""
-    return replace(memory, entries=(*memory.entries, event.input, event.output)[-ENTRIES:])
+    said = (event.input, event.output)
+    cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in said)
+    return replace(
+        memory,
+        entries=(*memory.entries, *said)[-ENTRIES:],
+        seen=memory.seen if event.seq is not None else with_id(memory.seen, event.event_id),
+        events=memory.events + 1,
+        fresh=(*memory.fresh, *cut)[-FRESH:],
+    )

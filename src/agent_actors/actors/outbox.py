@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from agent_actors import contracts
 from agent_actors.clock import Clock
-from agent_actors.documents import Pair
+from agent_actors.documents import Head, Pair
 from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent, ConversationUpdated, Message
 from agent_actors.serializer import adapter
@@ -32,13 +32,13 @@ class Outbox:
         self._clock = clock
         self._call_time = call_time
 
-    async def publish(self, conversation: str, user: str, pair: Pair) -> None:
-        """Publishes the event of a committed turn.
+    async def publish(self, conversation: str, head: Head, pair: Pair) -> None:
+        """Publishes the event of a committed turn to the conversation's user.
 
         A failure is only logged: the turn is saved, and the recovery reminder publishes what
         memory has not seen.
         """
-        payload = conversation_updated(conversation, user, pair)
+        payload = conversation_updated(conversation, head, pair)
         data = adapter(ConversationUpdated).dump_python(payload, mode="json")
         event = CloudEvent(payload.event_id, SOURCE, contracts.EVENT_TYPE, conversation, data)
         try:
@@ -48,8 +48,8 @@ class Outbox:
             log.warning("event %s was not published: %s", payload.event_id, type(error).__name__)
 
 
-def conversation_updated(conversation: str, user: str, pair: Pair) -> ConversationUpdated:
-    """The event of a turn; the same each time it is made."""
+def conversation_updated(conversation: str, head: Head, pair: Pair) -> ConversationUpdated:
+    """The event of a turn; but for `floor`, the same each time it is made."""
     output = Message("assistant", pair.output.content)
     return ConversationUpdated(
         version=contracts.EVENT_VERSION,
@@ -58,7 +58,7 @@ def conversation_updated(conversation: str, user: str, pair: Pair) -> Conversati
         actor_id=conversation,
         actor_type=contracts.CHAT,
         history_key=f"history-{conversation}",
-        user_id=user,
+        user_id=head.user,
         turn_id=pair.turn_id,
         seq=pair.seq,
         input=pair.input,
@@ -68,4 +68,6 @@ def conversation_updated(conversation: str, user: str, pair: Pair) -> Conversati
         model=pair.output.model,
         usage=pair.output.usage,
         occurred_at=pair.occurred_at,
+        session_id=contracts.session_of(conversation),
+        floor=head.low - 1,
     )

@@ -1,5 +1,6 @@
 """ResponseAgent: runs the model for a conversation. It stores nothing (PROTOCOL, 4.3)."""
 
+import asyncio
 from dataclasses import dataclass
 
 from dapr.actor import ActorId
@@ -54,7 +55,9 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
         return await self._saved.count(conversation_of(self.id.id))
 
     async def _start(self, request: Respond) -> Call:
-        memory = await self.ask(lambda: self._memory.memory(request.user))
+        recalled, counted = await asyncio.gather(
+            self.ask(lambda: self._memory.recall(request.user)), self._counted(request.user)
+        )
         self.require_live()
         return self._calls.start(
             Prompt(
@@ -63,10 +66,20 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
                 request.turn_id,
                 request.number,
                 request.message,
-                memory,
+                recalled.entries,
                 request.window,
+                recalled.person,
+                request.earlier,
+                counted,
             )
         )
+
+    async def _counted(self, user: str) -> int:
+        """The user's messages so far, for a model that is told."""
+        if not self._calls.model.converses:
+            return 0
+        analytics = await self._saved.analytics(user)
+        return analytics.message_count if analytics else 0
 
     async def _wait(self, call: Call, seconds: float) -> Responding:
         if call.outcome is None and seconds > 0:

@@ -25,6 +25,7 @@ from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
 from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
+from agent_actors.model.keys import planned
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import components
@@ -215,7 +216,7 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         else f"sidecar on port {settings.dapr_http_port}"
     )
     click.echo(
-        f"Serving on the {kind} runtime, model {settings.model}, {where},"
+        f"Serving on the {kind} runtime, model {planned(settings)}, {where},"
         f" as process {os.getpid()}; Ctrl-C stops it.\n"
         f"  API   http://{named}:{port}\n"
         f"  Docs  http://{local}:{port}/docs\n"

@@ -54,7 +54,9 @@ class Call:
     @property
     def size(self) -> int:
         """Bytes of memory that its answer takes."""
-        return getsizeof(self.outcome.content) if isinstance(self.outcome, Reply) else 0
+        if not isinstance(self.outcome, Reply):
+            return 0
+        return getsizeof(self.outcome.content) + getsizeof(self.outcome.items)
 
     def finish(self, outcome: Outcome) -> None:
         """Sets the outcome and wakes who waits."""
@@ -77,7 +79,7 @@ class ModelCalls:
     """
 
     def __init__(self, model: Model, clock: Clock, model_time: float, complete: Complete) -> None:
-        self._model = model
+        self.model = model
         self._clock = clock
         self._model_time = model_time
         self._complete = complete
@@ -134,7 +136,7 @@ class ModelCalls:
             await self._hand_over(call, prompt)
 
     async def _ask(self, prompt: Prompt) -> Outcome:
-        asked = self._spawn(self._model.reply(prompt))
+        asked = self._spawn(self.model.reply(prompt))
         try:
             async with self._clock.timeout(self._model_time):
                 await asyncio.wait({asked})
@@ -189,7 +191,7 @@ class ModelCalls:
 def _usable(reply: Reply, prompt: Prompt) -> Outcome:
     """The reply, if it can be saved: a turn whose answer cannot be must end all the same."""
     try:
-        size = len(reply.content.encode())
+        size = len(reply.content.encode()) + len(reply.items.encode())
     except UnicodeEncodeError:
         log.warning("the model's answer in turn %s is not UTF-8", prompt.turn_id)
         return Failure(Problem.of(ModelFailed("The model's answer has half of a character.")))

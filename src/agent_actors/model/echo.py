@@ -2,13 +2,13 @@
 
 from agent_actors.clock import Clock
 from agent_actors.messages import Reply
-from agent_actors.model import Prompt
+from agent_actors.model import Model, Prompt
 
 SHOWN = 80
 """Characters of an entry that are repeated; more would let replies contain replies, and grow."""
 
 
-class EchoModel:
+class EchoModel(Model):
     """`Memory: <context>. Got your message: <content> at <ISO time>` (DESIGN, section 6)."""
 
     def __init__(self, clock: Clock) -> None:

@@ -5,11 +5,11 @@ import asyncio
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
 from agent_actors.messages import Reply
-from agent_actors.model import Prompt
+from agent_actors.model import Model, Prompt
 from agent_actors.model.echo import EchoModel
 
 
-class ScriptedModel:
+class ScriptedModel(Model):
     """Obeys the first word of a message.
 
     `/slow SECONDS …` answers that much later, `/fail …` fails, `/break …` raises what no model

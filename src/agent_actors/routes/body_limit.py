@@ -6,8 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import TooLarge
 from agent_actors.routes.problems import document
-
-CALLBACKS = "/subscribe"
+from agent_actors.routes.subscriptions import ROUTES
 
 
 class BodyLimit:
@@ -27,7 +26,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"].startswith(CALLBACKS):
+        if scope["type"] != "http" or scope["path"] in ROUTES:
             await self._app(scope, receive, send)
         elif self._declares_more(Headers(scope=scope)):
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")

@@ -16,6 +16,8 @@ router = APIRouter(prefix="/chat", tags=["chat"])
 SHOWN = 5
 """Entries of a history without `limit`."""
 
+TurnIdPath = Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])]
+
 
 class Said(BaseModel):
     """A user's message."""
@@ -95,7 +97,8 @@ async def say(
     """
     wired = services(request)
     preferences = Preferences.read(prefer)
-    turn = _turn(wired, actor_id, said, idempotency_key)
+    message = Message(said.role, said.content)
+    turn = turn_of(wired, (actor_id, actor_id), message, idempotency_key)
     wait = preferences.patience(wired.settings.wait_time)
     state = await wired.answers.answer(actor_id, turn, wait, request.is_disconnected)
     applied = preferences.applied(wired.settings.wait_time)
@@ -104,9 +107,7 @@ async def say(
     if state.reply is not None:
         reply = Entry.model_construct(role="assistant", content=state.reply.content)
         return Answered.model_construct(response=reply, turn_id=state.turn_id)
-    if state.error is not None:
-        raise state.error.error()
-    return _accepted(actor_id, state, applied)
+    return accepted(f"/chat/{actor_id}/turns", state, applied)
 
 
 @router.get(
@@ -140,11 +141,11 @@ async def history(
 )
 async def turn(
     actor_id: ActorIdPath,
-    turn_id: Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])],
+    turn_id: TurnIdPath,
     request: Request,
 ) -> TurnDocument:
     """Where a turn is, with its answer once it has one."""
-    return _document(await services(request).saved.turn(actor_id, turn_id))
+    return document(await services(request).saved.turn(actor_id, turn_id))
 
 
 @router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
@@ -153,17 +154,29 @@ async def clear(actor_id: ActorIdPath, request: Request) -> None:
     await services(request).chat.clear(actor_id)
 
 
-def _turn(wired: Services, actor_id: str, said: Said, key: str | None) -> Turn:
-    message = Message(said.role, said.content)
+def turn_of(wired: Services, whose: tuple[str, str], message: Message, key: str | None) -> Turn:
+    """The turn of a message, by its key if it has one.
+
+    Args:
+        wired: For the limits and new ids.
+        whose: The conversation and its user.
+        message: What was said.
+        key: The `Idempotency-Key`.
+
+    Raises:
+        CallerError: The message or the key is not one.
+    """
+    conversation, user = whose
     contracts.check_message(message, wired.settings.message_bytes)
     body = contracts.body_hash(message)
     if key is None:
-        return Turn(wired.new_turn_id(), "", body, actor_id, message)
+        return Turn(wired.new_turn_id(), "", body, user, message)
     hashed = contracts.key_hash(key)
-    return Turn(contracts.turn_id(actor_id, hashed, body), hashed, body, actor_id, message)
+    return Turn(contracts.turn_id(conversation, hashed, body), hashed, body, user, message)
 
 
-def _document(state: TurnState) -> TurnDocument:
+def document(state: TurnState) -> TurnDocument:
+    """Where a turn is, as routes show it."""
     reply = state.reply
     return TurnDocument(
         turn_id=state.turn_id,
@@ -173,9 +186,16 @@ def _document(state: TurnState) -> TurnDocument:
     )
 
 
-def _accepted(actor_id: str, state: TurnState, applied: str) -> Response:
-    headers = {"Location": f"/chat/{actor_id}/turns/{state.turn_id}"}
+def accepted(turns: str, state: TurnState, applied: str) -> Response:
+    """The answer to a caller whose turn has no reply: 202 with its address under `turns`.
+
+    Raises:
+        AgentError: The turn has failed.
+    """
+    if state.error is not None:
+        raise state.error.error()
+    headers = {"Location": f"{turns}/{state.turn_id}"}
     if applied:
         headers["Preference-Applied"] = applied
-    body = _document(state).model_dump_json(exclude_none=True)
+    body = document(state).model_dump_json(exclude_none=True)
     return Response(body, 202, headers, "application/json")

@@ -2,7 +2,7 @@
 
 import hmac
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -11,8 +11,11 @@ from pydantic import AfterValidator
 from starlette.types import Scope
 
 from agent_actors import contracts
-from agent_actors.clients import ChatClient, MemoryClient
+from agent_actors.clients import AnalyticsClient, ChatClient, MemoryClient, SessionClient
+from agent_actors.clock import Clock
 from agent_actors.errors import Forbidden
+from agent_actors.feed import Feed
+from agent_actors.model import Model
 from agent_actors.routes.answers import Answers
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.saved import Saved
@@ -25,16 +28,25 @@ TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
 class Services:
     """The collaborators of the routes, made once by the composition.
 
-    `token` is what callbacks must carry; None accepts any caller.
+    `feed` brings the other consumers up to date; `heard` is told how many events a user's summary
+    does not know; `forget` forgets a user; `token` is what callbacks must carry, None accepts any
+    caller.
     """
 
     settings: Settings
     runtime: Runtime
+    model: Model
+    clock: Clock
     dead_letters: DeadLetters
     answers: Answers
     saved: Saved
     chat: ChatClient
     memory: MemoryClient
+    sessions: SessionClient
+    analytics: AnalyticsClient
+    feed: Feed
+    heard: Callable[[str, int], None]
+    forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
 
@@ -57,6 +69,19 @@ ActorIdPath = Annotated[
     ),
     AfterValidator(contracts.actor_id),
 ]
+
+
+UserIdPath = Annotated[
+    str,
+    Path(
+        json_schema_extra={"pattern": f"^{contracts.ID_FORM}$"},
+        description="A user. Ids beginning with `session:` are refused.",
+        examples=["ada"],
+    ),
+    AfterValidator(contracts.actor_id),
+]
+UserId = Annotated[str, AfterValidator(contracts.actor_id)]
+Text = Annotated[str, AfterValidator(contracts.text)]
 
 
 def callback(request: Request) -> Services:

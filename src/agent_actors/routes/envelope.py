@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,23 +42,36 @@ def read_event(body: bytes) -> Event:
     Raises:
         Unusable: It is no CloudEvent, names no user, or is of a version not known here.
     """
-    envelope = _json(body)
+    envelope = read_json(body)
     event_id = str(envelope.get("id") or "")
     data = envelope.get("data")
     if isinstance(data, str):
         # The SDK's `publish_event` sends text/plain unless told otherwise (FACTS, C).
-        data = _json(data.encode())
+        data = read_json(data.encode())
     if not isinstance(data, dict):
         raise Unusable("the event has no data", event_id)
     try:
-        return _ours(data) if "seq" in data else _foreign(data, event_id)
+        return _ours(data) if "seq" in data else _foreign(data, event_id, published(envelope))
     except ValidationError as error:
         raise Unusable(fields(error), event_id) from None
     except Invalid as error:
         raise Unusable(error.detail, event_id) from None
 
 
-def _json(body: bytes) -> dict[str, Any]:
+def published(envelope: Mapping[str, Any]) -> float | None:
+    """When an event was published, in epoch seconds, where its envelope says so."""
+    try:
+        return datetime.fromisoformat(envelope["time"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """The object of a body.
+
+    Raises:
+        Unusable: It is none.
+    """
     try:
         value = from_json(body)
     except ValueError:
@@ -76,12 +90,21 @@ def _ours(data: Mapping[str, Any]) -> Event:
             for_ever=False,
         )
     event: ConversationUpdated = adapter(ConversationUpdated).validate_python(data)
-    conversation = contracts.actor_id(event.actor_id)
-    remember = Remember(conversation, event.event_id, event.input, event.output, event.seq)
+    remember = Remember(
+        contracts.conversation_id(event.actor_id),
+        event.event_id,
+        event.input,
+        event.output,
+        event.seq,
+        event.turn_id,
+        event.model,
+        event.usage,
+        event.floor,
+    )
     return Event(contracts.actor_id(event.user_id), remember)
 
 
-def _foreign(data: Mapping[str, Any], event_id: str) -> Event:
+def _foreign(data: Mapping[str, Any], event_id: str, at: float | None) -> Event:
     """The lesson's form: an actor and what was said; effective once per CloudEvent id."""
     if not event_id:
         raise Unusable("it has neither a number nor an id, so it could be applied twice")
@@ -90,4 +113,4 @@ def _foreign(data: Mapping[str, Any], event_id: str) -> Event:
         raise Unusable("it names no user", event_id)
     messages = adapter(tuple[Message, Message])
     said, answered = messages.validate_python((data.get("input"), data.get("output")))
-    return Event(contracts.actor_id(user), Remember(user, event_id, said, answered))
+    return Event(contracts.actor_id(user), Remember(user, event_id, said, answered, at=at))

@@ -5,16 +5,14 @@ can never work (I5). Other words mean RETRY to daprd.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from agent_actors import contracts
-from agent_actors.errors import AgentError, Conflict, NotFound, TryLater
+from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import DeadLetter, Remember
-from agent_actors.routes.delivery import Callback
 from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Event, Unusable, read_event
 from agent_actors.routes.problems import responses
@@ -50,13 +48,13 @@ class Letters(BaseModel):
 @router.post("/subscribe", responses=responses(403))
 async def subscribe(request: Request) -> Verdict:
     """Apply one event to the memory of its user; effective once, however often it comes."""
-    return await _take(callback(request), await request.body())
+    return await take(callback(request), await request.body())
 
 
 @router.post("/subscribe/dead", responses=responses(403))
 async def subscribe_dead(request: Request) -> Verdict:
     """Keep what could not be applied, unless it has been since, or history can send it again."""
-    return await _take_dead(callback(request), await request.body())
+    return await take_dead(callback(request), await request.body())
 
 
 @router.get("/events/dead", responses=responses(403, 422, 503))
@@ -78,30 +76,8 @@ async def requeue(
     return Verdict(status="SUCCESS")
 
 
-def callbacks(wired: Services) -> Mapping[str, Callback]:
-    """The callback routes by their paths, for delivery in process."""
-
-    def called(take: Callable[[Services, bytes], Awaitable[Verdict]]) -> Callback:
-        async def answer(body: bytes) -> bytes:
-            return (await take(wired, body)).model_dump_json().encode()
-
-        return answer
-
-    return {"/subscribe": called(_take), "/subscribe/dead": called(_take_dead)}
-
-
-async def redeliver(wired: Services, body: bytes) -> None:
-    """Applies an event that had been given up.
-
-    Raises:
-        Conflict: It failed again.
-    """
-    verdict = await _take(wired, body)
-    if verdict.status != "SUCCESS":
-        raise Conflict(f"The event failed again ({verdict.status}); its letter is still there.")
-
-
-async def _take(wired: Services, body: bytes) -> Verdict:
+async def take(wired: Services, body: bytes) -> Verdict:
+    """What becomes of an event of `user-chat`, as it was delivered."""
     try:
         event = read_event(body)
     except Unusable as unusable:
@@ -110,33 +86,49 @@ async def _take(wired: Services, body: bytes) -> Verdict:
     return Verdict(status=await _apply(wired, event))
 
 
-async def _take_dead(wired: Services, body: bytes) -> Verdict:
+async def take_dead(wired: Services, body: bytes) -> Verdict:
+    """Keeps what was given up, unless memory has passed it, or history can send it again."""
     try:
         event = read_event(body)
     except Unusable as unusable:
-        return await _keep(wired, body, unusable.reason)
+        return await keep(wired, body, unusable.reason)
     if await _recoverable(wired, event):
         return Verdict(status="SUCCESS")
-    return await _keep(wired, body, "it failed each time it was delivered")
+    return await keep(wired, body, "it failed each time it was delivered")
 
 
 async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "DROP"]:
-    """Memory is the last consumer: its mark is the one that is asked (PROTOCOL, 4.13)."""
+    """Memory at once, since the next turn asks it; the others soon after.
+
+    Whatever of our own events a consumer has not applied, the conversation publishes again. One of
+    another producer nobody publishes again: it is applied by all before it is acknowledged.
+    """
+    user, remember = event.user, event.remember
     try:
-        remembered = await wired.memory.remember(event.user, event.remember)
+        if remember.seq is None:
+            await wired.feed.apply(user, remember)
+        remembered = await wired.memory.remember(user, remember)
     except TryLater:
         return "RETRY"
     except AgentError as error:
-        log.warning("event %s failed: %s", event.remember.event_id, error.title)
+        log.warning("event %s failed: %s", remember.event_id, error.title)
         return "DROP" if 400 <= error.status < 500 else "RETRY"
-    return "RETRY" if remembered.status == "gap" else "SUCCESS"
+    if remembered.status == "gap":
+        return "RETRY"
+    wired.heard(user, remembered.fresh)
+    if remember.seq is not None:
+        wired.feed.add(user, remember)
+    return "SUCCESS"
 
 
 async def _recoverable(wired: Services, event: Event) -> bool:
-    """Has memory passed it, or can the conversation publish it again?"""
+    """Has memory passed it, or can the conversation publish it again?
+
+    One of another producer is over where its user was forgotten since.
+    """
     remember: Remember = event.remember
     if remember.seq is None:
-        return False
+        return await wired.saved.forgotten_since(event.user, remember.at)
     mark = await wired.saved.mark(event.user, remember.conversation)
     if remember.seq <= mark:
         return True
@@ -144,6 +136,9 @@ async def _recoverable(wired: Services, event: Event) -> bool:
     return head.user == event.user and head.low <= remember.seq <= head.seq
 
 
-async def _keep(wired: Services, body: bytes, reason: str) -> Verdict:
-    await wired.dead_letters.keep(reason=reason, event=body, topic=contracts.USER_CHAT, tries=0)
+async def keep(
+    wired: Services, body: bytes, reason: str, topic: str = contracts.USER_CHAT
+) -> Verdict:
+    """Keeps an event that could not be applied."""
+    await wired.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
     return Verdict(status="SUCCESS")

@@ -65,10 +65,11 @@ async def alive() -> Status:
 
 @router.get("/readyz", responses=responses(503))
 async def ready(request: Request) -> Status:
-    """Actors can be called now."""
+    """Actors can be called now, and the model can answer."""
     if request.app.state.stopping.begun:
         raise Unavailable("The service is stopping.")
-    reason = await services(request).runtime.unready()
+    wired = services(request)
+    reason = wired.model.unready() or await wired.runtime.unready()
     if reason is not None:
         raise Unavailable(reason)
     return Status(status="ok")

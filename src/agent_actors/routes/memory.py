@@ -19,5 +19,5 @@ class Remembered(BaseModel):
 @router.get("/{actor_id}", responses=responses(422, 503))
 async def memory(actor_id: ActorIdPath, request: Request) -> Remembered:
     """What the agent remembers of this user; fed by events, so a moment behind the history."""
-    entries = await services(request).saved.memory(actor_id)
+    entries = (await services(request).saved.memory(actor_id)).entries
     return Remembered.model_construct(memory=[Entry.of(entry) for entry in entries])

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -54,6 +55,8 @@ def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = Non
     if errors is not None:
         body["errors"] = errors
     headers = {"Retry-After": RETRY_AFTER} if error.status in {429, 503} else None
+    if error.retry_after is not None:
+        headers = {"Retry-After": str(ceil(error.retry_after))}
     return JSONResponse(body, error.status, headers, MEDIA_TYPE)
 
 

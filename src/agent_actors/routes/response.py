@@ -15,7 +15,7 @@ class Count(BaseModel):
     count: int = Field(examples=[2])
 
 
-@router.get("/{actor_id}/count", responses=responses(422, 503))
+@router.get("/{actor_id}/count", responses=responses(404, 422, 503))
 async def count(actor_id: ActorIdPath, request: Request) -> Count:
-    """How many messages of this conversation were answered."""
+    """How many messages of this conversation were answered; not after its user was deleted."""
     return Count.model_construct(count=await services(request).saved.count(actor_id))

@@ -4,9 +4,9 @@ A runtime gives the SDK an actor client (calls, state, reminders, timers) and th
 publish. `embedded` does it in process on SQLite; `dapr` beside a sidecar.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from dapr.clients.base import DaprActorClientBase
 
@@ -37,6 +37,14 @@ class DeadLetters(Protocol):
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
         """The newest letters, newest first."""
+        ...
+
+    def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        """The letters whose event, as it is shown, is one of those, oldest first."""
+        ...
+
+    async def forget(self, letter_id: str) -> None:
+        """Removes a letter, if it is there."""
         ...
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
@@ -74,6 +82,17 @@ class Runtime(Protocol):
 
         Raises:
             Unavailable: The broker did not take it (it may have, all the same).
+        """
+        ...
+
+    async def get_secret(self, store: str, name: str) -> str | None:
+        """A secret, or None where the store has none of that name.
+
+        An empty secret is none. Of one with several values it is the value of the same name.
+
+        Raises:
+            Invalid: There is no such store.
+            Unavailable: The store is away.
         """
         ...
 

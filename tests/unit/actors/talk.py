@@ -6,7 +6,8 @@ from typing import Any
 from dapr.actor import ActorId
 
 from agent_actors import contracts, slots
-from agent_actors.actors.chat import ChatAgent, ChatParts
+from agent_actors.actors.chat import ChatAgent
+from agent_actors.actors.conversation import ChatParts
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
 from agent_actors.contracts import SETTLE
@@ -18,6 +19,7 @@ from agent_actors.messages import (
     Outcome,
     Problem,
     ProcessTurn,
+    SumUp,
     Turn,
     TurnState,
 )
@@ -47,14 +49,16 @@ class Talk:
         self.memories = FakeMemories()
         self.settled = Settled()
         self.host = a_host(self.clock)
+        self.fell_out: list[tuple[str, SumUp]] = []
         self._numbers = 0
         self._parts = ChatParts(
             limits=ChatLimits.of(Settings(**settings)),
             response=self.responses,
-            memory=self.memories,
+            consumers=(self.memories,),
             outbox=Outbox(self.runtime.publish, self.clock, 5.0),
             settled=self.settled,
             new_turn_id=self._new_turn_id,
+            fell_out=lambda conversation, request: self.fell_out.append((conversation, request)),
         )
         self.chat = self.activate()
 

@@ -275,7 +275,7 @@ async def test_the_model_sees_the_last_exchanges(talk: Talk):
 
 async def test_the_window_is_bounded_in_bytes():
     """What does not fit is left out, from the oldest on."""
-    talk = Talk(window_bytes=100)
+    talk = Talk(window_tokens=25)
     for number in range(4):
         await talk.answered(f"{number}" + "x" * 19, reply=f"{number}" * 20)
     await talk.answered("now")

@@ -4,7 +4,8 @@ import pytest
 from dapr.actor import ActorId
 
 from agent_actors import slots
-from agent_actors.actors.memory import ENTRIES, SEEN, MemoryAgentActor
+from agent_actors.actors.consumer import SEEN
+from agent_actors.actors.memory import ENTRIES, MemoryAgentActor
 from agent_actors.errors import Unavailable
 from agent_actors.messages import Failure, MarkOf, Message, Remember
 from tests.fakes import FakeActorClient, a_context, a_host

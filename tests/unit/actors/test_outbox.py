@@ -2,22 +2,26 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from agent_actors import contracts
 from agent_actors.actors.outbox import Outbox, conversation_updated
+from agent_actors.documents import Head
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.messages import CloudEvent
 from agent_actors.serializer import encode
 from tests.fakes import FakeRuntime, a_pair
 from tests.hand_clock import HandClock, settle
 
+HEAD = Head(user="ada", seq=3, start=1, low=2)
+
 
 async def test_an_event_has_all_of_its_turn():
     """The payload is that of the design, the envelope has its id, type and subject."""
     runtime = FakeRuntime()
-    await Outbox(runtime.publish, HandClock(), 5.0).publish("session:x", "ada", a_pair(3, "10m"))
+    await Outbox(runtime.publish, HandClock(), 5.0).publish("session:x", HEAD, a_pair(3, "10m"))
     (event,) = runtime.published
 
     assert (event.id, event.type) == (contracts.event_id("session:x", 3), "ConversationUpdated")
@@ -30,7 +34,7 @@ async def test_an_event_has_all_of_its_turn():
         "actor_type": "ChatAgent",
         "history_key": "history-session:x",
         "user_id": "ada",
-        "session_id": None,
+        "session_id": "x",
         "turn_id": "turn 3",
         "seq": 3,
         "input": {"role": "user", "content": "10m"},
@@ -40,14 +44,22 @@ async def test_an_event_has_all_of_its_turn():
         "model": "echo",
         "usage": {"input_tokens": 0, "output_tokens": 0},
         "occurred_at": "2026-01-01T00:00:00+00:00",
+        "floor": 1,
     }
 
 
 def test_an_event_is_the_same_each_time():
-    """It is made from its pair alone."""
-    first = conversation_updated("ada", "ada", a_pair(1))
+    """It is made from its pair, whatever was said since; only what was erased is told anew."""
+    first = conversation_updated("ada", HEAD, a_pair(3))
+    later = replace(HEAD, seq=9, start=5, low=3)
 
-    assert conversation_updated("ada", "ada", a_pair(1)) == first
+    assert conversation_updated("ada", later, a_pair(3)) == replace(first, floor=2)
+
+
+@pytest.mark.parametrize(("conversation", "session"), [("ada", None), ("session:x", "x")])
+def test_an_event_names_its_session(conversation: str, session: str | None):
+    """Where the conversation is one."""
+    assert conversation_updated(conversation, HEAD, a_pair(3)).session_id == session
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), Invalid("no component"), TimeoutError()])
@@ -57,7 +69,7 @@ async def test_an_event_that_is_not_taken_is_only_logged(
     """The log has its id, not what was said."""
     runtime = FakeRuntime()
     runtime.refusal = error
-    await Outbox(runtime.publish, HandClock(), 5.0).publish("ada", "ada", a_pair(1, "secret"))
+    await Outbox(runtime.publish, HandClock(), 5.0).publish("ada", HEAD, a_pair(1, "secret"))
 
     assert contracts.event_id("ada", 1) in caplog.text
     assert "secret" not in caplog.text
@@ -70,7 +82,7 @@ async def test_a_broker_that_does_not_answer_is_waited_for_the_call_time():
     async def never(pubsub: str, topic: str, event: CloudEvent) -> None:
         await asyncio.Event().wait()
 
-    published = asyncio.create_task(Outbox(never, clock, 5.0).publish("ada", "ada", a_pair(1)))
+    published = asyncio.create_task(Outbox(never, clock, 5.0).publish("ada", HEAD, a_pair(1)))
     await settle()
     await clock.advance(5)
 

@@ -10,7 +10,15 @@ from agent_actors import contracts, slots
 from agent_actors.actors.response import ResponseAgent, ResponseParts
 from agent_actors.documents import Head
 from agent_actors.errors import ModelFailed, Unavailable
-from agent_actors.messages import Failure, Message, Outcome, Reply, Respond
+from agent_actors.messages import (
+    Failure,
+    Message,
+    Outcome,
+    Person,
+    Recollection,
+    Reply,
+    Respond,
+)
 from agent_actors.model.calls import ModelCalls
 from agent_actors.saved import Saved
 from agent_actors.serializer import encode
@@ -149,10 +157,10 @@ async def test_two_turns_do_not_displace_each_other(bench: Bench):
 async def test_no_model_is_started_without_memory(bench: Bench):
     """A memory that cannot be asked fails the turn; it is not taken for an empty one."""
 
-    async def away(user: str) -> tuple[Message, ...]:
+    async def away(user: str) -> Recollection:
         raise Unavailable("away")
 
-    bench.memories.memory = away  # type: ignore[method-assign]
+    bench.memories.recall = away  # type: ignore[method-assign]
     answer = await bench.ask()
 
     assert isinstance(answer, Failure)
@@ -164,11 +172,11 @@ async def test_an_activation_that_was_put_away_starts_no_model(bench: Bench):
     """It may have been moved while it asked memory: another one starts it then."""
     gate = asyncio.Event()
 
-    async def slowly(user: str) -> tuple[Message, ...]:
+    async def slowly(user: str) -> Recollection:
         await gate.wait()
-        return ()
+        return Recollection((), Person.new(user))
 
-    bench.memories.memory = slowly  # type: ignore[method-assign]
+    bench.memories.recall = slowly  # type: ignore[method-assign]
     asked = asyncio.create_task(bench.ask())
     await settle()
     bench.host.activations.withdraw_all()

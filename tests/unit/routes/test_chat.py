@@ -195,7 +195,12 @@ async def test_a_caller_may_wait_a_while(serve: Serve):
     async with serve(model=model, clock=clock) as served:
         asked = asyncio.create_task(served.say("ada", "slow", prefer="wait=2"))
         await eventually(lambda: model.prompts)
-        await clock.advance(2.5)
+
+        async def over() -> bool:
+            await clock.advance(0.5)
+            return asked.done()
+
+        await eventually(over)
         answer = await asked
 
         assert answer.status_code == 202

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent_actors.actors.outbox import conversation_updated
+from agent_actors.documents import Head
 from agent_actors.errors import Invalid, Unavailable
-from agent_actors.routes.events import callbacks
 from agent_actors.serializer import encode
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, QuickModel, a_pair
@@ -19,7 +19,9 @@ STRANGER = "203.0.113.9"
 
 def ours(number: int, **changes: Any) -> dict[str, Any]:
     """An event of ours, as daprd delivers it."""
-    data = json.loads(encode(conversation_updated("ada", "ada", a_pair(number)))) | changes
+    data = (
+        json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(number)))) | changes
+    )
     return {"id": data["event_id"], "type": "ConversationUpdated", "specversion": "1.0",
             "source": "agent-actors", "topic": "user-chat", "pubsubname": "daca-pubsub",
             "datacontenttype": "application/json", "data": data}  # fmt: skip
@@ -325,16 +327,3 @@ async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
 
         assert answer.status_code == 200, answer.text
         assert await served.services.saved.mark("ada", "ada") == 2
-
-
-@pytest.mark.parametrize("path", ["/subscribe", "/subscribe/dead"])
-async def test_in_process_a_callback_answers_as_its_route_does(serve: Serve, path: str):
-    """The function that the runtime calls is the route's own."""
-    async with serve() as served:
-        called = callbacks(served.services)
-
-        assert called.keys() == {"/subscribe", "/subscribe/dead"}
-        for event in (ours(1), ours(3), ours(1) | {"data": 7}, ours(1, version=9)):
-            envelope = encode(event)
-            answer = json.loads(await called[path](envelope))
-            assert answer["status"] == await served.deliver(envelope, path)

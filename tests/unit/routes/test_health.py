@@ -5,7 +5,7 @@ from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 
 from tests.conftest import Serve
-from tests.fakes import FakeRuntime
+from tests.fakes import FakeRuntime, QuickModel
 
 
 async def test_the_root_greets(serve: Serve):
@@ -29,7 +29,7 @@ async def test_alive_asks_nothing(serve: Serve):
 async def test_ready_means_that_actors_can_be_called(serve: Serve):
     """Where they cannot, 503 says why."""
     runtime = FakeRuntime()
-    async with serve(runtime=runtime) as served:
+    async with serve(runtime=runtime, model=QuickModel()) as served:
         assert (await served.http.get("/readyz")).status_code == 200
 
         runtime.reason = "The sidecar is away."
@@ -39,12 +39,34 @@ async def test_ready_means_that_actors_can_be_called(serve: Serve):
         assert answer.json()["detail"] == "The sidecar is away."
 
 
+class Unready(QuickModel):
+    """One that waits for its key."""
+
+    def unready(self) -> str | None:
+        return "The model waits for its key."
+
+
+async def test_ready_means_that_the_model_can_answer(serve: Serve):
+    """Where it cannot, 503 says why."""
+    async with serve(model=Unready()) as served:
+        answer = await served.http.get("/readyz")
+
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "The model waits for its key."
+
+
 async def test_the_sidecar_is_told_the_actors(serve: Serve):
-    """Three types, with the times of the settings."""
+    """The types of its actors, with the times of the settings."""
     async with serve(idle_timeout=90) as served:
         config = (await served.http.get("/dapr/config")).json()
 
-        assert sorted(config["entities"]) == ["ChatAgent", "MemoryAgentActor", "ResponseAgent"]
+        assert sorted(config["entities"]) == [
+            "AnalyticsActor",
+            "ChatAgent",
+            "MemoryAgentActor",
+            "ResponseAgent",
+            "UserSessionActor",
+        ]
         assert config["actorIdleTimeout"] == "0h1m30s0ms0μs"
         assert config["drainRebalancedActors"] is True
 

@@ -1,5 +1,6 @@
 """Every failure has one shape, on every route."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,20 @@ from tests.fakes import FakeRuntime
 
 MEDIA_TYPE = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail", "retry"}
+PRIVATE = {"/events", "/subscribe", "/messages"}
+"""How the paths begin that are not for callers from elsewhere, `POST /conversations` too."""
+BODIES: dict[str, Any] = {
+    "/chat/": {"user_id": "ada", "text": "hi"},
+    "/chat/{actor_id}": {"role": "user", "content": "hi"},
+    "/memories/{user_id}/initialize": {
+        "name": "Ada",
+        "preferred_style": "formal",
+        "user_summary": "Ada is new.",
+    },
+    "/analytics/{user_id}/initialize": {"message_count": 1},
+    "/users/{user_id}/preferences": {"language": "en"},
+}
+"""What each route that takes a body takes."""
 
 
 def a_problem(answer: httpx2.Response, status: int) -> Any:
@@ -48,12 +63,25 @@ async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
         for method, path in operations(tmp_path):
             if path in {"/", "/livez", "/readyz", "/healthz", "/dapr/config"}:
                 continue
-            wrong = path.format(actor_id="-", turn_id="x", letter_id="x")
+            wrong = fill(path, "-")
             answer = await served.http.request(method, wrong, content=b"{")
-            a_problem(answer, 403 if "subscribe" in path or "events" in path else 422)
+            a_problem(answer, 403 if private(method, path) else 422)
             seen += 1
 
-    assert seen >= 9
+    assert seen >= 30
+
+
+def fill(path: str, some_id: str) -> str:
+    """The path of a request: whatever it names has that id."""
+    return path.format(
+        actor_id=some_id, user_id=some_id, session_id=some_id, turn_id="x", letter_id="x"
+    )
+
+
+def private(method: str, path: str) -> bool:
+    """Is the operation for the runtime or operators only?"""
+    first = "/" + path.split("/")[1]
+    return first in PRIVATE or (first == "/conversations" and method == "POST")
 
 
 async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: Any):
@@ -61,21 +89,23 @@ async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: An
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
         for method, path in operations(tmp_path):
-            if "{actor_id}" not in path:
+            if not re.search(r"\{(actor|user|session)_id\}|/chat/", path):
                 continue
-            runtime.client.fail("get", Unavailable("The store is away."))
-            body = {"role": "user", "content": "hi"} if method == "POST" else None
-            right = path.format(actor_id="ada", turn_id="x")
-            a_problem(await served.http.request(method, right, json=body), 503)
+            if (method, path) == ("GET", "/users/{user_id}"):
+                continue  # It says back what it was told.
+            step = "save" if method == "PUT" else "get"  # What is replaced is not read.
+            runtime.client.fail(step, Unavailable("The store is away."))
+            body = BODIES.get(path) if method in {"POST", "PUT"} else None
+            answer = await served.http.request(method, fill(path, "ada"), json=body)
+            a_problem(answer, 503)
 
 
 async def test_every_path_refuses_other_methods(serve: Serve, tmp_path: Any):
     """405 and 404 are problem documents, too."""
     async with serve() as served:
         for _, path in operations(tmp_path):
-            right = path.format(actor_id="ada", turn_id="x", letter_id="x")
-            a_problem(await served.http.request("PATCH", right), 405)
-        for path in ("/nowhere", "/chat", "/chat/ada/b/c"):
+            a_problem(await served.http.request("PATCH", fill(path, "ada")), 405)
+        for path in ("/nowhere", "/users", "/chat/ada/b/c"):
             a_problem(await served.http.get(path), 404)
 
 

@@ -15,11 +15,11 @@ from pydantic_core import from_json
 
 from agent_actors.clock import Clock
 from agent_actors.contracts import PING, READINESS
-from agent_actors.errors import AgentError, StartupError
+from agent_actors.errors import AgentError, Invalid, StartupError
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import Sidecar, part, section
+from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, failure, part, section
 from agent_actors.runtime.dapr.watch import Watch
 from agent_actors.serializer import encode
 from agent_actors.settings import Settings
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _PROBE = 2.0
 """Seconds that a question of the readiness may take."""
+_NO_STORE = frozenset({"ERR_SECRET_STORE_NOT_FOUND", "ERR_SECRET_STORES_NOT_CONFIGURED"})
 
 
 class DaprRuntime:
@@ -147,12 +148,23 @@ class DaprRuntime:
     async def get_secret(self, store: str, name: str) -> str | None:
         """A secret, or None where the store has none of that name.
 
+        Local stores and that of Kubernetes say so; another may fail instead.
+
         Raises:
-            Unavailable: The store is away or failed; that is also how some stores say "none".
+            Invalid: There is no such store.
+            Unavailable: The store is away or failed.
         """
-        told = await self._sidecar.ask("GET", f"secrets/{part(store)}/{part(name)}")
-        secrets: dict[str, str] = from_json(told) if told else {}
-        return secrets.get(name) or None
+        answer = await self._sidecar.send("GET", f"secrets/{part(store)}/{part(name)}")
+        if answer.code in _NO_STORE:
+            raise Invalid(f"There is no secret store {store!r}.")
+        if _has_none(answer, name):
+            return None
+        if not answer.ok:
+            raise failure(answer, "secrets")
+        # By default the parser keeps short texts for the next one that parses them.
+        secrets = from_json(answer.body, cache_strings="none") if answer.body else {}
+        found = secrets.get(name)
+        return found if isinstance(found, str) and found else None
 
     async def _deaf(self, actor_type: str) -> str | None:
         """The type's name if its actors cannot be called."""
@@ -162,6 +174,12 @@ class DaprRuntime:
         except (AgentError, TimeoutError):
             return actor_type
         return None
+
+
+def _has_none(answer: Answer, name: str) -> bool:
+    """Has the store no secret of that name? Dapr has one code for all that a store can say."""
+    words = (f"secret {name} not found", f'secrets "{name}" not found')
+    return answer.code == "ERR_SECRET_GET" and answer.message.endswith(words)
 
 
 def _tell_of_no_token(*, required: bool) -> None:

@@ -23,6 +23,7 @@ from agent_actors.runtime.embedded.components import Components
 from agent_actors.runtime.embedded.dead_letters import EmbeddedDeadLetters, Graveyard
 from agent_actors.runtime.embedded.folder import Folder
 from agent_actors.runtime.embedded.reminders import Reminders
+from agent_actors.runtime.embedded.secrets import Secrets
 from agent_actors.runtime.embedded.store import Store
 from agent_actors.runtime.embedded.topics import Delivery, Topics
 from agent_actors.runtime.embedded.turns import Turns
@@ -40,6 +41,7 @@ class _Held:
     folder: Folder
     store: Store
     components: Components
+    secrets: Secrets
 
 
 class EmbeddedRuntime:
@@ -65,6 +67,7 @@ class EmbeddedRuntime:
         self._clock = clock
         self._folder = held.folder
         self._store = held.store
+        self._secrets = held.secrets
         self._turns = Turns(clock, settings.idle_timeout)
         self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
         self._client = EmbeddedActorClient(self._turns, held.store, self._reminders)
@@ -100,6 +103,7 @@ class EmbeddedRuntime:
         where = components.find(settings.components)
         known = components.read(where)
         components.require(known, where, topics)
+        secrets = Secrets.open(known.secret_stores)
         folder = Folder.take(settings.data)
         try:
             store = Store.open(folder.path / _DATABASE, settings.synchronous)
@@ -107,7 +111,7 @@ class EmbeddedRuntime:
             folder.release()
             raise
         jitter = random if random is not None else Random()  # noqa: S311 - jitter is no secret
-        return cls(settings, clock, _Held(folder, store, known), recover, jitter)
+        return cls(settings, clock, _Held(folder, store, known, secrets), recover, jitter)
 
     called_by_sidecar = False
 
@@ -129,6 +133,15 @@ class EmbeddedRuntime:
             Unavailable: Too many events wait, or the runtime does not run.
         """
         self._topics.publish(pubsub, topic, event)
+
+    async def get_secret(self, store: str, name: str) -> str | None:
+        """A secret, or None where the store has none of that name; read now, and kept nowhere.
+
+        Raises:
+            Invalid: There is no such store.
+            Unavailable: Its file cannot be used now.
+        """
+        return await self._secrets.get(store, name)
 
     async def start(self, deliver: Deliver, withdraw: Withdraw | None = None) -> None:  # noqa: ARG002 - there is no sidecar that could be replaced
         """Begins to serve turns, reminders and topics; the actors are registered by then.

@@ -1,8 +1,11 @@
-"""Dapr's component files, as far as this runtime heeds them: pub/sub names and subscriptions."""
+"""Dapr's component files, as far as this runtime heeds them.
+
+It takes pub/sub names, subscriptions and secret stores from them.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,17 @@ from agent_actors.serializer import adapter, fields
 
 _RULE = re.compile(r"""\s*event\.type\s*==\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*""")
 _VERSION = "dapr.io/v2alpha1"
+FILE_STORE = "secretstores.local.file"
+ENVIRONMENT_STORE = "secretstores.local.env"
+SERVED_STORES = frozenset({FILE_STORE, ENVIRONMENT_STORE})
+"""The secret stores that this runtime has."""
+
 _PACKAGE = Path(__file__).parents[2]
 _DEFAULTS = (Path("components"), _PACKAGE / "components", _PACKAGE.parents[1] / "components")
 """Tried in this order: the user's own, the copy in the package, the one of a source checkout."""
+
+_Document = tuple[Path, dict[str, Any]]
+"""A document of a component file, and the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +49,29 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretStore:
+    """A secret store as its component file describes it.
+
+    The names of its metadata are in lower case: Dapr does not tell cases apart.
+    """
+
+    name: str
+    type: str
+    path: Path
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def bad(self, reason: str) -> StartupError:
+        """The error that says why it cannot be used."""
+        return _bad(self.path, reason)
+
+
+@dataclass(frozen=True, slots=True)
 class Components:
     """What the component files say."""
 
     pubsubs: frozenset[str] = frozenset()
     subscriptions: tuple[Subscription, ...] = ()
+    secret_stores: tuple[SecretStore, ...] = ()
 
 
 class _Rule(BaseModel):
@@ -55,11 +84,16 @@ class _Routes(BaseModel):
     rules: list[_Rule] = Field(default_factory=list)
 
 
+class _SubscriptionMetadata(BaseModel):
+    rawPayload: bool = False  # noqa: N815 - as Dapr spells it
+
+
 class _SubscriptionSpec(BaseModel):
     pubsubname: str
     topic: str
     routes: _Routes
     deadLetterTopic: str | None = None  # noqa: N815 - as Dapr spells it
+    metadata: _SubscriptionMetadata | None = None
 
 
 class _Named(BaseModel):
@@ -73,6 +107,24 @@ class _Type(BaseModel):
 class _ComponentDocument(BaseModel):
     metadata: _Named
     spec: _Type
+
+
+class _Item(BaseModel):
+    name: str
+    value: str | bool | int | float
+
+    @property
+    def text(self) -> str:
+        """The value as Dapr hands it to a component."""
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
+
+class _SecretStoreSpec(BaseModel):
+    metadata: list[_Item] | None = None
+
+
+class _SecretStoreDocument(BaseModel):
+    spec: _SecretStoreSpec
 
 
 class _SubscriptionDocument(BaseModel):
@@ -98,24 +150,21 @@ def read(folder: Path | None) -> Components:
     Raises:
         StartupError: A file is not of its form; the text names it and says why.
     """
-    pubsubs: set[str] = set()
-    subscriptions: dict[tuple[str, str], tuple[Path, Subscription]] = {}
-    for path, document in _documents(folder) if folder is not None else ():
-        kind = document.get("kind")
-        if kind == "Component":
-            component = _validated(path, document, _ComponentDocument)
-            if component.spec.type.startswith("pubsub."):
-                pubsubs.add(component.metadata.name)
-        elif kind == "Subscription":
-            subscription = _subscription(path, document)
-            where = (subscription.pubsub, subscription.topic)
-            if where in subscriptions:
-                raise _bad(path, f"the topic {where[1]!r} has a subscription already")
-            subscriptions[where] = path, subscription
-    for path, subscription in subscriptions.values():
-        if subscription.pubsub not in pubsubs:
-            raise _bad(path, f"there is no pub/sub component {subscription.pubsub!r}")
-    return Components(frozenset(pubsubs), tuple(each for _, each in subscriptions.values()))
+    documents = [*_documents(folder)] if folder is not None else []
+    described = [
+        (path, document, _validated(path, document, _ComponentDocument))
+        for path, document in documents
+        if document.get("kind") == "Component"
+    ]
+    pubsubs = frozenset(
+        each.metadata.name for _, _, each in described if each.spec.type.startswith("pubsub.")
+    )
+    stores = [
+        _secret_store(path, document, each)
+        for path, document, each in described
+        if each.spec.type.startswith("secretstores.")
+    ]
+    return Components(pubsubs, _subscriptions(documents, pubsubs), tuple(_each_once(stores)))
 
 
 def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, str]]) -> None:
@@ -139,7 +188,7 @@ def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, 
             )
 
 
-def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _documents(folder: Path) -> Iterator[_Document]:
     for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         try:
             for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
@@ -155,12 +204,51 @@ def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             raise _bad(path, f"it cannot be read ({type(error).__name__})") from None
 
 
+def _secret_store(
+    path: Path, document: dict[str, Any], component: _ComponentDocument
+) -> SecretStore:
+    """Of a type that is not served here only the name matters: its metadata are Dapr's."""
+    name, kind = component.metadata.name, component.spec.type
+    if kind not in SERVED_STORES:
+        return SecretStore(name, kind, path)
+    items = _validated(path, document, _SecretStoreDocument).spec.metadata or ()
+    return SecretStore(name, kind, path, {item.name.lower(): item.text for item in items})
+
+
+def _each_once(stores: Iterable[SecretStore]) -> Iterator[SecretStore]:
+    names: set[str] = set()
+    for store in stores:
+        if store.name in names:
+            raise store.bad(f"there is a secret store {store.name!r} already")
+        names.add(store.name)
+        yield store
+
+
+def _subscriptions(
+    documents: Iterable[_Document], pubsubs: frozenset[str]
+) -> tuple[Subscription, ...]:
+    found: dict[tuple[str, str], Subscription] = {}
+    for path, document in documents:
+        if document.get("kind") != "Subscription":
+            continue
+        subscription = _subscription(path, document)
+        where = (subscription.pubsub, subscription.topic)
+        if where in found:
+            raise _bad(path, f"the topic {where[1]!r} has a subscription already")
+        if subscription.pubsub not in pubsubs:
+            raise _bad(path, f"there is no pub/sub component {subscription.pubsub!r}")
+        found[where] = subscription
+    return tuple(found.values())
+
+
 def _subscription(path: Path, document: dict[str, Any]) -> Subscription:
     if document.get("apiVersion") != _VERSION:
         raise _bad(path, f"a Subscription must have apiVersion {_VERSION}")
     spec = _validated(path, document, _SubscriptionDocument).spec
     if spec.routes.default is None and not spec.routes.rules:
         raise _bad(path, "a Subscription must have routes.default or routes.rules")
+    if spec.metadata is not None and spec.metadata.rawPayload:
+        raise _bad(path, "rawPayload is only for daprd: here every event is a CloudEvent")
     rules = tuple((_event_type(path, rule.match), rule.path) for rule in spec.routes.rules)
     return Subscription(
         spec.pubsubname, spec.topic, rules, spec.routes.default, spec.deadLetterTopic or None

@@ -1,7 +1,7 @@
 """The place for events that could not be applied: a table, bounded in number and age."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from agent_actors.runtime.embedded.store import Store
 
 _COLUMNS = "id, topic, reason, tries, at, event"
 _LIST = f"SELECT {_COLUMNS} FROM dead_letters WHERE at > ? ORDER BY number DESC LIMIT ?"  # noqa: S608
+_AFTER = f"SELECT {_COLUMNS}, number FROM dead_letters WHERE number > ? ORDER BY number LIMIT 64"  # noqa: S608
 _ONE = f"SELECT {_COLUMNS} FROM dead_letters WHERE id = ?"  # noqa: S608 - constants
 _KEEP = (
     "INSERT INTO dead_letters (id, topic, reason, tries, at, event) VALUES (?, ?, ?, ?, ?, ?)"
@@ -60,6 +61,15 @@ class Graveyard:
         """Removes a letter."""
         await self._store.write(partial(_forget, letter_id))
 
+    async def search(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        """The letters whose event is one of those, oldest first."""
+        last = 0
+        while rows := self._store.rows(_AFTER, last):
+            last = rows[-1][6]
+            for letter in map(_letter, rows):
+                if which(letter.event):
+                    yield letter
+
 
 class EmbeddedDeadLetters:
     """`runtime.DeadLetters` over a table."""
@@ -80,6 +90,14 @@ class EmbeddedDeadLetters:
         """The newest letters, newest first."""
         return self._graveyard.list(limit)
 
+    def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        """The letters whose event, as it is shown, is one of those, oldest first."""
+        return self._graveyard.search(which)
+
+    async def forget(self, letter_id: str) -> None:
+        """Removes a letter, if it is there."""
+        await self._graveyard.forget(letter_id)
+
     async def requeue(self, letter_id: str) -> DeadLetter | None:
         """Delivers a letter again, once and now, and forgets it if that succeeds.
 
@@ -99,7 +117,7 @@ class EmbeddedDeadLetters:
 
 
 def _letter(row: Any) -> DeadLetter:
-    letter_id, topic, reason, tries, at, event = row
+    letter_id, topic, reason, tries, at, event = row[:6]
     return letters.shown(letter_id, topic, reason, tries, at, bytes(event))
 
 

@@ -29,8 +29,8 @@ _LONGEST_WAIT = 60.0
 _WAITING = 100_000
 _BYTES = 256 * 1024 * 1024
 
-_Lane = tuple[str, str, str]
-"""Topic, source and subject."""
+_Lane = tuple[str, str, str, str]
+"""Pub/sub component, topic, source and subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Topics:
             return
         if self._waiting >= self._delivery.waiting or self._bytes >= self._delivery.bytes:
             raise Unavailable("Too many events wait to be delivered; try again later.")
-        lane = (topic, event.source, event.subject)
+        lane = (pubsub, topic, event.source, event.subject)
         envelope = self._envelope(pubsub, topic, event)
         self._accept(_Waiting(subscription, lane, event.id, event.type, envelope))
 
@@ -244,7 +244,7 @@ class Topics:
                      event.id, own.topic, tries, reason)  # fmt: skip
         grave = self._subscriptions.get((own.pubsub, own.dead_letter_topic or ""))
         if grave is not None and grave is not own and not event.before:
-            lane = (grave.topic, *event.lane[1:])
+            lane = (grave.pubsub, grave.topic, *event.lane[2:])
             self._line_up(replace(event, subscription=grave, lane=lane, tries=0, before=tries))
             return
         try:

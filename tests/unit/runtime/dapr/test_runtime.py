@@ -8,12 +8,12 @@ from aiohttp import web
 from dapr.actor import ActorRuntime
 
 from agent_actors.clock import SystemClock
-from agent_actors.errors import StartupError, Unavailable
+from agent_actors.errors import Invalid, StartupError, Unavailable
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Delivered
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
-from tests.unit.runtime.dapr.conftest import FakeSidecar
+from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
 
 
 def beside(port: int) -> Settings:
@@ -145,16 +145,63 @@ async def test_a_binding_is_invoked(runtime: DaprRuntime, daprd: FakeSidecar):
     }
 
 
-async def test_a_secret_is_read(runtime: DaprRuntime, daprd: FakeSidecar):
-    """An empty one is none: that is how the environment store says it (FACTS, B5)."""
-    told = [b'{"key":"v"}', b'{"key":""}']
+def tells(*answers: tuple[int, object]) -> Handler:
+    """A sidecar that answers to questions for secrets in turn, and to others nothing."""
+    left = list(answers)
 
     async def tell(request: web.Request) -> web.Response:
-        return web.Response(body=told.pop(0) if "secrets" in request.path else b"{}")
+        status, told = left.pop(0) if "secrets" in request.path else (200, {})
+        return web.Response(status=status, body=json.dumps(told).encode())
 
-    daprd.handler = tell
+    return tell
+
+
+def failed(code: str, words: str = "") -> tuple[int, object]:
+    return 500, {"errorCode": code, "message": words}
+
+
+async def test_a_secret_is_read(runtime: DaprRuntime, daprd: FakeSidecar):
+    """An empty one is none: that is how the environment store says it (FACTS, B5)."""
+    daprd.handler = tells((200, {"key": "v"}), (200, {"key": ""}))
+
     assert await runtime.get_secret("store", "key") == "v"
     assert await runtime.get_secret("store", "key") is None
+
+
+async def test_of_several_values_it_is_that_of_the_same_name(
+    runtime: DaprRuntime, daprd: FakeSidecar
+):
+    """A secret of Kubernetes has values of any names; what is no text is none."""
+    daprd.handler = tells(
+        (200, {"key": "v", "other": "x"}), (200, {"other": "x"}), (200, {"bulk": {"bulk": "v"}})
+    )
+
+    assert await runtime.get_secret("store", "key") == "v"
+    assert await runtime.get_secret("store", "key") is None
+    assert await runtime.get_secret("store", "bulk") is None
+
+
+async def test_a_secret_that_is_not_there_is_none(runtime: DaprRuntime, daprd: FakeSidecar):
+    """Some stores say it by failing; only these words mean that, and only of that name."""
+    said = "failed getting secret with key key from secret store store: "
+    for words in ("secret key not found", 'secrets "key" not found'):
+        daprd.handler = tells(failed("ERR_SECRET_GET", said + words))
+
+        assert await runtime.get_secret("store", "key") is None
+
+    for words in ("secret other not found", "host not found", ""):
+        daprd.handler = tells(failed("ERR_SECRET_GET", said + words))
+        with pytest.raises(Unavailable):
+            await runtime.get_secret("store", "key")
+
+
+async def test_an_unknown_secret_store_is_refused(runtime: DaprRuntime, daprd: FakeSidecar):
+    """Whether there are others or none; it is not the sidecar that refuses this service."""
+    none = failed("ERR_SECRET_STORES_NOT_CONFIGURED")
+    daprd.handler = tells((401, {"errorCode": "ERR_SECRET_STORE_NOT_FOUND"}), none)
+    for _ in range(2):
+        with pytest.raises(Invalid, match="no secret store 'store'"):
+            await runtime.get_secret("store", "key")
 
 
 def test_without_a_token_it_warns(caplog: pytest.LogCaptureFixture):

@@ -33,6 +33,18 @@ spec: {pubsubname: bus, topic: news-dead, routes: {default: /dead}}
 apiVersion: dapr.io/v2alpha1
 kind: Subscription
 spec: {pubsubname: bus, topic: plain, routes: {default: /plain}}
+---
+kind: Component
+metadata: {name: tram}
+spec: {type: pubsub.in-process}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+spec: {pubsubname: tram, topic: news, routes: {default: /tram/news}, deadLetterTopic: news-dead}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+spec: {pubsubname: tram, topic: news-dead, routes: {default: /tram/dead}}
 """
 
 
@@ -82,9 +94,11 @@ class World:
         answer = await self.runtime.actor_client.invoke_method(PROBE, actor_id, method, data)
         return json.loads(answer)
 
-    async def publish(self, number: int, *, topic: str = "news", subject: str = "ada") -> None:
+    async def publish(
+        self, number: int, *, topic: str = "news", subject: str = "ada", pubsub: str = "bus"
+    ) -> None:
         event = CloudEvent(f"{subject}-{number}", "/chat", "Said", subject, {"text": "secret"})
-        await self.runtime.publish("bus", topic, event)
+        await self.runtime.publish(pubsub, topic, event)
 
     async def deliver(self, path: str, envelope: bytes) -> Delivered:
         """Answers with the next of `answers`: a body, a status, an exception or an event."""

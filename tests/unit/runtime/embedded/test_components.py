@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from agent_actors.contracts import PUBSUB, USER_CHAT
+from agent_actors.contracts import CONVERSATIONS, LESSON_PUBSUB, MESSAGES, PUBSUB, USER_CHAT
 from agent_actors.errors import StartupError
 from agent_actors.runtime.embedded.components import (
     Components,
+    SecretStore,
     Subscription,
     find,
     read,
@@ -15,6 +17,7 @@ from agent_actors.runtime.embedded.components import (
 ROOT = Path(__file__).parents[4]
 BUS = "kind: Component\nmetadata: {name: bus}\nspec: {type: pubsub.redis}\n---\n"
 HEAD = "apiVersion: dapr.io/v2alpha1\nkind: Subscription\n"
+STORE = "kind: Component\nmetadata: {name: own}\nspec: {type: secretstores.local.file, "
 
 
 def written(folder: Path, text: str) -> Path:
@@ -23,14 +26,43 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_our_own_components_are_understood():
-    """The shipped folder has the topic of what was said and its dead-letter topic."""
+    """The shipped folder has our topic and the lessons', each with its dead-letter topic."""
     ours = read(ROOT / "components")
+    routes = {(each.pubsub, each.topic): each.route("any") for each in ours.subscriptions}
+    dead = {each.topic: each.dead_letter_topic for each in ours.subscriptions}
 
-    assert ours.pubsubs == {PUBSUB}
-    assert {each.topic: each.route("any") for each in ours.subscriptions} == {
-        USER_CHAT: "/subscribe",
-        f"{USER_CHAT}-dead": "/subscribe/dead",
+    assert ours.pubsubs == {PUBSUB, LESSON_PUBSUB}
+    assert routes == {
+        (PUBSUB, USER_CHAT): "/subscribe",
+        (PUBSUB, f"{USER_CHAT}-dead"): "/subscribe/dead",
+        (LESSON_PUBSUB, CONVERSATIONS): "/conversations",
+        (LESSON_PUBSUB, f"{CONVERSATIONS}-dead"): "/conversations/dead",
+        (LESSON_PUBSUB, MESSAGES): "/messages",
+        (LESSON_PUBSUB, f"{MESSAGES}-dead"): "/messages/dead",
     }
+    assert dead == {
+        topic: None if topic.endswith("-dead") else f"{topic}-dead" for _, topic in routes
+    }
+    assert ours.secret_stores == ()
+
+
+def test_the_lessons_broker_is_ours():
+    """Under either name it is the same broker, set up alike, with the same retries."""
+    texts = {path.stem: path.read_text() for path in (ROOT / "components").glob("*.yaml")}
+    ours, lessons = (yaml.safe_load(texts[name]) for name in (PUBSUB, "lesson-pubsub"))
+    retries = yaml.safe_load(texts["resiliency"])["spec"]["targets"]["components"]
+
+    assert lessons["metadata"] == {"name": LESSON_PUBSUB}
+    assert lessons["spec"] == ours["spec"]
+    assert retries[LESSON_PUBSUB] == retries[PUBSUB]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "components").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_policy_is_alone_in_its_file(path: Path):
+    """Daprd looks for a Resiliency in the first document of a file only."""
+    kinds = [each["kind"] for each in yaml.safe_load_all(path.read_text())]
+
+    assert "Resiliency" not in kinds or kinds == ["Resiliency"]
 
 
 def test_rules_go_before_the_default(tmp_path: Path):
@@ -98,6 +130,19 @@ def test_what_is_not_ours_is_ignored(tmp_path: Path):
             " routes: {rules: [{match: 'event.type != \"a\"', path: /a}]}}",
             "the rule",
         ),
+        (
+            HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
+            " metadata: {rawPayload: 'true'}}",
+            "rawPayload is only for daprd",
+        ),
+        (
+            HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
+            " metadata: {rawPayload: perhaps}}",
+            "spec.metadata.rawPayload",
+        ),
+        (STORE + "metadata: [{name: secretsFile, envRef: HOME}]}", "spec.metadata.0.value"),
+        (STORE + "metadata: {secretsFile: x}}", "spec.metadata"),
+        (f"{STORE}}}\n---\n{STORE}}}", "a secret store 'own' already"),
     ],
 )
 def test_what_cannot_be_used_stops_the_start(tmp_path: Path, text: str, reason: str):
@@ -107,6 +152,44 @@ def test_what_cannot_be_used_stops_the_start(tmp_path: Path, text: str, reason: 
 
     assert "file.yaml" in str(error.value)
     assert reason in str(error.value)
+
+
+def test_a_payload_that_is_not_raw_is_a_cloud_event(tmp_path: Path):
+    """A subscription may say what holds anyway, and have metadata that concern the broker."""
+    said = "metadata: {rawPayload: 'false', other: x}"
+    text = f"{BUS}{HEAD}spec: {{pubsubname: bus, topic: t, routes: {{default: /a}}, {said}}}\n"
+
+    assert len(read(written(tmp_path, text)).subscriptions) == 1
+
+
+def test_a_secret_store_is_described(tmp_path: Path):
+    """Its names are told apart by no case, its values are text; those of other types are Dapr's."""
+    text = (
+        STORE + "metadata: [{name: secretsFile, value: x.json}, {name: MultiValued, value: true},"
+        " {name: other, value: 1}]}\n---\n"
+        "kind: Component\nmetadata: {name: vault}\nspec: {type: secretstores.hashicorp.vault,"
+        " metadata: [{name: vaultToken, envRef: TOKEN}]}\n"
+    )
+    path = tmp_path / "file.yaml"
+
+    assert read(written(tmp_path, text)).secret_stores == (
+        SecretStore(
+            "own",
+            "secretstores.local.file",
+            path,
+            {"secretsfile": "x.json", "multivalued": "true", "other": "1"},
+        ),
+        SecretStore("vault", "secretstores.hashicorp.vault", path),
+    )
+
+
+def test_a_topic_of_another_broker_is_another_topic(tmp_path: Path):
+    """Two pub/sub components may have topics of one name."""
+    one = HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a}}\n"
+    two = one.replace("bus", "tram").replace("/a", "/b")
+    text = f"{BUS}{BUS.replace('bus', 'tram')}{one}---\n{two}"
+
+    assert [each.default for each in read(written(tmp_path, text)).subscriptions] == ["/a", "/b"]
 
 
 def test_a_topic_has_one_subscription(tmp_path: Path):

@@ -72,6 +72,39 @@ async def test_an_unknown_pubsub_is_refused(world: World):
         await world.runtime.publish("other", "news", CloudEvent("1", "/s", "T", "s", None))
 
 
+async def test_topics_of_one_name_are_apart(world: World):
+    """Events of another pub/sub component go to its own routes, and wait for none of ours."""
+    gate = asyncio.Event()
+    world.answers = [gate, DROP]
+    await world.publish(1)
+    await world.publish(2, pubsub="tram")
+    await settle()
+
+    assert world.delivered == [
+        ("/news", "ada-1"),
+        ("/tram/news", "ada-2"),
+        ("/tram/dead", "ada-2"),
+    ]
+
+    gate.set()
+    await settle()
+
+    assert world.runtime._topics.waiting == 0
+
+
+async def test_a_dead_letter_of_another_pubsub_goes_back_to_it(world: World):
+    """What its dead-letter route does not take either is kept, and requeued to its own route."""
+    world.answers = [DROP, DROP]
+    await world.publish(1, pubsub="tram")
+    await settle()
+    (letter,) = await world.runtime.dead_letters.list(10)
+    await world.runtime.dead_letters.requeue(letter.id)
+
+    assert letter.event["pubsubname"] == "tram"
+    assert [path for path, _ in world.delivered] == ["/tram/news", "/tram/dead", "/tram/news"]
+    assert await world.runtime.dead_letters.list(10) == []
+
+
 async def test_a_topic_without_subscription_is_accepted(world: World):
     """Nobody asked for these events, so they are dropped."""
     await world.publish(1, topic="unheard")

@@ -1,0 +1,190 @@
+"""What the service adds to a real model's own time: the Agents SDK asks aimock, on both sides.
+
+One side is the service over HTTP; the other calls the SDK directly, with the same agent, the same
+window and the same server. With many users both have more to do than a processor can: there the
+share in turns/s says more than the difference in latency.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Protocol
+
+from bench import long
+from bench.aimock import AT_ONCE, DELAY, LATER, TIME, aimock, asking, missing
+from bench.load import Burst, Client, Order, client
+from bench.process import Served, service, until_calm
+from bench.table import Row
+
+USERS = (1, 16, 64)
+DIRECT = "bench.direct"
+FIRST = 8
+"""Turns of a conversation that fill the model's window, before anything is measured."""
+WARM = 0.2
+LATE = f"{DELAY * 1e3:.0f} ms"
+PARKING_TIME = 0.1
+"""Seconds, which `LATER` outlasts: each of its turns is parked."""
+OLD, BUILDERS = 1_000, 8
+"""Turns of the old conversation, each of which uses a tool, and who says them."""
+
+TALKERS, WAKING, TURNS = 16, 2, 8
+"""Users beside whom summaries are made, the first turns of each, and those that are measured.
+
+Together too few for the model's window to overflow, or for a user of `NEVER` to reach 16 exchanges.
+"""
+EACH = {"summary_events": "1"}
+NEVER = {"summary_events": "16", "summary_time": "86400"}
+"""A user is summed up after every exchange, or after the 16th."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long is measured.
+
+    `bursts` of each side in turn, of so many seconds for each kind of answer; `batches` of the old
+    conversation; `sets` of conversations in one burst beside summaries.
+    """
+
+    bursts: int
+    at_once: float
+    later: float
+    batches: int
+    sets: int
+
+    @classmethod
+    def of(cls, quick: bool) -> "Length":
+        """That of a quick run, or of a whole one."""
+        return cls(3, 1.2, 1.5, 4, 1) if quick else cls(5, 1.5, 2.0, 10, 2)
+
+
+class Process(Protocol):
+    """What uses CPU."""
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU used so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Who takes turns: whom to order them from, where they are asked for, and what works."""
+
+    client: Client
+    url: str
+    process: Process
+
+    def burst(self, order: Order) -> "Measured":
+        """Turns by this side."""
+        before = self.process.cpu
+        burst = self.client.burst(replace(order, url=self.url))
+        return Measured(burst, (self.process.cpu - before) / burst.turns)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A burst, and seconds of CPU that a turn of it took."""
+
+    burst: Burst
+    cpu: float
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """All with a real model, on the embedded runtime; nothing, with a note, without its server."""
+    if skipped():
+        return
+    length = Length.of(quick)
+    with aimock() as url, client() as load:
+        with client(DIRECT, url) as calls:
+            yield from _overheads(url, load, Side(calls, "", calls), length)
+        with _asking(url) as ours:
+            talk = long.Length(OLD, BUILDERS, length.batches, TIME)
+            yield long.compared(ours, load, talk, "with a tool, ")
+        yield _beside_summaries(url, load, length)
+
+
+def skipped() -> bool:
+    """Is there no server for a model? Then a line says why."""
+    reason = missing()
+    if reason is not None:
+        print(f"skipped, there is no scripted model: {reason}", file=sys.stderr)
+    return reason is not None
+
+
+def compared(what: Row, ours: Side, direct: Side, order: Order, bursts: int) -> Row:
+    """The service and the SDK in turn; the row's name and target are filled up."""
+    begin = replace(order, seconds=0.0, turns=FIRST * order.users, says=AT_ONCE)
+    for side in (ours, direct):
+        side.burst(begin)
+    pairs = [(ours.burst(order), direct.burst(order)) for _ in range(bursts)]
+    whole, alone = (_merged([each.burst for each in side]) for side in zip(*pairs, strict=True))
+    share = median(a.burst.rate / b.burst.rate for a, b in pairs)
+    over = median(a.burst.p50 - b.burst.p50 for a, b in pairs) * 1e3
+    cpu = median(a.cpu - b.cpu for a, b in pairs) * 1e3
+    return replace(
+        what,
+        measured=f"{whole.rate:,.0f}/s, p50 {whole.p50 * 1e3:.1f} ms, p99 {whole.p99 * 1e3:.1f} ms",
+        ratio=f"{share:.2f} of the SDK alone ({alone.rate:,.0f}/s, p50 {alone.p50 * 1e3:.1f} ms),"
+        f" p50 {over:+.1f} ms, CPU {cpu:+.1f} ms",
+    )
+
+
+def _merged(bursts: Sequence[Burst]) -> Burst:
+    """All their turns; a burst alone can be too short for a p99."""
+    latencies = sorted(latency for burst in bursts for latency in burst.latencies)
+    rate = median(burst.rate for burst in bursts)
+    return Burst(rate, latencies, sum(burst.turns for burst in bursts), 0)
+
+
+def _asking(url: str, **settings: str) -> AbstractContextManager[Served]:
+    """The service with that model's server; settings are named without `AGENT_ACTORS_`."""
+    given = asking(url) | settings
+    return service(**{f"AGENT_ACTORS_{name.upper()}": value for name, value in given.items()})
+
+
+def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator[Row]:
+    with _asking(url) as plain:
+        ours = Side(load, plain.url, plain)
+        for users in USERS:
+            named = f"{users} user{'s' * (users > 1)}"
+            target = "p50 at most +2 ms" if users == 1 else ""
+            order = Order("", f"users{users}", users, length.at_once, warm=WARM)
+            what = Row(f"over the model, at once, {named}", "", "", target)
+            yield compared(what, ours, direct, order, length.bursts)
+            order = replace(order, seconds=length.later, says=LATER)
+            what = Row(f"over the model, after {LATE}, {named}", "", "", target)
+            yield compared(what, ours, direct, order, length.bursts)
+    with _asking(url, parking_time=str(PARKING_TIME)) as parking:
+        ours = Side(load, parking.url, parking)
+        order = Order("", "parked", 1, length.later, warm=WARM, says=LATER)
+        what = Row(f"over the model, parked, after {LATE}, 1 user", "", "", "p50 at most +60 ms")
+        yield compared(what, ours, direct, order, length.bursts)
+
+
+def _beside_summaries(url: str, load: Client, length: Length) -> Row:
+    """Turns while summaries are made, against turns of another process that makes none."""
+    with _asking(url, **EACH) as making, _asking(url, **NEVER) as idle:
+        rounds = [
+            [_talk(load, each, f"round{number}", length.sets) for each in (making, idle)]
+            for number in range(length.bursts)
+        ]
+    with_them, without = (_merged(side) for side in zip(*rounds, strict=True))
+    return Row(
+        f"turns while summaries are made, {TALKERS} users",
+        f"p99 {with_them.p99 * 1e3:.1f} ms against {without.p99 * 1e3:.1f} ms without",
+        f"{median(a.p99 / b.p99 for a, b in rounds):.2f} in p99,"
+        f" {median(a.p50 / b.p50 for a, b in rounds):.2f} in p50",
+        "≤ 1.2 in p99",
+    )
+
+
+def _talk(load: Client, ours: Served, name: str, sets: int) -> Burst:
+    """Conversations, one set after the other; what they leave is done when this returns."""
+    measured = []
+    for number in range(sets):
+        order = Order(ours.url, f"{name}-{number}", TALKERS, turns=WAKING * TALKERS)
+        load.burst(order)
+        measured.append(load.burst(replace(order, turns=TURNS * TALKERS)))
+    until_calm(ours)
+    return _merged(measured)

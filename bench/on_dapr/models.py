@@ -1,0 +1,28 @@
+"""What the service adds to a real model's own time, as `bench.models` does for embedded."""
+
+from collections.abc import Iterator
+
+from bench import models
+from bench.aimock import aimock, asking
+from bench.load import Client, Order, client
+from bench.on_dapr.cluster import SERVICE, Dapr
+from bench.table import Row
+
+LONG = 3_600
+"""Seconds of a recovery period that does not end within the run."""
+
+
+def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:
+    """One user, whose model answers at once; nothing, with a note, without the model's server."""
+    if models.skipped():
+        return
+    bursts, seconds = (3, 1.0) if quick else (5, 2.5)
+    with (
+        aimock() as url,
+        client(models.DIRECT, url) as calls,
+        dapr.hosting(SERVICE.having(**asking(url), recovery_period=LONG)) as hosted,
+    ):
+        ours, direct = models.Side(load, hosted.url, hosted), models.Side(calls, "", calls)
+        order = Order("", "models", 1, seconds, warm=models.WARM)
+        what = Row("Dapr, over the model, at once, 1 user", "", "", "p50 at most +9 ms")
+        yield models.compared(what, ours, direct, order, bursts)

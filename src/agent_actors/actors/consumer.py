@@ -1,0 +1,94 @@
+"""A consumer of events: applies those of a conversation once and in order (I4)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from agent_actors import slots
+from agent_actors.documents import Mark, Tombstone
+from agent_actors.messages import ForgetUser, Remember
+from agent_actors.slots import Changes
+from agent_actors.turns import TurnActor
+
+Marks = dict[str, int]
+"""Conversations, and the number of the last event that is effective."""
+
+SEEN = 64
+"""Ids of foreign events, or turns, that a consumer remembers."""
+
+
+class Consumer(TurnActor):
+    """The base of the actors that events are for. Each keeps marks of its own."""
+
+    async def standing(
+        self, event: Remember, seen: tuple[str, ...], marks: Marks | None = None
+    ) -> Literal["applied", "duplicate", "gap"]:
+        """What becomes of an event.
+
+        Args:
+            event: It is `applied` by the caller, who then calls `apply`.
+            seen: The ids of the last foreign events.
+            marks: Of the events that were applied in this turn and are not saved yet.
+        """
+        if event.seq is None:
+            over = event.event_id in seen or await self._older(event)
+            return "duplicate" if over else "applied"
+        known = (marks or {}).get(event.conversation)
+        mark = max(await self.mark(event.conversation) if known is None else known, event.floor)
+        if event.seq <= mark:
+            return "duplicate"
+        return "applied" if event.seq == mark + 1 else "gap"
+
+    async def apply(self, events: Sequence[Remember], effect: Changes) -> None:
+        """Saves an effect and its marks in one transaction: in two, a crash could double it."""
+        marks = {
+            slots.mark(event.conversation): Mark(seq=event.seq)
+            for event in events
+            if event.seq is not None
+        }
+        await self.state.save({**effect, **marks})
+
+    async def sorted_out(
+        self, events: Sequence[Remember], seen: tuple[str, ...]
+    ) -> tuple[Sequence[Remember], tuple[str, ...]]:
+        """Those of a batch that are to be applied, in order, and the ids of those that are early.
+
+        The others came before.
+        """
+        marks: Marks = {}
+        found: list[Remember] = []
+        early: list[str] = []
+        for event in events:
+            standing = await self.standing(event, seen, marks)
+            if standing == "gap":
+                early.append(event.event_id)
+            elif standing == "applied":
+                found.append(event)
+                if event.seq is None:
+                    seen = (*seen, event.event_id)
+                else:
+                    marks[event.conversation] = event.seq
+        return found, tuple(early)
+
+    async def wipe(self, request: ForgetUser, effect: Changes) -> None:
+        """Saves an effect, and that everything up to the request's marks and time is over."""
+        marks = {
+            slots.mark(each.conversation): Mark(
+                seq=max(each.seq, await self.mark(each.conversation))
+            )
+            for each in request.passed
+        }
+        await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
+
+    async def mark(self, conversation: str) -> int:
+        """The number of the last event of a conversation that is effective; 0 before the first."""
+        return (await self.state.load(slots.mark(conversation)) or Mark()).seq
+
+    async def _older(self, event: Remember) -> bool:
+        """Is it from before the user was forgotten?"""
+        tombstone = await self.state.load(slots.TOMBSTONE)
+        return tombstone is not None and event.at is not None and event.at <= tombstone.at
+
+
+def with_id(seen: tuple[str, ...], new: str) -> tuple[str, ...]:
+    """The last ids, with one more."""
+    return (*seen, new)[-SEEN:]

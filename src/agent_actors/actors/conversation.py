@@ -1,0 +1,311 @@
+"""A conversation, step by step: its turns, what is saved, and what is owed (PROTOCOL, section 2).
+
+Every step reads the head, decides, saves once, and only then believes the save.
+"""
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from dapr.actor import ActorId
+from dapr.actor.runtime.context import ActorRuntimeContext
+
+from agent_actors import contracts, slots
+from agent_actors.actors.draft import Draft, Ending
+from agent_actors.actors.history import History
+from agent_actors.actors.limits import ChatLimits
+from agent_actors.actors.outbox import Outbox
+from agent_actors.clients import ConsumerClient, ResponseClient
+from agent_actors.documents import Head, Pair, Record, find_queued
+from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound, TryLater
+from agent_actors.messages import (
+    Failure,
+    Message,
+    Outcome,
+    Problem,
+    Reply,
+    Respond,
+    Responding,
+    SumUp,
+    Turn,
+    TurnState,
+)
+from agent_actors.settled import Settled
+from agent_actors.turns import Host, TurnActor
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Starts of a queued turn; one that ends its process each time ends as failed."""
+DRIVE = 8
+"""Queue entries settled by one call; the rest is left to the next."""
+PUBLISH = 20
+"""Events published by one tick."""
+ARMED = "armed"
+"""Noted while the recovery reminder is known to be registered."""
+FELL_OUT = 4
+"""Pairs that the model does not see any more, before they are summed up."""
+
+CANCELLED = Problem(
+    409, "Cancelled", "The conversation was cleared before this turn was done.", "new-key"
+)
+LOST = Failure(
+    Problem.of(ModelFailed(f"The turn was started {TRIES} times and each time its process ended."))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatParts:
+    """What a ChatAgent works with.
+
+    `consumers` are asked for their marks: what one has not applied is published again. `fell_out`
+    is told of pairs that the model does not see any more, to sum them up outside the turn: the
+    conversation, and a `SumUp` without text. It returns at once.
+    """
+
+    limits: ChatLimits
+    response: ResponseClient
+    consumers: Sequence[ConsumerClient]
+    outbox: Outbox
+    settled: Settled
+    new_turn_id: Callable[[], str]
+    fell_out: Callable[[str, SumUp], None]
+
+
+class Conversation(TurnActor):
+    """What ChatAgent is made of."""
+
+    def __init__(
+        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, parts: ChatParts
+    ) -> None:
+        super().__init__(ctx, actor_id, host)
+        self.conversation = actor_id.id
+        self._limits = parts.limits
+        self._response = parts.response
+        self._consumers = parts.consumers
+        self._outbox = parts.outbox
+        self._settled = parts.settled
+        self._new_turn_id = parts.new_turn_id
+        self._fell_out = parts.fell_out
+        self._history = History(self.state, parts.limits)
+
+    def put_away(self) -> None:
+        """As every actor; the segment before the tail goes too."""
+        super().put_away()
+        self._history.void()
+
+    # -- a turn, step by step ---------------------------------------------------------------
+
+    async def _process(self, turn: Turn, wait: float) -> TurnState:
+        head = await self._resume(await self._owned(turn.user))
+        record = await self._history.record(head, turn)
+        queued = find_queued(head.queue, turn.turn_id, turn.key_hash)
+        known = record or (queued.turn if queued else None)
+        if known is not None and known.body_hash != turn.body_hash:
+            raise Invalid("This Idempotency-Key was used with another message.")
+        if record is not None:
+            return await self._answer_again(head, record)
+        if queued is not None:
+            running = queued is head.queue[0]
+            return TurnState(queued.turn.turn_id, "running" if running else "queued")
+        if head.queue:
+            return await self._park(head, turn, tries=0)
+        return await self._answer(head, turn, wait)
+
+    async def _answer(self, head: Head, turn: Turn, wait: float) -> TurnState:
+        """The quick path: nobody waits before this turn."""
+        responding = await self._respond(head, turn, start=True, wait=wait)
+        if responding.outcome is None:
+            return await self._park(head, turn, tries=1)
+        if isinstance(responding.outcome, Failure):
+            raise responding.outcome.error.error()
+        await self._settle(head, turn, responding.outcome)
+        return TurnState(turn.turn_id, "done", responding.outcome)
+
+    async def _answer_again(self, head: Head, record: Record) -> TurnState:
+        """A recorded outcome is final: the same answer, the same failure."""
+        if record.seq is None:
+            return TurnState(record.turn_id, record.status, error=record.error)
+        pair = await self._history.pair(head, record.seq) if record.seq > head.start else None
+        if pair is None:
+            raise Gone("The answer of this turn was cleared.", turn_id=record.turn_id)
+        return TurnState(record.turn_id, "done", pair.output)
+
+    async def _park(self, head: Head, turn: Turn, tries: int) -> TurnState:
+        """Accepts the turn durably; it ends without its caller from here on."""
+        waiting = sum(len(queued.turn.message.content.encode()) for queued in head.queue)
+        size = len(turn.message.content.encode())
+        full = len(head.queue) >= self._limits.queue_length
+        if full or (head.queue and waiting + size > self._limits.queue_bytes):
+            raise Busy("Too many messages wait for this actor; send this one again later.")
+        draft = self._draft(head)
+        draft.own(turn.user)
+        draft.enqueue(turn, tries)
+        await self._commit(draft)
+        return TurnState(turn.turn_id, "running" if tries else "queued")
+
+    async def _settle(self, head: Head, turn: Turn, outcome: Outcome) -> Head:
+        """The turn is over: one transaction, then its event. Returns the new head."""
+        draft = self._draft(head)
+        draft.own(turn.user)
+        draft.dequeue(turn.turn_id)
+        pair = None
+        if isinstance(outcome, Reply):
+            pair = await draft.append(turn, outcome, self.clock.now(), self._history.segment)
+        else:
+            error = replace(outcome.error, retry="new-key", turn_id=turn.turn_id)
+            draft.record(turn, Ending("failed", error=error))
+        await self._commit(draft)
+        self._settled.ring(self.conversation)
+        if pair is not None:
+            await self._outbox.publish(self.conversation, draft.head, pair)
+        return draft.head
+
+    async def _drive(self, head: Head, *, fresh: bool) -> Head:
+        """Goes on with the queue; never waits for a model.
+
+        Args:
+            head: As it was saved last.
+            fresh: The queue's head was put first by the last save and was never started.
+        """
+        for _ in range(DRIVE):
+            if not head.queue:
+                break
+            first = head.queue[0]
+            responding = await self._respond(head, first.turn, start=fresh, wait=0.0)
+            if responding.state == "unknown" and first.tries < TRIES:
+                # Saved before the start: a turn that ends its process must not run for ever.
+                head = await self._count_try(head)
+                responding = await self._respond(head, first.turn, start=True, wait=0.0)
+            if responding.state == "running":
+                break
+            outcome = responding.outcome or LOST
+            head = await self._settle(head, first.turn, outcome)
+            fresh = True
+        return head
+
+    async def _resume(self, head: Head) -> Head:
+        """Goes on with a queue that this activation has not driven yet: its process may be gone.
+
+        As the tick does, but at once: whoever asks for a turn after a crash does not wait for it.
+        """
+        if not head.queue or self.state.noted(ARMED):
+            return head
+        try:
+            await self._arm()
+            return await self._drive(head, fresh=False)
+        except TryLater:
+            return await self._head()  # As it was saved last; the tick goes on from there.
+
+    async def _count_try(self, head: Head) -> Head:
+        draft = self._draft(head)
+        draft.try_again()
+        await self.state.save(draft.changes)
+        return draft.head
+
+    async def _respond(self, head: Head, turn: Turn, *, start: bool, wait: float) -> Responding:
+        window = await self._history.window(head)
+        self._look_back(head, window)
+        request = Respond(
+            self.conversation,
+            turn.turn_id,
+            head.user or turn.user,
+            head.seq + 1,
+            turn.message,
+            tuple(pair.exchange for pair in window),
+            start,
+            wait,
+            head.earlier.text,
+        )
+        return await self.ask(lambda: self._response.process(request), wait)
+
+    def _look_back(self, head: Head, window: tuple[Pair, ...]) -> None:
+        """Has summed up what the model does not see any more, some pairs at a time."""
+        unseen = window[0].seq - 1 if window else head.seq
+        after = max(head.earlier.upto, head.start)
+        if unseen - after >= FELL_OUT:
+            self._fell_out(self.conversation, SumUp(head.earlier.upto, unseen, ""))
+
+    # -- what is saved ----------------------------------------------------------------------
+
+    async def _head(self) -> Head:
+        return await self.state.load(slots.HEAD) or Head()
+
+    async def _owned(self, user: str) -> Head:
+        """The head, if this user may say something here."""
+        head = await self._head()
+        if head.user and head.user != user:
+            raise NotFound("There is no such conversation of this user.")
+        if head.ended == "closed":
+            raise Gone("This session was deleted with its user; begin another one.")
+        return head
+
+    def _draft(self, head: Head) -> Draft:
+        return Draft(
+            head,
+            outcomes_kept=self._limits.outcomes_kept,
+            history_turns=self._limits.history_turns,
+        )
+
+    async def _commit(self, draft: Draft) -> None:
+        """Arms the reminder, then saves: a crash between leaves no unsettled turn alone."""
+        await self._arm()
+        await self.state.save(draft.changes)
+
+    async def _arm(self) -> None:
+        """One repeating reminder per conversation; an orphan one unregisters itself."""
+        if self.state.noted(ARMED):
+            return
+        period = timedelta(seconds=self._limits.recovery_period)
+        await self.ask(lambda: self.register_reminder(contracts.SETTLE, b"", period, period))
+        self.state.note(ARMED)
+
+    # -- what is owed -----------------------------------------------------------------------
+
+    async def _tick(self) -> bool:
+        """Goes on with the queue, publishes what is missed, erases; whether all of it is erased.
+
+        Whoever waits for that does not wait for turns and events that came since.
+        """
+        head = await self._drive(await self._head(), fresh=False)
+        mark = await self._mark(head)
+        await self._publish_after(head, mark)
+        head = await self._erase(head, min(head.start, mark))
+        erased = head.low > head.start
+        if erased and not head.queue and mark >= head.seq:
+            self.state.unnote(ARMED)
+            await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))
+        return erased
+
+    async def _mark(self, head: Head) -> int:
+        """How far the last of the consumers is. Before the first turn there is nobody to ask."""
+        if not head.seq:
+            return 0
+        asked = [
+            await self.ask(functools.partial(each.mark, head.user, self.conversation))
+            for each in self._consumers
+        ]
+        return max(min(asked), head.low - 1)
+
+    async def _publish_after(self, head: Head, mark: int) -> None:
+        for seq in range(mark + 1, min(head.seq, mark + PUBLISH) + 1):
+            pair = await self._history.pair(head, seq)
+            if pair is None:
+                log.error("event %d of %s cannot be rebuilt", seq, self.conversation)
+                return
+            await self._outbox.publish(self.conversation, head, pair)
+
+    async def _erase(self, head: Head, gone: int) -> Head:
+        if head.low > gone:
+            return head
+        draft = self._draft(head)
+        await draft.erase(gone, self._history.segment)
+        await self.state.save(draft.changes)
+        return draft.head
+
+    def _unkeyed(self, message: Message) -> Turn:
+        contracts.check_message(message, self._limits.message_bytes)
+        body = contracts.body_hash(message)
+        return Turn(self._new_turn_id(), "", body, self.conversation, message)

@@ -1,0 +1,147 @@
+"""UserSessionActor: what a user did last, prefers, and which sessions the user has."""
+
+import functools
+from dataclasses import replace
+
+from agent_actors import slots
+from agent_actors.actors.consumer import Consumer, with_id
+from agent_actors.contracts import UserSessionInterface
+from agent_actors.documents import (
+    LastExchanges,
+    SessionIndex,
+    SessionPage,
+    UserPreferences,
+)
+from agent_actors.messages import (
+    ForgetUser,
+    MarkOf,
+    OpenSession,
+    Remember,
+    SessionExchange,
+    Sessions,
+)
+from agent_actors.turns import turn
+
+EXCHANGES = 10
+"""Exchanges that are kept."""
+EXCHANGE_BYTES = 262_144
+"""Bytes of them; above, fewer are kept, but always the last one."""
+PAGE = 64
+"""Sessions of a page."""
+
+
+class UserSessionActor(Consumer, UserSessionInterface):
+    """One user, over all conversations.
+
+    The sessions lie on pages, so that opening one costs the same however many there are (I7).
+    """
+
+    @turn
+    async def add_exchanges(self, events: tuple[Remember, ...]) -> tuple[str, ...]:
+        """Applies events, in one transaction; the ids of those that came too early."""
+        last = await self._last()
+        found, early = await self.sorted_out(events, last.seen)
+        if found:
+            await self.apply(found, {slots.EXCHANGES: functools.reduce(adding, found, last)})
+        return early
+
+    @turn
+    async def get_mark(self, request: MarkOf) -> int:
+        """The number of the last event of a conversation that is effective; 0 before the first."""
+        return await self.mark(request.conversation)
+
+    @turn
+    async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
+        """The last exchanges, newest last."""
+        return (await self._last()).exchanges
+
+    @turn
+    async def clear_history(self) -> None:
+        """Drops the last exchanges; which foreign events were applied is still known."""
+        last = await self._last()
+        if last.exchanges:
+            await self.state.save({slots.EXCHANGES: replace(last, exchanges=())})
+
+    @turn
+    async def set_preferences(self, values: dict[str, str]) -> None:
+        """Replaces the preferences."""
+        kept = UserPreferences(values=tuple(sorted(values.items()))) if values else None
+        await self.state.save({slots.PREFERENCES: kept})
+
+    @turn
+    async def open_session(self, request: OpenSession) -> None:
+        """Puts a session on the list, unless it is on its last page."""
+        index = await self._index()
+        page = await self._page(index.last)
+        if request.session_id in page.session_ids:
+            return
+        if len(page.session_ids) >= PAGE:
+            index, page = replace(index, last=index.last + 1), SessionPage()
+        page = SessionPage(session_ids=(*page.session_ids, request.session_id))
+        await self.state.save({slots.SESSIONS: index, slots.session_page(index.last): page})
+
+    @turn
+    async def close_sessions(self) -> None:
+        """Closes the list: who opens a session from now on opens it on another one.
+
+        So a session whose first turn is still on its way is on the closed list, and will be closed
+        before the turn comes; or it is of a new life of the user.
+        """
+        index = await self._index()
+        if (await self._page(index.last)).session_ids:
+            index = replace(index, last=index.last + 1)
+        if index.open < index.last:
+            await self.state.save({slots.SESSIONS: replace(index, open=index.last)})
+
+    @turn
+    async def closed_sessions(self) -> Sessions:
+        """The first page of the closed list; an empty one where there is none."""
+        index = await self._index()
+        if index.first >= index.open:
+            return Sessions(())
+        following = index.first + 1
+        page = await self._page(index.first)
+        return Sessions(page.session_ids, following if following < index.open else None)
+
+    @turn
+    async def drop_sessions(self) -> None:
+        """Drops the first page of the closed list."""
+        index = await self._index()
+        if index.first < index.open:
+            following = replace(index, first=index.first + 1)
+            await self.state.save(
+                {slots.SESSIONS: following, slots.session_page(index.first): None}
+            )
+
+    @turn
+    async def forget(self, request: ForgetUser) -> None:
+        """Forgets the user, but for the list of sessions; the marks move up."""
+        await self.wipe(request, {slots.EXCHANGES: None, slots.PREFERENCES: None})
+
+    async def _last(self) -> LastExchanges:
+        return await self.state.load(slots.EXCHANGES) or LastExchanges()
+
+    async def _index(self) -> SessionIndex:
+        return await self.state.load(slots.SESSIONS) or SessionIndex()
+
+    async def _page(self, number: int) -> SessionPage:
+        return await self.state.load(slots.session_page(number)) or SessionPage()
+
+
+def adding(last: LastExchanges, event: Remember) -> LastExchanges:
+    """The last exchanges with one more, within their bounds."""
+    new = SessionExchange(event.input.content, event.output.content)
+    kept = [new]
+    room = EXCHANGE_BYTES - size(new)
+    for exchange in reversed(last.exchanges[-(EXCHANGES - 1) :]):
+        room -= size(exchange)
+        if room < 0:
+            break
+        kept.append(exchange)
+    seen = last.seen if event.seq is not None else with_id(last.seen, event.event_id)
+    return replace(last, exchanges=tuple(reversed(kept)), seen=seen)
+
+
+def size(exchange: SessionExchange) -> int:
+    """Bytes of what was said."""
+    return len(exchange.message.encode()) + len(exchange.reply.encode())

@@ -1,0 +1,62 @@
+"""The agent that runs: the default one, or a copy of a user's own with limited tools."""
+
+import copy
+from typing import Any
+
+from agents import Agent, Handoff, RunContextWrapper, Tool
+
+from agent_actors.clock import Clock
+from agent_actors.model.agents_sdk import Own
+from agent_actors.model.agents_sdk.instructions import AGENT
+from agent_actors.model.agents_sdk.tools import ToolLimits, current_time
+from agent_actors.settings import Settings
+
+
+def prepared(own: Own, settings: Settings, clock: Clock) -> Agent[Any]:
+    """The agent of a process. What the user of this library made is copied, never changed."""
+    agent = _default(own, clock) if own.agent is None else own.agent
+    tools = [*agent.tools, *own.tools]
+    return _Copies(ToolLimits.of(settings, clock)).of(agent.clone(tools=tools))
+
+
+def _default(own: Own, clock: Clock) -> Agent[Any]:
+    ours = current_time(clock)
+    taken = {tool.name for tool in own.tools}
+    return Agent("assistant", instructions=AGENT, tools=[] if ours.name in taken else [ours])
+
+
+class _Copies:
+    """Copies of agents, and of those they hand off to, each one once: they may form a circle."""
+
+    def __init__(self, limits: ToolLimits) -> None:
+        self._limits = limits
+        # The original is kept too: its id could be given to another one.
+        self._made: dict[int, tuple[Agent[Any], Agent[Any]]] = {}
+
+    def of(self, agent: Agent[Any]) -> Agent[Any]:
+        if id(agent) in self._made:
+            return self._made[id(agent)][1]
+        tools: list[Tool] = [self._limits.on(tool) for tool in agent.tools]
+        made = agent.clone(tools=tools, handoffs=[])
+        self._made[id(agent)] = (agent, made)
+        made.handoffs = [self._handoff(handoff) for handoff in agent.handoffs]
+        return made
+
+    def _handoff(
+        self, handoff: Agent[Any] | Handoff[Any, Agent[Any]]
+    ) -> Agent[Any] | Handoff[Any, Agent[Any]]:
+        if isinstance(handoff, Agent):
+            return self.of(handoff)
+        invoke = handoff.on_invoke_handoff
+
+        async def on_invoke(context: RunContextWrapper[Any], arguments: str) -> Agent[Any]:
+            return self._known(await invoke(context, arguments))
+
+        limited = copy.copy(handoff)
+        limited.on_invoke_handoff = on_invoke
+        return limited
+
+    def _known(self, agent: Agent[Any]) -> Agent[Any]:
+        """The copy of an agent that a handoff chose while it ran; a new agent is not kept."""
+        made = self._made.get(id(agent))
+        return made[1] if made else _Copies(self._limits).of(agent)

@@ -1,0 +1,93 @@
+"""`/analytics/{user_id}`: how many messages of a user were answered, and what that took."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from agent_actors.documents import Analytics
+from agent_actors.errors import NotFound
+from agent_actors.routes.dependencies import Services, UserIdPath, services
+from agent_actors.routes.problems import responses
+
+router = APIRouter(prefix="/analytics", tags=["users"])
+
+
+class MessageCount(BaseModel):
+    """How many messages of the user were answered."""
+
+    message_count: int = Field(strict=True, ge=0, le=2**53, examples=[5])
+
+
+class Counted(BaseModel):
+    """What was set."""
+
+    status: Literal["success"] = "success"
+    user_id: str = Field(examples=["bob"])
+    message_count: int = Field(examples=[5])
+
+
+class ModelNumbers(BaseModel):
+    """What one model did for the user, in its own tokens."""
+
+    messages: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Numbers(BaseModel):
+    """What the user's messages took, by model."""
+
+    message_count: int = Field(examples=[5])
+    input_tokens: int
+    output_tokens: int
+    models: dict[str, ModelNumbers]
+
+    @classmethod
+    def of(cls, analytics: Analytics) -> "Numbers":
+        """The numbers as routes show them."""
+        return cls(
+            message_count=analytics.message_count,
+            input_tokens=analytics.usage.input_tokens,
+            output_tokens=analytics.usage.output_tokens,
+            models={
+                name: ModelNumbers(
+                    messages=use.messages,
+                    input_tokens=use.input_tokens,
+                    output_tokens=use.output_tokens,
+                )
+                for name, use in analytics.models
+            },
+        )
+
+
+@router.get("/{user_id}", responses=responses(404, 422, 503))
+async def count(user_id: UserIdPath, request: Request) -> MessageCount:
+    """How many messages of the user were answered, in all conversations."""
+    analytics = await _analytics(services(request), user_id)
+    return MessageCount.model_construct(message_count=analytics.message_count)
+
+
+@router.get("/{user_id}/usage", responses=responses(404, 422, 503))
+async def usage(user_id: UserIdPath, request: Request) -> Numbers:
+    """The same, with tokens, for each model."""
+    return Numbers.of(await _analytics(services(request), user_id))
+
+
+@router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
+async def initialize(user_id: UserIdPath, given: MessageCount, request: Request) -> Counted:
+    """Set the number of messages."""
+    await services(request).analytics.initialize(user_id, given.message_count)
+    return Counted(user_id=user_id, message_count=given.message_count)
+
+
+async def _analytics(wired: Services, user: str) -> Analytics:
+    """The user's numbers.
+
+    Raises:
+        NotFound: The user was deleted, and nothing was counted since.
+    """
+    found = await wired.saved.analytics(user)
+    if found is None and await wired.saved.forgotten_at(user) is not None:
+        raise NotFound("This user was deleted; nothing was counted since.")
+    return found or Analytics()

@@ -1,0 +1,171 @@
+"""Everything that is known of a user, as one JSON document, read and sent part by part."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from agent_actors import contracts
+from agent_actors.documents import Analytics, Head, Memory, Pair
+from agent_actors.letters import told_by
+from agent_actors.messages import DeadLetter, Message, Person, SessionExchange, Usage
+from agent_actors.routes.analytics import Numbers
+from agent_actors.routes.dependencies import Services
+from agent_actors.saved import Saved
+from agent_actors.serializer import encode
+
+PAIRS = 32
+"""Pairs that are read at once."""
+
+
+class ExportedTurn(BaseModel):
+    """What was said and answered; `items` is what the model's run left behind, as JSON text."""
+
+    turn_id: str
+    occurred_at: str
+    user: str
+    assistant: str
+    model: str
+    usage: Usage
+    items: str
+
+
+class ExportedConversation(BaseModel):
+    """A session, or with no `session_id` the user's own conversation, oldest turn first.
+
+    `waiting` are messages that have no answer yet, `summary` sums up what the model sees no more.
+    """
+
+    session_id: str
+    summary: str
+    waiting: list[Message]
+    turns: list[ExportedTurn]
+
+
+class Exported(BaseModel):
+    """Everything that is known of a user."""
+
+    user_id: str = Field(examples=["ada"])
+    exported_at: str
+    profile: Person
+    memory: list[Message]
+    preferences: dict[str, str]
+    last_exchanges: list[SessionExchange]
+    analytics: Numbers
+    conversations: list[ExportedConversation]
+    dead_letters: list[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is known of a user; conversations and dead letters are read as they are sent."""
+
+    wired: Services
+    user: str
+    memory: Memory
+    person: Person
+    exchanges: tuple[SessionExchange, ...]
+    preferences: dict[str, str]
+    analytics: Analytics | None
+    head: Head
+    has_sessions: bool
+
+    @classmethod
+    async def of(cls, wired: Services, user: str) -> "Export":
+        """What is saved of the user now."""
+        saved = wired.saved
+        return cls(
+            wired,
+            user,
+            await saved.memory(user),
+            await saved.person(user),
+            await saved.last_exchanges(user),
+            await saved.preferences(user),
+            await saved.analytics(user),
+            await saved.head(user),
+            bool((await saved.sessions(user)).session_ids),
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Is nothing known?"""
+        said = self.memory.entries or self.exchanges or self.has_sessions
+        set_up = self.preferences or self.analytics or self.person != Person.new(self.user)
+        return not (said or set_up or self._talked(self.head))
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The document, in parts; a reader who gets no end has not got all of it."""
+        about = {
+            "user_id": self.user,
+            "exported_at": self.wired.clock.now().isoformat(),
+            "profile": self.person,
+            "memory": self.memory.entries,
+            "preferences": self.preferences,
+            "last_exchanges": self.exchanges,
+            "analytics": Numbers.of(self.analytics or Analytics()).model_dump(),
+        }
+        yield encode(about)[:-1] + b',"conversations":['
+        first = True
+        async for conversation in self._conversations():
+            head = await self.wired.saved.head(conversation)
+            if self._talked(head) and head.user == self.user:
+                yield b"" if first else b","
+                first = False
+                async for part in self._conversation(conversation, head):
+                    yield part
+        yield b'],"dead_letters":['
+        async for part in self._letters():
+            yield part
+        yield b"]}"
+
+    @staticmethod
+    def _talked(head: Head) -> bool:
+        return head.seq > head.start or bool(head.queue)
+
+    async def _conversations(self) -> AsyncIterator[str]:
+        yield self.user
+        page: int | None = 0
+        while page is not None:
+            found = await self.wired.saved.sessions(self.user, page)
+            for session_id in found.session_ids:
+                yield contracts.session(session_id)
+            page = found.next
+
+    async def _conversation(self, conversation: str, head: Head) -> AsyncIterator[bytes]:
+        waiting = [queued.turn.message for queued in head.queue]
+        about = {
+            "session_id": contracts.session_of(conversation) or "",
+            "summary": head.earlier.text,
+            "waiting": waiting,
+        }
+        yield encode(about)[:-1] + b',"turns":['
+        between = b""
+        for first in range(head.start + 1, head.seq + 1, PAIRS):
+            pairs = await self._pairs(self.wired.saved, conversation, head, first)
+            if pairs:  # Else they were cleared and erased since the head was read.
+                yield between + b",".join(encode(_turn(pair)) for pair in pairs)
+                between = b","
+        yield b"]}"
+
+    @staticmethod
+    async def _pairs(saved: Saved, conversation: str, head: Head, first: int) -> tuple[Pair, ...]:
+        return await saved.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
+
+    async def _letters(self) -> AsyncIterator[bytes]:
+        first = True
+        async for letter in self.wired.dead_letters.find(lambda event: told_by(event, self.user)):
+            yield encode(letter) if first else b"," + encode(letter)
+            first = False
+
+
+def _turn(pair: Pair) -> dict[str, Any]:
+    return {
+        "turn_id": pair.turn_id,
+        "occurred_at": pair.occurred_at,
+        "user": pair.input.content,
+        "assistant": pair.output.content,
+        "model": pair.output.model,
+        "usage": pair.output.usage,
+        "items": pair.output.items,
+    }

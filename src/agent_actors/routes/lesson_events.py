@@ -1,0 +1,181 @@
+"""`/conversations` and `/messages`: events of other services, in the forms of the lessons.
+
+They come wrapped as CloudEvents, as daprd delivers them, or bare. What another service has answered
+becomes a turn of the session like any other: committed once, and told of by an event of our own.
+"""
+
+import logging
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, ValidationError
+
+from agent_actors import contracts
+from agent_actors.errors import AgentError, Gone, Invalid, TryLater
+from agent_actors.messages import AdoptTurn, Message, Remember, Reply, Turn, Usage
+from agent_actors.routes.dependencies import Services, callback
+from agent_actors.routes.envelope import Unusable
+from agent_actors.routes.events import Verdict, keep
+from agent_actors.routes.opening import open_session
+from agent_actors.routes.problems import responses
+from agent_actors.routes.told import Told, read_told
+from agent_actors.serializer import fields
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(tags=["events"])
+
+REPLY_BYTES = 1024 * 1024
+"""What another service may have answered, in UTF-8."""
+
+
+class LessonUsage(BaseModel):
+    """Tokens, in the model's own."""
+
+    input_tokens: int = Field(0, ge=0, le=2**40)
+    output_tokens: int = Field(0, ge=0, le=2**40)
+
+
+class ConversationEvent(BaseModel):
+    """What a chat service publishes on the topic `conversations`."""
+
+    event_type: Literal["ConversationUpdated"]
+    user_id: str
+    session_id: str
+    user_message: str
+    assistant_reply: str = Field(min_length=1)
+    turn_id: str | None = Field(None, pattern=r"^[\x21-\x7e]{1,64}$")
+    model: str = Field("", max_length=128)
+    usage: LessonUsage = Field(default_factory=LessonUsage)
+
+
+class MessageEvent(BaseModel):
+    """What a chat service publishes on the topic `messages`."""
+
+    event_type: Literal["MessageSent"]
+    user_id: str
+    turn_id: str | None = Field(None, pattern=r"^[\x21-\x7e]{1,64}$")
+
+
+@router.post("/conversations", responses=responses(403))
+async def conversations(request: Request) -> Verdict:
+    """Take a turn that another service has answered into its session; once per event id."""
+    return await take_conversation(callback(request), await request.body())
+
+
+@router.post("/conversations/dead", responses=responses(403))
+async def conversations_dead(request: Request) -> Verdict:
+    """Keep such an event that could not be applied."""
+    return await keep_conversation(callback(request), await request.body())
+
+
+@router.post("/messages", responses=responses(403))
+async def messages(request: Request) -> Verdict:
+    """Count a message that another service has answered; once per turn id, or event id."""
+    return await take_message(callback(request), await request.body())
+
+
+@router.post("/messages/dead", responses=responses(403))
+async def messages_dead(request: Request) -> Verdict:
+    """Keep such an event that could not be applied."""
+    return await keep_message(callback(request), await request.body())
+
+
+async def take_conversation(wired: Services, body: bytes) -> Verdict:
+    """What becomes of an event of `conversations`."""
+    try:
+        told = read_told(body)
+        event = ConversationEvent.model_validate(told.data)
+        adopted, conversation = _adopted(wired, told, event)
+    except (Unusable, ValidationError, AgentError) as error:
+        return _dropped(error)
+    return Verdict(status=await _adopt(wired, adopted, conversation, told.at))
+
+
+async def take_message(wired: Services, body: bytes) -> Verdict:
+    """What becomes of an event of `messages`."""
+    try:
+        told = read_told(body)
+        event = MessageEvent.model_validate(told.data)
+        user = contracts.actor_id(event.user_id)
+    except (Unusable, ValidationError, AgentError) as error:
+        return _dropped(error)
+    turn_id = event.turn_id or told.id
+    nothing = (Message("user", ""), Message("assistant", ""))
+    try:
+        await wired.analytics.apply(user, [Remember("", turn_id, *nothing, at=told.at)])
+    except AgentError as error:
+        return Verdict(status=_refused(error))
+    return Verdict(status="SUCCESS")
+
+
+async def keep_conversation(wired: Services, body: bytes) -> Verdict:
+    """Keeps an event of `conversations` that was given up."""
+    return await _keep(wired, body, contracts.CONVERSATIONS)
+
+
+async def keep_message(wired: Services, body: bytes) -> Verdict:
+    """Keeps an event of `messages` that was given up."""
+    return await _keep(wired, body, contracts.MESSAGES)
+
+
+async def _keep(wired: Services, body: bytes, topic: str) -> Verdict:
+    """Keeps an event, unless its user was forgotten since it was published."""
+    try:
+        told = read_told(body)
+        user = contracts.actor_id(str(told.data.get("user_id")))
+        if await wired.saved.forgotten_since(user, told.at):
+            return Verdict(status="SUCCESS")
+    except (Unusable, Invalid):
+        log.debug("a dead letter names no user")
+    return await keep(wired, body, GIVEN_UP, topic)
+
+
+GIVEN_UP = "it failed each time it was delivered"
+
+
+def _adopted(wired: Services, told: Told, event: ConversationEvent) -> tuple[AdoptTurn, str]:
+    """The turn that an event tells of, and its conversation."""
+    user = contracts.actor_id(event.user_id)
+    conversation = contracts.session(contracts.session_id(event.session_id))
+    message = Message("user", event.user_message)
+    contracts.check_message(message, wired.settings.message_bytes)
+    contracts.check_message(Message("assistant", event.assistant_reply), REPLY_BYTES)
+    turn_id = event.turn_id or told.id
+    turn = Turn(turn_id, "", contracts.body_hash(message), user, message)
+    usage = Usage(event.usage.input_tokens, event.usage.output_tokens)
+    return AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage)), conversation
+
+
+async def _adopt(
+    wired: Services, adopted: AdoptTurn, conversation: str, at: float | None
+) -> Literal["SUCCESS", "RETRY", "DROP"]:
+    user = adopted.turn.user
+    try:
+        # Said before the user was forgotten: so it is forgotten, too. Asked again once the session
+        # is open: a deletion that begins later finds it on the list.
+        if await wired.saved.forgotten_since(user, at):
+            return "SUCCESS"
+        await open_session(wired, user, conversation)
+        if await wired.saved.forgotten_since(user, at):
+            return "SUCCESS"
+        await wired.chat.adopt(conversation, adopted)
+    except AgentError as error:
+        if error.status == Gone.status:
+            return "SUCCESS"  # The session was deleted with its user, or its turn cleared since.
+        return _refused(error)
+    return "SUCCESS"
+
+
+def _refused(error: AgentError) -> Literal["RETRY", "DROP"]:
+    """What becomes of an event that an actor did not take."""
+    if isinstance(error, TryLater):
+        return "RETRY"
+    log.warning("an event of another service was not taken: %s", error.title)
+    return "DROP" if 400 <= error.status < 500 else "RETRY"
+
+
+def _dropped(error: Unusable | ValidationError | AgentError) -> Verdict:
+    reason = fields(error) if isinstance(error, ValidationError) else str(error)
+    log.warning("an event of another service cannot be applied: %s", reason)
+    return Verdict(status="DROP")

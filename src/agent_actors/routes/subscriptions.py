@@ -1,0 +1,52 @@
+"""The subscriptions of this service: which route takes the events of which topic."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from agent_actors import contracts
+from agent_actors.errors import Conflict
+from agent_actors.routes import events, lesson_events
+from agent_actors.routes.delivery import Callback
+from agent_actors.routes.dependencies import Services
+from agent_actors.routes.events import Verdict
+
+Take = Callable[[Services, bytes], Awaitable[Verdict]]
+
+ROUTES: Mapping[str, Take] = {
+    "/subscribe": events.take,
+    "/subscribe/dead": events.take_dead,
+    "/conversations": lesson_events.take_conversation,
+    "/conversations/dead": lesson_events.keep_conversation,
+    "/messages": lesson_events.take_message,
+    "/messages/dead": lesson_events.keep_message,
+}
+TOPICS: Mapping[str, Take] = {
+    contracts.USER_CHAT: events.take,
+    contracts.CONVERSATIONS: lesson_events.take_conversation,
+    contracts.MESSAGES: lesson_events.take_message,
+}
+
+
+def callbacks(wired: Services) -> Mapping[str, Callback]:
+    """The callback routes by their paths, for delivery in process."""
+
+    def called(take: Take) -> Callback:
+        async def answer(body: bytes) -> bytes:
+            return (await take(wired, body)).model_dump_json().encode()
+
+        return answer
+
+    return {path: called(take) for path, take in ROUTES.items()}
+
+
+async def redeliver(wired: Services, topic: str, body: bytes) -> None:
+    """Applies an event that had been given up.
+
+    Raises:
+        Conflict: It failed again, or nobody takes its topic any more.
+    """
+    take = TOPICS.get(topic)
+    if take is None:
+        raise Conflict(f"Nothing subscribes to the topic {topic!r}; the letter is kept.")
+    verdict = await take(wired, body)
+    if verdict.status != "SUCCESS":
+        raise Conflict(f"The event failed again ({verdict.status}); its letter is still there.")

@@ -1,0 +1,147 @@
+"""`/users/{user_id}`: what a user did last, prefers and has said; and to forget all of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field, RootModel, model_validator
+from starlette.responses import StreamingResponse
+
+from agent_actors.errors import NotFound
+from agent_actors.routes.dependencies import Text, UserIdPath, services
+from agent_actors.routes.export import Export, Exported
+from agent_actors.routes.problems import responses
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+PREFERENCES = 32
+"""Preferences of a user, at most."""
+
+
+class User(BaseModel):
+    """A user, in a role."""
+
+    user_id: str = Field(examples=["alice"])
+    role: str = Field(examples=["admin"])
+
+
+class LastExchange(BaseModel):
+    """What the user said, and what was answered."""
+
+    message: str = Field(examples=["Hi, how are you?"])
+    reply: str
+
+
+class Session(BaseModel):
+    """The last ten exchanges at most, newest last."""
+
+    history: list[LastExchange]
+
+
+class UserSessions(BaseModel):
+    """Sessions in the order in which they were opened; `next` is the `page` after this one."""
+
+    sessions: list[str] = Field(examples=[["90f6242e-7dae-494f-a919-e47b0bd8815e"]])
+    next: int | None
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Value = Annotated[Text, Field(max_length=1_024)]
+
+
+class UserPreferences(RootModel[dict[Name, Value]]):
+    """What a user prefers, by name."""
+
+    model_config = {
+        "json_schema_extra": {
+            "additionalProperties": False,
+            "maxProperties": PREFERENCES,
+            "examples": [{"language": "en", "timezone": "UTC"}],
+        }
+    }
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "UserPreferences":
+        if len(self.root) > PREFERENCES:
+            msg = f"at most {PREFERENCES} preferences"
+            raise ValueError(msg)
+        return self
+
+
+@router.get("/{user_id}", responses=responses(422))
+async def user(
+    user_id: UserIdPath,
+    role: Annotated[Text, Query(max_length=64, description="As whom the user comes.")] = "guest",
+) -> User:
+    """A user in a role, a guest by default; whether anything is known of the user is not asked."""
+    return User(user_id=user_id, role=role or "guest")
+
+
+@router.get("/{user_id}/session", responses=responses(422, 503))
+async def session(user_id: UserIdPath, request: Request) -> Session:
+    """The user's last exchanges, in all conversations."""
+    exchanges = await services(request).saved.last_exchanges(user_id)
+    return Session.model_construct(
+        history=[
+            LastExchange.model_construct(message=each.message, reply=each.reply)
+            for each in exchanges
+        ]
+    )
+
+
+@router.delete("/{user_id}/session", status_code=204, responses=responses(422, 503))
+async def clear_session(user_id: UserIdPath, request: Request) -> None:
+    """Drop the last exchanges; the conversations they are from stay."""
+    await services(request).sessions.clear(user_id)
+
+
+@router.get("/{user_id}/sessions", responses=responses(422, 503))
+async def sessions(
+    user_id: UserIdPath,
+    request: Request,
+    page: Annotated[int, Query(ge=0, le=2**53, description="As `next` named it.")] = 0,
+) -> UserSessions:
+    """The sessions that the user has begun."""
+    found = await services(request).saved.sessions(user_id, page)
+    return UserSessions(sessions=list(found.session_ids), next=found.next)
+
+
+@router.get("/{user_id}/preferences", responses=responses(422, 503))
+async def preferences(user_id: UserIdPath, request: Request) -> UserPreferences:
+    """What the user prefers."""
+    return UserPreferences.model_construct(await services(request).saved.preferences(user_id))
+
+
+@router.put("/{user_id}/preferences", responses=responses(400, 413, 422, 503))
+async def prefer(
+    user_id: UserIdPath, preferences: UserPreferences, request: Request
+) -> UserPreferences:
+    """Replace what the user prefers."""
+    await services(request).sessions.set_preferences(user_id, preferences.root)
+    return preferences
+
+
+@router.get(
+    "/{user_id}/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {"model": Exported, "description": "Everything, as one document."},
+        **responses(404, 422, 503),
+    },
+)
+async def export(user_id: UserIdPath, request: Request) -> StreamingResponse:
+    """Everything that is known of the user, as one JSON document."""
+    wired = services(request)
+    everything = await Export.of(wired, user_id)
+    if everything.empty:
+        raise NotFound("Nothing is known of this user.")
+    return StreamingResponse(everything.parts(), media_type="application/json")
+
+
+@router.delete("/{user_id}", status_code=204, responses=responses(422, 503))
+async def forget(user_id: UserIdPath, request: Request) -> None:
+    """Forget the user: every conversation, memory, numbers and dead letters.
+
+    It is done when this answers; after an error, send it again. What the user says later begins a
+    new life; sessions of the old one stay closed.
+    """
+    await services(request).forget(user_id)

@@ -1,0 +1,40 @@
+"""A real model, small and without a network: nobody has scripted what it says."""
+
+import httpx2
+import pytest
+
+from tests.llm.conftest import Talk
+from tests.llm.servers import RealModel
+
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(110)]
+
+
+async def test_the_real_model_speaks(real_model: RealModel):
+    """llama.cpp answers as OpenAI does, tells its tokens, and takes a request that offers tools."""
+    tool = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
+    asked = {
+        "model": "any",
+        "messages": [{"role": "user", "content": "Say hello."}],
+        "tools": [tool],
+    }
+    async with httpx2.AsyncClient(timeout=60.0, trust_env=False) as http:
+        answer = await http.post(f"{real_model.base_url}/chat/completions", json=asked)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"].strip()
+    assert answer.json()["usage"]["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_conversation_with_a_real_model(real_model: RealModel, talk: Talk, stream: bool):
+    """Two turns are answered by a real model, and what they took is saved with them."""
+    async with talk(real_model.base_url, model_stream=stream) as service:
+        first = await service.reply("ada", "Hello! Who are you?")
+        second = await service.reply("ada", "Tell me about the sea.")
+        pairs = (await service.services.saved.history("ada", 10)).pairs
+
+    assert first.strip()
+    assert second.strip()
+    assert [pair.output.content for pair in pairs] == [first, second]
+    assert all(pair.output.usage.input_tokens > 0 for pair in pairs)
+    assert all(pair.output.usage.output_tokens > 0 for pair in pairs)

@@ -1,0 +1,130 @@
+"""What consumers and the forgetting of a user do, switched off piece by piece; see `mutants`."""
+
+from tests.protocol.mutant import (
+    CHAT,
+    CONSUMER,
+    CONVERSATION,
+    DRAFT,
+    EVENTS,
+    FORGETTING,
+    MEMORY,
+    mutant,
+)
+
+_MARKED = "        await self.state.save({**effect, **marks})\n"
+_SAVE_EFFECT = "        await self.state.save(effect)\n"
+_SAVE_MARKS = "        await self.state.save(marks)\n"
+_SUMMED_UP = "head.earlier.upto == request.after and head.start < request.upto <= head.seq"
+
+CONSUMER_MUTANTS = (
+    mutant(
+        "no_gap",
+        "4.11",
+        CONSUMER,
+        'return "applied" if event.seq == mark + 1 else "gap"',
+        'return "applied"',
+    ),
+    mutant("no_mark", "4.21", CONSUMER, "if event.seq <= mark:", "if False:"),
+    mutant("mark_apart", "4.12", CONSUMER, _MARKED, _SAVE_EFFECT + _SAVE_MARKS),
+    mutant("mark_first", "4.12", CONSUMER, _MARKED, _SAVE_MARKS + _SAVE_EFFECT),
+    mutant(
+        "batch_unmarked",
+        "4.21",
+        CONSUMER,
+        "                    marks[event.conversation] = event.seq\n",
+        "                    pass\n",
+    ),
+    mutant("one_mark", "4.13", CONVERSATION, "in self._consumers\n", "in self._consumers[:1]\n"),
+    mutant("furthest_mark", "4.13", CONVERSATION, "max(min(asked),", "max(max(asked),"),
+    mutant(
+        "duplicates_not_fed",
+        "4.13",
+        EVENTS,
+        "    if remember.seq is not None:\n        wired.feed.add(",
+        '    if remember.seq is not None and remembered.status == "applied":\n'
+        "        wired.feed.add(",
+    ),
+    mutant(
+        "floor_ignored",
+        "4.13",
+        CONSUMER,
+        "mark = max(await self.mark(event.conversation) if known is None else known, event.floor)",
+        "mark = await self.mark(event.conversation) if known is None else known",
+    ),
+    mutant("erased_is_owed", "4.13", CONVERSATION, "max(min(asked), head.low - 1)", "min(asked)"),
+    mutant(
+        "adopted_unseen",
+        "adopt",
+        CHAT,
+        "        record = await self._history.record(head, request.turn)\n",
+        "        record = None\n",
+    ),
+    mutant(
+        "adopted_restarts_queue",
+        "adopt",
+        DRAFT,
+        "        if rest and rest[0] is not self.head.queue[0]:\n",
+        "        if rest:\n",
+    ),
+    mutant(
+        "closed_is_open",
+        "forget",
+        CONVERSATION,
+        '        if head.ended == "closed":\n',
+        "        if False:\n",
+    ),
+    mutant(
+        "never_closed", "forget", CHAT, '"closed" if request.close else "forgotten"', '"forgotten"'
+    ),
+    mutant(
+        "forgotten_unarmed",
+        "forget",
+        CHAT,
+        '"forgotten")\n            await self._commit(draft)\n',
+        '"forgotten")\n            await self.state.save(draft.changes)\n',
+    ),
+    mutant(
+        "forgotten_marks_stay",
+        "4.15",
+        CONSUMER,
+        "{**effect, **marks, slots.TOMBSTONE",
+        "{**effect, slots.TOMBSTONE",
+    ),
+    mutant(
+        "forgotten_marks_go_back",
+        "4.15",
+        CONSUMER,
+        "seq=max(each.seq, await self.mark(each.conversation))",
+        "seq=0",
+    ),
+    mutant(
+        "sessions_stay_listed",
+        "forget",
+        FORGETTING,
+        "        await self._sessions.close_all(user)\n",
+        "",
+    ),
+    mutant(
+        "hidden_is_enough",
+        "forget",
+        FORGETTING,
+        "            await consumer.forget(user, request)\n",
+        "            pass\n",
+    ),
+    mutant(
+        "late_summary_kept",
+        "forget",
+        MEMORY,
+        "if not memory.summarised < request.events <= memory.events:",
+        "if request.events > memory.events:",
+    ),
+    mutant(
+        "profile_kept",
+        "forget",
+        MEMORY,
+        "{slots.MEMORY: empty, slots.PROFILE: None}",
+        "{slots.MEMORY: empty}",
+    ),
+    mutant("earlier_kept", "forget", DRAFT, "start=seq, earlier=Earlier(seq))", "start=seq)"),
+    mutant("late_sum_kept", "forget", CHAT, _SUMMED_UP, "request.upto <= head.seq"),
+)

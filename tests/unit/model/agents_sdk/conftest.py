@@ -1,0 +1,52 @@
+"""A real model over a vendor without a network."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from agent_actors.model.agents_sdk import AgentsModel, Own
+from agent_actors.model.keys import Endpoint
+from tests.fakes import eventually
+from tests.hand_clock import HandClock
+from tests.unit.model.agents_sdk.vendor import HERE, Vendor, settings
+
+IMPORT = 60.0
+"""Seconds for the SDK, which the first test has to import."""
+
+Ready = Callable[..., Awaitable[AgentsModel]]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def vendor() -> Vendor:
+    return Vendor()
+
+
+@pytest.fixture
+async def ready(vendor: Vendor, clock: HandClock) -> AsyncIterator[Ready]:
+    """Makes a model that is ready: the endpoint, its agent and tools, and settings."""
+    made: list[AgentsModel] = []
+
+    async def making(
+        endpoint: Endpoint | None = HERE,
+        *,
+        agent: Any = None,
+        tools: tuple[Any, ...] = (),
+        renew: Any = None,
+        **values: Any,
+    ) -> AgentsModel:
+        own = Own(agent, tools)
+        model = AgentsModel(settings(**values), clock, endpoint, own, renew, transport=vendor)
+        made.append(model)
+        await model.start()
+        await eventually(lambda: model.unready() is None, IMPORT)
+        return model
+
+    yield making
+    for model in made:
+        await model.stop()

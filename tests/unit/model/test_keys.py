@@ -1,0 +1,192 @@
+"""Where the key of a model comes from."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from agent_actors.errors import StartupError, Unavailable
+from agent_actors.model.keys import GEMINI, OPENAI, Endpoint, Keys
+from agent_actors.settings import Settings
+from tests.hand_clock import HandClock, settle
+
+
+class Secrets:
+    """A secret store in a dict; away as often as it is told."""
+
+    def __init__(self, away: int = 0, **kept: str) -> None:
+        self.kept = {name.replace("_", "-"): value for name, value in kept.items()}
+        self.away = away
+        self.asked: list[tuple[str, str]] = []
+
+    async def get(self, store: str, name: str) -> str | None:
+        self.asked.append((store, name))
+        if self.away:
+            self.away -= 1
+            raise Unavailable("The sidecar is away.")
+        return self.kept.get(name)
+
+
+def keys(secrets: Secrets | None = None, clock: HandClock | None = None, **values: Any) -> Keys:
+    if secrets is not None:
+        values["secret_store"] = "vault"
+    settings = Settings(**values)
+    return Keys(settings, clock or HandClock(), secrets.get if secrets else None)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"OPENAI_API_KEY": "o"}, ("", OPENAI.base_url, "o")),
+        ({"GEMINI_API_KEY": "g"}, ("gemini-flash-latest", GEMINI.base_url, "g")),
+        ({"OPENAI_API_KEY": "o", "GEMINI_API_KEY": "g"}, ("", OPENAI.base_url, "o")),
+        (
+            {"model": "Gemini-Pro", "OPENAI_API_KEY": "o", "GEMINI_API_KEY": "g"},
+            ("Gemini-Pro", GEMINI.base_url, "g"),
+        ),
+        ({"model": "gpt", "OPENAI_API_KEY": "o"}, ("gpt", OPENAI.base_url, "o")),
+    ],
+)
+async def test_a_model_is_asked_for_at_its_provider(
+    values: dict[str, Any], expected: tuple[str, str, str]
+):
+    """A name with `gemini` in it means Gemini, any other OpenAI; unnamed, the key decides."""
+    endpoint = await keys(**values).endpoint()
+
+    assert endpoint is not None
+    assert (endpoint.model, endpoint.base_url, endpoint.key.get_secret_value()) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({}, "set OPENAI_API_KEY or GEMINI_API_KEY"),
+        (
+            {"model": "gpt", "GEMINI_API_KEY": "g"},
+            "AGENT_ACTORS_MODEL is 'gpt': set OPENAI_API_KEY",
+        ),
+        (
+            {"model": "gemini-x", "OPENAI_API_KEY": "o"},
+            "AGENT_ACTORS_MODEL is 'gemini-x': set GEMINI_API_KEY",
+        ),
+    ],
+)
+async def test_a_key_that_is_missing_is_named(values: dict[str, Any], missing: str):
+    """The other provider's key is no use for a model that was named."""
+    found = keys(**values)
+
+    assert await found.endpoint() is None
+    assert found.missing == missing
+
+
+@pytest.mark.parametrize(("key", "sent"), [({}, "none"), ({"model_api_key": "own"}, "own")])
+async def test_a_server_of_ones_own_comes_first(key: dict[str, Any], sent: str):
+    """Its key is optional, and the providers' keys are not sent there."""
+    url = "http://127.0.0.1:11434/v1"
+    values: dict[str, Any] = {"model": "gemini-clone", "GEMINI_API_KEY": "g"}
+    endpoint = await keys(model_base_url=url, **key, **values).endpoint()
+
+    assert endpoint == Endpoint("gemini-clone", url, SecretStr(sent), "AGENT_ACTORS_MODEL_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"model_base_url": "http://127.0.0.1/v1"}, "AGENT_ACTORS_MODEL$"),
+        ({"model_base_url": "127.0.0.1/v1", "model": "m"}, "AGENT_ACTORS_MODEL_BASE_URL"),
+    ],
+)
+def test_a_server_of_ones_own_needs_a_model_and_a_url(values: dict[str, Any], named: str):
+    """What cannot work is said at the start."""
+    with pytest.raises(StartupError, match=named):
+        keys(**values)
+
+
+async def test_a_key_is_read_from_the_secret_store():
+    """Under the provider's name; OpenAI's first. A newline at its end is not part of it."""
+    secrets = Secrets(gemini_api_key="g\n")
+    endpoint = await keys(secrets).endpoint()
+
+    assert endpoint is not None
+    assert (endpoint.model, endpoint.key.get_secret_value()) == ("gemini-flash-latest", "g")
+    assert "gemini-api-key" in endpoint.key_from
+    assert secrets.asked == [("vault", "openai-api-key"), ("vault", "gemini-api-key")]
+
+
+async def test_the_environment_wins():
+    """A key that is there is not asked for elsewhere."""
+    secrets = Secrets(openai_api_key="stored")
+    endpoint = await keys(secrets, OPENAI_API_KEY="set").endpoint()
+
+    assert endpoint is not None
+    assert endpoint.key.get_secret_value() == "set"
+    assert not secrets.asked
+
+
+async def test_a_store_that_is_away_is_asked_again():
+    """With a pause that doubles, up to five seconds, until it answers."""
+    clock, secrets = HandClock(), Secrets(8, openai_api_key="o")
+    finding = asyncio.create_task(keys(secrets, clock).endpoint())
+    await settle()
+    counts = []
+    for pause in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
+        counts.append(len(secrets.asked))
+        await clock.advance(pause)
+
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8]
+    endpoint = await finding
+    assert endpoint is not None
+    assert endpoint.key.get_secret_value() == "o"
+
+
+async def test_a_refused_key_is_looked_for_again():
+    """Another one in the store replaces it; the same one, none or a silent store does not."""
+    secrets = Secrets(openai_api_key="old")
+    ring = keys(secrets)
+    endpoint = await ring.endpoint()
+    assert endpoint is not None
+    same = await ring.renewed(endpoint)
+    secrets.kept = {}
+    gone = await ring.renewed(endpoint)
+    secrets.away = 1
+    silent = await ring.renewed(endpoint)
+    secrets.kept = {"openai-api-key": "new"}
+    fresh = await ring.renewed(endpoint)
+
+    assert (same, gone, silent) == (None, None, None)
+    assert fresh is not None
+    assert fresh.key.get_secret_value() == "new"
+
+
+async def test_a_refused_key_of_the_environment_has_no_other():
+    """The store is not asked for what it did not give."""
+    secrets = Secrets(openai_api_key="stored")
+    ring = keys(secrets, OPENAI_API_KEY="set")
+    endpoint = await ring.endpoint()
+    assert endpoint is not None
+
+    assert await ring.renewed(endpoint) is None
+    assert not secrets.asked
+
+
+async def test_a_secret_that_no_header_can_carry_is_none(caplog: pytest.LogCaptureFixture):
+    """It is reported by its name, never by what it is."""
+    assert await keys(Secrets(openai_api_key="schlüssel")).endpoint() is None
+    assert "openai-api-key" in caplog.text
+    assert "schlüssel" not in caplog.text
+
+
+async def test_a_key_is_never_shown(caplog: pytest.LogCaptureFixture):
+    """Neither the endpoint's text nor the log has it."""
+    caplog.set_level(logging.DEBUG)
+    endpoint = await keys(Secrets(1, openai_api_key="top-secret"), _Quick()).endpoint()
+
+    assert endpoint is not None
+    assert "top-secret" not in f"{endpoint!r} {endpoint} {caplog.text}"
+
+
+class _Quick(HandClock):
+    async def sleep(self, seconds: float) -> None:
+        """Waits for nothing."""

@@ -1,0 +1,454 @@
+"""`DELETE /users/{user_id}`: nothing that was said stays, and nothing of it comes back."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_actors import contracts
+from agent_actors.actors.outbox import conversation_updated
+from agent_actors.documents import Pair
+from agent_actors.errors import Unavailable
+from agent_actors.serializer import encode
+from tests.conftest import Serve, Served
+from tests.fakes import FakeActorClient, FakeRuntime, HeldModel, QuickModel, eventually
+from tests.unit.routes.lessons import (
+    AT_ONCE,
+    LATER,
+    applied,
+    becomes,
+    conversation,
+    got,
+    letters,
+    message,
+    post,
+    replied,
+    texts,
+    wrapped,
+)
+
+MARKER = "xyzzy"
+OTHER = "plugh"
+
+
+def rows_with(folder: Path, word: str) -> list[str]:
+    """Every row of the database that has a word anywhere."""
+    uri = f"{(folder / 'data' / 'agent-actors.db').as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+        named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return [
+            f"{table}: {row!r}"
+            for (table,) in named
+            for row in connection.execute(f"SELECT * FROM {table}")  # noqa: S608
+            if any(_has(cell, word) for cell in row)
+        ]
+
+
+def _has(cell: Any, word: str) -> bool:
+    return word.encode() in cell if isinstance(cell, bytes) else word in str(cell)
+
+
+async def forget(served: Served, user: str = "ada") -> None:
+    """Deletes a user."""
+    answer = await served.http.delete(f"/users/{user}")
+    assert (answer.status_code, answer.content) == (204, b""), answer.text
+
+
+async def a_life(served: Served, user: str, word: str) -> None:
+    """Leaves something of a user in every place there is; each text has the word in it."""
+    for number in range(20):
+        await served.say(user, f"{word} {number}", idempotency_key=f"{user}{number}")
+    await replied(served, user, f"{word} in a session", f"{user}-1")
+    told = conversation(user_id=user, session_id=f"{user}-2", user_message=word, event_id=user)
+    assert await served.deliver(told, "/conversations") == "SUCCESS"
+    person = {"name": word, "preferred_style": word, "user_summary": word}
+    await served.http.post(f"/memories/{user}/initialize", json=person)
+    await served.http.put(f"/users/{user}/preferences", json={"language": word})
+    letter = wrapped(conversation(user_id=user, user_message=word, session_id=""), f"l-{user}")
+    await served.deliver(letter, "/conversations/dead")
+    for name, turns in ((user, 20), (f"session:{user}-1", 1), (f"session:{user}-2", 1)):
+        await applied(served, user, name, turns)
+
+
+@asynccontextmanager
+async def two_lives(serve: Serve, **settings: Any) -> AsyncIterator[Served]:
+    """A service that knows `ada` and `bob`."""
+    async with serve(model=QuickModel(), **AT_ONCE, **settings) as served:
+        await a_life(served, "ada", MARKER)
+        await a_life(served, "bob", OTHER)
+        yield served
+
+
+async def test_no_text_stays_in_any_row(serve: Serve, tmp_path: Path):
+    """Of the user's; another user's is all there."""
+    async with two_lives(serve) as served:
+        bobs = rows_with(tmp_path, OTHER)
+        assert len(rows_with(tmp_path, MARKER)) == len(bobs) > 8
+        await forget(served)
+
+        assert rows_with(tmp_path, MARKER) == []
+        assert rows_with(tmp_path, OTHER) == bobs
+        assert not [row for row in rows_with(tmp_path, "ada") if row.startswith("reminders")]
+    assert rows_with(tmp_path, MARKER) == []
+
+
+async def test_nothing_is_known_afterwards(serve: Serve):
+    """Numbers and export are not found, the rest is as of a new user; so it is when repeated."""
+    async with two_lives(serve) as served:
+        for _ in range(2):
+            await forget(served)
+            for path in (
+                "/users/ada/export",
+                "/analytics/ada",
+                "/analytics/ada/usage",
+                "/response/ada/count",
+            ):
+                assert (await served.http.get(path)).status_code == 404, path
+            assert await served.history("ada") == {"history": []}
+            assert await served.memory("ada") == []
+            assert await texts(served, "ada-1") == await texts(served, "ada-2") == []
+            assert await got(served, "/users/ada/session") == {"history": []}
+            assert await got(served, "/users/ada/sessions") == {"sessions": [], "next": None}
+            assert await got(served, "/users/ada/preferences") == {}
+            assert (await got(served, "/memories/ada"))["user_summary"] == "ada is a new user."
+
+
+async def test_another_user_stays_as_he_was(serve: Serve):
+    """Word for word, with his dead letters."""
+    async with two_lives(serve) as served:
+        before = (await served.http.get("/users/bob/export")).json()
+        await forget(served)
+        after = (await served.http.get("/users/bob/export")).json()
+
+        assert after | {"exported_at": ""} == before | {"exported_at": ""}
+        assert len(await texts(served, "bob-1")) == 2
+        assert [letter["event"]["id"] for letter in await letters(served)] == ["l-bob"]
+
+
+async def test_a_user_nobody_knows_can_be_deleted(serve: Serve):
+    """204: what is to be is so."""
+    async with serve() as served:
+        await forget(served, "nobody")
+
+        assert (await served.http.get("/users/nobody/export")).status_code == 404
+
+
+async def test_numbers_and_marks_never_go_back(serve: Serve):
+    """So that no later turn has the number of a forgotten one."""
+    async with two_lives(serve) as served:
+        await forget(served)
+        saved = served.services.saved
+
+        for name, turns in (("ada", 20), ("session:ada-1", 1), ("session:ada-2", 1)):
+            head = await saved.head(name)
+            assert (head.seq, head.start, head.low) == (turns, turns, turns + 1)
+            assert await saved.mark("ada", name) == turns
+
+
+async def test_an_event_of_before_is_a_duplicate(serve: Serve, tmp_path: Path):
+    """Delivered again, it is acknowledged and changes nothing."""
+    async with two_lives(serve) as served:
+        head = await served.services.saved.head("ada")
+        pairs = await served.services.saved.pairs("ada", head, 1, 20)
+        await forget(served)
+        for pair in pairs:
+            event = _event("ada", pair, await served.services.saved.head("ada"))
+            assert await served.deliver(event) == "SUCCESS"
+            assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
+
+        assert rows_with(tmp_path, MARKER) == []
+        assert (await served.http.get("/analytics/ada")).status_code == 404
+
+
+def _event(name: str, pair: Pair, head: Any) -> bytes:
+    payload = conversation_updated(name, head, pair)
+    return encode({"id": payload.event_id, "specversion": "1.0", "data": payload})
+
+
+async def test_a_telling_of_before_has_no_effect(serve: Serve, tmp_path: Path):
+    """An event of another service that was published before; one that was after it is taken."""
+    async with serve(**AT_ONCE) as served:
+        await served.reply("junaid", "hi")
+        await forget(served, "junaid")
+        for session in ("s1", "s2"):
+            old = wrapped(conversation(user_message=MARKER, session_id=session), session)
+            assert await served.deliver(old, "/conversations") == "SUCCESS"
+        assert await served.deliver(wrapped(message()), "/messages") == "SUCCESS"
+
+        assert rows_with(tmp_path, MARKER) == []
+        assert (await served.http.get("/analytics/junaid")).status_code == 404
+
+        new = wrapped(conversation(), "new", time=LATER)
+        assert await served.deliver(new, "/conversations") == "SUCCESS"
+        assert await texts(served, "s1") == ["Hello", "Hi Junaid!"]
+        await becomes(served, "/analytics/junaid", {"message_count": 1})
+
+
+async def test_the_lessons_form_of_before_has_no_effect(serve: Serve, tmp_path: Path):
+    """Neither on `user-chat`: by the time at which it was published."""
+    said = {"role": "user", "content": MARKER}
+    data = {"actor_id": "ada", "input": said, "output": said | {"role": "assistant"}}
+    async with serve(**AT_ONCE) as served:
+        await forget(served)
+        assert await served.deliver(wrapped(data)) == "SUCCESS"
+        assert rows_with(tmp_path, MARKER) == []
+
+        assert await served.deliver(wrapped(data, time=LATER)) == "SUCCESS"
+        assert len(await served.memory("ada")) == 2
+
+
+@pytest.mark.parametrize("session", [None, "s1"])
+async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, session: str | None):
+    """The one at the model and the one behind it; their late answers are not committed."""
+    model = HeldModel()
+    name = contracts.session(session) if session else "ada"
+
+    async def say(content: str) -> str:
+        told = (
+            await served.say("ada", content, prefer="respond-async")
+            if session is None
+            else await post(served, "ada", content, session, prefer="respond-async")
+        )
+        assert told.status_code == 202, told.text
+        return told.headers["location"]
+
+    async with serve(model=model) as served:
+        addresses = [await say(f"{MARKER} {number}") for number in range(2)]
+        await eventually(lambda: model.prompts)
+        await forget(served)
+
+        for address in addresses:
+            state = (await served.http.get(address)).json()
+            assert (state["status"], state["error"]["status"]) == ("cancelled", 409)
+        assert rows_with(tmp_path, MARKER) == []
+
+        model.says = MARKER
+        model.free.set()
+        await eventually(lambda: not served.services.answers._tasks)
+        await served.services.chat.settle(name)
+        assert len(model.prompts) == 1
+        assert rows_with(tmp_path, MARKER) == []
+        assert (await served.services.saved.head(name)).seq == 0
+
+
+async def test_a_caller_that_waits_is_told(serve: Serve):
+    """409, and to say it as something new."""
+    model = HeldModel()
+    async with serve(model=model, parking_time=0.05) as served:
+        asked = asyncio.create_task(served.say("ada", "slow"))
+
+        async def parked() -> bool:
+            return bool((await served.services.saved.head("ada")).queue)
+
+        await eventually(parked)
+        await forget(served)
+        answer = await asked
+
+        assert (answer.status_code, answer.json()["retry"]) == (409, "new-key")
+        model.free.set()
+
+
+async def test_a_new_life_begins(serve: Serve):
+    """What is said afterwards is answered as to a new user, remembered and counted from one."""
+    model = QuickModel()
+    async with serve(model=model, **AT_ONCE) as served:
+        await served.say("ada", MARKER, idempotency_key="k")
+        await served.remembered("ada", 1)
+        await forget(served)
+        assert (await served.say("ada", MARKER, idempotency_key="k")).status_code == 410
+        await served.reply("ada", "hello again")
+        await served.remembered("ada", 2)
+        prompt = model.prompts[-1]
+
+        assert (prompt.memory, prompt.window, prompt.earlier) == ((), (), "")
+        assert prompt.person.user_summary == "ada is a new user."
+        said = ["hello again", "reply to hello again"]
+        history = (await served.history("ada"))["history"]
+        assert [entry["content"] for entry in history] == said
+        assert [entry["content"] for entry in await served.memory("ada")] == said
+        await becomes(served, "/analytics/ada", {"message_count": 1})
+        exported = (await served.http.get("/users/ada/export")).json()
+        assert [len(each["turns"]) for each in exported["conversations"]] == [1]
+
+
+async def test_a_session_of_before_stays_closed(serve: Serve):
+    """410, to its user; to another one it is still not his. A new one can be begun."""
+    async with serve(model=QuickModel(), **AT_ONCE) as served:
+        session = (await replied(served, "ada", "hi"))["metadata"]["session_id"]
+        await forget(served)
+
+        assert (await post(served, "ada", "hi", session)).status_code == 410
+        assert (await post(served, "eve", "hi", session)).status_code == 404
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == []
+        new = (await replied(served, "ada", "hi"))["metadata"]["session_id"]
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == [new]
+        await becomes(served, "/analytics/ada", {"message_count": 1})
+
+
+async def test_a_session_without_a_turn_is_closed_too(serve: Serve):
+    """It was on the list before its turn came, which now comes too late."""
+    async with serve(model=QuickModel()) as served:
+        await served.services.sessions.open("ada", "s1")
+        await forget(served)
+
+        assert (await post(served, "ada", "late", "s1")).status_code == 410
+        assert await texts(served, "s1") == []
+
+
+async def test_a_session_that_another_user_has_stays_his(serve: Serve):
+    """Both had opened it; whose turn was first has it, and it outlives the other."""
+    async with serve(model=QuickModel()) as served:
+        await served.services.sessions.open("ada", "s1")
+        await replied(served, "bob", "mine", "s1")
+        await forget(served)
+
+        assert await texts(served, "s1") == ["mine", "reply to mine"]
+        await replied(served, "bob", "still mine", "s1")
+
+
+async def test_many_sessions_are_forgotten(serve: Serve, tmp_path: Path):
+    """More than a page of them."""
+    async with serve(model=QuickModel()) as served:
+        for number in range(70):
+            await served.services.sessions.open("ada", f"s{number}")
+        for number in (0, 63, 64, 69):
+            await replied(served, "ada", MARKER, f"s{number}")
+        await forget(served)
+
+        assert rows_with(tmp_path, MARKER) == []
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == []
+        assert (await post(served, "ada", "x", "s69")).status_code == 410
+
+
+class Interrupted(FakeActorClient):
+    """One whose exchanges fail, from a moment on, for one time."""
+
+    left: int | None = None
+    """Exchanges that go well before; None: all of them do."""
+
+    @asynccontextmanager
+    async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise Unavailable("away")
+        async with super()._doing(operation, *names):
+            yield
+
+
+async def test_a_deletion_that_broke_off_is_finished_by_the_next(serve: Serve):
+    """Wherever a part is away it is 503, and sent again 204; then nothing is left."""
+    runtime = FakeRuntime()
+    runtime.client = client = Interrupted()
+    async with serve(runtime=runtime, model=QuickModel(), **AT_ONCE) as served:
+        for exchanges in range(200):
+            user = f"u{exchanges}"
+            await _short_life(served, runtime, user)
+            client.left = exchanges
+            status = (await served.http.delete(f"/users/{user}")).status_code
+            client.left = None
+            await forget(served, user)
+
+            assert not [state for state in client.state.values() if MARKER in repr(state)]
+            assert runtime.letters.kept == {}
+            assert (await post(served, user, "x", f"s-{user}")).status_code == 410
+            if status == 204:
+                break
+            assert status == 503
+
+        assert 20 < exchanges < 199
+
+
+async def _short_life(served: Served, runtime: FakeRuntime, user: str) -> None:
+    """A turn of the user's own, one in a session, and a dead letter."""
+    runtime.published.clear()
+    await served.reply(user, MARKER)
+    await replied(served, user, MARKER, f"s-{user}")
+    for event in runtime.published:
+        envelope = encode({"id": event.id, "specversion": "1.0", "data": event.data})
+        assert await served.deliver(envelope) == "SUCCESS"
+    await served.deliver(wrapped(conversation(user_id=user)), "/conversations/dead")
+    await becomes(served, f"/analytics/{user}", {"message_count": 2})
+    last = {"message": MARKER, "reply": f"reply to {MARKER}"}
+    await becomes(served, f"/users/{user}/session", {"history": [last, last]})
+
+
+class Held(FakeActorClient):
+    """One whose save of a conversation waits at a gate."""
+
+    def __init__(self, conversation: str) -> None:
+        super().__init__()
+        self.conversation = conversation
+        self.gate = asyncio.Event()
+        self.waiting = asyncio.Event()
+
+    @asynccontextmanager
+    async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
+        if (operation, *names[:2]) == ("save", contracts.CHAT, self.conversation):
+            self.waiting.set()
+            await self.gate.wait()
+        async with super()._doing(operation, *names):
+            yield
+
+
+async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Serve):
+    """A session that it would begin is not found by the deletion that is under way."""
+    runtime = FakeRuntime()
+    runtime.client = client = Held("session:s1")
+    async with serve(runtime=runtime) as served:
+        client.gate.set()
+        told = conversation(user_message=MARKER)
+        assert await served.deliver(wrapped(told), "/conversations") == "SUCCESS"
+        client.gate.clear()
+        client.waiting.clear()
+        deleted = asyncio.create_task(served.http.delete("/users/junaid"))
+        await client.waiting.wait()
+        late = wrapped(told | {"session_id": "s2"}, "e2")
+        assert await served.deliver(late, "/conversations") == "SUCCESS"
+        client.gate.set()
+
+        assert (await deleted).status_code == 204
+        assert not [state for state in client.state.values() if MARKER in repr(state)]
+        assert (await served.http.get("/users/junaid/export")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/conversations/dead", "/messages/dead", "/subscribe/dead"])
+async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str):
+    """It was given up while its user was deleted; one that was published since is kept."""
+    async with serve() as served:
+        await forget(served, "junaid")
+        said = {"role": "user", "content": MARKER}
+        data = conversation(actor_id="junaid", input=said, output=said | {"role": "assistant"})
+        assert await served.deliver(wrapped(data), path) == "SUCCESS"
+        assert await letters(served) == []
+
+        assert await served.deliver(wrapped(data, time=LATER), path) == "SUCCESS"
+        assert len(await letters(served)) == 1
+
+
+async def test_a_deletion_does_not_wait_for_what_is_said_since(serve: Serve):
+    """A message that comes while the user is being deleted is of the new life."""
+    model = HeldModel()
+    runtime = FakeRuntime()
+    async with serve(model=model, runtime=runtime, parking_time=0.05) as served:
+        model.free.set()
+        await served.reply("ada", "old")
+        model.free.clear()
+        gate = runtime.client.hold("save")
+        deleted = asyncio.create_task(served.http.delete("/users/ada"))
+        await eventually(lambda: ("save", contracts.CHAT, "ada", "head") in runtime.client.log[-1:])
+        said = asyncio.create_task(served.say("ada", "new"))
+        gate.set()
+
+        assert (await deleted).status_code == 204
+        model.free.set()
+        assert (await said).status_code == 200
+        assert [entry["content"] for entry in (await served.history("ada"))["history"]] == [
+            "new",
+            "reply to new",
+        ]

@@ -1,0 +1,93 @@
+"""`/memories/{user_id}`: who a user is."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Serve
+from tests.fakes import QuickModel
+from tests.unit.routes.lessons import HALF, becomes, got, replied, send
+
+JUNAID = {
+    "name": "Junaid",
+    "preferred_style": "formal",
+    "user_summary": "Junaid is a new user.",
+}
+
+WRONG: list[Any] = ["", None, 7, [], HALF]
+
+
+async def test_a_new_user_is_described_as_one(serve: Serve):
+    """Named like the id, in a casual style, as the lesson says it."""
+    async with serve() as served:
+        assert await got(served, "/memories/junaid") == {
+            "name": "junaid",
+            "preferred_style": "casual",
+            "user_summary": "junaid is a new user.",
+        }
+
+
+async def test_a_user_is_initialized(serve: Serve):
+    """The answer repeats what was set, and so does the next read; other users stay new."""
+    async with serve() as served:
+        answer = await served.http.post("/memories/junaid/initialize", json=JUNAID)
+
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "success", "user_id": "junaid", "metadata": JUNAID}
+        assert await got(served, "/memories/junaid") == JUNAID
+        assert (await got(served, "/memories/bob"))["name"] == "bob"
+
+
+async def test_a_user_is_initialized_again(serve: Serve):
+    """The last one counts, whole."""
+    later = {"name": "J", "preferred_style": "brief", "user_summary": "J is known."}
+    async with serve() as served:
+        for metadata in (JUNAID, later):
+            await served.http.post("/memories/junaid/initialize", json=metadata)
+
+        assert await got(served, "/memories/junaid") == later
+
+
+@pytest.mark.parametrize("said", ["10m", "2024-01-05 standup", "🦕 e\u0301", '"quotes" \\n'])
+async def test_any_text_is_kept_as_it_is(serve: Serve, said: str):
+    """Durations, dates, quotes and emoji are text."""
+    metadata = dict.fromkeys(JUNAID, said)
+    async with serve() as served:
+        await served.http.post("/memories/junaid/initialize", json=metadata)
+
+        assert await got(served, "/memories/junaid") == metadata
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        "x",
+        *({name: text for name, text in JUNAID.items() if name != gone} for gone in JUNAID),
+        *({**JUNAID, name: wrong} for name in JUNAID for wrong in WRONG),
+        JUNAID | {"name": "x" * 201},
+        JUNAID | {"preferred_style": "x" * 201},
+        JUNAID | {"user_summary": "x" * 2_001},
+    ],
+)
+async def test_a_wrong_description_is_refused(serve: Serve, body: Any):
+    """422, and the user is who he was."""
+    async with serve() as served:
+        answer = await send(served, "POST", "/memories/junaid/initialize", body)
+
+        assert answer.status_code == 422
+        assert (await got(served, "/memories/junaid"))["name"] == "junaid"
+
+
+async def test_the_summary_grows_with_what_is_said(serve: Serve):
+    """In any conversation; name and style stay as they were set."""
+    async with serve(model=QuickModel(), summary_events=1) as served:
+        await served.http.post("/memories/junaid/initialize", json=JUNAID)
+        await replied(served, "junaid", "I like tea")
+        first = JUNAID | {"user_summary": "Junaid lately said: 'I like tea'."}
+        await becomes(served, "/memories/junaid", first)
+        await served.reply("junaid", "I like cake")
+        second = JUNAID | {"user_summary": "Junaid lately said: 'I like cake'."}
+        await becomes(served, "/memories/junaid", second)
+        assert (await got(served, "/memories/bob"))["user_summary"] == "bob is a new user."

@@ -1,0 +1,343 @@
+"""`POST /chat/` and `/conversations/{session_id}`, through the whole app."""
+
+import asyncio
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from agent_actors.clock import SystemClock
+from agent_actors.model.scripted import ScriptedModel
+from tests.conftest import Serve
+from tests.fakes import HeldModel, QuickModel, eventually
+from tests.hand_clock import HandClock
+from tests.unit.routes.lessons import HALF, got, post, remembered, replied, send, texts
+from tests.unit.routes.test_chat import BAD_IDS
+
+SESSION = "90f6242e-7dae-494f-a919-e47b0bd8815e"
+
+
+async def test_a_message_begins_a_session(serve: Serve):
+    """The answer has the lesson's members and no other; the session is a new one."""
+    async with serve(model=QuickModel()) as served:
+        body = await replied(served, "junaid", "Hello")
+        other = await replied(served, "junaid", "Hello")
+
+        assert body.keys() == {"user_id", "reply", "metadata"}
+        assert (body["user_id"], body["reply"]) == ("junaid", "reply to Hello")
+        assert body["metadata"].keys() == {"timestamp", "session_id"}
+        assert datetime.fromisoformat(body["metadata"]["timestamp"]).utcoffset() == timedelta(0)
+        session = body["metadata"]["session_id"]
+        assert str(uuid.UUID(session)) == session
+        assert other["metadata"]["session_id"] != session
+
+
+async def test_a_session_goes_on(serve: Serve):
+    """Its history has each thing that was said, by whom and when, and nothing else."""
+    async with serve(model=QuickModel()) as served:
+        first = await replied(served, "junaid", "Hello")
+        session = first["metadata"]["session_id"]
+        again = await replied(served, "junaid", "What time is it?", session)
+        told = await got(served, f"/conversations/{session}")
+
+        assert again["metadata"]["session_id"] == session
+        assert told.keys() == {"history"}
+        for entry in told["history"]:
+            assert entry.keys() == {"role", "content", "timestamp"}
+            assert datetime.fromisoformat(entry["timestamp"]).utcoffset() == timedelta(0)
+        assert [(entry["role"], entry["content"]) for entry in told["history"]] == [
+            ("user", "Hello"),
+            ("assistant", "reply to Hello"),
+            ("user", "What time is it?"),
+            ("assistant", "reply to What time is it?"),
+        ]
+
+
+async def test_the_lessons_request_is_taken(serve: Serve):
+    """With a time and tags, which change nothing."""
+    async with serve(model=QuickModel()) as served:
+        body = {
+            "user_id": "bob",
+            "text": "Hi, how are you?",
+            "metadata": {
+                "timestamp": "2025-04-06T12:00:00Z",
+                "session_id": "123e4567-e89b-12d3-a456-426614174001",
+            },
+            "tags": ["greeting"],
+        }
+        answer = await served.http.post("/chat/", json=body)
+
+        assert answer.status_code == 200
+        assert answer.json()["reply"] == "reply to Hi, how are you?"
+        assert answer.json()["metadata"]["session_id"] == body["metadata"]["session_id"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t "])
+async def test_a_message_without_text_is_refused(serve: Serve, text: str):
+    """400 with the lesson's sentence, and no session is begun."""
+    async with serve() as served:
+        answer = await post(served, "bob", text, SESSION)
+
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == "Message text cannot be empty"
+        assert (await got(served, "/users/bob/sessions"))["sessions"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"user_id": None}, 422),
+        ({"user_id": ""}, 422),
+        ({"user_id": "a b"}, 422),
+        ({"user_id": "session:1"}, 422),
+        ({"user_id": 7}, 422),
+        ({"text": None}, 422),
+        ({"text": 7}, 422),
+        ({"text": ["x"]}, 422),
+        ({"text": HALF}, 422),
+        ({"text": "x" * 65_537}, 413),
+        ({"metadata": {"session_id": "session:1"}}, 422),
+        ({"metadata": {"session_id": ""}}, 422),
+        ({"metadata": {"session_id": "../x"}}, 422),
+        ({"metadata": {"session_id": "x" * 129}}, 422),
+        ({"metadata": {"session_id": 7}}, 422),
+        ({"metadata": {"timestamp": "x" * 65}}, 422),
+        ({"metadata": 7}, 422),
+        ({"tags": "question"}, 422),
+        ({"tags": [7]}, 422),
+        ({"tags": ["x" * 257]}, 422),
+        ({"tags": ["x"] * 65}, 422),
+    ],
+)
+async def test_a_wrong_message_is_refused(serve: Serve, changes: dict[str, Any], status: int):
+    """Each mistake has its status; no session is begun."""
+    async with serve() as served:
+        body = {"user_id": "bob", "text": "hi"} | changes
+        answer = await send(served, "POST", "/chat/", body)
+
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert (await got(served, "/users/bob/sessions"))["sessions"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/conversations/{}"),
+        ("GET", "/conversations/{}/turns/t"),
+        ("GET", "/memories/{}"),
+        ("POST", "/memories/{}/initialize"),
+        ("GET", "/analytics/{}"),
+        ("GET", "/analytics/{}/usage"),
+        ("POST", "/analytics/{}/initialize"),
+        ("GET", "/users/{}"),
+        ("DELETE", "/users/{}"),
+        ("GET", "/users/{}/session"),
+        ("DELETE", "/users/{}/session"),
+        ("GET", "/users/{}/sessions"),
+        ("GET", "/users/{}/preferences"),
+        ("PUT", "/users/{}/preferences"),
+        ("GET", "/users/{}/export"),
+    ],
+)
+async def test_an_id_of_another_form_is_refused(serve: Serve, method: str, path: str):
+    """Users and sessions have ids of one form, and none begins with `session:`."""
+    bodies: dict[str, dict[str, Any]] = {
+        "/memories/{}/initialize": {"name": "n", "preferred_style": "s", "user_summary": "u"},
+        "/analytics/{}/initialize": {"message_count": 1},
+    }
+    body = bodies.get(path, {}) if method in {"POST", "PUT"} else None
+    async with serve() as served:
+        for some_id in BAD_IDS:
+            quoted = quote(some_id, safe="").replace(".", "%2E")
+            answer = await served.http.request(method, path.format(quoted), json=body)
+
+            assert answer.status_code in ({404, 405, 422} if some_id == ".." else {422})
+
+
+async def test_a_keyed_message_begins_one_session(serve: Serve):
+    """Sent again without a session it gets the same one, and the same answer."""
+    model = QuickModel()
+    async with serve(model=model) as served:
+        first = await post(served, "ada", "hi", idempotency_key="k")
+        again = await post(served, "ada", "hi", idempotency_key="k")
+        session = first.json()["metadata"]["session_id"]
+
+        assert again.status_code == 200
+        assert again.json()["reply"] == first.json()["reply"]
+        assert again.json()["metadata"]["session_id"] == session
+        assert len(model.prompts) == 1
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == [session]
+        assert len(await texts(served, session)) == 2
+
+
+async def test_a_key_is_its_users(serve: Serve):
+    """Another key, and another user with the same key, begin sessions of their own."""
+    async with serve(model=QuickModel()) as served:
+        answers = [
+            await post(served, "ada", "hi", idempotency_key="k"),
+            await post(served, "ada", "hi", idempotency_key="l"),
+            await post(served, "bob", "hi", idempotency_key="k"),
+        ]
+
+        assert len({answer.json()["metadata"]["session_id"] for answer in answers}) == 3
+
+
+async def test_a_key_is_for_one_message(serve: Serve):
+    """Another text under the same key is refused, whether the session is named or not."""
+    async with serve(model=QuickModel()) as served:
+        first = await post(served, "ada", "hi", idempotency_key="k")
+        session = first.json()["metadata"]["session_id"]
+        unnamed = await post(served, "ada", "ho", idempotency_key="k")
+        named = await post(served, "ada", "ho", session, idempotency_key="k")
+        wrong = await post(served, "ada", "ho", idempotency_key="a b")
+
+        assert (unnamed.status_code, named.status_code, wrong.status_code) == (422, 422, 422)
+        assert await texts(served, session) == ["hi", "reply to hi"]
+
+
+async def test_a_session_is_its_users(serve: Serve):
+    """Another user is told 404, says nothing in it, and does not get it onto a list."""
+    async with serve(model=QuickModel()) as served:
+        session = (await replied(served, "ada", "mine"))["metadata"]["session_id"]
+        answer = await post(served, "eve", "injected", session)
+
+        assert answer.status_code == 404
+        assert "turn_id" not in answer.json()
+        assert await texts(served, session) == ["mine", "reply to mine"]
+        assert (await got(served, "/users/eve/sessions"))["sessions"] == []
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == [session]
+
+
+async def test_a_session_is_on_the_list_before_its_first_turn(serve: Serve):
+    """A turn that fails keeps nothing; who forgets the user finds the session all the same."""
+    async with serve(model=ScriptedModel(SystemClock())) as served:
+        answer = await post(served, "ada", "/fail", SESSION)
+
+        assert answer.status_code == 502
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == [SESSION]
+        assert await got(served, f"/conversations/{SESSION}") == {"history": []}
+
+
+async def test_a_caller_need_not_wait(serve: Serve):
+    """202 with the turn's address, at which its answer is found."""
+    model = HeldModel()
+    async with serve(model=model) as served:
+        answer = await post(served, "ada", "slow", prefer="respond-async")
+        address = answer.headers["location"]
+        _, conversations, session, turns, turn_id = address.split("/")
+
+        assert answer.status_code == 202
+        assert answer.headers["preference-applied"] == "respond-async"
+        assert answer.json() == {"turn_id": turn_id, "status": "running"}
+        assert (conversations, turns) == ("conversations", "turns")
+        assert await got(served, address) == answer.json()
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == [session]
+        assert await got(served, f"/conversations/{session}") == {"history": []}
+
+        model.free.set()
+
+        async def done() -> bool:
+            return bool((await got(served, address))["status"] == "done")
+
+        await eventually(done)
+
+        said = {"role": "assistant", "content": "reply to slow"}
+        assert await got(served, address) == {
+            "turn_id": turn_id,
+            "status": "done",
+            "response": said,
+        }
+
+
+async def test_a_caller_may_wait_a_while(serve: Serve):
+    """`wait=2` is over before a slow turn ends; the answer says that it was heeded."""
+    model, clock = HeldModel(), HandClock()
+    async with serve(model=model, clock=clock) as served:
+        asked = asyncio.create_task(post(served, "ada", "slow", prefer="wait=2"))
+        await eventually(lambda: model.prompts)
+
+        async def over() -> bool:
+            await clock.advance(0.5)
+            return asked.done()
+
+        await eventually(over)
+        answer = await asked
+
+        assert answer.status_code == 202
+        assert answer.headers["preference-applied"] == "wait=2"
+        model.free.set()
+
+
+async def test_an_unknown_session_is_an_empty_one(serve: Serve):
+    """Its history is empty, as the lesson says; its turns are not found."""
+    async with serve() as served:
+        assert await got(served, f"/conversations/{SESSION}") == {"history": []}
+        turn = await served.http.get(f"/conversations/{SESSION}/turns/t")
+        assert turn.status_code == 404
+
+
+async def test_a_session_is_no_conversation_of_a_user(serve: Serve):
+    """Neither by its name nor by the name of its actor can it be reached as one."""
+    async with serve(model=QuickModel()) as served:
+        await replied(served, "ada", "mine", SESSION)
+
+        assert (await served.say(f"session:{SESSION}", "x")).status_code == 422
+        assert await served.history(SESSION) == {"history": []}
+        assert (await served.http.get(f"/response/session:{SESSION}/count")).status_code == 422
+        assert (await served.http.get(f"/memory/session:{SESSION}")).status_code == 422
+
+
+async def test_one_session_remembers_another(serve: Serve):
+    """What was said in one is known in the user's next one, and not to another user."""
+    async with serve() as served:
+        first = await replied(served, "junaid", "Tomorrow we will pack for SF?")
+        await remembered(served, "junaid", first["metadata"]["session_id"], 1)
+        second = await replied(served, "junaid", "Where was I planning to go tomorrow?")
+        stranger = await replied(served, "bob", "Where was I planning to go tomorrow?")
+
+        assert "user: Tomorrow we will pack for SF?" in second["reply"]
+        assert "SF" not in stranger["reply"]
+
+
+async def test_a_history_has_pages(serve: Serve):
+    """`limit` is in entries and keeps pairs whole; `before` is a turn's number."""
+    async with serve(model=QuickModel()) as served:
+        for number in range(1, 6):
+            await replied(served, "ada", f"m{number}", SESSION)
+        path = f"/conversations/{SESSION}"
+
+        assert len((await got(served, path))["history"]) == 10
+        last = (await got(served, path, limit=3))["history"]
+        assert [entry["content"] for entry in last] == ["m5", "reply to m5"]
+        page = (await got(served, path, limit=4, before=4))["history"]
+        assert [entry["content"] for entry in page[::2]] == ["m2", "m3"]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1", "limit=1001", "limit=x", "before=0", "before=x"]
+)
+async def test_a_wrong_page_is_refused(serve: Serve, query: str):
+    """The problem names the parameter."""
+    async with serve() as served:
+        answer = await served.http.get(f"/conversations/{SESSION}?{query}")
+
+        assert answer.status_code == 422
+        assert query.partition("=")[0] in answer.json()["detail"]
+
+
+async def test_too_many_callers_are_told_to_come_back(serve: Serve):
+    """429 with Retry-After; another session of the same user is not full."""
+    model = HeldModel()
+    async with serve(model=model, queue_length=1) as served:
+        waiting = asyncio.create_task(post(served, "ada", "slow", SESSION))
+        await eventually(lambda: model.prompts)
+        answer = await post(served, "ada", "one more", SESSION)
+        other = asyncio.create_task(post(served, "ada", "elsewhere"))
+        await eventually(lambda: len(model.prompts) == 2)
+
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "1"
+        model.free.set()
+        assert [each.status_code for each in await asyncio.gather(waiting, other)] == [200, 200]

@@ -1,0 +1,176 @@
+"""`/users/{user_id}`: a role, the last exchanges, the sessions, the preferences."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Serve
+from tests.fakes import QuickModel
+from tests.unit.routes.lessons import AT_ONCE, HALF, becomes, got, post, replied, send
+
+
+def exchange(said: str) -> dict[str, str]:
+    """An exchange as the route tells it."""
+    return {"message": said, "reply": f"reply to {said}"}
+
+
+async def test_a_user_comes_in_a_role(serve: Serve):
+    """The one that is asked for, else as a guest; nothing else is told."""
+    async with serve() as served:
+        assert await got(served, "/users/alice", role="admin") == {
+            "user_id": "alice",
+            "role": "admin",
+        }
+        assert await got(served, "/users/bob") == {"user_id": "bob", "role": "guest"}
+        assert await got(served, "/users/bob", role="") == {"user_id": "bob", "role": "guest"}
+
+
+async def test_a_role_has_a_length(serve: Serve):
+    """64 characters at most."""
+    async with serve() as served:
+        assert (await served.http.get(f"/users/bob?role={'x' * 65}")).status_code == 422
+        assert (await served.http.get(f"/users/bob?role={'x' * 64}")).status_code == 200
+
+
+async def test_the_last_exchanges_are_those_of_all_conversations(serve: Serve):
+    """A session's and the user's own, oldest first, with the lesson's members."""
+    async with serve(model=QuickModel(), **AT_ONCE) as served:
+        assert await got(served, "/users/bob/session") == {"history": []}
+        await replied(served, "bob", "one")
+        await becomes(served, "/users/bob/session", {"history": [exchange("one")]})
+        await served.reply("bob", "two")
+
+        both = [exchange("one"), exchange("two")]
+        await becomes(served, "/users/bob/session", {"history": both})
+        assert await got(served, "/users/eve/session") == {"history": []}
+
+
+async def test_ten_exchanges_are_kept(serve: Serve):
+    """The oldest go first."""
+    async with serve(model=QuickModel(), **AT_ONCE) as served:
+        for number in range(12):
+            await served.reply("bob", f"m{number}")
+
+        kept = [exchange(f"m{number}") for number in range(2, 12)]
+        await becomes(served, "/users/bob/session", {"history": kept})
+
+
+async def test_the_last_exchanges_can_be_dropped(serve: Serve):
+    """204, again too; the conversations they are from stay, and the next exchange is kept."""
+    async with serve(model=QuickModel(), **AT_ONCE) as served:
+        session = (await replied(served, "bob", "one"))["metadata"]["session_id"]
+        await becomes(served, "/users/bob/session", {"history": [exchange("one")]})
+        for _ in range(2):
+            answer = await served.http.delete("/users/bob/session")
+
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert await got(served, "/users/bob/session") == {"history": []}
+
+        assert len((await got(served, f"/conversations/{session}"))["history"]) == 2
+        await replied(served, "bob", "two", session)
+        await becomes(served, "/users/bob/session", {"history": [exchange("two")]})
+
+
+async def test_sessions_are_told_in_the_order_they_were_begun(serve: Serve):
+    """Each of them once, however often something is said in it."""
+    async with serve(model=QuickModel()) as served:
+        assert await got(served, "/users/ada/sessions") == {"sessions": [], "next": None}
+        for session in ("s1", "s2", "s1", "s3", "s2"):
+            await replied(served, "ada", "hi", session)
+
+        told = {"sessions": ["s1", "s2", "s3"], "next": None}
+        assert await got(served, "/users/ada/sessions") == told
+        assert (await got(served, "/users/eve/sessions"))["sessions"] == []
+
+
+async def test_sessions_are_told_in_pages(serve: Serve):
+    """Following `next` shows each of them once, and ends with null."""
+    async with serve(model=QuickModel()) as served:
+        begun = [f"s{number}" for number in range(70)]
+        for session in begun:
+            await served.services.sessions.open("ada", session)
+        told: list[str] = []
+        page: int | None = 0
+        while page is not None:
+            found = await got(served, "/users/ada/sessions", page=page)
+            told, page = told + found["sessions"], found["next"]
+
+        assert told == begun
+        beyond = await got(served, "/users/ada/sessions", page=99)
+        assert beyond == {"sessions": [], "next": None}
+        assert (await served.http.get("/users/ada/sessions?page=-1")).status_code == 422
+
+
+async def test_preferences_are_replaced(serve: Serve):
+    """The answer and every later read are what was set last, whole; an empty set is none."""
+    async with serve() as served:
+        path = "/users/ada/preferences"
+        assert await got(served, path) == {}
+        for preferences in ({"language": "en", "timezone": "UTC"}, {"language": "10m"}, {}):
+            answer = await served.http.put(path, json=preferences)
+
+            assert (answer.status_code, answer.json()) == (200, preferences)
+            assert await got(served, path) == preferences
+            assert await got(served, "/users/eve/preferences") == {}
+
+
+async def test_preferences_survive_what_is_said(serve: Serve):
+    """They are the user's, beside the last exchanges."""
+    async with serve(model=QuickModel(), **AT_ONCE) as served:
+        await served.http.put("/users/ada/preferences", json={"language": "en"})
+        await replied(served, "ada", "hi")
+        await becomes(served, "/users/ada/session", {"history": [exchange("hi")]})
+        await served.http.delete("/users/ada/session")
+
+        assert await got(served, "/users/ada/preferences") == {"language": "en"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        "x",
+        None,
+        {"Language": "en"},
+        {"": "en"},
+        {"1st": "en"},
+        {"a-b": "en"},
+        {"a b": "en"},
+        {"x" * 65: "en"},
+        {"language\n": "en"},
+        {"language": None},
+        {"language": 7},
+        {"language": ["en"]},
+        {"language": HALF},
+        {"language": "x" * 1_025},
+        {f"name{number}": "x" for number in range(33)},
+    ],
+)
+async def test_wrong_preferences_are_refused(serve: Serve, body: Any):
+    """422, and those of before stay."""
+    async with serve() as served:
+        await served.http.put("/users/ada/preferences", json={"language": "en"})
+        answer = await send(served, "PUT", "/users/ada/preferences", body)
+
+        assert answer.status_code == 422
+        assert await got(served, "/users/ada/preferences") == {"language": "en"}
+
+
+async def test_as_many_preferences_as_may_be(serve: Serve):
+    """Thirty-two of the longest are kept."""
+    most = {f"n{number:063}": "🦕" * 1_024 for number in range(32)}
+    async with serve() as served:
+        answer = await served.http.put("/users/ada/preferences", json=most)
+
+        assert answer.status_code == 200, answer.text
+        assert await got(served, "/users/ada/preferences") == most
+
+
+async def test_a_session_is_his_whose_turn_is_first(serve: Serve):
+    """Two users may open one at once; the other one is told 404."""
+    async with serve(model=QuickModel()) as served:
+        await served.services.sessions.open("eve", "s1")
+        await replied(served, "ada", "mine", "s1")
+
+        assert (await post(served, "eve", "mine too", "s1")).status_code == 404
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == ["s1"]
