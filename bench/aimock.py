@@ -25,8 +25,9 @@ LATER = "What did I say in all the years, when you have thought about it?"
 TIME = "What time is it?"
 """What users say; the model answers `LATER` after `DELAY`, and `TIME` after it has used a tool."""
 DELAY = 0.2
-SUMMARY_DELAY = 0.1
-"""Seconds that answers and summaries take."""
+"""Seconds of an answer that is not at once."""
+SUMMARY, LONG_SUMMARY = 0.1, 0.4
+"""Seconds of a summary of what was said at once, and of what was not: longer than a turn."""
 
 _SUMMARY = "said since, oldest first"
 """A part of every request for a summary."""
@@ -72,7 +73,8 @@ def _script() -> list[dict[str, Any]]:
     """The first line that fits what was said last is the answer."""
     calling = {"toolCalls": [{"name": "get_current_time", "arguments": "{}"}]}
     return [
-        _line("They like harbours.", SUMMARY_DELAY, userMessage=_SUMMARY),
+        _line("They ask much.", LONG_SUMMARY, userMessage=f'{_SUMMARY}: ["user: {LATER}'),
+        _line("They like harbours.", SUMMARY, userMessage=_SUMMARY),
         {"match": {"userMessage": TIME, "hasToolResult": False}, "response": calling},
         _line("It is time for tea.", userMessage=TIME),
         _line("You said a great deal.", DELAY, userMessage=LATER),

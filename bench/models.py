@@ -18,7 +18,8 @@ from bench.load import Burst, Client, Order, client
 from bench.process import Served, service, until_calm
 from bench.table import Row
 
-USERS = (1, 16, 64)
+SECONDS = {1: 2.0, 16: 2.0, 64: 3.0}
+"""Of a burst, by its users: 64 who begin at once also end at once, so it must have several ends."""
 DIRECT = "bench.direct"
 FIRST = 8
 """Turns of a conversation that fill the model's window, before anything is measured."""
@@ -41,22 +42,21 @@ NEVER = {"summary_events": "16", "summary_time": "86400"}
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long is measured.
+    """How much is measured.
 
-    `bursts` of each side in turn, of so many seconds for each kind of answer; `batches` of the old
-    conversation; `sets` of conversations in one burst beside summaries.
+    `bursts` of each side in turn; `batches` of the old conversation; `rounds` beside summaries,
+    each of so many `sets` of conversations.
     """
 
     bursts: int
-    at_once: float
-    later: float
     batches: int
+    rounds: int
     sets: int
 
     @classmethod
     def of(cls, quick: bool) -> "Length":
         """That of a quick run, or of a whole one."""
-        return cls(3, 1.2, 1.5, 4, 1) if quick else cls(5, 1.5, 2.0, 10, 2)
+        return cls(2, 4, 2, 1) if quick else cls(4, 10, 3, 2)
 
 
 class Process(Protocol):
@@ -101,7 +101,7 @@ def measure(quick: bool) -> Iterator[Row]:
         with _asking(url) as ours:
             talk = long.Length(OLD, BUILDERS, length.batches, TIME)
             yield long.compared(ours, load, talk, "with a tool, ")
-        yield _beside_summaries(url, load, length)
+        yield from _beside_summaries(url, load, length)
 
 
 def skipped() -> bool:
@@ -146,32 +146,37 @@ def _asking(url: str, **settings: str) -> AbstractContextManager[Served]:
 def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator[Row]:
     with _asking(url) as plain:
         ours = Side(load, plain.url, plain)
-        for users in USERS:
+        for users, seconds in SECONDS.items():
             named = f"{users} user{'s' * (users > 1)}"
             target = "p50 at most +2 ms" if users == 1 else ""
-            order = Order("", f"users{users}", users, length.at_once, warm=WARM)
+            order = Order("", f"users{users}", users, seconds, warm=WARM)
             what = Row(f"over the model, at once, {named}", "", "", target)
             yield compared(what, ours, direct, order, length.bursts)
-            order = replace(order, seconds=length.later, says=LATER)
             what = Row(f"over the model, after {LATE}, {named}", "", "", target)
-            yield compared(what, ours, direct, order, length.bursts)
+            yield compared(what, ours, direct, replace(order, says=LATER), length.bursts)
     with _asking(url, parking_time=str(PARKING_TIME)) as parking:
         ours = Side(load, parking.url, parking)
-        order = Order("", "parked", 1, length.later, warm=WARM, says=LATER)
+        order = Order("", "parked", 1, SECONDS[1], warm=WARM, says=LATER)
         what = Row(f"over the model, parked, after {LATE}, 1 user", "", "", "p50 at most +60 ms")
         yield compared(what, ours, direct, order, length.bursts)
 
 
-def _beside_summaries(url: str, load: Client, length: Length) -> Row:
+def _beside_summaries(url: str, load: Client, length: Length) -> Iterator[Row]:
     """Turns while summaries are made, against turns of another process that makes none."""
     with _asking(url, **EACH) as making, _asking(url, **NEVER) as idle:
-        rounds = [
-            [_talk(load, each, f"round{number}", length.sets) for each in (making, idle)]
-            for number in range(length.bursts)
-        ]
+        for what, says in (("at once", AT_ONCE), (f"after {LATE}", LATER)):
+            talk = Order("", what.replace(" ", ""), TALKERS, turns=TURNS * TALKERS, says=says)
+            rounds = [
+                [_talk(load, each, talk, range(n, n + length.sets)) for each in (making, idle)]
+                for n in range(0, length.rounds * length.sets, length.sets)
+            ]
+            yield _slower(f"{what}, {TALKERS} users", rounds)
+
+
+def _slower(what: str, rounds: list[list[Burst]]) -> Row:
     with_them, without = (_merged(side) for side in zip(*rounds, strict=True))
     return Row(
-        f"turns while summaries are made, {TALKERS} users",
+        f"turns while summaries are made, {what}",
         f"p99 {with_them.p99 * 1e3:.1f} ms against {without.p99 * 1e3:.1f} ms without",
         f"{median(a.p99 / b.p99 for a, b in rounds):.2f} in p99,"
         f" {median(a.p50 / b.p50 for a, b in rounds):.2f} in p50",
@@ -179,12 +184,12 @@ def _beside_summaries(url: str, load: Client, length: Length) -> Row:
     )
 
 
-def _talk(load: Client, ours: Served, name: str, sets: int) -> Burst:
+def _talk(load: Client, ours: Served, talk: Order, sets: range) -> Burst:
     """Conversations, one set after the other; what they leave is done when this returns."""
     measured = []
-    for number in range(sets):
-        order = Order(ours.url, f"{name}-{number}", TALKERS, turns=WAKING * TALKERS)
-        load.burst(order)
-        measured.append(load.burst(replace(order, turns=TURNS * TALKERS)))
+    for number in sets:
+        order = replace(talk, url=ours.url, name=f"{talk.name}{number}")
+        load.burst(replace(order, turns=WAKING * TALKERS))
+        measured.append(load.burst(order))
     until_calm(ours)
     return _merged(measured)

@@ -237,9 +237,9 @@ class SessionClient(BatchClient):
         )
         return page
 
-    async def drop(self, user: str) -> None:
-        """Drops the first page of the closed list."""
-        await self._call((contracts.SESSION, user), "DropSessions", None, None)
+    async def drop(self, user: str, page: Sessions) -> None:
+        """Drops this page, if it is the first of the closed list."""
+        await self._call((contracts.SESSION, user), "DropSessions", page, None)
 
 
 class AnalyticsClient(BatchClient):

@@ -359,8 +359,8 @@ class UserSessionInterface(ActorInterface):
         raise NotImplementedError
 
     @actormethod("DropSessions")
-    async def drop_sessions(self) -> None:
-        """Drop the first page of a closed list: its conversations are forgotten."""
+    async def drop_sessions(self, page: Sessions) -> None:
+        """Drop this page, if it is the first of a closed list: its conversations are forgotten."""
         raise NotImplementedError
 
     @actormethod("Forget")

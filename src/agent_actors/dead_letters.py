@@ -153,5 +153,10 @@ def _cut(event: bytes) -> bytes:
         envelope = None
     named = envelope if isinstance(envelope, dict) else {}
     ids = {name: str(named[name])[:1024] for name in ("id", "source", "type") if name in named}
+    inner = named.get("data")
+    told = inner if isinstance(inner, dict) else {}
+    # Whoever forgets the user must find it.
+    whose = {name: str(told[name])[:128] for name in ("user_id", "actor_id") if name in told}
     digest = hashlib.sha256(event).hexdigest()
-    return to_json({**ids, "sha256": digest, "begins": event[:BEGINNING].decode(errors="replace")})
+    begins = event[:BEGINNING].decode(errors="replace")
+    return to_json({**ids, "data": whose, "sha256": digest, "begins": begins})

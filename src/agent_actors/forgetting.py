@@ -60,7 +60,7 @@ class Forgetting:
         while (page := await self._sessions.closed(user)).session_ids:
             conversations = [contracts.session(each) for each in page.session_ids]
             await self._clear(user, conversations, at)
-            await self._sessions.drop(user)
+            await self._sessions.drop(user, page)
         await self._clear(user, [user], at)
         async for letter in self._letters.find(lambda event: told_by(event, user)):
             await self._letters.forget(letter.id)

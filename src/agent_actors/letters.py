@@ -61,9 +61,11 @@ def _read(event: bytes) -> Any:
 
 
 def told_by(event: Any, user: str) -> bool:
-    """Whether a letter's event, as it is shown, is about this user."""
-    data = event.get("data", event) if isinstance(event, dict) else None
-    if isinstance(data, str):
-        data = _read(data.encode())
-    named = data.get("user_id", data.get("actor_id")) if isinstance(data, dict) else None
-    return bool(named == user)
+    """Whether a letter's event, as it is shown, is about this user; also one that is wrapped twice.
+
+    What it is applied to may hang on either name, so both count.
+    """
+    while isinstance(event, dict) and "data" in event:
+        event = event["data"]
+    data = _read(event.encode()) if isinstance(event, str) else event
+    return isinstance(data, dict) and user in (data.get("user_id"), data.get("actor_id"))

@@ -142,13 +142,16 @@ class State:
         self._cache: dict[str, object | None] = {}
         self._facts: set[str] = set()
         self._lives_here = False
+        self._turns = 0
 
     async def load(self, slot: Slot[D]) -> D | None:
         """The document, or None where there is none; raises as `Store.read`."""
         if slot.key in self._cache:
             return cast("D | None", self._cache[slot.key])
+        turn = self._turns
         value = await self._store.read(*self._actor, slot)
-        if slot.cached:
+        # Where two are read at once and one fails, the other outlives its turn: it may be old.
+        if slot.cached and turn == self._turns:
             self._cache[slot.key] = value
         return value
 
@@ -198,6 +201,7 @@ class State:
 
     def end_turn(self) -> None:
         """Keeps what was read for the next turn, or forgets it."""
+        self._turns += 1
         if not self._lives_here:
             self.void()
 

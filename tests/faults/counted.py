@@ -10,11 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from agent_actors import app
 from agent_actors.cli import main
-from agent_actors.clock import Clock
 from agent_actors.messages import Reply
-from agent_actors.model import Prompt
+from agent_actors.model import Prompt, chosen
 from agent_actors.model.scripted import ScriptedModel
 
 CALLS = Path("calls")
@@ -36,12 +34,8 @@ def write_down(call: dict[str, object]) -> None:
         calls.write(f"{json.dumps(call)}\n")
 
 
-def counted(clock: Clock) -> CountedModel:
-    return CountedModel(clock)
-
-
 if __name__ == "__main__":
-    app.MODELS = {"scripted": counted}
+    setattr(chosen, "ScriptedModel", CountedModel)  # noqa: B010 - it is not exported there
     if os.environ.get("AGENT_ACTORS_LOG"):
         logging.getLogger("agent_actors").setLevel(os.environ["AGENT_ACTORS_LOG"])
     main(["serve", "--runtime", "dapr", *sys.argv[1:]])

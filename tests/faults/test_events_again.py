@@ -17,12 +17,14 @@ TIMES = 2
 """How often each event comes again in a round."""
 
 
-async def pairs(place: Replicas, user: str) -> list[Pair]:
-    """The committed turns of a conversation."""
+async def head_of(place: Replicas, user: str) -> Head:
+    """The head of a conversation; an empty one before its first turn."""
     value = await place.stored(contracts.CHAT, user, "head")
-    if value is None:
-        return []
-    head = read(value, Head)
+    return Head() if value is None else read(value, Head)
+
+
+async def pairs(place: Replicas, user: str, head: Head) -> list[Pair]:
+    """The committed turns of a conversation."""
     found: list[Pair] = []
     for number in range(segment_of(head.seq) + 1):
         stored = await place.stored(contracts.CHAT, user, f"h{number}")
@@ -32,13 +34,13 @@ async def pairs(place: Replicas, user: str) -> list[Pair]:
 
 async def events(weather: Storm) -> list[dict[str, Any]]:
     """What all conversations have published so far."""
-    users = [person.user for person in weather.people]
     dump = adapter(ConversationUpdated).dump_python
-    return [
-        dump(conversation_updated(user, user, pair), mode="json")
-        for user in users
-        for pair in await pairs(weather.place, user)
-    ]
+    found: list[dict[str, Any]] = []
+    for user in [person.user for person in weather.people]:
+        head = await head_of(weather.place, user)
+        told = await pairs(weather.place, user, head)
+        found += [dump(conversation_updated(user, head, pair), mode="json") for pair in told]
+    return found
 
 
 async def send(weather: Storm, event: dict[str, Any]) -> None:

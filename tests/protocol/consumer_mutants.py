@@ -8,6 +8,7 @@ from tests.protocol.mutant import (
     EVENTS,
     FORGETTING,
     MEMORY,
+    SESSION,
     mutant,
 )
 
@@ -103,6 +104,13 @@ CONSUMER_MUTANTS = (
         FORGETTING,
         "        await self._sessions.close_all(user)\n",
         "",
+    ),
+    mutant(
+        "any_page_dropped",
+        "forget",
+        SESSION,
+        "index.first < index.open and first.session_ids == page.session_ids",
+        "index.first < index.open",
     ),
     mutant(
         "hidden_is_enough",

@@ -30,6 +30,13 @@ MUTANTS = (
         "        if False:\n",
     ),
     mutant(
+        "late_loads_trusted",
+        "rule 2",
+        SLOTS,
+        "        if slot.cached and turn == self._turns:\n",
+        "        if slot.cached:\n",
+    ),
+    mutant(
         "believe_before_save",
         "rule 2",
         SLOTS,

@@ -94,7 +94,7 @@ class People:
         return ended
 
     async def forget(self, user: str) -> str:
-        """Forgets a user: what was said before is nowhere then, and what was accepted has an end."""
+        """Forgets a user: what was said before is nowhere then; what was accepted has an end."""
         world, ledger = self._world, self._world.ledger
         before = set(ledger.accepted)
         names = ledger.conversations(user)

@@ -1,8 +1,8 @@
 """Single facts about turns, on the real actors in a world that is moved step by step."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
 
 from dapr.actor import ActorId
 from pydantic_core import from_json
@@ -85,9 +85,7 @@ async def test_a_call_on_an_object_that_was_superseded_runs_on_the_newest(world:
 async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: World):
     """A turn that runs while another activation is made ends with an error and no save."""
     process, former = world.processes[0], _object(world)
-    said, answered = Message("user", "said"), Message("assistant", "answered")
-    event = Remember("u", "event-1", said, answered, seq=1)
-    call = world.spawn(former.update_memory(event), process)
+    call = world.spawn(former.update_memory(_event(1)), process)
     await world.settle()
     _object(world)
     await _let_all_through(world)
@@ -159,6 +157,26 @@ async def test_the_end_of_a_parked_turn_is_offered_again(world: World):
         await world.advance(0.25)
 
     assert [record["status"] for record in world.ledger.outcomes["u"]] == ["done"]
+
+
+@in_a_world
+async def test_a_read_that_outlives_its_turn_is_not_believed(world: World):
+    """A turn reads two documents at once, one fails, and the other comes after the next turns."""
+    memory = _object(world)
+    await _taken(world, memory.update_memory(_event(1)))
+    memory.state.void()
+    world.faults = Planned((("load", 1), "before"))
+    world.spawn(memory.recall(), world.processes[0])
+    for _ in ("the memory is read", "the profile is not"):
+        await world.settle()
+        await world.release(0)
+    late = world.gates.pop()
+    await _taken(world, memory.update_memory(_event(2)))
+    world.gates.append(late)
+    await _let_all_through(world)
+    await _taken(world, memory.update_memory(_event(3)))
+
+    assert from_json(world.store[ACTORS[2]]["memory"])["events"] == 3
 
 
 @in_a_world
@@ -239,23 +257,13 @@ async def test_a_turn_that_is_adopted_does_not_restart_the_queues_first(world: W
 @in_a_world
 async def test_a_summary_that_was_under_way_when_its_user_was_forgotten_is_ignored(world: World):
     """Also where as much has been said since as it knows of."""
-    memory, process = _object(world), world.processes[0]
-    events = [
-        Remember("u", f"event-{seq}", Message("user", "said"), Message("assistant", "re"), seq=seq)
-        for seq in (1, 2)
-    ]
-    for turn in (
-        memory.update_memory(events[0]),
-        memory.forget(ForgetUser((Passed("u", 1),), 0.0)),
-        memory.update_memory(events[1]),
-        memory.keep_summary(KeepSummary(1, "What was said before.")),
-    ):
-        world.spawn(turn, process)
-        await _let_all_through(world)
-    recalled = world.spawn(memory.recall(), process)
-    await _let_all_through(world)
+    memory = _object(world)
+    await _taken(world, memory.update_memory(_event(1)))
+    await _taken(world, memory.forget(ForgetUser((Passed("u", 1),), 0.0)))
+    await _taken(world, memory.update_memory(_event(2)))
+    await _taken(world, memory.keep_summary(KeepSummary(1, "What was said before.")))
 
-    assert recalled.result().person == Person.new("u")
+    assert (await _taken(world, memory.recall())).person == Person.new("u")
 
 
 @in_a_world
@@ -269,6 +277,22 @@ async def test_a_deletion_that_broke_off_leaves_no_text_in_the_conversation(worl
 
     assert b"said" not in b"".join(world.store[CHAT].values())
     assert not world.reminders
+
+
+@in_a_world
+async def test_a_page_of_sessions_is_dropped_once_though_its_turn_runs_again(world: World):
+    """A deletion whose actor is moved after it has dropped a page still finds the other ones."""
+    people = People(world)
+    for name in ("session:s", "session:t"):
+        world.spawn(people.say(name, "u", name, name, 20.0))
+        await _to_rest(world)
+    world.spawn(people.forget("u"))
+    await _let_through(world, "was saved UserSessionActor u", "DropSessions")
+    await world.put_away((contracts.SESSION, "u"), 1, again=True)
+    await _to_rest(world)
+
+    assert world.seen["forgotten"] == 1
+    verify(world)
 
 
 def test_a_turn_costs_what_the_protocol_says():
@@ -310,9 +334,32 @@ def _two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentAc
     return world.processes[0], _object(world), _object(world)
 
 
+def _event(seq: int) -> Remember:
+    """An event of the user's conversation."""
+    said, answered = Message("user", "said"), Message("assistant", "answered")
+    return Remember("u", f"event-{seq}", said, answered, seq=seq)
+
+
+async def _taken(world: World, turn: Coroutine[Any, Any, Any]) -> Any:
+    """What a turn returns that nothing happens to."""
+    task = world.spawn(turn, world.processes[0])
+    await _let_all_through(world)
+    return task.result()
+
+
 async def _to_rest(world: World) -> None:
     await world.settle()
     await come_to_rest(world)
+
+
+async def _let_through(world: World, what: str, method: str) -> None:
+    """Until that is done, in a turn of that method; it is the only thing that waits."""
+    while True:
+        await world.settle()
+        running = [request.method for request in world.sidecar.handlers]
+        if method in running and world.gates[0].what.endswith(what):
+            return
+        await world.release(0)
 
 
 async def _let_all_through(world: World) -> None:

@@ -40,3 +40,22 @@ def test_a_letter_is_shown_with_its_event(event: bytes, shown: object):
     assert (letter.id, letter.topic, letter.reason, letter.tries) == ("id", "news", "why", 3)
     assert letter.at == "2026-01-01T00:00:00Z"
     assert letter.event == shown
+
+
+@pytest.mark.parametrize(
+    ("event", "about"),
+    [
+        ({"id": "x", "data": {"user_id": "ada"}}, True),
+        ({"id": "x", "data": {"user_id": None, "actor_id": "ada"}}, True),
+        ({"id": "x", "data": '{"user_id": "ada"}'}, True),
+        ({"id": "x", "data": {"specversion": "1.0", "data": {"user_id": "ada"}}}, True),
+        ({"user_id": "ada"}, True),
+        ({"id": "x", "data": {"user_id": "ada2"}}, False),
+        ({"id": "ada", "data": "ada"}, False),
+        ("ada", False),
+        (None, False),
+    ],
+)
+def test_a_letter_is_about_the_user_it_names(event: object, about: bool):
+    """By either name that an event can give its user, wrapped once, twice or not at all."""
+    assert letters.told_by(event, "ada") is about

@@ -56,6 +56,21 @@ async def test_a_failed_read_is_not_remembered(state: State, client: FakeActorCl
     assert await state.load(slots.HEAD) == Head(seq=7)
 
 
+async def test_a_read_that_outlives_its_turn_is_not_remembered(
+    state: State, client: FakeActorClient
+):
+    """Of two reads at once one has failed; the other ends after what later turns have saved."""
+    slow = client.hold("get")
+    reading = asyncio.create_task(state.load(slots.HEAD))
+    await settle()
+    state.end_turn()
+    await state.save({slots.HEAD: Head(seq=2)})
+    client.state[ACTOR]["head"] = b'{"v":1,"seq":1}'
+    slow.set()
+
+    assert (await reading, await state.load(slots.HEAD)) == (Head(seq=1), Head(seq=2))
+
+
 async def test_unreadable_is_not_absent(state: State, client: FakeActorClient):
     """A document that cannot be read is an error, too."""
     client.state[ACTOR]["head"] = b'{"v":99}'

@@ -104,10 +104,14 @@ class UserSessionActor(Consumer, UserSessionInterface):
         return Sessions(page.session_ids, following if following < index.open else None)
 
     @turn
-    async def drop_sessions(self) -> None:
-        """Drops the first page of the closed list."""
+    async def drop_sessions(self, page: Sessions) -> None:
+        """Drops this page, if it is the first of the closed list.
+
+        A turn may run twice, and then the sessions of the next page are not forgotten yet.
+        """
         index = await self._index()
-        if index.first < index.open:
+        first = await self._page(index.first)
+        if index.first < index.open and first.session_ids == page.session_ids:
             following = replace(index, first=index.first + 1)
             await self.state.save(
                 {slots.SESSIONS: following, slots.session_page(index.first): None}

@@ -70,6 +70,7 @@ class Export:
     analytics: Analytics | None
     head: Head
     has_sessions: bool
+    has_letters: bool
 
     @classmethod
     async def of(cls, wired: Services, user: str) -> "Export":
@@ -85,12 +86,13 @@ class Export:
             await saved.analytics(user),
             await saved.head(user),
             bool((await saved.sessions(user)).session_ids),
+            await anext(_letters(wired, user), None) is not None,
         )
 
     @property
     def empty(self) -> bool:
         """Is nothing known?"""
-        said = self.memory.entries or self.exchanges or self.has_sessions
+        said = self.memory.entries or self.exchanges or self.has_sessions or self.has_letters
         set_up = self.preferences or self.analytics or self.person != Person.new(self.user)
         return not (said or set_up or self._talked(self.head))
 
@@ -115,8 +117,10 @@ class Export:
                 async for part in self._conversation(conversation, head):
                     yield part
         yield b'],"dead_letters":['
-        async for part in self._letters():
-            yield part
+        between = b""
+        async for letter in _letters(self.wired, self.user):
+            yield between + encode(letter)
+            between = b","
         yield b"]}"
 
     @staticmethod
@@ -126,10 +130,14 @@ class Export:
     async def _conversations(self) -> AsyncIterator[str]:
         yield self.user
         page: int | None = 0
+        # One that was opened long before its first turn may be on the list twice.
+        listed: set[str] = set()
         while page is not None:
             found = await self.wired.saved.sessions(self.user, page)
             for session_id in found.session_ids:
-                yield contracts.session(session_id)
+                if session_id not in listed:
+                    yield contracts.session(session_id)
+            listed.update(found.session_ids)
             page = found.next
 
     async def _conversation(self, conversation: str, head: Head) -> AsyncIterator[bytes]:
@@ -152,11 +160,9 @@ class Export:
     async def _pairs(saved: Saved, conversation: str, head: Head, first: int) -> tuple[Pair, ...]:
         return await saved.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
 
-    async def _letters(self) -> AsyncIterator[bytes]:
-        first = True
-        async for letter in self.wired.dead_letters.find(lambda event: told_by(event, self.user)):
-            yield encode(letter) if first else b"," + encode(letter)
-            first = False
+
+def _letters(wired: Services, user: str) -> AsyncIterator[DeadLetter]:
+    return wired.dead_letters.find(lambda event: told_by(event, user))
 
 
 def _turn(pair: Pair) -> dict[str, Any]:

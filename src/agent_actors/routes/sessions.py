@@ -134,10 +134,18 @@ async def history(
     before: Annotated[
         int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
     ] = None,
+    *,
+    response: Response,
 ) -> SessionHistory:
-    """What was said in a session; nothing in one that nobody began."""
+    """What was said in a session; nothing in one that nobody began.
+
+    Where there is more before it, the header `Link` has the address of that (`rel="next"`).
+    """
     saved = services(request).saved
     page = await saved.history(contracts.session(session_id), limit // 2, before)
+    if page.next is not None:
+        older = f"/conversations/{session_id}?limit={limit}&before={page.next}"
+        response.headers["Link"] = f'<{older}>; rel="next"'
     return SessionHistory.model_construct(
         history=[
             SessionEntry.model_construct(

@@ -1,6 +1,7 @@
 """A ChatAgent with hand-made neighbours."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from dapr.actor import ActorId
@@ -13,12 +14,15 @@ from agent_actors.actors.outbox import Outbox
 from agent_actors.contracts import SETTLE
 from agent_actors.documents import Head, read
 from agent_actors.messages import (
+    AdoptTurn,
     CompleteTurn,
     Failure,
+    ForgetConversation,
     Message,
     Outcome,
     Problem,
     ProcessTurn,
+    Reply,
     SumUp,
     Turn,
     TurnState,
@@ -116,6 +120,21 @@ class Talk:
         """The model's end of a parked turn."""
         await self.chat.complete_turn(CompleteTurn(f"turn of {content}", outcome))
 
+    async def adopt(self, content: str, user: str = "ada") -> Any:
+        """A turn that another service has answered: its state, or the error it returned."""
+        adopted = AdoptTurn(a_turn(content, user=user), Reply(f"re {content}", "theirs"))
+        answer: object = await self.chat.adopt_turn(adopted)
+        return answer.error if isinstance(answer, Failure) else answer
+
+    async def forget(self, user: str = "ada", *, close: bool = False) -> Any:
+        """Its user is forgotten: what has passed, or the error it returned."""
+        answer: object = await self.chat.forget(ForgetConversation(user, close))
+        return answer.error if isinstance(answer, Failure) else answer
+
+    async def settle(self) -> object:
+        """The tick, called: whether what was cleared is erased, or the error it returned."""
+        return await self.chat.settle()
+
     async def tick(self) -> object:
         """The recovery reminder fires."""
         answer: object = await self._remind(SETTLE, b"", self.zero, self.zero)
@@ -132,6 +151,13 @@ class Talk:
     def remembers(self, seq: int) -> None:
         """From now on memory has applied that much."""
         self.memories.marks["ada", "ada"] = seq
+
+    def another_consumer(self) -> FakeMemories:
+        """From now on there is one more, whose marks are its own."""
+        added = FakeMemories()
+        self._parts = replace(self._parts, consumers=(*self._parts.consumers, added))
+        self.activate()
+        return added
 
     def published(self) -> list[int]:
         """The numbers of the events, in order."""

@@ -1,21 +1,16 @@
 """`DELETE /users/{user_id}`: nothing that was said stays, and nothing of it comes back."""
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from agent_actors import contracts
 from agent_actors.actors.outbox import conversation_updated
 from agent_actors.documents import Pair
-from agent_actors.errors import Unavailable
 from agent_actors.serializer import encode
 from tests.conftest import Serve, Served
-from tests.fakes import FakeActorClient, FakeRuntime, HeldModel, QuickModel, eventually
+from tests.fakes import QuickModel
 from tests.unit.routes.lessons import (
     AT_ONCE,
     LATER,
@@ -201,57 +196,6 @@ async def test_the_lessons_form_of_before_has_no_effect(serve: Serve, tmp_path: 
         assert len(await served.memory("ada")) == 2
 
 
-@pytest.mark.parametrize("session", [None, "s1"])
-async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, session: str | None):
-    """The one at the model and the one behind it; their late answers are not committed."""
-    model = HeldModel()
-    name = contracts.session(session) if session else "ada"
-
-    async def say(content: str) -> str:
-        told = (
-            await served.say("ada", content, prefer="respond-async")
-            if session is None
-            else await post(served, "ada", content, session, prefer="respond-async")
-        )
-        assert told.status_code == 202, told.text
-        return told.headers["location"]
-
-    async with serve(model=model) as served:
-        addresses = [await say(f"{MARKER} {number}") for number in range(2)]
-        await eventually(lambda: model.prompts)
-        await forget(served)
-
-        for address in addresses:
-            state = (await served.http.get(address)).json()
-            assert (state["status"], state["error"]["status"]) == ("cancelled", 409)
-        assert rows_with(tmp_path, MARKER) == []
-
-        model.says = MARKER
-        model.free.set()
-        await eventually(lambda: not served.services.answers._tasks)
-        await served.services.chat.settle(name)
-        assert len(model.prompts) == 1
-        assert rows_with(tmp_path, MARKER) == []
-        assert (await served.services.saved.head(name)).seq == 0
-
-
-async def test_a_caller_that_waits_is_told(serve: Serve):
-    """409, and to say it as something new."""
-    model = HeldModel()
-    async with serve(model=model, parking_time=0.05) as served:
-        asked = asyncio.create_task(served.say("ada", "slow"))
-
-        async def parked() -> bool:
-            return bool((await served.services.saved.head("ada")).queue)
-
-        await eventually(parked)
-        await forget(served)
-        answer = await asked
-
-        assert (answer.status_code, answer.json()["retry"]) == (409, "new-key")
-        model.free.set()
-
-
 async def test_a_new_life_begins(serve: Serve):
     """What is said afterwards is answered as to a new user, remembered and counted from one."""
     model = QuickModel()
@@ -322,133 +266,3 @@ async def test_many_sessions_are_forgotten(serve: Serve, tmp_path: Path):
         assert rows_with(tmp_path, MARKER) == []
         assert (await got(served, "/users/ada/sessions"))["sessions"] == []
         assert (await post(served, "ada", "x", "s69")).status_code == 410
-
-
-class Interrupted(FakeActorClient):
-    """One whose exchanges fail, from a moment on, for one time."""
-
-    left: int | None = None
-    """Exchanges that go well before; None: all of them do."""
-
-    @asynccontextmanager
-    async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.left = None
-                raise Unavailable("away")
-        async with super()._doing(operation, *names):
-            yield
-
-
-async def test_a_deletion_that_broke_off_is_finished_by_the_next(serve: Serve):
-    """Wherever a part is away it is 503, and sent again 204; then nothing is left."""
-    runtime = FakeRuntime()
-    runtime.client = client = Interrupted()
-    async with serve(runtime=runtime, model=QuickModel(), **AT_ONCE) as served:
-        for exchanges in range(200):
-            user = f"u{exchanges}"
-            await _short_life(served, runtime, user)
-            client.left = exchanges
-            status = (await served.http.delete(f"/users/{user}")).status_code
-            client.left = None
-            await forget(served, user)
-
-            assert not [state for state in client.state.values() if MARKER in repr(state)]
-            assert runtime.letters.kept == {}
-            assert (await post(served, user, "x", f"s-{user}")).status_code == 410
-            if status == 204:
-                break
-            assert status == 503
-
-        assert 20 < exchanges < 199
-
-
-async def _short_life(served: Served, runtime: FakeRuntime, user: str) -> None:
-    """A turn of the user's own, one in a session, and a dead letter."""
-    runtime.published.clear()
-    await served.reply(user, MARKER)
-    await replied(served, user, MARKER, f"s-{user}")
-    for event in runtime.published:
-        envelope = encode({"id": event.id, "specversion": "1.0", "data": event.data})
-        assert await served.deliver(envelope) == "SUCCESS"
-    await served.deliver(wrapped(conversation(user_id=user)), "/conversations/dead")
-    await becomes(served, f"/analytics/{user}", {"message_count": 2})
-    last = {"message": MARKER, "reply": f"reply to {MARKER}"}
-    await becomes(served, f"/users/{user}/session", {"history": [last, last]})
-
-
-class Held(FakeActorClient):
-    """One whose save of a conversation waits at a gate."""
-
-    def __init__(self, conversation: str) -> None:
-        super().__init__()
-        self.conversation = conversation
-        self.gate = asyncio.Event()
-        self.waiting = asyncio.Event()
-
-    @asynccontextmanager
-    async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
-        if (operation, *names[:2]) == ("save", contracts.CHAT, self.conversation):
-            self.waiting.set()
-            await self.gate.wait()
-        async with super()._doing(operation, *names):
-            yield
-
-
-async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Serve):
-    """A session that it would begin is not found by the deletion that is under way."""
-    runtime = FakeRuntime()
-    runtime.client = client = Held("session:s1")
-    async with serve(runtime=runtime) as served:
-        client.gate.set()
-        told = conversation(user_message=MARKER)
-        assert await served.deliver(wrapped(told), "/conversations") == "SUCCESS"
-        client.gate.clear()
-        client.waiting.clear()
-        deleted = asyncio.create_task(served.http.delete("/users/junaid"))
-        await client.waiting.wait()
-        late = wrapped(told | {"session_id": "s2"}, "e2")
-        assert await served.deliver(late, "/conversations") == "SUCCESS"
-        client.gate.set()
-
-        assert (await deleted).status_code == 204
-        assert not [state for state in client.state.values() if MARKER in repr(state)]
-        assert (await served.http.get("/users/junaid/export")).status_code == 404
-
-
-@pytest.mark.parametrize("path", ["/conversations/dead", "/messages/dead", "/subscribe/dead"])
-async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str):
-    """It was given up while its user was deleted; one that was published since is kept."""
-    async with serve() as served:
-        await forget(served, "junaid")
-        said = {"role": "user", "content": MARKER}
-        data = conversation(actor_id="junaid", input=said, output=said | {"role": "assistant"})
-        assert await served.deliver(wrapped(data), path) == "SUCCESS"
-        assert await letters(served) == []
-
-        assert await served.deliver(wrapped(data, time=LATER), path) == "SUCCESS"
-        assert len(await letters(served)) == 1
-
-
-async def test_a_deletion_does_not_wait_for_what_is_said_since(serve: Serve):
-    """A message that comes while the user is being deleted is of the new life."""
-    model = HeldModel()
-    runtime = FakeRuntime()
-    async with serve(model=model, runtime=runtime, parking_time=0.05) as served:
-        model.free.set()
-        await served.reply("ada", "old")
-        model.free.clear()
-        gate = runtime.client.hold("save")
-        deleted = asyncio.create_task(served.http.delete("/users/ada"))
-        await eventually(lambda: ("save", contracts.CHAT, "ada", "head") in runtime.client.log[-1:])
-        said = asyncio.create_task(served.say("ada", "new"))
-        gate.set()
-
-        assert (await deleted).status_code == 204
-        model.free.set()
-        assert (await said).status_code == 200
-        assert [entry["content"] for entry in (await served.history("ada"))["history"]] == [
-            "new",
-            "reply to new",
-        ]

@@ -315,6 +315,18 @@ async def test_a_history_has_pages(serve: Serve):
         assert [entry["content"] for entry in page[::2]] == ["m2", "m3"]
 
 
+async def test_a_cut_history_says_where_the_rest_is(serve: Serve):
+    """`Link` leads to the page before, and is absent on the first one."""
+    async with serve(model=QuickModel()) as served:
+        for number in range(1, 4):
+            await replied(served, "ada", f"m{number}", SESSION)
+        newest = await served.http.get(f"/conversations/{SESSION}?limit=4")
+        before = await served.http.get(newest.links["next"]["url"])
+
+        assert [entry["content"] for entry in before.json()["history"][::2]] == ["m1"]
+        assert "link" not in before.headers
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1", "limit=1001", "limit=x", "before=0", "before=x"]
 )

@@ -43,6 +43,8 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+        # What was erased is overwritten: a deleted user is not to be read off the disk.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
         _migrate(connection, path)
     except sqlite3.Error as error:

@@ -1,0 +1,123 @@
+"""A consumer of ada's events on a store in memory, whichever of the three it is."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from dapr.actor import ActorId
+
+from agent_actors import contracts, slots
+from agent_actors.actors.analytics import AnalyticsActor
+from agent_actors.actors.consumer import Consumer
+from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.actors.session import UserSessionActor
+from agent_actors.messages import (
+    ForgetUser,
+    MarkOf,
+    Message,
+    Passed,
+    Remember,
+    Usage,
+)
+from agent_actors.turns import TurnActor
+from tests.fakes import FakeActorClient, a_context, a_host
+from tests.hand_clock import HandClock
+
+A = TypeVar("A", bound=TurnActor)
+
+
+def event(
+    seq: int | None,
+    conversation: str = "ada",
+    *,
+    event_id: str = "",
+    floor: int = 0,
+    at: float | None = None,
+    **more: Any,
+) -> Remember:
+    """One exchange; without a number a foreign one."""
+    said = Message("user", f"said {seq or event_id}")
+    answered = Message("assistant", f"answered {seq or event_id}")
+    named = event_id or f"event {conversation} {seq}"
+    return Remember(conversation, named, said, answered, seq, floor=floor, at=at, **more)
+
+
+def used(seq: int, model: str, tokens: int, turn_id: str = "") -> Remember:
+    """One exchange that took so many tokens each way."""
+    return event(seq, turn_id=turn_id or f"turn {seq}", model=model, usage=Usage(tokens, tokens))
+
+
+class Bench:
+    """A consumer.
+
+    Args:
+        kind: Its type's name.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.client = FakeActorClient()
+        self.key = (kind, contracts.memory_id("ada") if kind == contracts.MEMORY else "ada")
+        self._host = a_host(HandClock())
+        self.activate()
+
+    def activate(self) -> None:
+        """A fresh activation, as after a crash or an idle time."""
+        self.actor: Consumer = self._make(KINDS[self.kind])
+
+    def _make(self, kind: Callable[..., A]) -> A:
+        context = a_context(kind, self.client)  # type: ignore[arg-type]
+        return self._host.activations.record(kind(context, ActorId(self.key[1]), self._host))
+
+    async def take(self, *events: Remember) -> list[str]:
+        """Hands events over as one batch, or one by one; the ids of those that came too early."""
+        if self.kind != contracts.MEMORY:
+            return list(await self.offer(*events))
+        taken = [(each, await self.offer(each)) for each in events]
+        return [each.event_id for each, found in taken if found.status == "gap"]
+
+    async def offer(self, *events: Remember) -> Any:
+        """What it answers to events; memory takes one at a time."""
+        if isinstance(self.actor, MemoryAgentActor):
+            (one,) = events
+            return await self.actor.update_memory(one)
+        if isinstance(self.actor, UserSessionActor):
+            return await self.actor.add_exchanges(events)
+        assert isinstance(self.actor, AnalyticsActor)
+        return await self.actor.count_turns(events)
+
+    async def forget(self, *passed: tuple[str, int], at: float = 0.0) -> Any:
+        """Its user is forgotten, up to these numbers and this time."""
+        request = ForgetUser(tuple(Passed(*each) for each in passed), at)
+        return await self.actor.forget(request)  # type: ignore[attr-defined]
+
+    async def mark(self, conversation: str = "ada") -> int:
+        """Up to where the events of a conversation are effective."""
+        number: int = await self.actor.get_mark(MarkOf(conversation))  # type: ignore[attr-defined]
+        return number
+
+    @property
+    def effects(self) -> int:
+        """How many events are effective, as it is stored."""
+        document = self.client.value(self.key, DOCUMENTS[self.kind]) or {}
+        if self.kind == contracts.MEMORY:
+            return len([each for each in document.get("fresh", ()) if each["role"] == "user"])
+        if self.kind == contracts.SESSION:
+            return len(document.get("exchanges", ()))
+        return int(document.get("message_count", 0))
+
+    @property
+    def saves(self) -> int:
+        """How often it has saved."""
+        return len(self.client.did("save"))
+
+
+KINDS: dict[str, Callable[..., Consumer]] = {
+    contracts.MEMORY: MemoryAgentActor,
+    contracts.SESSION: UserSessionActor,
+    contracts.ANALYTICS: AnalyticsActor,
+}
+DOCUMENTS = {
+    contracts.MEMORY: slots.MEMORY,
+    contracts.SESSION: slots.EXCHANGES,
+    contracts.ANALYTICS: slots.ANALYTICS,
+}
