@@ -18,7 +18,7 @@ from bench.load import Burst, Client, Order, client
 from bench.process import Served, service, until_calm
 from bench.table import Row
 
-SECONDS = {1: 2.0, 16: 2.0, 64: 3.0}
+SECONDS = {1: 2.0, 16: 1.6, 64: 2.4}
 """Of a burst, by its users: 64 who begin at once also end at once, so it must have several ends."""
 DIRECT = "bench.direct"
 FIRST = 8
@@ -56,7 +56,7 @@ class Length:
     @classmethod
     def of(cls, quick: bool) -> "Length":
         """That of a quick run, or of a whole one."""
-        return cls(2, 4, 2, 1) if quick else cls(4, 10, 3, 2)
+        return cls(2, 4, 2, 1) if quick else cls(3, 6, 3, 2)
 
 
 class Process(Protocol):
@@ -112,11 +112,14 @@ def skipped() -> bool:
     return reason is not None
 
 
+def begin(order: Order, *sides: Side) -> None:
+    """Has the first turns of an order's conversations said."""
+    for side in sides:
+        side.burst(replace(order, seconds=0.0, turns=FIRST * order.users, says=AT_ONCE))
+
+
 def compared(what: Row, ours: Side, direct: Side, order: Order, bursts: int) -> Row:
-    """The service and the SDK in turn; the row's name and target are filled up."""
-    begin = replace(order, seconds=0.0, turns=FIRST * order.users, says=AT_ONCE)
-    for side in (ours, direct):
-        side.burst(begin)
+    """The service and the SDK in turn; the row has its name and its target."""
     pairs = [(ours.burst(order), direct.burst(order)) for _ in range(bursts)]
     whole, alone = (_merged([each.burst for each in side]) for side in zip(*pairs, strict=True))
     share = median(a.burst.rate / b.burst.rate for a, b in pairs)
@@ -150,6 +153,7 @@ def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator
             named = f"{users} user{'s' * (users > 1)}"
             target = "p50 at most +2 ms" if users == 1 else ""
             order = Order("", f"users{users}", users, seconds, warm=WARM)
+            begin(order, ours, direct)
             what = Row(f"over the model, at once, {named}", "", "", target)
             yield compared(what, ours, direct, order, length.bursts)
             what = Row(f"over the model, after {LATE}, {named}", "", "", target)
@@ -157,6 +161,7 @@ def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator
     with _asking(url, parking_time=str(PARKING_TIME)) as parking:
         ours = Side(load, parking.url, parking)
         order = Order("", "parked", 1, SECONDS[1], warm=WARM, says=LATER)
+        begin(order, ours, direct)
         what = Row(f"over the model, parked, after {LATE}, 1 user", "", "", "p50 at most +60 ms")
         yield compared(what, ours, direct, order, length.bursts)
 

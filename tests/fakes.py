@@ -222,6 +222,9 @@ class FakeRuntime:
         self.deliver = deliver
         self.withdraw = withdraw
 
+    async def purge(self) -> None:
+        """Nothing is on a disk."""
+
     async def sidecar_started(self) -> None:
         self.sidecars += 1
 

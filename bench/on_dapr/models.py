@@ -24,5 +24,6 @@ def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:
     ):
         ours, direct = models.Side(load, hosted.url, hosted), models.Side(calls, "", calls)
         order = Order("", "models", 1, seconds, warm=models.WARM)
+        models.begin(order, ours, direct)
         what = Row("Dapr, over the model, at once, 1 user", "", "", "p50 at most +9 ms")
         yield models.compared(what, ours, direct, order, bursts)

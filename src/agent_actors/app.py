@@ -2,7 +2,7 @@
 
 import functools
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -233,13 +233,19 @@ class Service:
             analytics=self._analytics,
             feed=self._feed,
             heard=self._summaries.heard,
-            forget=self._forgetting(letters).forget,
+            forget=self._forgetter(letters),
             token=self.token,
             new_turn_id=new_turn_id,
         )
 
-    def _forgetting(self, letters: DeadLetters) -> Forgetting:
-        return Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
+    def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
+        forgetting = Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
+
+        async def forget(user: str) -> None:
+            await forgetting.forget(user)
+            await self._runtime.purge()
+
+        return forget
 
     async def start(self, dapr: DaprActor, deliver: Deliver) -> None:
         """Registers the actors, then lets the runtime serve."""

@@ -169,7 +169,9 @@ class Aimock:
     def journal(self, said: str = "") -> list[Call]:
         """The requests it has answered, in that order, where the user's last words hold `said`."""
         answer = self._control.get("/journal", params={"path": "/chat/completions"})
-        calls = [Call(entry["response"]["status"], entry["body"]) for entry in answer.json()]
+        # One whose caller left in the middle is there without its answer, or without its body.
+        whole = [entry for entry in answer.json() if entry["response"] and entry["body"]]
+        calls = [Call(entry["response"]["status"], entry["body"]) for entry in whole]
         return [call for call in calls if said in call.said]
 
     def begun(self) -> int:

@@ -80,6 +80,9 @@ class Process:
     called_by_sidecar = True
     dead_letters = None
 
+    async def purge(self) -> None:
+        """Nothing is on a disk."""
+
     async def sidecar_started(self) -> None:
         """There is none that could be a new one."""
 

@@ -1,52 +1,28 @@
 """Single facts about turns, on the real actors in a world that is moved step by step."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, cast
-
 from dapr.actor import ActorId
 from pydantic_core import from_json
 
 from agent_actors import contracts
-from agent_actors.actors.conversation import TRIES
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.documents import Memory
-from agent_actors.messages import (
-    Failure,
-    ForgetConversation,
-    ForgetUser,
-    KeepSummary,
-    Message,
-    Passed,
-    Person,
-    Remember,
-)
+from agent_actors.messages import Failure, Message
 from agent_actors.serializer import encode
+from tests.protocol.facts import (
+    SIZES,
+    an_event,
+    an_object,
+    in_a_world,
+    let_all_through,
+    taken,
+    to_rest,
+)
 from tests.protocol.people import People
 from tests.protocol.process import Process
-from tests.protocol.scenarios import ACTORS, CHAT, Planned, Steady, Story
-from tests.protocol.schedule import come_to_rest, shrunk
+from tests.protocol.scenarios import ACTORS, CHAT, Planned, Story
+from tests.protocol.schedule import come_to_rest
 from tests.protocol.verify import verify
-from tests.protocol.world import Sizes, World
-
-SIZES = Sizes(model_time=1e9)
-
-
-def in_a_world(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
-    """Runs a test in a world of its own."""
-
-    def run() -> None:
-        with shrunk(SIZES), asyncio.Runner() as runner:
-            runner.run(_begun(test))
-
-    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
-    return run
-
-
-async def _begun(test: Callable[[World], Awaitable[None]]) -> None:
-    world = World(Steady(), SIZES)
-    await world.begin()
-    await test(world)
+from tests.protocol.world import World
 
 
 @in_a_world
@@ -73,9 +49,9 @@ async def test_three_first_calls_at_once_run_one_after_another_on_one_activation
 @in_a_world
 async def test_a_call_on_an_object_that_was_superseded_runs_on_the_newest(world: World):
     """Whichever object the SDK hands a call to, the recorded activation takes it."""
-    process, former, newest = _two_objects(world)
+    process, former, newest = two_objects(world)
     calls = [world.spawn(each.get_memory(), process) for each in (former, newest)]
-    await _let_all_through(world)
+    await let_all_through(world)
 
     assert [call.result() for call in calls] == [(), ()]
     assert process.acted == {newest}
@@ -84,11 +60,11 @@ async def test_a_call_on_an_object_that_was_superseded_runs_on_the_newest(world:
 @in_a_world
 async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: World):
     """A turn that runs while another activation is made ends with an error and no save."""
-    process, former = world.processes[0], _object(world)
-    call = world.spawn(former.update_memory(_event(1)), process)
+    process, former = world.processes[0], an_object(world)
+    call = world.spawn(former.update_memory(an_event(1)), process)
     await world.settle()
-    _object(world)
-    await _let_all_through(world)
+    an_object(world)
+    await let_all_through(world)
 
     assert isinstance(call.result(), Failure)
     assert call.result().error.status == 503
@@ -98,15 +74,15 @@ async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: Wor
 @in_a_world
 async def test_after_a_sidecar_was_restarted_a_call_runs_on_a_fresh_object(world: World):
     """What the SDK keeps of the time before is not used: its cache may be old."""
-    process, former = world.processes[0], _object(world)
+    process, former = world.processes[0], an_object(world)
     process.managers[contracts.MEMORY]._active_actors[ACTORS[2][1]] = former
     world.sidecar.place[ACTORS[2]] = 0
     reading = world.spawn(process.services.memory.recall("u"), process)
-    await _let_all_through(world)
+    await let_all_through(world)
     former.activations.withdraw_all()
     world.store[ACTORS[2]]["memory"] = encode(Memory(entries=(Message("user", "new"),)))
     again = world.spawn(process.services.memory.recall("u"), process)
-    await _let_all_through(world)
+    await let_all_through(world)
 
     assert reading.result().entries == ()
     assert again.result().entries == (Message("user", "new"),)
@@ -119,9 +95,9 @@ async def test_no_turn_waits_for_a_model_longer_than_the_parking_time(world: Wor
     people = People(world)
     for said in ("one", "two", "three"):
         world.spawn(people.say("u", "u", said, f"key-{said}", 20.0))
-    await _let_all_through(world)
+    await let_all_through(world)
     await world.advance(SIZES.parking_time)
-    await _let_all_through(world)
+    await let_all_through(world)
 
     assert world.sidecar.handlers == []
     assert [turn_id for _, turn_id in world.ledger.accepted]
@@ -153,17 +129,29 @@ async def test_the_end_of_a_parked_turn_is_offered_again(world: World):
     world.faults = Planned((("save", 1), "before"))
     world.spawn(People(world).say("u", "u", "said", "key", 20.0))
     for _ in range(12):
-        await _let_all_through(world)
+        await let_all_through(world)
         await world.advance(0.25)
 
     assert [record["status"] for record in world.ledger.outcomes["u"]] == ["done"]
 
 
 @in_a_world
+async def test_a_turn_that_waits_for_its_model_keeps_the_reminder(world: World):
+    """A tick that finds it running, and nothing else to do, does not rest."""
+    world.model_pauses = (60.0,)
+    world.spawn(People(world).say("u", "u", "slow", "key", 0.0))
+    await let_all_through(world)
+    world.spawn(world.sidecar.fire(CHAT))
+    await let_all_through(world)
+
+    assert CHAT in world.reminders
+
+
+@in_a_world
 async def test_a_read_that_outlives_its_turn_is_not_believed(world: World):
     """A turn reads two documents at once, one fails, and the other comes after the next turns."""
-    memory = _object(world)
-    await _taken(world, memory.update_memory(_event(1)))
+    memory = an_object(world)
+    await taken(world, memory.update_memory(an_event(1)))
     memory.state.void()
     world.faults = Planned((("load", 1), "before"))
     world.spawn(memory.recall(), world.processes[0])
@@ -171,10 +159,10 @@ async def test_a_read_that_outlives_its_turn_is_not_believed(world: World):
         await world.settle()
         await world.release(0)
     late = world.gates.pop()
-    await _taken(world, memory.update_memory(_event(2)))
+    await taken(world, memory.update_memory(an_event(2)))
     world.gates.append(late)
-    await _let_all_through(world)
-    await _taken(world, memory.update_memory(_event(3)))
+    await let_all_through(world)
+    await taken(world, memory.update_memory(an_event(3)))
 
     assert from_json(world.store[ACTORS[2]]["memory"])["events"] == 3
 
@@ -185,12 +173,12 @@ async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile
     people, late = People(world), world.processes[1]
     world.sidecar.place[CHAT] = 0
     world.spawn(late.managers[CHAT[0]].dispatch(ActorId("u"), "GetConversationHistory", b""), late)
-    await _to_rest(world)
+    await to_rest(world)
     world.spawn(people.say("u", "u", "first", "K1", 20.0))
-    await _to_rest(world)
+    await to_rest(world)
     await world.put_away(CHAT, 1)
     world.spawn(people.say("u", "u", "second", "K2", 20.0))
-    await _to_rest(world)
+    await to_rest(world)
 
     verify(world)
 
@@ -200,99 +188,14 @@ async def test_a_reminder_that_was_not_registered_is_not_believed_in(world: Worl
     """After a registration that failed, the next turn registers before it saves."""
     people = People(world)
     world.spawn(people.say("u", "u", "first", "K1", 20.0))
-    await _to_rest(world)
+    await to_rest(world)
     world.faults = Planned((("reminder", 0), "before"))
     for key in ("K2", "K3"):
         world.spawn(people.say("u", "u", key, key, 20.0))
-        await _let_all_through(world)
+        await let_all_through(world)
 
     assert len(world.ledger.outcomes["u"]) > 1
     assert CHAT in world.reminders
-
-
-@in_a_world
-async def test_a_consumer_that_was_added_later_begins_behind_what_was_erased(world: World):
-    """What is erased nobody can publish again: every consumer of then had it."""
-    people, late = People(world), (contracts.SESSION, "u")
-    for number in range(3):
-        world.spawn(people.say("u", "u", f"m{number}", f"K{number}", 20.0))
-        await _to_rest(world)
-    world.spawn(people.clear("u"))
-    await _to_rest(world)
-    del world.store[late]
-    await world.put_away(late, 0)
-    world.faults = Planned((("publish", 0), "before"))
-    world.spawn(people.say("u", "u", "new", "K3", 20.0))
-    await _let_all_through(world)
-    await _to_rest(world)
-
-    assert from_json(world.store[late]["s:u"])["seq"] == 4
-    assert [each["message"] for each in from_json(world.store[late]["exchanges"])["exchanges"]] == [
-        "new"
-    ]
-
-
-@in_a_world
-async def test_a_turn_that_is_adopted_does_not_restart_the_queues_first(world: World):
-    """A message that ends its process is not run more often, whatever else is said meanwhile."""
-    people = People(world)
-    world.model_pauses = (2.0,)
-    world.poison.add("deadly")
-    for said in ("slow", "deadly"):
-        world.spawn(people.say("u", "u", said, said, 0.0))
-        await _let_all_through(world)
-    await world.advance(2.0)
-    for number in range(9):
-        await _let_all_through(world)
-        world.spawn(people.tell("u", "u", f"t{number}"))
-        await _let_all_through(world)
-        if CHAT in world.reminders:
-            world.spawn(world.sidecar.fire(CHAT))
-    await _to_rest(world)
-
-    assert world.seen["killed by the model"] == TRIES
-    verify(world)
-
-
-@in_a_world
-async def test_a_summary_that_was_under_way_when_its_user_was_forgotten_is_ignored(world: World):
-    """Also where as much has been said since as it knows of."""
-    memory = _object(world)
-    await _taken(world, memory.update_memory(_event(1)))
-    await _taken(world, memory.forget(ForgetUser((Passed("u", 1),), 0.0)))
-    await _taken(world, memory.update_memory(_event(2)))
-    await _taken(world, memory.keep_summary(KeepSummary(1, "What was said before.")))
-
-    assert (await _taken(world, memory.recall())).person == Person.new("u")
-
-
-@in_a_world
-async def test_a_deletion_that_broke_off_leaves_no_text_in_the_conversation(world: World):
-    """What it has hidden is erased, also if nobody sends it again."""
-    world.spawn(People(world).say("u", "u", "said", "key", 20.0))
-    await _to_rest(world)
-    process = world.processes[0]
-    world.spawn(process.services.chat.forget("u", ForgetConversation("u", close=False)), process)
-    await _to_rest(world)
-
-    assert b"said" not in b"".join(world.store[CHAT].values())
-    assert not world.reminders
-
-
-@in_a_world
-async def test_a_page_of_sessions_is_dropped_once_though_its_turn_runs_again(world: World):
-    """A deletion whose actor is moved after it has dropped a page still finds the other ones."""
-    people = People(world)
-    for name in ("session:s", "session:t"):
-        world.spawn(people.say(name, "u", name, name, 20.0))
-        await _to_rest(world)
-    world.spawn(people.forget("u"))
-    await _let_through(world, "was saved UserSessionActor u", "DropSessions")
-    await world.put_away((contracts.SESSION, "u"), 1, again=True)
-    await _to_rest(world)
-
-    assert world.seen["forgotten"] == 1
-    verify(world)
 
 
 def test_a_turn_costs_what_the_protocol_says():
@@ -323,46 +226,6 @@ def _cost(story: str) -> tuple[int, int, int]:
     return calls, saves, seen["published"]
 
 
-def _object(world: World) -> MemoryAgentActor:
-    """An object of the user's memory, as the SDK makes one."""
-    context = world.processes[0].managers[contracts.MEMORY]._runtime_ctx
-    return cast(MemoryAgentActor, context.create_actor(ActorId(ACTORS[2][1])))
-
-
-def _two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentActor]:
+def two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentActor]:
     """The process, and two objects of one actor in the order in which they were made."""
-    return world.processes[0], _object(world), _object(world)
-
-
-def _event(seq: int) -> Remember:
-    """An event of the user's conversation."""
-    said, answered = Message("user", "said"), Message("assistant", "answered")
-    return Remember("u", f"event-{seq}", said, answered, seq=seq)
-
-
-async def _taken(world: World, turn: Coroutine[Any, Any, Any]) -> Any:
-    """What a turn returns that nothing happens to."""
-    task = world.spawn(turn, world.processes[0])
-    await _let_all_through(world)
-    return task.result()
-
-
-async def _to_rest(world: World) -> None:
-    await world.settle()
-    await come_to_rest(world)
-
-
-async def _let_through(world: World, what: str, method: str) -> None:
-    """Until that is done, in a turn of that method; it is the only thing that waits."""
-    while True:
-        await world.settle()
-        running = [request.method for request in world.sidecar.handlers]
-        if method in running and world.gates[0].what.endswith(what):
-            return
-        await world.release(0)
-
-
-async def _let_all_through(world: World) -> None:
-    await world.settle()
-    while world.gates:
-        await world.release(0)
+    return world.processes[0], an_object(world), an_object(world)

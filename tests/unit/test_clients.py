@@ -5,11 +5,13 @@ import json
 import pytest
 
 from agent_actors.clients import (
+    AnalyticsClient,
     ChatClient,
     DeadLetterClient,
     MemoryClient,
     ProxyFactory,
     ResponseClient,
+    SessionClient,
     returned,
 )
 from agent_actors.errors import (
@@ -22,12 +24,17 @@ from agent_actors.errors import (
     Unavailable,
 )
 from agent_actors.messages import (
+    AdoptTurn,
     CompleteTurn,
     Envelope,
     Failure,
+    ForgetConversation,
     ForgetLetter,
+    ForgetUser,
     KeepLetter,
+    KeepSummary,
     Message,
+    Passed,
     Person,
     Problem,
     ProcessTurn,
@@ -37,6 +44,8 @@ from agent_actors.messages import (
     Reply,
     Respond,
     Responding,
+    Sessions,
+    SumUp,
     TurnState,
 )
 from agent_actors.serializer import encode
@@ -101,6 +110,77 @@ async def test_memory_is_the_users(client: FakeActorClient, factory: ProxyFactor
     assert await memory.mark("ada", "session:x") == 7
     assert await memory.remember("ada", event) == Remembered("gap")
     assert {entry[2] for entry in client.log} == {"memory-ada"}
+
+
+async def test_who_a_user_is_goes_to_the_users_memory(
+    client: FakeActorClient, factory: ProxyFactory
+):
+    """And so do summaries, and the word that the user is forgotten."""
+    client.answers = dict.fromkeys(("Initialize", "KeepSummary", "Forget"), b"null")
+    memory = MemoryClient(factory)
+    await memory.initialize("ada", ADA)
+    await memory.keep_summary("ada", KeepSummary(1, "counts"))
+    await memory.forget("ada", ForgetUser((Passed("ada", 1),), 1.5))
+
+    assert [entry[1:] for entry in client.log] == [
+        ("MemoryAgentActor", "memory-ada", method)
+        for method in ("Initialize", "KeepSummary", "Forget")
+    ]
+
+
+async def test_sessions_are_the_users(client: FakeActorClient, factory: ProxyFactory):
+    """Exchanges, preferences and the list of sessions, page by page."""
+    page = Sessions(("a",), 1)
+    client.answers = {
+        "AddExchanges": b'["e"]',
+        "GetMark": b"7",
+        "ClosedSessions": encode(page),
+        **dict.fromkeys(
+            ("ClearHistory", "SetPreferences", "OpenSession", "CloseSessions", "DropSessions"),
+            b"null",
+        ),
+    }
+    sessions = SessionClient(factory)
+
+    assert await sessions.apply("ada", [Remember("ada", "e", SAID, SAID, 9)]) == ("e",)
+    assert await sessions.mark("ada", "ada") == 7
+    assert await sessions.closed("ada") == page
+    await sessions.clear("ada")
+    await sessions.set_preferences("ada", {"style": "brief"})
+    await sessions.open("ada", "a")
+    await sessions.close_all("ada")
+    await sessions.drop("ada", page)
+    assert {entry[1:3] for entry in client.log} == {("UserSessionActor", "ada")}
+
+
+async def test_analytics_are_the_users(client: FakeActorClient, factory: ProxyFactory):
+    """Turns, marks, and a number that somebody sets."""
+    client.answers = {"CountTurns": b"[]", "GetMark": b"7", "Initialize": b"null"}
+    analytics = AnalyticsClient(factory)
+
+    assert await analytics.apply("ada", [Remember("ada", "e", SAID, SAID, 1)]) == ()
+    assert await analytics.mark("ada", "ada") == 7
+    await analytics.initialize("ada", 3)
+    assert {entry[1:3] for entry in client.log} == {("AnalyticsActor", "ada")}
+
+
+async def test_what_else_a_conversation_is_told(client: FakeActorClient, factory: ProxyFactory):
+    """Turns of other services, summaries, and that its user is forgotten."""
+    adopted = TurnState("turn of hi", "done", Reply("yes"))
+    client.answers = {
+        "AdoptTurn": encode(adopted),
+        "SumUp": b"null",
+        "Forget": encode(Passed("session:x", 3)),
+        "Settle": b"true",
+    }
+    chat = ChatClient(factory)
+
+    assert await chat.adopt("session:x", AdoptTurn(a_turn("hi"), Reply("yes"))) == adopted
+    await chat.sum_up("session:x", SumUp(0, 4, "They greeted."))
+    forgotten = await chat.forget("session:x", ForgetConversation("ada", close=True))
+    assert forgotten == Passed("session:x", 3)
+    assert await chat.settle("session:x") is True
+    assert {entry[1:3] for entry in client.log} == {("ChatAgent", "session:x")}
 
 
 async def test_letters_go_to_their_one_place(client: FakeActorClient, factory: ProxyFactory):

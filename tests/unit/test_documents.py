@@ -9,17 +9,27 @@ from typing import Any
 import pytest
 
 from agent_actors.documents import (
+    Analytics,
+    Earlier,
     Head,
+    LastExchanges,
     Letter,
     LetterIndex,
     LetterPage,
     Listed,
     Mark,
     Memory,
+    ModelUse,
+    Pair,
+    Profile,
     Queued,
     Records,
     Segment,
+    SessionIndex,
+    SessionPage,
+    Tombstone,
     Upgrade,
+    UserPreferences,
     find_pair,
     find_queued,
     find_record,
@@ -28,7 +38,7 @@ from agent_actors.documents import (
     segment_of,
 )
 from agent_actors.errors import Defect
-from agent_actors.messages import Envelope, Message
+from agent_actors.messages import Envelope, Message, Reply, SessionExchange, Usage
 from agent_actors.serializer import encode
 from tests.fakes import a_pair, a_record, a_turn
 
@@ -66,6 +76,31 @@ def test_an_older_document_is_upgraded_when_it_is_read(stored: dict[str, Any]):
     assert read(json.dumps(stored).encode(), Third, UPGRADES) == Third(3, "a", ())
 
 
+@pytest.mark.parametrize(
+    ("stored", "today"),
+    [
+        (
+            {"v": 1, "user": "ada", "seq": 1, "start": 0, "low": 1, "tail": [], "recent": [],
+             "queue": []},
+            Head(user="ada", seq=1),
+        ),
+        (
+            {"v": 1, "pairs": [{"seq": 1, "turn_id": "t", "occurred_at": "",
+                                "input": {"role": "user", "content": "hi"},
+                                "output": {"content": "yes", "model": "echo"}}]},
+            Segment(pairs=(Pair(1, "t", Message("user", "hi"), Reply("yes", "echo"), ""),)),
+        ),
+        (
+            {"v": 1, "entries": [{"role": "user", "content": "hi"}], "seen": ["e"]},
+            Memory(entries=(Message("user", "hi"),), seen=("e",)),
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_first_release_stored_is_read(stored: dict[str, Any], today: Any):
+    """With what it did not know left at its default."""
+    assert read(json.dumps(stored).encode(), type(today)) == today
+
+
 @pytest.mark.parametrize("version", [4, 0, -1])
 def test_a_document_of_another_release_is_refused(version: int):
     """A version that this release does not know is an error, not an empty document."""
@@ -101,7 +136,17 @@ def test_a_broken_document_is_told_without_what_it_held():
              queue=(Queued(a_turn("hi", key="k"), 1),)),
         Segment(pairs=(a_pair(1, "10m", "2024-01-05 standup"),)),
         Records(records=(a_record(0),)),
-        Memory(entries=(Message("user", "\x00 ☃ “"),), seen=("id",)),
+        Head(ended="closed", earlier=Earlier(3, "They greeted.")),
+        Memory(entries=(Message("user", "\x00 ☃ “"),), seen=("id",), events=2, summarised=1,
+               fresh=(Message("user", "10m"),)),
+        Profile(name="Ada"),
+        LastExchanges(exchanges=(SessionExchange("10m", "2024-01-05"),), seen=("id",)),
+        UserPreferences(values=(("style", "10m"),)),
+        SessionIndex(first=1, last=3, open=2),
+        SessionPage(session_ids=("a", "b")),
+        Analytics(message_count=2, usage=Usage(1, 2), models=(("gpt", ModelUse(1, 2, 3)),),
+                  seen=("turn",)),
+        Tombstone(at=1.5),
         Mark(seq=3),
         Letter("news", "why", 3, 1.5, 2, Envelope.of(b"\xff")),
         LetterPage(letters=(Listed("id", 1.5),)),

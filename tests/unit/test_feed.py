@@ -1,183 +1,255 @@
-"""The feed: consumers that nobody waits for get each event soon, in order, and few calls."""
+"""The feed: events to the consumers that nobody waits for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import pytest
 
 from agent_actors.clients import BatchClient
-from agent_actors.errors import Defect, Unavailable
-from agent_actors.feed import PAUSE, PER_USER, ROUNDS, TRIES, Feed
+from agent_actors.errors import Invalid, Unavailable
+from agent_actors.feed import PER_USER, ROUNDS, TRIES, Feed
 from agent_actors.messages import Message, Remember
 from tests.hand_clock import HandClock, settle
 
-PERIOD = 10.0
+WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
 
 
-class FakeConsumer(BatchClient):
-    """Writes down what it is given, one conversation in order; fails as it is told."""
+@dataclass
+class Taking(BatchClient):
+    """A consumer: keeps every batch, once it is let go."""
 
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.reached = 0
-        self.errors: list[Exception] = []
+    batches: list[tuple[str, list[int | None]]] = field(default_factory=list)
+    contexts: list[str] = field(default_factory=list)
+    early: list[set[int]] = field(default_factory=list)
+    """The numbers that come too early, by batch."""
+    errors: list[Exception] = field(default_factory=list)
+    free: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def seen(self) -> list[int]:
-        return [seq for batch in self.batches for seq in batch]
+    def __post_init__(self) -> None:
+        self.free.set()
 
     async def apply(self, user: str, events: Sequence[Remember]) -> tuple[str, ...]:
+        await self.free.wait()
+        self.contexts.append(WHOSE.get())
+        self.batches.append((user, [event.seq for event in events]))
         if self.errors:
             raise self.errors.pop(0)
-        self.batches.append([event.seq or 0 for event in events])
-        early: list[str] = []
-        for event in events:
-            if event.seq == self.reached + 1:
-                self.reached = event.seq
-            elif (event.seq or 0) > self.reached:
-                early.append(event.event_id)
-        return tuple(early)
+        early = self.early.pop(0) if self.early else set()
+        return tuple(event.event_id for event in events if event.seq in early)
+
+    @property
+    def numbers(self) -> list[list[int | None]]:
+        return [seqs for _, seqs in self.batches]
 
 
-def an_event(seq: int) -> Remember:
-    return Remember("ada", f"e{seq}", Message("user", "hi"), Message("assistant", "ho"), seq)
+class Bench:
+    """A feed of two consumers, at most one batch in a second."""
 
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.one, self.two = Taking(), Taking()
+        self.feed = Feed((self.one, self.two), self.clock, 1.0)
 
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def consumers() -> list[FakeConsumer]:
-    return [FakeConsumer(), FakeConsumer()]
-
-
-@pytest.fixture
-async def feed(clock: HandClock, consumers: list[FakeConsumer]) -> AsyncIterator[Feed]:
-    made = Feed(consumers, clock, PERIOD)
-    yield made
-    await made.stop()
-
-
-async def test_the_first_event_goes_at_once(feed: Feed, consumers: list[FakeConsumer]):
-    """Whoever says one thing sees it counted at once, by every consumer."""
-    feed.add("ada", an_event(1))
-    await settle()
-
-    assert [each.batches for each in consumers] == [[[1]], [[1]]]
-
-
-async def test_the_next_ones_go_together(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer]
-):
-    """Within a period after it, one call carries what came meanwhile."""
-    for seq in range(1, 6):
-        feed.add("ada", an_event(seq))
+    async def add(self, *seqs: int, user: str = "ada") -> None:
+        for seq in seqs:
+            self.feed.add(user, event(seq))
         await settle()
-    before = [list(each.batches) for each in consumers]
-    await clock.advance(PERIOD)
-
-    assert before == [[[1]], [[1]]]
-    assert [each.batches for each in consumers] == [[[1], [2, 3, 4, 5]]] * 2
 
 
-async def test_users_do_not_wait_for_each_other(feed: Feed, consumers: list[FakeConsumer]):
-    """Each user's first event goes at once."""
-    feed.add("ada", an_event(1))
-    feed.add("bob", an_event(1))
+def event(seq: int | None) -> Remember:
+    said = Message("user", "hi"), Message("assistant", "hello")
+    return Remember("ada", f"event {seq}", *said, seq)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.feed.stop()
+
+
+async def test_the_first_event_is_handed_over_at_once(bench: Bench):
+    """To every consumer."""
+    await bench.add(1)
+
+    assert bench.one.batches == bench.two.batches == [("ada", [1])]
+
+
+async def test_what_comes_soon_after_goes_together(bench: Bench):
+    """Once in a period, in the order in which it came."""
+    await bench.add(1)
+    await bench.add(2)
+    await bench.add(3)
+    assert bench.one.numbers == [[1]]
+
+    await bench.clock.advance(1)
+    assert bench.one.numbers == [[1], [2, 3]]
+
+
+async def test_after_a_pause_an_event_goes_at_once_again(bench: Bench):
+    """Nothing is kept of a user of whom nothing waits."""
+    await bench.add(1)
+    await bench.clock.advance(1)
+    await bench.add(2)
+
+    assert bench.one.numbers == [[1], [2]]
+
+
+async def test_what_comes_while_a_batch_is_handed_over_is_not_lost(bench: Bench):
+    """It is in the next one."""
+    bench.one.free.clear()
+    await bench.add(1)
+    await bench.add(2)
+    bench.one.free.set()
     await settle()
+    await bench.clock.advance(1)
 
-    assert len(consumers[0].batches) == 2
+    assert bench.one.numbers == [[1], [2]]
 
 
-async def test_an_event_that_is_early_comes_again(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer]
+async def test_users_do_not_wait_for_each_other(bench: Bench):
+    """Each has a period of its own."""
+    await bench.add(1)
+    await bench.add(1, user="eve")
+
+    assert bench.one.batches == [("ada", [1]), ("eve", [1])]
+
+
+async def test_an_event_that_comes_too_early_is_offered_again(bench: Bench):
+    """To all, with what has come since, until the one before it was there."""
+    bench.one.early = [{3}, {3}, set()]
+    await bench.add(3)
+    await bench.add(2)
+    await bench.clock.advance(1)
+    await bench.clock.advance(1)
+    await bench.clock.advance(5)
+
+    assert bench.one.numbers == bench.two.numbers == [[3], [3, 2], [3]]
+
+
+async def test_an_event_that_stays_too_early_is_left(bench: Bench):
+    """After some rounds: the conversation publishes what is missing, and then this one, too."""
+    bench.one.early = [{3}] * 100
+    await bench.add(3)
+    await bench.clock.advance(100)
+
+    assert bench.one.numbers == [[3]] * ROUNDS
+
+
+async def test_a_consumer_that_is_away_is_tried_again(bench: Bench):
+    """After a pause that doubles; the other one is not asked again."""
+    bench.one.errors = [Unavailable("away"), Unavailable("away")]
+    await bench.add(1)
+    for pause, tries in ((0.1, 1), (0.1, 2), (0.3, 2), (0.2, 3)):
+        await bench.clock.advance(pause)
+
+        assert len(bench.one.batches) == tries
+    assert len(bench.two.batches) == 1
+
+
+async def test_a_consumer_that_stays_away_is_left_behind(
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ):
-    """Another replica holds the one before it; it is offered until that has come."""
-    feed.add("ada", an_event(2))
-    await settle()
-    for consumer in consumers:
-        consumer.reached = 1
-    await clock.advance(PERIOD)
-    await clock.advance(PERIOD)
+    """Its mark says so, and the conversation publishes again; later events go on."""
+    bench.one.errors = [Unavailable("away")] * TRIES
+    await bench.add(1)
+    await bench.clock.advance(5)
+    await bench.add(2)
 
-    assert [each.batches for each in consumers] == [[[2], [2]]] * 2
+    assert bench.one.numbers == [*[[1]] * TRIES, [2]]
+    assert "1 events wait" in caplog.text
 
 
-async def test_an_event_that_stays_early_is_given_up(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer]
+async def test_a_batch_that_is_refused_is_not_offered_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ):
-    """Its conversation publishes it again; nothing of it is kept here."""
-    feed.add("ada", an_event(2))
-    await clock.advance(PERIOD * (ROUNDS + 3))
+    """It would be refused again; it is logged."""
+    bench.one.errors = [Invalid("no")]
+    await bench.add(1)
+    await bench.clock.advance(5)
 
-    assert consumers[0].seen == [2] * ROUNDS
-    assert not clock.waiting
+    assert bench.one.numbers == [[1]]
+    assert "Invalid request" in caplog.text
 
 
-async def test_a_consumer_that_is_away_is_asked_again(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer]
-):
-    """The other one does not wait, and gets nothing twice for it."""
-    consumers[0].errors = [Unavailable("away")] * (TRIES - 1)
-    feed.add("ada", an_event(1))
+async def test_what_waits_for_a_user_is_bounded(bench: Bench):
+    """What comes beyond is published again later."""
+    bench.one.free.clear()
+    await bench.add(0)
+    await bench.add(*range(1, PER_USER + 2))
+    bench.one.free.set()
     await settle()
-    first = [list(each.seen) for each in consumers]
-    await clock.advance(PAUSE * 2**TRIES)
+    await bench.clock.advance(1)
 
-    assert first == [[], [1]]
-    assert [each.seen for each in consumers] == [[1], [1]]
+    assert [len(batch) for batch in bench.one.numbers] == [1, PER_USER - 1]
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Defect("broken")])
-async def test_a_consumer_that_stays_away_is_left_to_the_conversation(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer], error: Exception
-):
-    """The batch is given up, later ones are not."""
-    consumers[0].errors = [error] * (TRIES if isinstance(error, Unavailable) else 1)
-    feed.add("ada", an_event(1))
-    await clock.advance(PERIOD * 3)
-    feed.add("ada", an_event(1))
+async def test_what_waits_in_all_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """And there is room again when it was handed over."""
+    monkeypatch.setattr("agent_actors.feed.WAITING", 2)
+    bench.one.free.clear()
+    for user in ("ada", "eve", "bob"):
+        await bench.add(1, user=user)
+    bench.one.free.set()
     await settle()
+    await bench.clock.advance(1)
+    await bench.add(2, user="bob")
 
-    assert [each.seen for each in consumers] == [[1], [1, 1]]
-
-
-async def test_what_waits_goes_before_a_stop(feed: Feed, consumers: list[FakeConsumer]):
-    """`drain` does not wait for the period to be over."""
-    feed.add("ada", an_event(1))
-    await settle()
-    feed.add("ada", an_event(2))
-    await feed.drain()
-
-    assert [each.batches for each in consumers] == [[[1], [2]]] * 2
+    assert bench.one.batches == [("ada", [1]), ("eve", [1]), ("bob", [2])]
 
 
-async def test_what_waits_is_bounded(feed: Feed, clock: HandClock, consumers: list[FakeConsumer]):
-    """More than a batch can have is published again by its conversation."""
-    for seq in range(1, PER_USER + 10):
-        feed.add("ada", an_event(seq))
-    await clock.advance(PERIOD * 3)
+async def test_an_event_can_be_handed_over_now(bench: Bench):
+    """One of another producer, before it is acknowledged: all consumers have it then."""
+    await bench.feed.apply("ada", event(None))
 
-    assert consumers[0].seen == list(range(1, PER_USER + 1))
+    assert bench.one.numbers == bench.two.numbers == [[None]]
 
 
-async def test_one_event_can_be_handed_over_now(feed: Feed, consumers: list[FakeConsumer]):
-    """The caller learns that a consumer is away, since nobody publishes the event again."""
-    await feed.apply("ada", an_event(1))
-    consumers[1].errors = [Unavailable("away")]
+async def test_an_event_that_was_not_taken_by_all_is_told(bench: Bench):
+    """Its producer sends it again."""
+    bench.two.errors = [Unavailable("away")]
+
     with pytest.raises(Unavailable):
-        await feed.apply("ada", an_event(2))
-
-    assert consumers[0].seen == [1, 2]
+        await bench.feed.apply("ada", event(None))
 
 
-async def test_a_feed_that_was_served_keeps_nothing(
-    feed: Feed, clock: HandClock, consumers: list[FakeConsumer]
-):
-    """A user who fell silent costs no memory and no timer."""
-    feed.add("ada", an_event(1))
-    await clock.advance(PERIOD * 2)
+async def test_draining_hands_over_what_waits(bench: Bench):
+    """At once, and returns when that is done."""
+    await bench.add(1)
+    await bench.add(2, 3)
+    await bench.feed.drain()
 
-    assert not clock.waiting
-    assert consumers[0].seen == [1]
+    assert bench.one.numbers == [[1], [2, 3]]
+    assert bench.clock.waiting == 0
+
+
+async def test_draining_does_not_wait_for_what_stays_away(bench: Bench):
+    """Tries and rounds are as many, without their pauses."""
+    bench.one.errors = [Unavailable("away")] * TRIES
+    bench.two.early = [{1}] * 100
+    await bench.add(1)
+    await bench.feed.drain()
+
+    assert len(bench.two.batches) == ROUNDS
+
+
+async def test_a_stop_ends_what_is_under_way(bench: Bench):
+    """A second stop finds nothing."""
+    bench.one.free.clear()
+    await bench.add(1)
+    for _ in range(2):
+        await bench.feed.stop()
+    bench.one.free.set()
+    await settle()
+
+    assert bench.one.batches == []
+
+
+async def test_a_batch_inherits_nothing_of_the_turn_that_told_of_it(bench: Bench):
+    """A caller's reentrancy id would let its calls in beside a running turn."""
+    WHOSE.set("the turn's")
+    await bench.add(1)
+
+    assert bench.one.contexts == ["nobody's"]

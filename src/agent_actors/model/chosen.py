@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
-from agent_actors.errors import AgentError
+from agent_actors.errors import AgentError, ModelFailed
 from agent_actors.messages import Reply
 from agent_actors.model import Digest, Model, Prompt
 from agent_actors.model.agents_sdk import AgentsModel, Own
@@ -111,7 +111,19 @@ class ChosenModel(Model):
         return self._choosing
 
     async def _chosen(self) -> Model:
-        return await asyncio.shield(self._begin())
+        """The model.
+
+        Raises:
+            ModelFailed: There is none, since the secret store cannot be asked.
+        """
+        try:
+            return await asyncio.shield(self._begin())
+        except AgentError:
+            raise ModelFailed(
+                "There is no model: the secret store cannot be asked for a key; look at"
+                " AGENT_ACTORS_SECRET_STORE.",
+                retry="no",
+            ) from None
 
     async def _choose(self) -> Model:
         try:

@@ -112,6 +112,14 @@ class Runtime(Protocol):
         """A sidecar has asked what actors there are, and will host them once it is answered."""
         ...
 
+    async def purge(self) -> None:
+        """What was deleted from the state is on no disk of this runtime any more.
+
+        Raises:
+            Unavailable: It may be, still.
+        """
+        ...
+
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can."""
         ...

@@ -8,7 +8,7 @@ from dapr.actor import ActorId
 
 from agent_actors import contracts, slots
 from agent_actors.actors.response import ResponseAgent, ResponseParts
-from agent_actors.documents import Head
+from agent_actors.documents import Analytics, Head
 from agent_actors.errors import ModelFailed, Unavailable
 from agent_actors.messages import (
     Failure,
@@ -25,6 +25,8 @@ from agent_actors.serializer import encode
 from agent_actors.slots import Store
 from tests.fakes import FakeActorClient, FakeMemories, HeldModel, a_context, a_host
 from tests.hand_clock import HandClock, settle
+
+SAID = Message("user", "hi")
 
 
 class Bench:
@@ -52,7 +54,7 @@ class Bench:
         self.handed.append(turn_id)
 
     async def ask(self, turn_id: str = "t", *, start: bool = True, wait: float = 1.5) -> Any:
-        request = Respond("ada", turn_id, "ada", 3, Message("user", "hi"), (), start, wait)
+        request = Respond("ada", turn_id, "ada", 3, SAID, (), start, wait)
         return await self.actor.process_message(request)
 
 
@@ -83,6 +85,40 @@ async def test_the_model_sees_memory_and_the_turns_number(bench: Bench):
         3,
     )
     assert prompt.memory == (Message("user", "remembered"),)
+
+
+async def test_the_model_sees_who_the_user_is_and_what_came_before(bench: Bench):
+    """From memory, and from what ChatAgent has of the conversation."""
+    bench.model.free.set()
+    request = Respond("ada", "t", "ada", 3, SAID, (), True, 1.5, "They greeted.")
+    await bench.actor.process_message(request)
+    (prompt,) = bench.model.prompts
+
+    assert (prompt.person, prompt.earlier) == (Person.new("ada"), "They greeted.")
+
+
+@pytest.mark.parametrize(("converses", "told"), [(True, 7), (False, 0)])
+async def test_only_a_model_that_converses_is_told_how_much_was_said(
+    bench: Bench, converses: bool, told: int
+):
+    """For the others it is not read."""
+    bench.model.free.set()
+    bench.model.converses = converses
+    analytics = encode(Analytics(message_count=7))
+    bench.client.state[contracts.ANALYTICS, "ada"][slots.ANALYTICS.key] = analytics
+    await bench.ask()
+
+    assert bench.model.prompts[0].message_count == told
+    assert len(bench.client.did("get")) == converses
+
+
+async def test_of_a_user_whose_messages_nobody_has_counted_there_are_none(bench: Bench):
+    """Analytics may be behind."""
+    bench.model.free.set()
+    bench.model.converses = True
+    await bench.ask()
+
+    assert bench.model.prompts[0].message_count == 0
 
 
 async def test_a_slow_model_is_waited_for_the_parking_time(bench: Bench):

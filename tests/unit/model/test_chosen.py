@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent_actors.errors import Defect, StartupError, Unavailable
+from agent_actors.errors import Defect, ModelFailed, StartupError, Unavailable
 from agent_actors.messages import Message
 from agent_actors.model import Digest, Model, Prompt
 from agent_actors.model.agents_sdk import AgentsModel
@@ -195,12 +195,12 @@ async def test_a_caller_who_leaves_does_not_end_the_choice():
 
 
 async def test_a_store_that_does_not_exist_is_reported(caplog: pytest.LogCaptureFixture):
-    """It is not asked again; whoever asks the model gets the same error."""
+    """It is not asked again; whoever asks the model is told which setting to look at."""
     store = Store()
     store.error = Defect("There is no such store.")
     model = chosen(Built(), HandClock(), store)
     await model.start()
-    with pytest.raises(Defect):
+    with pytest.raises(ModelFailed, match="AGENT_ACTORS_SECRET_STORE"):
         await model.reply(a_prompt())
 
     assert "There is no such store." in caplog.text

@@ -88,6 +88,10 @@ async def test_no_text_stays_in_any_row(serve: Serve, tmp_path: Path):
         assert rows_with(tmp_path, MARKER) == []
         assert rows_with(tmp_path, OTHER) == bobs
         assert not [row for row in rows_with(tmp_path, "ada") if row.startswith("reminders")]
+        # Not in the log of writes either, which outlives a process that is killed.
+        files = [path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file()]
+        assert not [data for data in files if MARKER.encode() in data]
+        assert [data for data in files if OTHER.encode() in data]
     assert rows_with(tmp_path, MARKER) == []
 
 

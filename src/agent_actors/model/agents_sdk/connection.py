@@ -12,6 +12,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpx2Client
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
 from agent_actors.model.agents_sdk import Renew, failures
+from agent_actors.model.agents_sdk.client import PlainClient
 from agent_actors.model.agents_sdk.whole import WholeAnswers
 from agent_actors.model.keys import OPENAI, Endpoint
 from agent_actors.settings import Settings
@@ -125,7 +126,7 @@ def _client(
     # Not openai's aiohttp transport, although it is faster: it reports a connection that was lost
     # after the request as one that was never made, and such a call would be paid for twice.
     timeout = httpx2.Timeout(model_time, connect=CONNECT)
-    return AsyncOpenAI(
+    return PlainClient(
         api_key=endpoint.key.get_secret_value(),
         base_url=endpoint.base_url,
         max_retries=0,

@@ -71,7 +71,7 @@ def _failure(error: Exception, endpoint: Endpoint | None) -> ModelError:
     if isinstance(error, APIStatusError):
         return _of_status(error, endpoint)
     if isinstance(error, APIConnectionError | httpx2.HTTPError):
-        return _of_connection(error)
+        return _of_connection(error, endpoint)
     return ModelFailed(_BROKEN)
 
 
@@ -136,10 +136,12 @@ def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
     return ModelFailed(f"The model's server did not accept the request ({error.status_code}).")
 
 
-def _of_connection(error: Exception) -> ModelError:
+def _of_connection(error: Exception, endpoint: Endpoint | None) -> ModelError:
     cause = error.__cause__ or error
     if isinstance(cause, _NEVER_SENT):
-        looked_at = "look at the network and at AGENT_ACTORS_MODEL_BASE_URL"
+        looked_at = "look at the network"
+        if not _of_a_vendor(endpoint):
+            looked_at += " and at AGENT_ACTORS_MODEL_BASE_URL"
         return ModelFailed(f"The model's server cannot be reached; {looked_at}.")
     if isinstance(cause, httpx2.TimeoutException):
         return ModelTimedOut("The model's server did not answer in time.")
@@ -158,10 +160,15 @@ def _unknown_model(endpoint: Endpoint | None) -> ModelFailed:
 
 def _not_found(endpoint: Endpoint | None) -> ModelFailed:
     # A base URL without its `/v1` looks just like it.
-    if endpoint is None or endpoint.base_url in {OPENAI.base_url, GEMINI.base_url}:
+    if _of_a_vendor(endpoint):
         return _unknown_model(endpoint)
     looked_at = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
     return ModelFailed(f"The model's server does not know the model or path; look at {looked_at}.")
+
+
+def _of_a_vendor(endpoint: Endpoint | None) -> bool:
+    """Is its address not a setting?"""
+    return endpoint is None or endpoint.base_url in {OPENAI.base_url, GEMINI.base_url}
 
 
 def _too_long(_: Endpoint | None) -> ModelFailed:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from agents import Model, ModelProvider, ModelResponse, ModelSettings, Usage
@@ -96,13 +97,19 @@ class GuardedModel(Model):
 
     def _fitting(self, settings: ModelSettings) -> ModelSettings:
         """The settings of an agent that names no model are made for the library's default one."""
-        if not self._named and settings == get_default_model_settings():
+        if not self._named and settings == _made_for(None):
             official = self._connection.official
-            settings = get_default_model_settings(self.name) if official else ModelSettings()
+            settings = _made_for(self.name) if official else ModelSettings()
         if self._connection.official and settings.store is None:
             # Nothing of a conversation is to stay in the account's log at OpenAI.
             settings = replace(settings, store=False)
         return replace(settings, include_usage=True)
+
+
+@cache
+def _made_for(name: str | None) -> ModelSettings:
+    """What the library sets for a model; it copies that deeply each time it is asked."""
+    return get_default_model_settings(name)
 
 
 async def _last(events: AsyncIterator[TResponseStreamEvent]) -> ResponseCompletedEvent:

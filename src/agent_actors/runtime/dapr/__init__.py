@@ -99,6 +99,9 @@ class DaprRuntime:
         if self._watch is not None:
             await self._watch.sidecar_started()
 
+    async def purge(self) -> None:
+        """Nothing: the disk is the state store's."""
+
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can.
 

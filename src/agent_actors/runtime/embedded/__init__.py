@@ -104,6 +104,7 @@ class EmbeddedRuntime:
         known = components.read(where)
         components.require(known, where, topics)
         secrets = Secrets.open(known.secret_stores)
+        secrets.require(settings.secret_store)
         folder = Folder.take(settings.data)
         try:
             store = Store.open(folder.path / _DATABASE, settings.synchronous)
@@ -170,6 +171,14 @@ class EmbeddedRuntime:
 
     async def sidecar_started(self) -> None:
         """There is none: whoever asks for the configuration changes nothing."""
+
+    async def purge(self) -> None:
+        """What was deleted from the state is not on the disk any more, nor in the log of writes.
+
+        Raises:
+            Unavailable: It may be, still.
+        """
+        await self._store.purge()
 
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can."""

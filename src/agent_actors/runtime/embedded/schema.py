@@ -56,6 +56,16 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
     return connection
 
 
+def empty_log(path: Path) -> bool:
+    """Moves the log of writes into the database, and empties its file; False if it was in use."""
+    connection = _connect(path, _WAIT_FOR_WRITER)
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy
+
+
 def open_reader(path: Path) -> sqlite3.Connection:
     """The connection that reads; it sees what is committed and waits for nobody.
 

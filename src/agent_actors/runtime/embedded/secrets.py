@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
 
-from agent_actors.errors import Invalid, Unavailable
+from agent_actors.errors import Invalid, StartupError, Unavailable
 from agent_actors.runtime.embedded.components import (
     ENVIRONMENT_STORE,
     FILE_STORE,
@@ -111,6 +111,18 @@ class Secrets:
             StartupError: One cannot be used; the text names its component file and says why.
         """
         return cls({each.name: _made(each) for each in described})
+
+    def require(self, store: str | None) -> None:
+        """Refuses settings that name a store which is not here; None names none.
+
+        Raises:
+            StartupError: There is no such store, or it is of a type that only Dapr has.
+        """
+        if store is not None and self._stores.get(store) is None:
+            raise StartupError(
+                f"AGENT_ACTORS_SECRET_STORE is {store!r}, and no component file has a secret store"
+                f" of that name that is {FILE_STORE} or {ENVIRONMENT_STORE}."
+            )
 
     async def get(self, store: str, name: str) -> str | None:
         """A secret, or None where the store has none of that name; an empty one is none.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.runtime.embedded.schema import open_reader, open_writer
+from agent_actors.runtime.embedded.schema import empty_log, open_reader, open_writer
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
@@ -40,7 +40,8 @@ _REASONS = {
 class Store:
     """The database of a runtime, from `open` to `close`."""
 
-    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, path: Path) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -62,7 +63,7 @@ class Store:
         except StartupError:
             writer.close()
             raise
-        return cls(writer, reader)
+        return cls(writer, reader, path)
 
     @property
     def alive(self) -> bool:
@@ -100,6 +101,19 @@ class Store:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise _unavailable("read", error) from None
+
+    async def purge(self) -> None:
+        """What was deleted is not in the log of writes any more; pages are overwritten at once.
+
+        Raises:
+            Unavailable: The log could not be emptied now.
+        """
+        try:
+            emptied = await asyncio.to_thread(empty_log, self._path)
+        except sqlite3.Error as error:
+            raise _unavailable("cleaned", error) from None
+        if not emptied:
+            raise Unavailable("What was deleted is in the log of writes for a while; try again.")
 
     async def close(self) -> None:
         """Commits what is queued, then closes. Idempotent."""

@@ -167,3 +167,14 @@ async def test_nothing_holds_a_secret(
     assert SECRET not in caplog.text
     assert isinstance(held, FileStore)
     assert SECRET not in repr(held)
+
+
+def test_a_store_that_the_settings_name_must_be_there():
+    """Else no key would ever be found; the setting is named."""
+    secrets = Secrets({"own": EnvironmentStore(), "vault": None})
+    secrets.require(None)
+    secrets.require("own")
+
+    for name in ("other", "vault"):
+        with pytest.raises(StartupError, match="AGENT_ACTORS_SECRET_STORE"):
+            secrets.require(name)
