@@ -26,7 +26,7 @@ install-dev: $(VENV)/.installed-dev ## The same, and what tests and checks need
 
 .PHONY: run
 run: $(VENV)/.installed ## Start the service on its embedded runtime
-	@exec $(VENV)/bin/agent-actors dev
+	@exec $(VENV)/bin/agent-actors dev $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.installed-dev ## Format, lint, types and import rules; changes nothing

@@ -1,7 +1,7 @@
 """A service that answers with agents of your own, made with the OpenAI Agents SDK.
 
     export OPENAI_API_KEY=...  # or GEMINI_API_KEY, or AGENT_ACTORS_MODEL_BASE_URL
-    python examples/own_agent.py
+    .venv/bin/python examples/own_agent.py
     curl 127.0.0.1:8000/chat/ada --json '{"role": "user", "content": "What is in the soup?"}'
 
 What is known of the user and of the conversation is appended to the instructions; an agent that

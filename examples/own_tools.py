@@ -1,7 +1,7 @@
 """A service whose agent may use tools of your own.
 
     export OPENAI_API_KEY=...  # or GEMINI_API_KEY, or AGENT_ACTORS_MODEL_BASE_URL
-    python examples/own_tools.py
+    .venv/bin/python examples/own_tools.py
     curl 127.0.0.1:8000/chat/ada --json '{"role": "user", "content": "Book a table for 4 at 8."}'
 
 A tool is told whose turn it runs in. What it takes and gives has limits: AGENT_ACTORS_TOOL_TIME,

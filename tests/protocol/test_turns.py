@@ -196,6 +196,8 @@ async def test_a_reminder_that_was_not_registered_is_not_believed_in(world: Worl
 
     assert len(world.ledger.outcomes["u"]) > 1
     assert CHAT in world.reminders
+    await to_rest(world)
+    verify(world)
 
 
 def test_a_turn_costs_what_the_protocol_says():
