@@ -204,7 +204,7 @@ class Service:
         self._sessions = SessionClient(proxies)
         self._analytics = AnalyticsClient(proxies)
         self._consumers = (self._memory, self._sessions, self._analytics)
-        self._feed = Feed((self._sessions, self._analytics), clock, settings.feed_time)
+        self._feed = Feed((self._sessions, self._analytics), self._saved, clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
         self._model = model
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete)

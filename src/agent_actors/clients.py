@@ -1,6 +1,7 @@
 """Typed clients of our actors: the only callers of `ActorProxy`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from dapr.actor import ActorId, ActorInterface, ActorProxy
@@ -19,6 +20,7 @@ from agent_actors.messages import (
     KeepLetter,
     KeepSummary,
     MarkOf,
+    Message,
     OpenSession,
     Passed,
     Person,
@@ -37,6 +39,7 @@ from agent_actors.serializer import ValueSerializer, adapter, encode
 
 T = TypeVar("T")
 
+_NOTHING = Message("user", "")
 _LETTERS = (contracts.LETTERS, contracts.LETTERS_ID)
 
 
@@ -129,9 +132,10 @@ class ChatClient(ActorClient):
         passed: Passed = await self._call((contracts.CHAT, conversation), "Forget", request, Passed)
         return passed
 
-    async def settle(self, conversation: str) -> bool:
-        """Does at once what the recovery reminder does; whether what was cleared is erased."""
-        erased: bool = await self._call((contracts.CHAT, conversation), "Settle", None, bool)
+    async def settle(self, upto: Passed) -> bool:
+        """Does at once what the recovery reminder does; whether all up to that turn is erased."""
+        actor = (contracts.CHAT, upto.conversation)
+        erased: bool = await self._call(actor, "Settle", upto, bool)
         return erased
 
 
@@ -167,10 +171,15 @@ class BatchClient(ConsumerClient):
 
     method: str
 
+    def needed(self, event: Remember) -> Remember:
+        """What the consumer needs of an event; by default all of it."""
+        return event
+
     async def apply(self, user: str, events: Sequence[Remember]) -> tuple[str, ...]:
         """Applies events, each once and in order; the ids of those that came too early."""
+        wanted = tuple(map(self.needed, events))
         early: tuple[str, ...] = await self._call(
-            self.actor(user), self.method, tuple(events), tuple[str, ...]
+            self.actor(user), self.method, wanted, tuple[str, ...]
         )
         return early
 
@@ -250,6 +259,10 @@ class AnalyticsClient(BatchClient):
     def actor(self, user: str) -> tuple[str, str]:
         """The type and id of the user's actor."""
         return contracts.ANALYTICS, user
+
+    def needed(self, event: Remember) -> Remember:
+        """Not what was said, which may be long."""
+        return replace(event, input=_NOTHING, output=_NOTHING)
 
     async def initialize(self, user: str, message_count: int) -> None:
         """Sets the number of messages."""

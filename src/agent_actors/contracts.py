@@ -257,8 +257,8 @@ class ChatAgentInterface(ActorInterface):
         raise NotImplementedError
 
     @actormethod("Settle")
-    async def settle(self) -> bool:
-        """Do at once what the recovery reminder does; whether what was cleared is erased."""
+    async def settle(self, upto: Passed) -> bool:
+        """Do at once what the recovery reminder does; whether all up to that turn is erased."""
         raise NotImplementedError
 
 

@@ -153,10 +153,8 @@ def _cut(event: bytes) -> bytes:
         envelope = None
     named = envelope if isinstance(envelope, dict) else {}
     ids = {name: str(named[name])[:1024] for name in ("id", "source", "type") if name in named}
-    inner = named.get("data")
-    told = inner if isinstance(inner, dict) else {}
     # Whoever forgets the user must find it.
-    whose = {name: str(told[name])[:128] for name in ("user_id", "actor_id") if name in told}
+    whose = {name: value[:128] for name, value in letters.names(envelope).items()}
     digest = hashlib.sha256(event).hexdigest()
     begins = event[:BEGINNING].decode(errors="replace")
     return to_json({**ids, "data": whose, "sha256": digest, "begins": begins})

@@ -1,33 +1,40 @@
 """Hands events to the consumers that nobody waits for: at once, and under load some at a time.
 
-A call and a save for each event and consumer would cost a turn half as much again. What a process
-leaves undone when it ends, or cannot do, is published again by the conversation, which asks the
-marks of every consumer (I4).
+A call and a save for each event and consumer would cost a turn half as much again. A consumer that
+has missed something, whatever the reason, is given it from the history. What a process leaves
+undone when it ends is published again by the conversation, which asks the marks of every consumer
+(I4).
 """
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
+from agent_actors import contracts
 from agent_actors.clients import BatchClient
 from agent_actors.clock import Clock
+from agent_actors.documents import Head, Pair
 from agent_actors.errors import AgentError, TryLater
 from agent_actors.messages import Remember
+from agent_actors.saved import Saved
 
 log = logging.getLogger(__name__)
 
 PER_USER = 256
 """Events that may wait for one user, and so the longest batch."""
 WAITING = 20_000
-"""Events that may wait in all; what comes beyond is published again later."""
+"""Events that may wait in all; what comes beyond is read from the history later."""
 TRIES = 3
-"""Times that a batch is offered; then its events are left to be published again."""
-ROUNDS = 8
-"""Times that an event comes too early, because another replica holds the one before it."""
+"""Times that a batch is offered; then its events are given with a later one."""
+PAIRS = 32
+"""Turns that are read at once for a consumer that has missed some."""
+CATCH_UP = 64
+"""Times that this is done before other users' consumers have their turn."""
+CHARACTERS = 1024 * 1024
+"""Characters of what was said in events that travel together; a sidecar has a limit, too."""
 PAUSE = 0.2
 """Seconds before it is offered again; doubles each time."""
 
@@ -37,12 +44,16 @@ class Feed:
 
     Args:
         consumers: Each gets every event.
+        saved: The history, for what one of them has missed.
         clock: The time.
         period: Seconds between two batches for one user.
     """
 
-    def __init__(self, consumers: Sequence[BatchClient], clock: Clock, period: float) -> None:
+    def __init__(
+        self, consumers: Sequence[BatchClient], saved: Saved, clock: Clock, period: float
+    ) -> None:
         self._consumers = consumers
+        self._saved = saved
         self._clock = clock
         self._period = period
         self._events: dict[str, list[Remember]] = {}
@@ -87,19 +98,12 @@ class Feed:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, user: str, events: list[Remember]) -> None:
-        rounds: Counter[str] = Counter()
         try:
             while events:
-                batch = events[:]
-                early = await self._hand_over(user, batch)
-                rounds.update(early)
-                again = [
-                    event
-                    for event in batch
-                    if event.event_id in early and rounds[event.event_id] < ROUNDS
-                ]
-                self._waiting -= len(batch) - len(again)
-                events[: len(batch)] = again
+                batch = _some(events)
+                del events[: len(batch)]
+                await asyncio.gather(*(self._offer(each, user, batch) for each in self._consumers))
+                self._waiting -= len(batch)
                 await self._pause(self._period)
         finally:
             self._waiting -= len(events)
@@ -111,23 +115,59 @@ class Feed:
             async with self._clock.timeout(seconds):
                 await self._closing.wait()
 
-    async def _hand_over(self, user: str, batch: Sequence[Remember]) -> set[str]:
-        """Offers a batch to every consumer; the ids of the events that came too early."""
-        offers = (self._offer(each, user, batch) for each in self._consumers)
-        return set().union(*await asyncio.gather(*offers))
-
-    async def _offer(
-        self, consumer: BatchClient, user: str, batch: Sequence[Remember]
-    ) -> Sequence[str]:
+    async def _offer(self, consumer: BatchClient, user: str, batch: Sequence[Remember]) -> None:
         for attempt in range(TRIES):
             if attempt:
                 await self._pause(PAUSE * 2 ** (attempt - 1))
             try:
-                return await consumer.apply(user, batch)
+                early = await consumer.apply(user, batch)
+                missed = {each.conversation for each in batch if each.event_id in early}
+                for conversation in missed:
+                    await self._catch_up(consumer, user, conversation)
             except TryLater:
                 continue
             except AgentError as error:
                 log.warning("%d events were not applied: %s", len(batch), error.title)
-                return ()
-        log.warning("%d events wait to be published again", len(batch))
-        return ()
+            return
+        log.warning("%d events are to be applied later", len(batch))
+
+    async def _catch_up(self, consumer: BatchClient, user: str, conversation: str) -> None:
+        """Gives a consumer what it has missed: another replica holds it, or it was away."""
+        for _ in range(CATCH_UP):
+            head = await self._saved.head(conversation)
+            mark = max(await consumer.mark(user, conversation), head.low - 1)
+            if head.user != user or mark >= head.seq:
+                return
+            last = min(head.seq, mark + PAIRS)
+            pairs = await self._saved.pairs(conversation, head, mark + 1, last)
+            if not pairs:
+                return  # Erased since the head was read.
+            told = [_told(conversation, head, pair) for pair in pairs]
+            await consumer.apply(user, _some(told))
+
+
+def _some(events: Sequence[Remember]) -> list[Remember]:
+    """The first events that can travel together; at least one."""
+    some: list[Remember] = []
+    size = 0
+    for event in events:
+        size += len(event.input.content) + len(event.output.content)
+        if some and size > CHARACTERS:
+            break
+        some.append(event)
+    return some
+
+
+def _told(conversation: str, head: Head, pair: Pair) -> Remember:
+    """A turn as its event tells of it."""
+    return Remember(
+        conversation,
+        contracts.event_id(conversation, pair.seq),
+        pair.exchange.input,
+        pair.exchange.output,
+        pair.seq,
+        pair.turn_id,
+        pair.output.model,
+        pair.output.usage,
+        head.low - 1,
+    )

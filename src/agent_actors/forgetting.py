@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from agent_actors import contracts
 from agent_actors.clients import ChatClient, ConsumerClient, SessionClient
 from agent_actors.clock import Clock
-from agent_actors.errors import NotFound, Refused, Unavailable
+from agent_actors.errors import AgentError, NotFound, Refused, Unavailable
 from agent_actors.letters import told_by
 from agent_actors.messages import ForgetConversation, ForgetUser, Passed
 from agent_actors.runtime import DeadLetters
@@ -50,49 +50,57 @@ class Forgetting:
     async def forget(self, user: str) -> None:
         """Forgets everything that was said before this call; idempotent.
 
+        What cannot be forgotten does not keep the rest: its error is raised at the end.
+
         Raises:
             TryLater: A part is away; send it again.
+            AgentError: A conversation could not be cleared.
         """
         at = self._clock.now().timestamp()
         # First: what was told before, and comes from now on, begins no session on a new list.
         await self._pass(user, ForgetUser((), at))
         await self._sessions.close_all(user)
-        while (page := await self._sessions.closed(user)).session_ids:
+        failed: list[AgentError] = []
+        while not failed and (page := await self._sessions.closed(user)).session_ids:
             conversations = [contracts.session(each) for each in page.session_ids]
-            await self._clear(user, conversations, at)
-            await self._sessions.drop(user, page)
-        await self._clear(user, [user], at)
+            failed = await self._clear(user, conversations, at)
+            if not failed:
+                await self._sessions.drop(user, page)
+        failed += await self._clear(user, [user], at)
         async for letter in self._letters.find(lambda event: told_by(event, user)):
             await self._letters.forget(letter.id)
+        if failed:
+            raise failed[0]
 
-    async def _clear(self, user: str, conversations: Sequence[str], at: float) -> None:
-        """Clears conversations, then moves every consumer past them, then erases."""
-        passed: list[Passed] = []
+    async def _clear(self, user: str, conversations: Sequence[str], at: float) -> list[AgentError]:
+        """Clears conversations, then moves every consumer past them, then erases; what failed."""
+        ended: list[Passed | AgentError | None] = []
         for start in range(0, len(conversations), AT_ONCE):
             some = conversations[start : start + AT_ONCE]
-            found = await asyncio.gather(*(self._end(user, each) for each in some))
-            passed += [each for each in found if each is not None]
+            ended += await asyncio.gather(*(self._end(user, each) for each in some))
+        passed = [each for each in ended if isinstance(each, Passed)]
         await self._pass(user, ForgetUser(tuple(passed), at))
         for each in passed:
-            await self._erase(each.conversation)
+            await self._erase(each)
+        return [each for each in ended if isinstance(each, AgentError)]
 
     async def _pass(self, user: str, request: ForgetUser) -> None:
         for consumer in self._consumers:
             await consumer.forget(user, request)
 
-    async def _end(self, user: str, conversation: str) -> Passed | None:
-        """The last turn of a conversation of this user, which is cleared."""
+    async def _end(self, user: str, conversation: str) -> Passed | AgentError | None:
+        """The last turn of a conversation of this user, which is cleared; or why it is not."""
         close = contracts.session_of(conversation) is not None
         try:
             return await self._chat.forget(conversation, ForgetConversation(user, close))
         except Refused as refused:
             # Another user was quicker to open it: his it is, and his it stays.
-            if refused.status == NotFound.status:
-                return None
-            raise
+            return None if refused.status == NotFound.status else refused
+        except AgentError as error:
+            return error
 
-    async def _erase(self, conversation: str) -> None:
+    async def _erase(self, upto: Passed) -> None:
         for _ in range(ROUNDS):
-            if await self._chat.settle(conversation):
+            if await self._chat.settle(upto):
                 return
         raise Unavailable("What was said is hidden and not erased yet; send the request again.")

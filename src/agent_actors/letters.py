@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from agent_actors.messages import DeadLetter
 Redeliver = Callable[[str, bytes], Awaitable[None]]
 """Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
 
+WRAPPED = 4
+"""Envelopes that are looked into; more of them nobody makes."""
 _IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
 
 
@@ -61,11 +64,32 @@ def _read(event: bytes) -> Any:
 
 
 def told_by(event: Any, user: str) -> bool:
-    """Whether a letter's event, as it is shown, is about this user; also one that is wrapped twice.
+    """Whether a letter's event, as it is shown, is about this user.
 
     What it is applied to may hang on either name, so both count.
     """
-    while isinstance(event, dict) and "data" in event:
-        event = event["data"]
-    data = _read(event.encode()) if isinstance(event, str) else event
-    return isinstance(data, dict) and user in (data.get("user_id"), data.get("actor_id"))
+    return user in names(event).values()
+
+
+def names(event: Any) -> dict[str, str]:
+    """Whom an event names: wrapped once, twice or not at all, as JSON, as text or in base64."""
+    for _ in range(WRAPPED):
+        if not isinstance(event, dict) or not event.keys() & {"data", "data_base64"}:
+            break
+        event = _inner(event)
+    told = event if isinstance(event, dict) else {}
+    found = {name: told.get(name) for name in ("user_id", "actor_id")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _inner(envelope: dict[str, Any]) -> Any:
+    data = envelope.get("data")
+    if isinstance(data, str):
+        return _read(data.encode(errors="replace"))
+    encoded = envelope.get("data_base64")
+    if data is None and isinstance(encoded, str):
+        try:
+            return _read(b64decode(encoded))
+        except ValueError:
+            return None
+    return data

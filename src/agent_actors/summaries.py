@@ -8,11 +8,13 @@ after the next event: that a summary is due is read from the saved documents, no
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
+from typing import TypeVar
 
 from agent_actors.clients import ChatClient, MemoryClient
 from agent_actors.clock import Clock
-from agent_actors.errors import AgentError
+from agent_actors.errors import AgentError, ModelFailed, TryLater
 from agent_actors.messages import KeepSummary, Message, SumUp
 from agent_actors.model import Digest, Model
 from agent_actors.saved import Saved
@@ -25,15 +27,23 @@ AT_ONCE = 4
 WAITING = 10_000
 """Users and conversations that wait for one; what comes beyond is made after a later event."""
 TRIES = 4
-"""Times that one is tried; then the next event asks for it again."""
+"""Times that one is tried, or a part asked; then the next event asks for the summary again."""
 PAUSE = 1.0
-"""Seconds before it is tried again; doubles each time."""
+"""Seconds before it is asked again; doubles each time."""
+LONGEST_REST = 3_600.0
+"""Seconds that a model is left alone with a summary it failed at; doubles up to this."""
 LONGEST = 2_000
 """Characters of a summary."""
 PAIRS = 32
 """Pairs that are summed up at once."""
 CHARACTERS = 1_000
 """Characters of each entry that a conversation's summary is made from."""
+
+R = TypeVar("R")
+What = tuple[str, str]
+"""A user or a conversation, and its id."""
+Keep = Callable[[], Awaitable[None]]
+"""Hands a summary to its actor."""
 
 
 class Summaries:
@@ -66,6 +76,7 @@ class Summaries:
         self._time = settings.summary_time
         self._users: dict[str, asyncio.Event] = {}
         self._conversations: set[str] = set()
+        self._resting: dict[What, tuple[float, int]] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,7 +91,8 @@ class Summaries:
 
     def fell_out(self, conversation: str, request: SumUp) -> None:
         """Pairs up to `request.upto` are not seen by the model any more."""
-        wanted = self._model.converses and conversation not in self._conversations
+        resting = self._rest_of(("conversation", conversation)) > 0
+        wanted = self._model.converses and not resting and conversation not in self._conversations
         if wanted and len(self._tasks) < WAITING:
             self._conversations.add(conversation)
             self._spawn(self._conversation(conversation, request))
@@ -106,48 +118,73 @@ class Summaries:
             log.debug("its trace", exc_info=error)
 
     async def _user(self, user: str, due: asyncio.Event) -> None:
+        what = ("user", user)
         try:
-            async with self._clock.timeout(self._time):
-                await due.wait()
-        except TimeoutError:
-            pass
-        try:
-            await self._tried(lambda: self._sum_up_user(user), user)
+            with suppress(TimeoutError):
+                async with self._clock.timeout(self._time):
+                    await due.wait()
+            for _ in range(TRIES):
+                await self._clock.sleep(self._rest_of(what))
+                if await self._sum_up(what, lambda: self._of_user(user)):
+                    return
         finally:
             del self._users[user]
 
     async def _conversation(self, conversation: str, request: SumUp) -> None:
+        what = ("conversation", conversation)
         try:
-            await self._tried(
-                lambda: self._sum_up_conversation(conversation, request), conversation
-            )
+            await self._sum_up(what, lambda: self._of_conversation(conversation, request))
         finally:
             self._conversations.discard(conversation)
 
-    async def _tried(self, make: Callable[[], Awaitable[None]], what: str) -> None:
-        for attempt in range(TRIES):
-            if attempt:
-                await self._clock.sleep(PAUSE * 2 ** (attempt - 1))
-            try:
-                async with self._at_once:
-                    await make()
-            except AgentError as error:
-                log.warning("the summary of %s was not made: %s", what, error.title)
-            else:
-                return
+    async def _sum_up(self, what: What, make: Callable[[], Awaitable[Keep | None]]) -> bool:
+        """Makes a summary and keeps it. What the model failed at is not asked for again soon."""
+        try:
+            async with self._at_once:
+                keep = await self._tried(make)
+            if keep is not None:
+                await self._tried(keep)
+        except AgentError as error:
+            log.warning("the summary of %s %s was not made: %s", *what, error.title)
+            self._rest(what)
+            return False
+        self._resting.pop(what, None)
+        return True
 
-    async def _sum_up_user(self, user: str) -> None:
+    async def _tried(self, call: Callable[[], Awaitable[R]]) -> R:
+        """Calls until no part is away: a model's failure is none of these, it may have cost."""
+        for attempt in range(TRIES - 1):
+            try:
+                return await call()
+            except TryLater:
+                await self._clock.sleep(PAUSE * 2**attempt)
+        return await call()
+
+    def _rest(self, what: What) -> None:
+        _, failures = self._resting.pop(what, (0.0, 0))
+        seconds = min(self._time * 2.0**failures, LONGEST_REST)
+        self._resting[what] = (self._clock.monotonic() + seconds, min(failures + 1, 32))
+        if len(self._resting) > WAITING:
+            del self._resting[next(iter(self._resting))]
+
+    def _rest_of(self, what: What) -> float:
+        """Seconds until the model may be asked for it again."""
+        until, _ = self._resting.get(what, (0.0, 0))
+        return max(until - self._clock.monotonic(), 0.0)
+
+    async def _of_user(self, user: str) -> Keep | None:
         memory = await self._saved.memory(user)
         if memory.events <= memory.summarised:
-            return
+            return None
         person = await self._saved.person(user)
-        text = await self._model.summarise(Digest(person.name, person.user_summary, memory.fresh))
-        await self._memory.keep_summary(user, KeepSummary(memory.events, text[:LONGEST]))
+        text = await self._text(Digest(person.name, person.user_summary, memory.fresh))
+        kept = KeepSummary(memory.events, text)
+        return lambda: self._memory.keep_summary(user, kept)
 
-    async def _sum_up_conversation(self, conversation: str, request: SumUp) -> None:
+    async def _of_conversation(self, conversation: str, request: SumUp) -> Keep | None:
         head = await self._saved.head(conversation)
         if head.earlier.upto != request.after:
-            return
+            return None
         page = await self._saved.history(conversation, PAIRS, before=request.upto + 1)
         said = tuple(
             Message(entry.role, entry.content[:CHARACTERS])
@@ -155,6 +192,14 @@ class Summaries:
             if pair.seq > request.after
             for entry in (pair.exchange.input, pair.exchange.output)
         )
-        text = await self._model.summarise(Digest("", head.earlier.text, said))
-        kept = SumUp(request.after, request.upto, text[:LONGEST])
-        await self._chat.sum_up(conversation, kept)
+        text = await self._text(Digest("", head.earlier.text, said))
+        kept = SumUp(request.after, request.upto, text)
+        return lambda: self._chat.sum_up(conversation, kept)
+
+    async def _text(self, digest: Digest) -> str:
+        text = (await self._model.summarise(digest))[:LONGEST]
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ModelFailed("The model's summary has half of a character.") from None
+        return text

@@ -179,7 +179,7 @@ async def test_what_else_a_conversation_is_told(client: FakeActorClient, factory
     await chat.sum_up("session:x", SumUp(0, 4, "They greeted."))
     forgotten = await chat.forget("session:x", ForgetConversation("ada", close=True))
     assert forgotten == Passed("session:x", 3)
-    assert await chat.settle("session:x") is True
+    assert await chat.settle(forgotten) is True
     assert {entry[1:3] for entry in client.log} == {("ChatAgent", "session:x")}
 
 

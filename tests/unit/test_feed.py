@@ -3,14 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 
+from agent_actors import contracts
 from agent_actors.clients import BatchClient
+from agent_actors.documents import Head, Segment, segment_of
 from agent_actors.errors import Invalid, Unavailable
-from agent_actors.feed import PER_USER, ROUNDS, TRIES, Feed
+from agent_actors.feed import CHARACTERS, PAIRS, PER_USER, TRIES, Feed
 from agent_actors.messages import Message, Remember
+from agent_actors.saved import Saved
+from agent_actors.serializer import encode
+from agent_actors.slots import Store
+from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
 WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
@@ -22,6 +29,8 @@ class Taking(BatchClient):
 
     batches: list[tuple[str, list[int | None]]] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    """What it says when it is asked for its mark."""
     early: list[set[int]] = field(default_factory=list)
     """The numbers that come too early, by batch."""
     errors: list[Exception] = field(default_factory=list)
@@ -39,6 +48,9 @@ class Taking(BatchClient):
         early = self.early.pop(0) if self.early else set()
         return tuple(event.event_id for event in events if event.seq in early)
 
+    async def mark(self, user: str, conversation: str) -> int:
+        return self.marks.pop(0) if self.marks else 0
+
     @property
     def numbers(self) -> list[list[int | None]]:
         return [seqs for _, seqs in self.batches]
@@ -50,7 +62,21 @@ class Bench:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.one, self.two = Taking(), Taking()
-        self.feed = Feed((self.one, self.two), self.clock, 1.0)
+        self.client = FakeActorClient()
+        saved = Saved(Store(self.client, self.clock, 5.0), 256)
+        self.feed = Feed((self.one, self.two), saved, self.clock, 1.0)
+
+    def history(self, turns: int, *, low: int = 1, user: str = "ada") -> None:
+        """What the conversation ada has."""
+        head = Head(user=user, seq=turns, low=low)
+        documents: dict[str, object] = {"head": head}
+        for seq in range(low, turns + 1):
+            number = segment_of(seq)
+            former = cast(Segment, documents.get(f"h{number}", Segment()))
+            documents[f"h{number}"] = Segment(pairs=(*former.pairs, a_pair(seq)))
+        self.client.state[contracts.CHAT, "ada"].update(
+            {key: encode(document) for key, document in documents.items()}
+        )
 
     async def add(self, *seqs: int, user: str = "ada") -> None:
         for seq in seqs:
@@ -117,25 +143,53 @@ async def test_users_do_not_wait_for_each_other(bench: Bench):
     assert bench.one.batches == [("ada", [1]), ("eve", [1])]
 
 
-async def test_an_event_that_comes_too_early_is_offered_again(bench: Bench):
-    """To all, with what has come since, until the one before it was there."""
-    bench.one.early = [{3}, {3}, set()]
-    await bench.add(3)
-    await bench.add(2)
-    await bench.clock.advance(1)
-    await bench.clock.advance(1)
+async def test_what_a_consumer_has_missed_is_read_from_the_history(bench: Bench):
+    """Another replica holds it, or it was given up: the consumer gets all of it, in order."""
+    bench.history(5)
+    bench.one.early = [{5}]
+    bench.one.marks = [2, 5]
+    await bench.add(5)
+
+    assert bench.one.numbers == [[5], [3, 4, 5]]
+    assert bench.two.numbers == [[5]]
+
+
+async def test_a_long_gap_is_closed_in_some_batches(bench: Bench):
+    """A consumer that was added later gets a whole conversation."""
+    bench.history(2 * PAIRS + 1)
+    bench.one.early = [{2 * PAIRS + 1}]
+    bench.one.marks = [0, PAIRS, 2 * PAIRS, 2 * PAIRS + 1]
+    await bench.add(2 * PAIRS + 1)
+
+    assert [len(batch) for batch in bench.one.numbers] == [1, PAIRS, PAIRS, 1]
+
+
+async def test_what_was_erased_is_not_asked_for(bench: Bench):
+    """A gap that begins in what is erased begins behind it."""
+    bench.history(5, low=4)
+    bench.one.early = [{5}]
+    bench.one.marks = [0, 5]
+    await bench.add(5)
+
+    assert bench.one.numbers == [[5], [4, 5]]
+
+
+async def test_another_users_conversation_is_not_read(bench: Bench):
+    """An event may name any."""
+    bench.history(5, user="bob")
+    bench.one.early = [{5}]
+    await bench.add(5)
+
+    assert bench.one.numbers == [[5]]
+
+
+async def test_what_travels_together_is_bounded(bench: Bench):
+    """In what was said, too: long messages go one by one."""
+    for seq in (1, 2):
+        bench.feed.add("ada", replace(event(seq), input=Message("user", "x" * CHARACTERS)))
     await bench.clock.advance(5)
 
-    assert bench.one.numbers == bench.two.numbers == [[3], [3, 2], [3]]
-
-
-async def test_an_event_that_stays_too_early_is_left(bench: Bench):
-    """After some rounds: the conversation publishes what is missing, and then this one, too."""
-    bench.one.early = [{3}] * 100
-    await bench.add(3)
-    await bench.clock.advance(100)
-
-    assert bench.one.numbers == [[3]] * ROUNDS
+    assert bench.one.numbers == [[1], [2]]
 
 
 async def test_a_consumer_that_is_away_is_tried_again(bench: Bench):
@@ -159,7 +213,7 @@ async def test_a_consumer_that_stays_away_is_left_behind(
     await bench.add(2)
 
     assert bench.one.numbers == [*[[1]] * TRIES, [2]]
-    assert "1 events wait" in caplog.text
+    assert "1 events are to be applied later" in caplog.text
 
 
 async def test_a_batch_that_is_refused_is_not_offered_again(
@@ -175,7 +229,7 @@ async def test_a_batch_that_is_refused_is_not_offered_again(
 
 
 async def test_what_waits_for_a_user_is_bounded(bench: Bench):
-    """What comes beyond is published again later."""
+    """What comes beyond is read from the history later."""
     bench.one.free.clear()
     await bench.add(0)
     await bench.add(*range(1, PER_USER + 2))
@@ -183,7 +237,7 @@ async def test_what_waits_for_a_user_is_bounded(bench: Bench):
     await settle()
     await bench.clock.advance(1)
 
-    assert [len(batch) for batch in bench.one.numbers] == [1, PER_USER - 1]
+    assert [len(batch) for batch in bench.one.numbers] == [1, PER_USER]
 
 
 async def test_what_waits_in_all_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch):
@@ -226,13 +280,12 @@ async def test_draining_hands_over_what_waits(bench: Bench):
 
 
 async def test_draining_does_not_wait_for_what_stays_away(bench: Bench):
-    """Tries and rounds are as many, without their pauses."""
+    """Tries are as many, without their pauses."""
     bench.one.errors = [Unavailable("away")] * TRIES
-    bench.two.early = [{1}] * 100
     await bench.add(1)
     await bench.feed.drain()
 
-    assert len(bench.two.batches) == ROUNDS
+    assert len(bench.one.batches) == TRIES
 
 
 async def test_a_stop_ends_what_is_under_way(bench: Bench):

@@ -71,11 +71,11 @@ class Chats(ChatClient):
             return Passed(conversation, town.turns.get(conversation, 0))
         raise AssertionError("not reached")
 
-    async def settle(self, conversation: str) -> bool:
-        town = self.town
+    async def settle(self, upto: Passed) -> bool:
+        town, conversation = self.town, upto.conversation
         async with town.step(f"erase {conversation}"):
-            seq = town.turns.get(conversation, 0)
-            reached = all(town.passed.get((each, conversation), 0) >= seq for each in CONSUMERS)
+            marks = [town.passed.get((each, conversation), 0) for each in CONSUMERS]
+            reached = min(marks) >= upto.seq
             done = reached and town.log.count(f"erase {conversation}") >= town.rounds
             if done:
                 town.stored.discard(conversation)

@@ -17,10 +17,19 @@ from agent_actors.saved import Saved
 from agent_actors.serializer import encode
 from agent_actors.settings import Settings
 from agent_actors.slots import Slot, Store
-from agent_actors.summaries import AT_ONCE, CHARACTERS, LONGEST, PAIRS, TRIES, Summaries
+from agent_actors.summaries import (
+    AT_ONCE,
+    CHARACTERS,
+    LONGEST,
+    LONGEST_REST,
+    PAIRS,
+    TRIES,
+    Summaries,
+)
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
+TIME = 30.0
 WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
 SAID = (Message("user", "hi"), Message("assistant", "hello"))
 
@@ -72,7 +81,7 @@ class Bench:
         self.model = Summing()
         self.kept = Kept()
         saved = Saved(Store(self.client, self.clock, 5.0), 256)
-        settings = Settings(summary_events=4, summary_time=30)
+        settings = Settings(summary_events=4, summary_time=TIME)
         self.summaries = Summaries(self.model, saved, self.kept, self.kept, self.clock, settings)
 
     def store(self, kind: str, name: str, slot: Slot[Document], document: Document) -> None:
@@ -193,29 +202,54 @@ async def test_a_long_summary_is_cut(bench: Bench):
     assert bench.kept.users == [("ada", KeepSummary(4, "x" * LONGEST))]
 
 
-async def test_a_summary_that_fails_is_tried_again(bench: Bench):
-    """After a second, and twice as long each time; whoever fails, model, store or actor."""
+async def test_a_part_that_is_away_is_asked_again(bench: Bench):
+    """Store and actor, after a second and twice as long each time; the model is paid once."""
     bench.remembered("ada", 4)
-    bench.model.errors = [ModelFailed("no")]
-    bench.kept.errors = [Unavailable("away")]
-    await bench.heard("ada", 4)
+    bench.kept.errors = [Unavailable("away")] * 2
     bench.client.fail("get", Unavailable("away"))
-    for pause, kept in ((0.9, 0), (0.1, 0), (2, 0), (4, 1)):
+    await bench.heard("ada", 4)
+    for pause, kept in ((1.0, 0), (1.0, 0), (2.0, 1)):
         await bench.clock.advance(pause)
 
         assert len(bench.kept.users) == kept
+    assert len(bench.model.digests) == 1
 
 
-async def test_a_summary_that_keeps_failing_is_left_to_the_next_event(bench: Bench):
+async def test_a_model_that_failed_is_left_alone(bench: Bench):
+    """Its failures may have cost; whatever is said meanwhile, it rests, twice as long each time."""
+    bench.remembered("ada", 4)
+    bench.model.errors = [ModelFailed("no")] * 2
+    await bench.heard("ada", 4)
+    asked = [len(bench.model.digests)]
+    for pause in (TIME - 1, 1, 2 * TIME - 1, 1):
+        await bench.clock.advance(pause)
+        asked.append(len(bench.model.digests))
+        await bench.heard("ada", 4)
+
+    assert asked == [1, 1, 2, 2, 3]
+    assert bench.kept.users
+
+
+async def test_a_model_that_keeps_failing_is_left_to_the_next_event(bench: Bench):
     """After some tries, with a warning that says whose, and not what was said."""
     bench.remembered("ada", 4)
     bench.model.errors = [ModelFailed("no")] * TRIES
     await bench.heard("ada", 4)
-    await bench.clock.advance(3600)
+    await bench.clock.advance(LONGEST_REST * TRIES)
     assert (len(bench.model.digests), bench.kept.users) == (TRIES, [])
 
     await bench.heard("ada", 4)
     assert len(bench.kept.users) == 1
+
+
+async def test_half_a_character_is_no_summary(bench: Bench):
+    """It could not be kept, and would be paid for again and again."""
+    bench.remembered("ada", 4)
+    bench.model.says = "\ud800"
+    for _ in range(3):
+        await bench.heard("ada", 4)
+
+    assert (len(bench.model.digests), bench.kept.users) == (1, [])
 
 
 async def test_a_failure_is_logged_without_what_was_said(

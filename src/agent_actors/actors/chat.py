@@ -137,9 +137,12 @@ class ChatAgent(Conversation, ChatAgentInterface, Remindable):
         return Passed(self.conversation, head.seq)
 
     @turn
-    async def settle(self) -> bool:
-        """Does what the reminder does, at once; whether what was cleared is erased."""
-        return await self._tick()
+    async def settle(self, upto: Passed) -> bool:
+        """Does what the reminder does, at once; whether all up to that turn is erased.
+
+        Whoever waits for that does not wait for turns that came, or were cleared, since.
+        """
+        return await self._tick() >= upto.seq
 
     @turn
     async def receive_reminder(

@@ -264,11 +264,8 @@ class Conversation(TurnActor):
 
     # -- what is owed -----------------------------------------------------------------------
 
-    async def _tick(self) -> bool:
-        """Goes on with the queue, publishes what is missed, erases; whether all of it is erased.
-
-        Whoever waits for that does not wait for turns and events that came since.
-        """
+    async def _tick(self) -> int:
+        """Goes on with the queue, publishes what is missed, erases; up to where all is erased."""
         head = await self._drive(await self._head(), fresh=False)
         mark = await self._mark(head)
         await self._publish_after(head, mark)
@@ -277,7 +274,7 @@ class Conversation(TurnActor):
         if erased and not head.queue and mark >= head.seq:
             self.state.unnote(ARMED)
             await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))
-        return erased
+        return head.low - 1
 
     async def _mark(self, head: Head) -> int:
         """How far the last of the consumers is. Before the first turn there is nobody to ask."""

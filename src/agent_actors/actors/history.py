@@ -1,5 +1,7 @@
 """What a conversation's actor reads of the past: pairs, outcomes, and the model's window."""
 
+import asyncio
+
 from agent_actors import slots
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.documents import (
@@ -32,7 +34,7 @@ class History:
         self._older: tuple[int, tuple[Pair, ...]] | None = None
 
     def void(self) -> None:
-        """Forgets the segment before the tail, which is kept between turns."""
+        """Forgets the segments before the tail, which are kept between turns."""
         self._older = None
 
     async def segment(self, number: int) -> tuple[Pair, ...]:
@@ -70,10 +72,17 @@ class History:
         return tuple(reversed(window))
 
     async def _last_pairs(self, head: Head) -> tuple[Pair, ...]:
-        """The tail and the segment before it: pairs never change, so that one is kept."""
+        """The tail and the segments before it: pairs never change, so those are kept."""
         first = head.tail[0].seq if head.tail else head.seq + 1
         if len(head.tail) >= self._limits.window_turns or first - 1 <= head.start:
             return head.tail
         if self._older is None or self._older[0] != first:
-            self._older = (first, await self.segment(segment_of(first - 1)))
+            self._older = (first, await self._before(head, first))
         return (*(pair for pair in self._older[1] if pair.seq < first), *head.tail)
+
+    async def _before(self, head: Head, first: int) -> tuple[Pair, ...]:
+        """The pairs of as many segments before the tail as the window may need."""
+        oldest = max(head.start + 1, first - self._limits.window_turns)
+        numbers = range(segment_of(oldest), segment_of(first - 1) + 1)
+        read = await asyncio.gather(*map(self.segment, numbers))
+        return tuple(pair for pairs in read for pair in pairs)

@@ -191,7 +191,7 @@ class ModelCalls:
 def _usable(reply: Reply, prompt: Prompt) -> Outcome:
     """The reply, if it can be saved: a turn whose answer cannot be must end all the same."""
     try:
-        size = len(reply.content.encode()) + len(reply.items.encode())
+        size = sum(len(each.encode()) for each in (reply.content, reply.items, reply.model))
     except UnicodeEncodeError:
         log.warning("the model's answer in turn %s is not UTF-8", prompt.turn_id)
         return Failure(Problem.of(ModelFailed("The model's answer has half of a character.")))

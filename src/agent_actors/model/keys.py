@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -157,7 +158,9 @@ def planned(settings: Settings) -> str:
     if settings.model in {"echo", "scripted"}:
         return settings.model
     if settings.model_base_url:
-        return f"{settings.model} at {settings.model_base_url}"
+        url = urlsplit(settings.model_base_url)
+        # Not the whole of it: it may have a password.
+        return f"{settings.model} at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
     for provider in _providers(settings.model):
         if provider.key(settings) is not None:
             return settings.model or provider.default_model or "OpenAI's default"

@@ -20,6 +20,7 @@ from agent_actors.messages import (
     ForgetConversation,
     Message,
     Outcome,
+    Passed,
     Problem,
     ProcessTurn,
     Reply,
@@ -131,9 +132,10 @@ class Talk:
         answer: object = await self.chat.forget(ForgetConversation(user, close))
         return answer.error if isinstance(answer, Failure) else answer
 
-    async def settle(self) -> object:
+    async def settle(self, upto: int | None = None) -> object:
         """The tick, called: whether what was cleared is erased, or the error it returned."""
-        return await self.chat.settle()
+        seq = self.head.start if upto is None else upto
+        return await self.chat.settle(Passed(self.chat.conversation, seq))
 
     async def tick(self) -> object:
         """The recovery reminder fires."""

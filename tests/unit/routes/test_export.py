@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent_actors.errors import Unavailable
+from agent_actors.messages import Passed
 from agent_actors.routes.export import PAIRS, Export, Exported
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
@@ -187,7 +188,7 @@ async def test_a_document_is_whole_whatever_is_cleared_meanwhile(serve: Serve):
         await served.http.delete("/chat/ada/history")
 
         async def erased() -> bool:
-            return await served.services.chat.settle("ada")
+            return await served.services.chat.settle(Passed("ada", PAIRS + 4))
 
         await eventually(erased)
         document += b"".join([part async for part in parts])

@@ -9,6 +9,7 @@ import pytest
 
 from agent_actors import contracts
 from agent_actors.errors import Unavailable
+from agent_actors.messages import Passed
 from agent_actors.serializer import encode
 from tests.conftest import Serve, Served
 from tests.fakes import FakeActorClient, FakeRuntime, HeldModel, QuickModel, eventually
@@ -53,7 +54,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
         model.says = MARKER
         model.free.set()
         await eventually(lambda: not served.services.answers._tasks)
-        await served.services.chat.settle(name)
+        await served.services.chat.settle(Passed(name, 0))
         assert len(model.prompts) == 1
         assert rows_with(tmp_path, MARKER) == []
         assert (await served.services.saved.head(name)).seq == 0

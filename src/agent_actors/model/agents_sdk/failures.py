@@ -53,13 +53,13 @@ _GUARDRAILS_ON_THE_WAY = (
     ToolOutputGuardrailTripwireTriggered,
 )
 _BROKEN = "The model's answer was broken."
-_REFUSED = "The model refused."
+REFUSED = "The model refused."
 
 
 def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> ModelError:
     """Which failure one of the `KNOWN` errors is; `endpoint` is None for an agent's own model."""
+    # No trace, at no level: what a server says may repeat the key.
     log.warning("the model failed: %s", _kind(error))
-    log.debug("its trace", exc_info=error)
     failed = _failure(error, endpoint)
     failed.retry_after = retry_after(error, now)
     return failed
@@ -110,7 +110,7 @@ def _of_run(error: AgentsException) -> ModelError:
             looked_at = "look at AGENT_ACTORS_MODEL_STEPS"
             return ModelFailed(f"The model came to no end in one turn; {looked_at}.", retry="no")
         case ModelRefusalError():
-            return ModelFailed(_REFUSED, retry="no")
+            return ModelFailed(REFUSED, retry="no")
         case UserError():
             return ModelFailed("The agent cannot be run as it is set up.", retry="no")
         case ModelTimeoutError():
@@ -177,7 +177,7 @@ def _too_long(_: Endpoint | None) -> ModelFailed:
 
 
 def _filtered(_: Endpoint | None) -> ModelFailed:
-    return ModelFailed(_REFUSED, retry="no")
+    return ModelFailed(REFUSED, retry="no")
 
 
 def _spent(endpoint: Endpoint | None) -> ModelFailed:

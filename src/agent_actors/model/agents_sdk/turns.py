@@ -20,6 +20,9 @@ from agent_actors.model.agents_sdk.transcript import BufferedSession, kept
 from agent_actors.model.turn_context import TurnContext
 from agent_actors.settings import Settings
 
+MOST_TOKENS = 2**40
+"""Tokens of a turn, at most."""
+
 
 class Turns:
     """Answers prompts with an agent.
@@ -58,7 +61,7 @@ class Turns:
         return Reply(
             _content(result),
             self._name(result.last_agent),
-            Usage(used.input_tokens, used.output_tokens),
+            Usage(_tokens(used.input_tokens), _tokens(used.output_tokens)),
             kept(session.left()),
         )
 
@@ -115,6 +118,11 @@ class _Noted:
         told = data.model_data.instructions
         text = f"{told}\n\n{self._text}" if told else self._text
         return ModelInputData(data.model_data.input, text)
+
+
+def _tokens(told: int) -> int:
+    """A number of tokens that can be: a server may say anything."""
+    return min(max(told, 0), MOST_TOKENS)
 
 
 def _content(result: RunResult) -> str:

@@ -4,7 +4,7 @@ The SDK asks for a finish reason only at OpenAI's own address; anywhere else a s
 the middle passes for the whole answer.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from agents import OpenAIChatCompletionsModel
@@ -13,7 +13,8 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 
 from agent_actors.clock import Clock
-from agent_actors.errors import ModelTimedOut
+from agent_actors.errors import ModelFailed, ModelTimedOut
+from agent_actors.model.agents_sdk import failures
 
 STALL = 30.0
 """Seconds that a stream may say nothing once it has begun."""
@@ -44,6 +45,7 @@ class WholeAnswers(OpenAIChatCompletionsModel):
 def _an_answer(fetched: Any) -> ChatCompletion:
     """The same, if it has the form of an answer: the library builds it from any JSON."""
     if isinstance(fetched, ChatCompletion) and fetched.choices:
+        _check_filter(fetched.choices)
         message = getattr(fetched.choices[0], "message", None)
         if isinstance(message, ChatCompletionMessage):
             return fetched
@@ -57,12 +59,19 @@ async def _to_the_end(
     finished = False
     try:
         async for chunk in _steadily(chunks, clock):
+            _check_filter(chunk.choices)
             finished = finished or _finishes(chunk)
             yield chunk
     finally:
         await chunks.close()
     if not finished:
         raise ModelBehaviorError("the stream ended before the answer did")
+
+
+def _check_filter(choices: Sequence[Any]) -> None:
+    """Refuses what a filter has cut: the rest of it is no answer."""
+    if any(getattr(each, "finish_reason", None) == "content_filter" for each in choices):
+        raise ModelFailed(failures.REFUSED, retry="no")
 
 
 def _finishes(chunk: ChatCompletionChunk) -> bool:

@@ -66,6 +66,7 @@ class Graveyard:
         last = 0
         while rows := self._store.rows(_AFTER, last):
             last = rows[-1][6]
+            await self._clock.sleep(0)  # There may be many of them, and others wait.
             for letter in map(_letter, rows):
                 if which(letter.event):
                     yield letter
