@@ -1,6 +1,7 @@
 """What every place for dead letters agrees on."""
 
 import json
+from base64 import b64encode
 
 import pytest
 
@@ -49,6 +50,9 @@ def test_a_letter_is_shown_with_its_event(event: bytes, shown: object):
         ({"id": "x", "data": {"user_id": None, "actor_id": "ada"}}, True),
         ({"id": "x", "data": '{"user_id": "ada"}'}, True),
         ({"id": "x", "data": {"specversion": "1.0", "data": {"user_id": "ada"}}}, True),
+        ({"id": "x", "data_base64": b64encode(b'{"user_id": "ada"}').decode()}, True),
+        ({"id": "x", "data": {"data_base64": b64encode(b'{"actor_id":"ada"}').decode()}}, True),
+        ({"id": "x", "data_base64": "ada"}, False),
         ({"user_id": "ada"}, True),
         ({"id": "x", "data": {"user_id": "ada2"}}, False),
         ({"id": "ada", "data": "ada"}, False),

@@ -273,6 +273,20 @@ async def test_the_model_sees_the_last_exchanges(talk: Talk):
     assert [exchange.input.content for exchange in window] == [f"m{n}" for n in range(4, 12)]
 
 
+async def test_a_wide_window_spans_segments():
+    """As many exchanges as were asked for, wherever the last segment ends, and after a clear."""
+    talk = Talk(window_turns=20)
+    for number in range(44):
+        await talk.answered(f"m{number}")
+    widths = {len(request.window) for request in talk.responses.asked[20:]}
+    await talk.chat.clear_history()
+    await talk.answered("a")
+    await talk.answered("b")
+
+    assert widths == {20}
+    assert len(talk.responses.asked[-1].window) == 1
+
+
 async def test_the_window_is_bounded_in_bytes():
     """What does not fit is left out, from the oldest on."""
     talk = Talk(window_tokens=25)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.model.keys import GEMINI, OPENAI, Endpoint, Keys
+from agent_actors.model.keys import GEMINI, OPENAI, Endpoint, Keys, planned
 from agent_actors.settings import Settings
 from tests.hand_clock import HandClock, settle
 
@@ -190,3 +190,23 @@ async def test_a_key_is_never_shown(caplog: pytest.LogCaptureFixture):
 class _Quick(HandClock):
     async def sleep(self, seconds: float) -> None:
         """Waits for nothing."""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "echo (no key)"),
+        ({"model": "scripted"}, "scripted"),
+        ({"OPENAI_API_KEY": "k"}, "OpenAI's default"),
+        ({"GEMINI_API_KEY": "k"}, "gemini-flash-latest"),
+        ({"GEMINI_API_KEY": "k", "model": "gpt-5"}, "echo (no key)"),
+        ({"secret_store": "own"}, "of the secret store's key, else echo"),
+        (
+            {"model": "small", "model_base_url": "http://me:top-secret@localhost:1/v1?key=hidden"},
+            "small at http://localhost:1/v1",
+        ),
+    ],
+)
+def test_what_will_answer_is_said_without_secrets(given: dict[str, Any], said: str):
+    """For the line that is printed at the start."""
+    assert planned(Settings(**given)) == said

@@ -168,13 +168,24 @@ async def test_a_refusal_is_final(ready: Ready, vendor: Vendor, clock: HandClock
 
 @both
 async def test_a_filter_is_a_refusal(ready: Ready, vendor: Vendor, clock: HandClock, stream: bool):
-    """A vendor's filter that withholds the answer refuses."""
-    vendor.will(
-        streamed(finish="content_filter") if stream else answer(None, finish="content_filter")
-    )
-    failed = await failing(await ready(model_stream=stream), clock)
+    """A vendor's filter that withholds the answer, or cuts it, refuses."""
+    model = await ready(model_stream=stream)
+    for said in ([], ["It is"]):
+        whole = answer("".join(said) or None, finish="content_filter")
+        vendor.will(streamed(*said, finish="content_filter") if stream else whole)
+        failed = await failing(model, clock)
 
-    assert (failed.detail, failed.retry) == ("The model refused.", "no")
+        assert (failed.detail, failed.retry) == ("The model refused.", "no")
+
+
+async def test_no_server_can_count_backwards(ready: Ready, vendor: Vendor):
+    """Numbers of tokens that cannot be are bounded: they are added to the user's."""
+    body = json.loads(answer("hello").content)
+    body["usage"] = {"prompt_tokens": -5, "completion_tokens": 10**30, "total_tokens": 1}
+    vendor.will(httpx2.Response(200, json=body))
+    reply = await (await ready()).reply(a_prompt())
+
+    assert reply.usage == Usage(0, 2**40)
 
 
 @both
