@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import Any
 
 from agent_actors import contracts
-from agent_actors.clients import BatchClient
+from agent_actors.clients import BatchClient, ConsumerClient
 from agent_actors.clock import Clock
 from agent_actors.documents import Head, Pair
 from agent_actors.errors import AgentError, TryLater
@@ -131,23 +131,33 @@ class Feed:
             return
         log.warning("%d events are to be applied later", len(batch))
 
+    async def missed(
+        self, consumer: ConsumerClient, user: str, conversation: str
+    ) -> list[Remember]:
+        """The next turns that a consumer has not applied, from the history; none if it has all.
+
+        Another replica holds their events, or they were lost, or the consumer was away.
+
+        Raises:
+            TryLater: A part is away.
+        """
+        head = await self._saved.head(conversation)
+        mark = max(await consumer.mark(user, conversation), head.low - 1)
+        if head.user != user or mark >= head.seq:
+            return []
+        pairs = await self._saved.pairs(conversation, head, mark + 1, min(head.seq, mark + PAIRS))
+        return _some([_told(conversation, head, pair) for pair in pairs])
+
     async def _catch_up(self, consumer: BatchClient, user: str, conversation: str) -> None:
-        """Gives a consumer what it has missed: another replica holds it, or it was away."""
         for _ in range(CATCH_UP):
-            head = await self._saved.head(conversation)
-            mark = max(await consumer.mark(user, conversation), head.low - 1)
-            if head.user != user or mark >= head.seq:
+            missed = await self.missed(consumer, user, conversation)
+            if not missed:
                 return
-            last = min(head.seq, mark + PAIRS)
-            pairs = await self._saved.pairs(conversation, head, mark + 1, last)
-            if not pairs:
-                return  # Erased since the head was read.
-            told = [_told(conversation, head, pair) for pair in pairs]
-            await consumer.apply(user, _some(told))
+            await consumer.apply(user, missed)
 
 
 def _some(events: Sequence[Remember]) -> list[Remember]:
-    """The first events that can travel together; at least one."""
+    """The first events that can travel together; at least one, where there is any."""
     some: list[Remember] = []
     size = 0
     for event in events:

@@ -47,6 +47,8 @@ class Process:
         self.acted: set[TurnActor] = set()
         self.newest: dict[ActorKey, TurnActor] = {}
         self.gone: set[TurnActor] = set()
+        self.strays: set[ActorKey] = set()
+        """Actors whose running turn came late: it was sent here before they moved away."""
         self.actor_client = Client(self)
         model = WatchedModel(self)
         service = Service(settings(world.sizes), self, model, world.clock)
@@ -133,6 +135,8 @@ class Process:
             self.running.add(actor.key)
             self.acting[task] = actor
             self.acted.add(actor)
+            if self.world.sidecar.host(actor.key) is not self:
+                self.strays.add(actor.key)
             try:
                 result = await run(method, args)
                 if isinstance(result, Failure) and result.error.status == 500:
@@ -140,6 +144,7 @@ class Process:
                 return result
             finally:
                 self.running.discard(actor.key)
+                self.strays.discard(actor.key)
                 del self.acting[task]
 
         return watched

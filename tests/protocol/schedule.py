@@ -49,6 +49,8 @@ def shrunk(sizes: Sizes) -> Iterator[None]:
         (conversation, "PUBLISH"): 4,
         (conversation, "FELL_OUT"): 1,
         (feed, "PER_USER"): 3,
+        (feed, "PAIRS"): 3,
+        (feed, "CATCH_UP"): 2,
         (session, "PAGE"): 1,
         (forgetting, "ROUNDS"): 20,
         (draft, "ERASE"): 2,

@@ -86,8 +86,12 @@ class Sidecar:
             self._next(request.actor)
 
     async def put_away(self, actor: "ActorKey", to: int, again: bool) -> None:
-        """Deactivates an actor at its process, and goes on with its calls where it is then."""
-        if actor not in self.place:
+        """Deactivates an actor at its process, and goes on with its calls where it is then.
+
+        It does not come back while a turn runs there that came late: both would be live then, which
+        the protocol leaves open (section 5).
+        """
+        if actor not in self.place or actor in self._world.processes[to].strays:
             return
         old = self.host(actor)
         moved = self.place[actor] != to
@@ -118,7 +122,8 @@ class Sidecar:
                 _answer(request, "The sidecar is away.")
         if self._world.chance.random() < 0.5:
             for actor, index in self.place.items():
-                if index == process.index and self._world.chance.random() < 0.7:
+                stray = actor in self._world.processes[1 - process.index].strays
+                if index == process.index and not stray and self._world.chance.random() < 0.7:
                     self.place[actor] = 1 - index
 
     async def fire(self, actor: "ActorKey") -> None:

@@ -184,6 +184,22 @@ async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile
 
 
 @in_a_world
+async def test_what_was_cleared_stays_until_every_consumer_has_it(world: World):
+    """Its event may be lost, and lost again when it is published again."""
+    people = People(world)
+    world.spawn(people.say("u", "u", "first", "K1", 20.0))
+    await let_all_through(world)
+    world.broker.letters.clear()
+    for work in (people.clear("u"), world.sidecar.fire(CHAT), world.sidecar.fire(CHAT)):
+        world.spawn(work)
+        await let_all_through(world)
+        world.broker.letters.clear()
+    await to_rest(world)
+
+    verify(world)
+
+
+@in_a_world
 async def test_a_reminder_that_was_not_registered_is_not_believed_in(world: World):
     """After a registration that failed, the next turn registers before it saves."""
     people = People(world)

@@ -287,7 +287,9 @@ class Conversation(TurnActor):
         return max(min(asked), head.low - 1)
 
     async def _publish_after(self, head: Head, mark: int) -> None:
-        for seq in range(mark + 1, min(head.seq, mark + PUBLISH) + 1):
+        owed = range(mark + 1, head.seq + 1)
+        # Who gets the newest reads from the history what is between.
+        for seq in (*owed[:PUBLISH], *owed[PUBLISH:][-1:]):
             pair = await self._history.pair(head, seq)
             if pair is None:
                 log.error("event %d of %s cannot be rebuilt", seq, self.conversation)

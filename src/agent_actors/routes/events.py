@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from agent_actors import contracts
 from agent_actors.errors import AgentError, NotFound, TryLater
-from agent_actors.messages import DeadLetter, Remember
+from agent_actors.messages import DeadLetter, Remember, Remembered
 from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Event, Unusable, read_event
 from agent_actors.routes.problems import responses
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["events"])
 
 
+CATCH_UP = 8
+"""Times that memory is given missed turns for one event; then the event comes again."""
 LETTER = {
     "id": "5f0c3c5e-7b0f-5c53-9d0e-3a1f0c9c1b7a",
     "topic": contracts.USER_CHAT,
@@ -107,7 +109,7 @@ async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "
     try:
         if remember.seq is None:
             await wired.feed.apply(user, remember)
-        remembered = await wired.memory.remember(user, remember)
+        remembered = await _remember(wired, user, remember)
     except TryLater:
         return "RETRY"
     except AgentError as error:
@@ -119,6 +121,21 @@ async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "
     if remember.seq is not None:
         wired.feed.add(user, remember)
     return "SUCCESS"
+
+
+async def _remember(wired: Services, user: str, event: Remember) -> Remembered:
+    """What became of an event at memory, which is given first what it has missed."""
+    remembered = await wired.memory.remember(user, event)
+    for _ in range(CATCH_UP):
+        if remembered.status != "gap":
+            break
+        missed = await wired.feed.missed(wired.memory, user, event.conversation)
+        if not missed:
+            break
+        for each in missed:
+            await wired.memory.remember(user, each)
+        remembered = await wired.memory.remember(user, event)
+    return remembered
 
 
 async def _recoverable(wired: Services, event: Event) -> bool:

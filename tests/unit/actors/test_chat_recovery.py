@@ -49,14 +49,14 @@ async def test_a_republished_event_is_the_same_event(talk: Talk):
     assert talk.runtime.published == first
 
 
-async def test_a_tick_publishes_twenty_events_at_most(talk: Talk):
-    """The rest is left to the next tick."""
+async def test_a_tick_publishes_the_oldest_events_and_the_newest(talk: Talk):
+    """Twenty and one: who gets the newest reads from the history what is between."""
     for number in range(30):
         await talk.answered(f"m{number}")
     talk.runtime.published.clear()
     await talk.tick()
 
-    assert talk.published() == list(range(1, 21))
+    assert talk.published() == [*range(1, 21), 30]
 
 
 async def test_the_mark_is_asked_of_the_owners_memory(talk: Talk):
