@@ -1,6 +1,6 @@
 """`/chat/{actor_id}`: say something, read what was said, look at a turn, clear."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +16,12 @@ router = APIRouter(prefix="/chat", tags=["chat"])
 SHOWN = 5
 """Entries of a history without `limit`."""
 
+KeyHeader = Annotated[
+    str | None, Header(description="A retry with the same key and body is the same turn.")
+]
+PreferHeader = Annotated[
+    str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
+]
 TurnIdPath = Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])]
 
 
@@ -70,25 +76,25 @@ class HistoryPage(History):
     next: int | None
 
 
+SAYING: dict[int | str, dict[str, Any]] = {
+    202: {"model": TurnDocument, "description": "Accepted; `Location` has the turn."},
+    **responses(400, 404, 409, 410, 413, 422, 429, 502, 503, 504),
+}
+"""What else whoever says something may be answered."""
+
+
 @router.post(
     "/{actor_id}",
     response_model=Answered,
-    responses={
-        202: {"model": TurnDocument, "description": "Accepted; `Location` has the turn."},
-        **responses(400, 404, 409, 410, 413, 422, 429, 502, 503, 504),
-    },
+    responses=SAYING,
 )
 async def say(
     actor_id: ActorIdPath,
     said: Said,
     request: Request,
     response: Response,
-    idempotency_key: Annotated[
-        str | None, Header(description="A retry with the same key and body is the same turn.")
-    ] = None,
-    prefer: Annotated[
-        str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
-    ] = None,
+    idempotency_key: KeyHeader = None,
+    prefer: PreferHeader = None,
 ) -> Answered | Response:
     """Say something to the agent and get its reply.
 

@@ -59,28 +59,25 @@ def services(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
+UserId = Annotated[str, AfterValidator(contracts.actor_id)]
+# Described only: `actor_id` checks it, and says it in words.
+_FORM = {"pattern": f"^{contracts.ID_FORM}$"}
 ActorIdPath = Annotated[
-    str,
+    UserId,
     Path(
-        # Described only: `actor_id` below checks it, and says it in words.
-        json_schema_extra={"pattern": f"^{contracts.ID_FORM}$"},
+        json_schema_extra=_FORM,
         description="Conversation and user. Ids beginning with `session:` are refused.",
         examples=["ada"],
     ),
-    AfterValidator(contracts.actor_id),
 ]
-
-
 UserIdPath = Annotated[
-    str,
+    UserId,
     Path(
-        json_schema_extra={"pattern": f"^{contracts.ID_FORM}$"},
+        json_schema_extra=_FORM,
         description="A user. Ids beginning with `session:` are refused.",
         examples=["ada"],
     ),
-    AfterValidator(contracts.actor_id),
 ]
-UserId = Annotated[str, AfterValidator(contracts.actor_id)]
 Text = Annotated[str, AfterValidator(contracts.text)]
 
 

@@ -3,13 +3,22 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent_actors import contracts
 from agent_actors.errors import Blank
 from agent_actors.messages import Message, Role, TurnState
-from agent_actors.routes.chat import TurnDocument, TurnIdPath, accepted, document, turn_of
+from agent_actors.routes.chat import (
+    SAYING,
+    KeyHeader,
+    PreferHeader,
+    TurnDocument,
+    TurnIdPath,
+    accepted,
+    document,
+    turn_of,
+)
 from agent_actors.routes.dependencies import Services, UserId, services
 from agent_actors.routes.opening import open_session
 from agent_actors.routes.preferences import Preferences
@@ -84,21 +93,14 @@ class SessionHistory(BaseModel):
 @router.post(
     "/chat/",
     response_model=UserReply,
-    responses={
-        202: {"model": TurnDocument, "description": "Accepted; `Location` has the turn."},
-        **responses(400, 404, 409, 410, 413, 422, 429, 502, 503, 504),
-    },
+    responses=SAYING,
 )
 async def say(
     said: UserMessage,
     request: Request,
     response: Response,
-    idempotency_key: Annotated[
-        str | None, Header(description="A retry with the same key and body is the same turn.")
-    ] = None,
-    prefer: Annotated[
-        str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
-    ] = None,
+    idempotency_key: KeyHeader = None,
+    prefer: PreferHeader = None,
 ) -> UserReply | Response:
     """Say something in a session, or begin one.
 
