@@ -1,44 +1,15 @@
 """What actors agree on: type names, ids, wire names of methods, topics, and how a turn is named.
 
-Wire spellings live here and nowhere else. Interfaces are read by the SDK at run time, so their
-annotations are real types: the serializer decodes into them.
+Wire spellings live here and in `interfaces`, and nowhere else.
 """
 
 import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-from dapr.actor import ActorInterface
-from dapr.actor import actormethod as _actormethod
 
 from agent_actors.errors import Blank, Invalid, TooLarge
-from agent_actors.messages import (
-    AdoptTurn,
-    CompleteTurn,
-    ForgetConversation,
-    ForgetLetter,
-    ForgetUser,
-    KeepLetter,
-    KeepSummary,
-    MarkOf,
-    Message,
-    OpenSession,
-    Passed,
-    Person,
-    ProcessTurn,
-    Recollection,
-    Remember,
-    Remembered,
-    Respond,
-    Responding,
-    SessionExchange,
-    Sessions,
-    SumUp,
-    TurnState,
-)
+from agent_actors.messages import Message
 
 CHAT = "ChatAgent"
 RESPONSE = "ResponseAgent"
@@ -74,9 +45,6 @@ _SESSION_PREFIX = "session:"
 _TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
 _ID = re.compile(ID_FORM)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-actormethod = cast(Callable[[str], Callable[[_Method], _Method]], _actormethod)
 
 
 def actor_id(text: str) -> str:
@@ -207,206 +175,3 @@ def session_for(user: str, key: str) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
-
-
-class Pingable(ActorInterface):
-    """An actor that says it can be called; every actor of ours is one."""
-
-    @actormethod("Ping")
-    async def ping(self) -> bool:
-        """True; nothing is read, and no turn is waited for."""
-        raise NotImplementedError
-
-
-class ChatAgentInterface(ActorInterface):
-    """A conversation: its history, its queue of turns, and the events it owes."""
-
-    @actormethod("ProcessMessage")
-    async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
-        """Run a turn; a bare message (the lesson's form) is an unkeyed turn."""
-        raise NotImplementedError
-
-    @actormethod("CompleteTurn")
-    async def complete_turn(self, request: CompleteTurn) -> None:
-        """The model's task delivers the end of a parked turn."""
-        raise NotImplementedError
-
-    @actormethod("GetConversationHistory")
-    async def get_conversation_history(self) -> tuple[Message, ...]:
-        """The last entries, beginning with a user entry."""
-        raise NotImplementedError
-
-    @actormethod("ClearHistory")
-    async def clear_history(self) -> None:
-        """Hide what was said, cancel what is queued."""
-        raise NotImplementedError
-
-    @actormethod("AdoptTurn")
-    async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commit a turn that another service has answered, once."""
-        raise NotImplementedError
-
-    @actormethod("SumUp")
-    async def sum_up(self, request: SumUp) -> None:
-        """Keep a summary of what the model does not see any more."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetConversation) -> Passed:
-        """Clear for a user who is forgotten; the number of the last committed turn."""
-        raise NotImplementedError
-
-    @actormethod("Settle")
-    async def settle(self, upto: Passed) -> bool:
-        """Do at once what the recovery reminder does; whether all up to that turn is erased."""
-        raise NotImplementedError
-
-
-class ResponseAgentInterface(ActorInterface):
-    """Runs the model for a conversation and never waits for it longer than the parking time."""
-
-    @actormethod("ProcessMessage")
-    async def process_message(self, request: Respond) -> Responding:
-        """Start a turn, or say where it is."""
-        raise NotImplementedError
-
-    @actormethod("GetMessageCount")
-    async def get_message_count(self) -> int:
-        """The number of committed turns of the conversation."""
-        raise NotImplementedError
-
-
-class MemoryAgentInterface(ActorInterface):
-    """What a user said lately, over all conversations, fed by events."""
-
-    @actormethod("UpdateMemory")
-    async def update_memory(self, event: Remember) -> Remembered:
-        """Apply one event, once and in order."""
-        raise NotImplementedError
-
-    @actormethod("GetMemory")
-    async def get_memory(self) -> tuple[Message, ...]:
-        """The entries, newest last."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkOf) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
-    @actormethod("Recall")
-    async def recall(self) -> Recollection:
-        """The entries, and who the user is."""
-        raise NotImplementedError
-
-    @actormethod("Initialize")
-    async def initialize(self, person: Person) -> None:
-        """Say who the user is; a summary that is being made is ignored."""
-        raise NotImplementedError
-
-    @actormethod("KeepSummary")
-    async def keep_summary(self, request: KeepSummary) -> None:
-        """Keep a summary of the user."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
-
-
-class UserSessionInterface(ActorInterface):
-    """What a user did last, prefers, and which sessions the user has; fed by events."""
-
-    @actormethod("AddExchanges")
-    async def add_exchanges(self, events: tuple[Remember, ...]) -> tuple[str, ...]:
-        """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkOf) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
-    @actormethod("GetConversationHistory")
-    async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
-        """The last exchanges, newest last."""
-        raise NotImplementedError
-
-    @actormethod("ClearHistory")
-    async def clear_history(self) -> None:
-        """Drop the last exchanges."""
-        raise NotImplementedError
-
-    @actormethod("SetPreferences")
-    async def set_preferences(self, values: dict[str, str]) -> None:
-        """Replace the user's preferences."""
-        raise NotImplementedError
-
-    @actormethod("OpenSession")
-    async def open_session(self, request: OpenSession) -> None:
-        """Put a session on the user's list, once; to be called before its first turn."""
-        raise NotImplementedError
-
-    @actormethod("CloseSessions")
-    async def close_sessions(self) -> None:
-        """Close the list: what is on it belongs to a user who is forgotten, what comes does not."""
-        raise NotImplementedError
-
-    @actormethod("ClosedSessions")
-    async def closed_sessions(self) -> Sessions:
-        """The first page of a closed list; without `next`, the last one."""
-        raise NotImplementedError
-
-    @actormethod("DropSessions")
-    async def drop_sessions(self, page: Sessions) -> None:
-        """Drop this page, if it is the first of a closed list: its conversations are forgotten."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
-
-
-class AnalyticsInterface(ActorInterface):
-    """How many messages of a user were answered, and with how many tokens; fed by events."""
-
-    @actormethod("CountTurns")
-    async def count_turns(self, events: tuple[Remember, ...]) -> tuple[str, ...]:
-        """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkOf) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
-    @actormethod("GetMessageCount")
-    async def get_message_count(self) -> int:
-        """How many messages were answered."""
-        raise NotImplementedError
-
-    @actormethod("Initialize")
-    async def initialize(self, message_count: int) -> None:
-        """Set the number of messages."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
-
-
-class DeadLetterInterface(ActorInterface):
-    """The events that could not be applied, bounded in number and age."""
-
-    @actormethod("Keep")
-    async def keep(self, request: KeepLetter) -> str:
-        """Keep an event, once; the letter's id."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetLetter) -> None:
-        """Remove a letter, if it is there."""
-        raise NotImplementedError

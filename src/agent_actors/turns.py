@@ -18,8 +18,8 @@ from dapr.actor import Actor, ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors.clock import Clock
-from agent_actors.contracts import Pingable
 from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
+from agent_actors.interfaces import Pingable
 from agent_actors.messages import Failure, Problem
 from agent_actors.serializer import Malformed
 from agent_actors.slots import State, Store

@@ -9,7 +9,7 @@ from datetime import timedelta
 from dapr.actor import Actor, ActorId, ActorInterface, Remindable
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.contracts import Pingable, actormethod
+from agent_actors.interfaces import Pingable, actormethod
 
 PROBE = "Probe"
 

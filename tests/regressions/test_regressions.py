@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent_actors import contracts
+from agent_actors import contracts, interfaces
 from agent_actors.clock import SystemClock
 from agent_actors.documents import Head
 from agent_actors.errors import Unavailable
@@ -370,11 +370,11 @@ def test_b14_every_method_takes_what_the_sdk_passes():
     from agent_actors.actors.session import UserSessionActor
 
     pairs: tuple[tuple[type, type], ...] = (
-        (ChatAgent, contracts.ChatAgentInterface),
-        (ResponseAgent, contracts.ResponseAgentInterface),
-        (MemoryAgentActor, contracts.MemoryAgentInterface),
-        (UserSessionActor, contracts.UserSessionInterface),
-        (AnalyticsActor, contracts.AnalyticsInterface),
+        (ChatAgent, interfaces.ChatAgentInterface),
+        (ResponseAgent, interfaces.ResponseAgentInterface),
+        (MemoryAgentActor, interfaces.MemoryAgentInterface),
+        (UserSessionActor, interfaces.UserSessionInterface),
+        (AnalyticsActor, interfaces.AnalyticsInterface),
     )
     for actor, interface in pairs:
         for name, declared in vars(interface).items():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_actors import contracts
+from agent_actors import contracts, interfaces
 from agent_actors.errors import Blank, Invalid, TooLarge
 from agent_actors.messages import Message
 
@@ -113,9 +113,9 @@ def test_wire_names_are_those_of_the_lesson():
     names = {
         method.__actormethod__
         for interface in (
-            contracts.ChatAgentInterface,
-            contracts.ResponseAgentInterface,
-            contracts.MemoryAgentInterface,
+            interfaces.ChatAgentInterface,
+            interfaces.ResponseAgentInterface,
+            interfaces.MemoryAgentInterface,
         )
         for method in vars(interface).values()
         if hasattr(method, "__actormethod__")

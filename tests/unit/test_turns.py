@@ -9,9 +9,9 @@ from dapr.actor import ActorId, ActorInterface, ActorRuntime
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import slots
-from agent_actors.contracts import actormethod
 from agent_actors.documents import Head
 from agent_actors.errors import Busy, Defect, Invalid, PutAway, Unavailable
+from agent_actors.interfaces import actormethod
 from agent_actors.messages import Failure, MarkOf
 from agent_actors.serializer import Malformed, ValueSerializer
 from agent_actors.turns import Host, TurnActor, turn

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from agent_actors import slots
 from agent_actors.actors.consumer import Consumer, with_id
-from agent_actors.contracts import AnalyticsInterface
 from agent_actors.documents import Analytics, ModelUse
+from agent_actors.interfaces import AnalyticsInterface
 from agent_actors.messages import ForgetUser, MarkOf, Remember, Usage
 from agent_actors.turns import turn
 

@@ -12,9 +12,9 @@ from dapr.actor import Remindable
 
 from agent_actors import contracts, slots
 from agent_actors.actors.conversation import ARMED, CANCELLED, Conversation
-from agent_actors.contracts import ChatAgentInterface
 from agent_actors.documents import Earlier, find_queued
 from agent_actors.errors import NotFound
+from agent_actors.interfaces import ChatAgentInterface
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,

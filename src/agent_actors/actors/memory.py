@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from agent_actors import slots
 from agent_actors.actors.consumer import Consumer, with_id
-from agent_actors.contracts import MemoryAgentInterface, user_of
+from agent_actors.contracts import user_of
 from agent_actors.documents import Memory, Profile
+from agent_actors.interfaces import MemoryAgentInterface
 from agent_actors.messages import (
     ForgetUser,
     KeepSummary,

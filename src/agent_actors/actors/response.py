@@ -7,7 +7,8 @@ from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors.clients import MemoryClient
-from agent_actors.contracts import ResponseAgentInterface, conversation_of
+from agent_actors.contracts import conversation_of
+from agent_actors.interfaces import ResponseAgentInterface
 from agent_actors.messages import Respond, Responding
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call, ModelCalls

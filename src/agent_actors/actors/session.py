@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from agent_actors import slots
 from agent_actors.actors.consumer import Consumer, with_id
-from agent_actors.contracts import UserSessionInterface
 from agent_actors.documents import (
     LastExchanges,
     SessionIndex,
     SessionPage,
     UserPreferences,
 )
+from agent_actors.interfaces import UserSessionInterface
 from agent_actors.messages import (
     ForgetUser,
     MarkOf,
