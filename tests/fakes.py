@@ -18,11 +18,11 @@ from agent_actors import contracts
 from agent_actors.clients import ChatClient, MemoryClient, ResponseClient
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.documents import Pair, Record
+from agent_actors.envelopes import DeadLetter
 from agent_actors.errors import NotFound
 from agent_actors.messages import (
     CloudEvent,
     CompleteTurn,
-    DeadLetter,
     Message,
     Outcome,
     Person,

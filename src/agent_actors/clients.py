@@ -10,14 +10,13 @@ from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json
 
 from agent_actors import contracts
+from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.errors import Defect
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,
     ForgetConversation,
-    ForgetLetter,
     ForgetUser,
-    KeepLetter,
     KeepSummary,
     MarkOf,
     Message,

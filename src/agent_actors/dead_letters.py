@@ -11,8 +11,8 @@ from agent_actors import contracts, letters, slots
 from agent_actors.clients import DeadLetterClient
 from agent_actors.clock import Clock
 from agent_actors.documents import Letter, LetterIndex, LetterPage, Listed
+from agent_actors.envelopes import DeadLetter, Envelope, ForgetLetter, KeepLetter
 from agent_actors.letters import Redeliver
-from agent_actors.messages import DeadLetter, Envelope, ForgetLetter, KeepLetter
 from agent_actors.slots import Slot, Store
 
 D = TypeVar("D")

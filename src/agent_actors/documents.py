@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from agent_actors.envelopes import Envelope
 from agent_actors.errors import Defect
 from agent_actors.messages import (
-    Envelope,
     Exchange,
     Message,
     Person,

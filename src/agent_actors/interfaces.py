@@ -10,13 +10,12 @@ from typing import Any, TypeVar, cast
 from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
 
+from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,
     ForgetConversation,
-    ForgetLetter,
     ForgetUser,
-    KeepLetter,
     KeepSummary,
     MarkOf,
     Message,

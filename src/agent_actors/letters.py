@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from agent_actors.messages import DeadLetter
+from agent_actors.envelopes import DeadLetter
 
 Redeliver = Callable[[str, bytes], Awaitable[None]]
 """Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""

@@ -14,6 +14,7 @@ from agent_actors.clients import (
     SessionClient,
     returned,
 )
+from agent_actors.envelopes import Envelope, ForgetLetter, KeepLetter
 from agent_actors.errors import (
     AgentError,
     Busy,
@@ -26,12 +27,9 @@ from agent_actors.errors import (
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,
-    Envelope,
     Failure,
     ForgetConversation,
-    ForgetLetter,
     ForgetUser,
-    KeepLetter,
     KeepSummary,
     Message,
     Passed,

@@ -10,8 +10,8 @@ from agent_actors import letters, slots
 from agent_actors.clients import DeadLetterClient, ProxyFactory
 from agent_actors.dead_letters import BATCH, BEGINNING, LARGEST, PAGES
 from agent_actors.documents import LETTERS as PAGE
+from agent_actors.envelopes import Envelope, ForgetLetter, KeepLetter
 from agent_actors.errors import Conflict, TryLater, Unavailable
-from agent_actors.messages import Envelope, ForgetLetter, KeepLetter
 from tests.fakes import all_of
 from tests.hand_clock import settle
 from tests.unit.actors.graveyard import LETTERS, Graveyard, envelope

@@ -37,8 +37,9 @@ from agent_actors.documents import (
     read,
     segment_of,
 )
+from agent_actors.envelopes import Envelope
 from agent_actors.errors import Defect
-from agent_actors.messages import Envelope, Message, Reply, SessionExchange, Usage
+from agent_actors.messages import Message, Reply, SessionExchange, Usage
 from agent_actors.serializer import encode
 from tests.fakes import a_pair, a_record, a_turn
 

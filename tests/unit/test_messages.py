@@ -6,8 +6,9 @@ import inspect
 import pytest
 
 from agent_actors import messages
+from agent_actors.envelopes import Envelope
 from agent_actors.errors import Busy, Refused
-from agent_actors.messages import Envelope, Message, Problem, Reply, Usage
+from agent_actors.messages import Message, Problem, Reply, Usage
 from agent_actors.serializer import decode, encode
 
 VALUES = [

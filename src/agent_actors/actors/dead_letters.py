@@ -14,9 +14,9 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import letters, slots
 from agent_actors.documents import LETTERS, Letter, LetterIndex, LetterPage, Listed
+from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.interfaces import DeadLetterInterface
 from agent_actors.letters import Bounds
-from agent_actors.messages import ForgetLetter, KeepLetter
 from agent_actors.slots import Changes, State
 from agent_actors.turns import Host, TurnActor, turn
 

@@ -11,8 +11,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from agent_actors import contracts
+from agent_actors.envelopes import DeadLetter
 from agent_actors.errors import AgentError, NotFound, TryLater
-from agent_actors.messages import DeadLetter, Remember, Remembered
+from agent_actors.messages import Remember, Remembered
 from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Event, Unusable, read_event
 from agent_actors.routes.problems import responses

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from agent_actors import contracts
 from agent_actors.documents import Analytics, Head, Memory, Pair
+from agent_actors.envelopes import DeadLetter
 from agent_actors.letters import told_by
-from agent_actors.messages import DeadLetter, Message, Person, SessionExchange, Usage
+from agent_actors.messages import Message, Person, SessionExchange, Usage
 from agent_actors.routes.analytics import Numbers
 from agent_actors.routes.dependencies import Services
 from agent_actors.saved import Saved

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from dapr.clients.base import DaprActorClientBase
 
-from agent_actors.messages import CloudEvent, DeadLetter
+from agent_actors.envelopes import DeadLetter
+from agent_actors.messages import CloudEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from agent_actors import contracts
 from agent_actors.actors.dead_letters import DeadLetterActor
 from agent_actors.clients import DeadLetterClient, ProxyFactory, returned
 from agent_actors.dead_letters import ActorDeadLetters
+from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.letters import Bounds
-from agent_actors.messages import ForgetLetter, KeepLetter
 from agent_actors.runtime import DeadLetters
 from agent_actors.serializer import ValueSerializer, encode
 from agent_actors.slots import Store

@@ -7,8 +7,8 @@ import pytest
 from agent_actors import letters, slots
 from agent_actors.actors import dead_letters
 from agent_actors.documents import LETTERS as PAGE
+from agent_actors.envelopes import Envelope, ForgetLetter
 from agent_actors.errors import AgentError, TryLater, Unavailable
-from agent_actors.messages import Envelope, ForgetLetter
 from tests.unit.actors.graveyard import LETTERS, Graveyard, envelope
 
 

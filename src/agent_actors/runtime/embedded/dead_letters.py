@@ -7,8 +7,8 @@ from typing import Any
 
 from agent_actors import letters
 from agent_actors.clock import Clock
+from agent_actors.envelopes import DeadLetter
 from agent_actors.letters import Bounds, Redeliver
-from agent_actors.messages import DeadLetter
 from agent_actors.runtime.embedded.store import Store
 
 _COLUMNS = "id, topic, reason, tries, at, event"
