@@ -245,13 +245,9 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What became of an event: applied now or before, or too early because one is missing.
-
-    `fresh` is how many exchanges memory's summary of the user does not know yet.
-    """
+    """What became of an event: applied now or before, or too early because one is missing."""
 
     status: Literal["applied", "duplicate", "gap"]
-    fresh: int = 0
 
 
 @dataclass(frozen=True, slots=True)

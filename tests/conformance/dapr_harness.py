@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent_actors.app import actor_config
 from agent_actors.cli.service import KEEP_ALIVE
 from agent_actors.clock import SystemClock
+from agent_actors.composition import actor_config
 from agent_actors.engine.components import SHIPPED
 from agent_actors.engine.ports import free_port
 from agent_actors.engine.redis import RedisServer

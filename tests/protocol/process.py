@@ -12,7 +12,7 @@ from dapr.actor.runtime.manager import ActorManager
 from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json, to_json
 
-from agent_actors.app import Service
+from agent_actors.composition import Service
 from agent_actors.errors import Unavailable
 from agent_actors.messages import CloudEvent, Failure
 from agent_actors.model import Prompt
@@ -54,7 +54,7 @@ class Process:
         service = Service(settings(world.sizes), self, model, world.clock)
         self.services = replace(service.wired, new_turn_id=world.new_id)
         if not world.sizes.sums_up:
-            self.services = replace(self.services, heard=lambda _user, _fresh: None)
+            service._summaries.heard = lambda user, fresh: None  # type: ignore[method-assign]
         self._watch_calls(service)
         self.managers = {
             actor.__name__: self._manager(actor, build)

@@ -11,7 +11,8 @@ from agent_actors.actors.chat import ChatAgent
 from agent_actors.actors.memory import MemoryAgentActor
 from agent_actors.actors.response import ResponseAgent
 from agent_actors.actors.session import UserSessionActor
-from agent_actors.app import Service, create_app
+from agent_actors.app import create_app
+from agent_actors.composition import Service
 from agent_actors.documents import Analytics, Head, LastExchanges, Memory
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime

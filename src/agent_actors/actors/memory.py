@@ -1,7 +1,11 @@
 """MemoryAgentActor: what a user said lately, and who the user is; fed by events."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+
+from dapr.actor import ActorId
+from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import slots
 from agent_actors.actors.consumer import Consumer, with_id
@@ -18,7 +22,7 @@ from agent_actors.messages import (
     Remember,
     Remembered,
 )
-from agent_actors.turns import turn
+from agent_actors.turns import Host, turn
 
 ENTRIES = 3
 """Entries of a memory."""
@@ -28,8 +32,22 @@ FRESH_CHARACTERS = 400
 """Characters of such an entry."""
 
 
+Heard = Callable[[str, int], None]
+"""Is told how many exchanges a user's summary does not know yet, after each event."""
+
+
 class MemoryAgentActor(Consumer, MemoryAgentInterface):
-    """The memory of one user, over all conversations."""
+    """The memory of one user, over all conversations.
+
+    It says itself when a summary may be due: it lives in one process only, so that however many
+    replicas there are, a user's summary is made by one of them.
+    """
+
+    def __init__(
+        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, heard: Heard
+    ) -> None:
+        super().__init__(ctx, actor_id, host)
+        self._heard = heard
 
     @turn
     async def update_memory(self, event: Remember) -> Remembered:
@@ -39,7 +57,9 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
         if standing == "applied":
             memory = remembering(memory, event)
             await self.apply([event], {slots.MEMORY: memory})
-        return Remembered(standing, memory.events - memory.summarised)
+        if standing != "gap":
+            self._heard(user_of(self.id.id), memory.events - memory.summarised)
+        return Remembered(standing)
 
     @turn
     async def get_memory(self) -> tuple[Message, ...]:

@@ -25,6 +25,7 @@ from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
 from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
+from agent_actors.model import Model
 from agent_actors.model.keys import planned
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
@@ -142,8 +143,12 @@ def _config(app: FastAPI, drain: float) -> uvicorn.Config:
 async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
     async with app.router.lifespan_context(app):
         _calm_collector()
+        calming = asyncio.create_task(_calm_again(app.state.services.model))
         _announce(sock, kind, app.state.services.settings)
-        await server.serve(sockets=[sock])
+        try:
+            await server.serve(sockets=[sock])
+        finally:
+            calming.cancel()
 
 
 def _calm_collector() -> None:
@@ -156,6 +161,12 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+async def _calm_again(model: Model) -> None:
+    """The same for a model's library, which is imported meanwhile and larger than all the rest."""
+    await model.loaded()
+    _calm_collector()
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:

@@ -55,6 +55,9 @@ class Model:
     async def stop(self) -> None:
         """Gives back what it holds. Idempotent."""
 
+    async def loaded(self) -> None:
+        """Returns when what `start` began is over, also where it failed."""
+
     def unready(self) -> str | None:
         """Why it cannot answer yet, or None if it can."""
         return None

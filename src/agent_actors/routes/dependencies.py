@@ -28,9 +28,8 @@ TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
 class Services:
     """The collaborators of the routes, made once by the composition.
 
-    `feed` brings the other consumers up to date; `heard` is told how many events a user's summary
-    does not know; `forget` forgets a user; `token` is what callbacks must carry, None accepts any
-    caller.
+    `feed` brings the other consumers up to date; `forget` forgets a user; `token` is what callbacks
+    must carry, None accepts any caller.
     """
 
     settings: Settings
@@ -45,7 +44,6 @@ class Services:
     sessions: SessionClient
     analytics: AnalyticsClient
     feed: Feed
-    heard: Callable[[str, int], None]
     forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]

@@ -118,7 +118,6 @@ async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "
         return "DROP" if 400 <= error.status < 500 else "RETRY"
     if remembered.status == "gap":
         return "RETRY"
-    wired.heard(user, remembered.fresh)
     if remember.seq is not None:
         wired.feed.add(user, remember)
     return "SUCCESS"

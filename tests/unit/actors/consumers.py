@@ -58,6 +58,8 @@ class Bench:
         self.client = FakeActorClient()
         self.key = (kind, contracts.memory_id("ada") if kind == contracts.MEMORY else "ada")
         self._host = a_host(HandClock())
+        self.unsummed: list[int] = []
+        """How many exchanges no summary knew, each time that memory said so."""
         self.activate()
 
     def activate(self) -> None:
@@ -66,7 +68,13 @@ class Bench:
 
     def _make(self, kind: Callable[..., A]) -> A:
         context = a_context(kind, self.client)  # type: ignore[arg-type]
-        return self._host.activations.record(kind(context, ActorId(self.key[1]), self._host))
+        told = [self._heard] if self.kind == contracts.MEMORY else []
+        actor = kind(context, ActorId(self.key[1]), self._host, *told)
+        return self._host.activations.record(actor)
+
+    def _heard(self, user: str, unsummed: int) -> None:
+        assert user == "ada"
+        self.unsummed.append(unsummed)
 
     async def take(self, *events: Remember) -> list[str]:
         """Hands events over as one batch, or one by one; the ids of those that came too early."""

@@ -27,7 +27,8 @@ def memory(client: FakeActorClient) -> MemoryAgentActor:
 def activated(client: FakeActorClient) -> MemoryAgentActor:
     host = a_host(HandClock())
     context = a_context(MemoryAgentActor, client)
-    return host.activations.record(MemoryAgentActor(context, ActorId("memory-ada"), host))
+    memory = MemoryAgentActor(context, ActorId("memory-ada"), host, lambda *_: None)
+    return host.activations.record(memory)
 
 
 def event(seq: int | None, conversation: str = "ada", event_id: str = "") -> Remember:

@@ -79,11 +79,14 @@ class AgentsModel(Model):
 
     async def stop(self) -> None:
         """Closes the connections, after the import if that is still running."""
-        if self._loading is None:
-            return
-        await asyncio.wait({self._loading})
-        if _worked(self._loading):
+        await self.loaded()
+        if self._loading is not None and _worked(self._loading):
             await self._loading.result().close()
+
+    async def loaded(self) -> None:
+        """Returns when the import is over."""
+        if self._loading is not None:
+            await asyncio.wait({self._loading})
 
     def unready(self) -> str | None:
         """Whether the SDK is still being imported."""

@@ -1,8 +1,9 @@
-"""Runs of the agent: one for a turn, one for a summary."""
+"""Runs of the agent, one for each turn; and the model alone, for a summary."""
 
 from typing import Any
 
-from agents import Agent, RunConfig, Runner, RunResult
+from agents import Agent, ItemHelpers, ModelTracing, RunConfig, Runner, RunResult
+from agents.exceptions import ModelRefusalError
 from agents.run_config import CallModelData, ModelInputData
 from pydantic_core import to_json
 
@@ -40,6 +41,7 @@ class Turns:
         self._connection = connection
         self._models = Models(connection, stream=settings.model_stream)
         self._agent = prepared(own, settings, clock)
+        self._writer = Agent[Any]("summary", model=self._agent.model)
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The answer of a run, with what the run leaves for the next one.
@@ -69,18 +71,39 @@ class Turns:
         """A summary, by one call without tools. Raises as `reply`."""
         if not digest.said:
             return digest.previous
-        writer = Agent[Any]("summary", instructions=summary_of(digest), model=self._agent.model)
         limit = self._settings.model_time
         try:
             async with self._clock.timeout(limit):
-                result = await self._run(writer, material(digest), self._config(), max_turns=1)
+                text = await self._written(summary_of(digest), material(digest))
         except TimeoutError:
             raise ModelTimedOut(f"The model gave no summary within {limit:g} s.") from None
-        return _content(result)[:SUMMED_UP]
+        return _not_empty(text)[:SUMMED_UP]
 
     async def close(self) -> None:
         """Closes the connection."""
         await self._connection.close()
+
+    async def _written(self, instructions: str, said: str) -> str:
+        # Straight from the model: a run for one call costs milliseconds that turns have to wait.
+        named = self._writer.model
+        model = self._models.get_model(named) if isinstance(named, str | None) else named
+        settings, nothing = self._writer.model_settings, ModelTracing.DISABLED
+        try:
+            answer = await model.get_response(
+                instructions,
+                said,
+                settings,
+                [],
+                None,
+                [],
+                nothing,
+                previous_response_id=None,
+                conversation_id=None,
+                prompt=None,
+            )
+            return "".join(_text(item) for item in answer.output)
+        except failures.KNOWN as error:
+            raise failures.failure(error, None, self._clock.now()) from None
 
     async def _run(
         self, agent: Agent[Any], said: str, config: RunConfig, **options: Any
@@ -130,7 +153,16 @@ def _content(result: RunResult) -> str:
     if result.interruptions:
         raise ModelFailed("A tool of the agent asks for an approval, and nobody can give it.")
     said = result.final_output
-    text = said if isinstance(said, str) else to_json(said).decode()
+    return _not_empty(said if isinstance(said, str) else to_json(said).decode())
+
+
+def _text(item: Any) -> str:
+    if refusal := ItemHelpers.extract_refusal(item):
+        raise ModelRefusalError(refusal)
+    return ItemHelpers.extract_text(item) or ""
+
+
+def _not_empty(text: str) -> str:
     if not text.strip():
         raise ModelFailed("The model's answer was empty.")
     return text

@@ -1,0 +1,230 @@
+"""The composition: the one place that names every part and wires them together."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+
+from dapr.actor import Actor, ActorId, ActorRuntime
+from dapr.actor.runtime.config import ActorRuntimeConfig
+from dapr.actor.runtime.context import ActorRuntimeContext
+from dapr.ext.fastapi import DaprActor
+from uuid_utils import uuid7
+
+from agent_actors.actors.analytics import AnalyticsActor
+from agent_actors.actors.chat import ChatAgent
+from agent_actors.actors.conversation import ChatParts
+from agent_actors.actors.dead_letters import DeadLetterActor
+from agent_actors.actors.limits import ChatLimits
+from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.actors.outbox import Outbox
+from agent_actors.actors.response import ResponseAgent, ResponseParts
+from agent_actors.actors.session import UserSessionActor
+from agent_actors.clients import (
+    AnalyticsClient,
+    ChatClient,
+    DeadLetterClient,
+    MemoryClient,
+    ProxyFactory,
+    ResponseClient,
+    SessionClient,
+)
+from agent_actors.clock import Clock
+from agent_actors.dead_letters import ActorDeadLetters
+from agent_actors.feed import Feed
+from agent_actors.forgetting import Forgetting
+from agent_actors.letters import Bounds
+from agent_actors.messages import CompleteTurn, Outcome
+from agent_actors.model import Model
+from agent_actors.model.calls import ModelCalls
+from agent_actors.routes import subscriptions
+from agent_actors.routes.answers import Answers
+from agent_actors.routes.dependencies import Services
+from agent_actors.runtime import DeadLetters, Deliver, Runtime
+from agent_actors.saved import Saved
+from agent_actors.serializer import ValueSerializer
+from agent_actors.settings import Settings
+from agent_actors.settled import Settled
+from agent_actors.slots import Store
+from agent_actors.stopping import Stopping
+from agent_actors.summaries import Summaries
+from agent_actors.turns import Activations, Host
+
+
+class Service:
+    """What is made once per process, started and stopped in order.
+
+    Args:
+        settings: The process's settings.
+        runtime: What carries the actors.
+        model: What answers.
+        clock: The time.
+    """
+
+    def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
+        store = Store(runtime.actor_client, clock, settings.call_time)
+        proxies = ProxyFactory(runtime.actor_client)
+        self._settings = settings
+        self._runtime = runtime
+        self._clock = clock
+        self._store = store
+        self._saved = Saved(store, settings.outcomes_kept)
+        self._activations = Activations()
+        self._settled = Settled()
+        self._drained = False
+        self.stopping = Stopping(clock, settings.drain, self._settled)
+        self._chat = ChatClient(proxies)
+        self._memory = MemoryClient(proxies)
+        self._response = ResponseClient(proxies)
+        self._sessions = SessionClient(proxies)
+        self._analytics = AnalyticsClient(proxies)
+        self._consumers = (self._memory, self._sessions, self._analytics)
+        self._feed = Feed((self._sessions, self._analytics), self._saved, clock, settings.feed_time)
+        self._letters = DeadLetterClient(proxies)
+        self._model = model
+        self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
+        self._summaries = Summaries(model, self._saved, self._memory, self._chat, clock, settings)
+        self.token = settings.app_api_token
+        if self.token is None and not runtime.called_by_sidecar:
+            self.token = secrets.token_urlsafe(32)
+
+        self.wired = self._routes()
+        """What the routes are given."""
+
+    def _routes(self) -> Services:
+        answers = Answers(self._chat, self._saved, self._settled, self.stopping, self._settings)
+        letters = self._runtime.dead_letters or self._kept_by_an_actor()
+        return Services(
+            settings=self._settings,
+            runtime=self._runtime,
+            model=self._model,
+            clock=self._clock,
+            dead_letters=letters,
+            answers=answers,
+            saved=self._saved,
+            chat=self._chat,
+            memory=self._memory,
+            sessions=self._sessions,
+            analytics=self._analytics,
+            feed=self._feed,
+            forget=self._forgetter(letters),
+            token=self.token,
+            new_turn_id=new_turn_id,
+        )
+
+    def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
+        forgetting = Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
+
+        async def forget(user: str) -> None:
+            await forgetting.forget(user)
+            await self._runtime.purge()
+
+        return forget
+
+    async def start(self, dapr: DaprActor, deliver: Deliver) -> None:
+        """Registers the actors, then lets the runtime serve."""
+        ActorRuntime.set_actor_config(actor_config(self._settings))
+        for actor, build in self._builders().items():
+            await dapr.register_actor(
+                actor,
+                actor_client=self._runtime.actor_client,
+                actor_factory=build,
+                message_serializer=ValueSerializer(),
+                state_serializer=ValueSerializer(),
+            )
+        await self._runtime.start(deliver, self._activations.withdraw_all)
+        await self._model.start()
+
+    async def drain(self) -> None:
+        """Lets model calls end, and hand over what they owe, within the drain time. Idempotent."""
+        self.stopping.begin()
+        if not self._drained:
+            self._drained = True
+            await self._calls.drain(self.stopping.left())
+            await self._drain_feed()
+
+    async def _drain_feed(self) -> None:
+        with suppress(TimeoutError):
+            async with self._clock.timeout(max(self.stopping.left(), 0.0)):
+                await self._feed.drain()
+
+    async def stop(self) -> None:
+        """Lets model calls and turns end within the drain time, then stops what was started."""
+        await self.drain()
+        await self._runtime.stop()
+        # Only now does no event come any more that could begin something here.
+        await self._summaries.stop()
+        await self._feed.stop()
+        await self._calls.stop()
+        await self._model.stop()
+
+    def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
+        """The actor factories: each object they make is recorded as the one that may act."""
+        host = Host(self._activations, self._clock, self._settings.call_time)
+        chat_parts, response_parts = self._chat_parts(), self._response_parts()
+        heard = self._summaries.heard
+        record = self._activations.record
+        built: dict[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]] = {
+            ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
+            ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
+            MemoryAgentActor: lambda ctx, id_: record(MemoryAgentActor(ctx, id_, host, heard)),
+            UserSessionActor: lambda ctx, id_: record(UserSessionActor(ctx, id_, host)),
+            AnalyticsActor: lambda ctx, id_: record(AnalyticsActor(ctx, id_, host)),
+        }
+        if self._runtime.dead_letters is None:
+            bounds = Bounds(self._settings.dead_letters, self._settings.retention)
+            built[DeadLetterActor] = lambda ctx, id_: record(
+                DeadLetterActor(ctx, id_, host, bounds)
+            )
+        return built
+
+    def _kept_by_an_actor(self) -> DeadLetters:
+        age = self._settings.retention
+        return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
+
+    async def _redeliver(self, topic: str, event: bytes) -> None:
+        await subscriptions.redeliver(self.wired, topic, event)
+
+    def _chat_parts(self) -> ChatParts:
+        return ChatParts(
+            limits=ChatLimits.of(self._settings),
+            response=self._response,
+            consumers=self._consumers,
+            outbox=Outbox(self._runtime.publish, self._clock, self._settings.call_time),
+            settled=self._settled,
+            new_turn_id=new_turn_id,
+            fell_out=self._summaries.fell_out,
+        )
+
+    def _response_parts(self) -> ResponseParts:
+        return ResponseParts(
+            memory=self._memory,
+            calls=self._calls,
+            saved=self._saved,
+            parking_time=self._settings.parking_time,
+        )
+
+    async def _complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
+        await self._chat.complete(conversation, CompleteTurn(turn_id, outcome))
+
+
+def new_turn_id() -> str:
+    """The id of a turn without a key."""
+    return str(uuid7())
+
+
+def actor_config(settings: Settings) -> ActorRuntimeConfig:
+    """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B).
+
+    While replicas come or go, daprd lets turns drain, and until they have it answers no read or
+    save of an actor's state: whoever waits for one waits for the drain to be over. So the drain is
+    hardly longer than a turn may wait for its model; a turn that is cut is sent again by daprd, and
+    happens once (docs/dapr.md).
+    """
+    return ActorRuntimeConfig(
+        actor_idle_timeout=timedelta(seconds=settings.idle_timeout),
+        actor_scan_interval=None,
+        drain_ongoing_call_timeout=timedelta(seconds=settings.actor_drain),
+        drain_rebalanced_actors=True,
+        actor_type_configs=[],
+    )
