@@ -6,11 +6,16 @@ from contextlib import suppress
 from datetime import timedelta
 
 from dapr.actor import Actor, ActorId, ActorRuntime
-from dapr.actor.runtime.config import ActorRuntimeConfig
+from dapr.actor.runtime.config import (
+    ActorReentrancyConfig,
+    ActorRuntimeConfig,
+    ActorTypeConfig,
+)
 from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.ext.fastapi import DaprActor
 from uuid_utils import uuid7
 
+from agent_actors.actor_rules import ActorRules
 from agent_actors.actors.analytics import AnalyticsActor
 from agent_actors.actors.chat import ChatAgent
 from agent_actors.actors.conversation import ChatParts
@@ -221,10 +226,29 @@ def actor_config(settings: Settings) -> ActorRuntimeConfig:
     hardly longer than a turn may wait for its model; a turn that is cut is sent again by daprd, and
     happens once (docs/dapr.md).
     """
+    general = settings.rules_of("")
     return ActorRuntimeConfig(
-        actor_idle_timeout=timedelta(seconds=settings.idle_timeout),
+        actor_idle_timeout=timedelta(seconds=general.idle_timeout),
         actor_scan_interval=None,
-        drain_ongoing_call_timeout=timedelta(seconds=settings.actor_drain),
+        drain_ongoing_call_timeout=timedelta(seconds=general.drain),
         drain_rebalanced_actors=True,
-        actor_type_configs=[],
+        reentrancy=_reentrancy(general),
+        actor_type_configs=[
+            _type_config(name, settings.rules_of(name)) for name in settings.actor_types
+        ],
     )
+
+
+def _type_config(name: str, rules: ActorRules) -> ActorTypeConfig:
+    """All that a type has: daprd takes such an entry instead of the general one (FACTS, B)."""
+    return ActorTypeConfig(
+        name,
+        actor_idle_timeout=timedelta(seconds=rules.idle_timeout),
+        drain_ongoing_call_timeout=timedelta(seconds=rules.drain),
+        drain_rebalanced_actors=True,
+        reentrancy=_reentrancy(rules),
+    )
+
+
+def _reentrancy(rules: ActorRules) -> ActorReentrancyConfig:
+    return ActorReentrancyConfig(enabled=rules.reentrant, maxStackDepth=rules.depth)

@@ -4,14 +4,13 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agent_actors.actor_rules import ActorRules, Depth, RulesOf, Seconds, TypeSettings, rules_of
 from agent_actors.errors import StartupError
-
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 _FOREIGN = ("APP_", "DAPR_", "OPENAI_", "GEMINI_")
 """How the variables begin that are not only ours."""
@@ -139,6 +138,16 @@ class Settings(BaseSettings):
         description="On Dapr: when replicas come or go, running turns get this long before they are"
         " cut and sent again; longer than the parking time.",
     )
+    reentrancy_depth: Depth = Field(
+        1,
+        description="Calls of one chain that may be in an actor at once: 1 lets no actor be called"
+        " back by those it calls, above is Dapr's reentrancy.",
+    )
+    actor_types: dict[str, TypeSettings] = Field(
+        {},
+        description="What single actor types have of their own, as JSON:"
+        ' `{"ChatAgent": {"idle_timeout": 600, "drain": 3, "reentrancy_depth": 4}}`.',
+    )
     drain: Seconds = Field(7.0, description="At a stop, running turns get this long to finish.")
     data: Path = Field(
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
@@ -219,6 +228,12 @@ class Settings(BaseSettings):
             msg = "AGENT_ACTORS_PARKING_TIME must be shorter than AGENT_ACTORS_MODEL_TIME"
             raise ValueError(msg)
         return self
+
+    @property
+    def rules_of(self) -> RulesOf:
+        """How the actors of a type are kept."""
+        general = ActorRules(self.idle_timeout, self.actor_drain, self.reentrancy_depth)
+        return rules_of(general, self.actor_types)
 
 
 def read() -> Settings:

@@ -86,6 +86,23 @@ class Runtime(Protocol):
         """
         ...
 
+    async def invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        """Has an output binding do something, and returns what it answers (nothing, for some).
+
+        Args:
+            name: The component's.
+            operation: Such as `create`.
+            data: Any JSON value.
+            metadata: What the component reads beside it.
+
+        Raises:
+            Invalid: There is no such binding, or it does not do that.
+            Unavailable: It failed; it may have been done, all the same.
+        """
+        ...
+
     async def get_secret(self, store: str, name: str) -> str | None:
         """A secret, or None where the store has none of that name.
 

@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from dapr.clients.base import DaprActorClientBase
 
@@ -22,6 +23,7 @@ from agent_actors.runtime.embedded.client import EmbeddedActorClient
 from agent_actors.runtime.embedded.components import Components
 from agent_actors.runtime.embedded.dead_letters import EmbeddedDeadLetters, Graveyard
 from agent_actors.runtime.embedded.folder import Folder
+from agent_actors.runtime.embedded.outputs import Outputs
 from agent_actors.runtime.embedded.reminders import Reminders
 from agent_actors.runtime.embedded.secrets import Secrets
 from agent_actors.runtime.embedded.store import Store
@@ -68,6 +70,7 @@ class EmbeddedRuntime:
         self._folder = held.folder
         self._store = held.store
         self._secrets = held.secrets
+        self._outputs = Outputs(held.components.bindings)
         self._turns = Turns(clock, settings.idle_timeout)
         self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
         self._client = EmbeddedActorClient(self._turns, held.store, self._reminders)
@@ -134,6 +137,16 @@ class EmbeddedRuntime:
             Unavailable: Too many events wait, or the runtime does not run.
         """
         self._topics.publish(pubsub, topic, event)
+
+    async def invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        """Has an output binding do something, and returns what it answers.
+
+        Raises:
+            Invalid: There is no such binding, or it does not do that.
+        """
+        return await self._outputs.invoke(name, operation, data, metadata)
 
     async def get_secret(self, store: str, name: str) -> str | None:
         """A secret, or None where the store has none of that name; read now, and kept nowhere.

@@ -1,13 +1,13 @@
 """Dapr's component files, as far as this runtime heeds them.
 
-It takes pub/sub names, subscriptions and secret stores from them.
+It takes pub/sub names, subscriptions, secret stores and bindings from them.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -66,12 +66,34 @@ class SecretStore:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """A binding as its component file describes it.
+
+    The names of its metadata are in lower case; what lies in a secret store, or in the environment,
+    is not among them.
+    """
+
+    name: str
+    type: str
+    path: Path
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def bad(self, reason: str) -> StartupError:
+        """The error that says why it cannot be used."""
+        return _bad(self.path, reason)
+
+
+@dataclass(frozen=True, slots=True)
 class Components:
     """What the component files say."""
 
     pubsubs: frozenset[str] = frozenset()
     subscriptions: tuple[Subscription, ...] = ()
     secret_stores: tuple[SecretStore, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+Described = TypeVar("Described", SecretStore, Binding)
 
 
 class _Rule(BaseModel):
@@ -113,11 +135,6 @@ class _Item(BaseModel):
     name: str
     value: str | bool | int | float
 
-    @property
-    def text(self) -> str:
-        """The value as Dapr hands it to a component."""
-        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
-
 
 class _SecretStoreSpec(BaseModel):
     metadata: list[_Item] | None = None
@@ -125,6 +142,21 @@ class _SecretStoreSpec(BaseModel):
 
 class _SecretStoreDocument(BaseModel):
     spec: _SecretStoreSpec
+
+
+class _BindingItem(BaseModel):
+    """An item with a value, or with a reference to where the value is."""
+
+    name: str
+    value: str | bool | int | float | None = None
+
+
+class _BindingSpec(BaseModel):
+    metadata: list[_BindingItem] | None = None
+
+
+class _BindingDocument(BaseModel):
+    spec: _BindingSpec
 
 
 class _SubscriptionDocument(BaseModel):
@@ -164,7 +196,17 @@ def read(folder: Path | None) -> Components:
         for path, document, each in described
         if each.spec.type.startswith("secretstores.")
     ]
-    return Components(pubsubs, _subscriptions(documents, pubsubs), tuple(_each_once(stores)))
+    bindings = [
+        _binding(path, document, each)
+        for path, document, each in described
+        if each.spec.type.startswith("bindings.")
+    ]
+    return Components(
+        pubsubs,
+        _subscriptions(documents, pubsubs),
+        tuple(_each_once(stores)),
+        tuple(_each_once(bindings)),
+    )
 
 
 def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, str]]) -> None:
@@ -212,16 +254,22 @@ def _secret_store(
     if kind not in SERVED_STORES:
         return SecretStore(name, kind, path)
     items = _validated(path, document, _SecretStoreDocument).spec.metadata or ()
-    return SecretStore(name, kind, path, {item.name.lower(): item.text for item in items})
+    return SecretStore(name, kind, path, {item.name.lower(): _text(item.value) for item in items})
 
 
-def _each_once(stores: Iterable[SecretStore]) -> Iterator[SecretStore]:
+def _binding(path: Path, document: dict[str, Any], component: _ComponentDocument) -> Binding:
+    items = _validated(path, document, _BindingDocument).spec.metadata or ()
+    values = {item.name.lower(): _text(item.value) for item in items if item.value is not None}
+    return Binding(component.metadata.name, component.spec.type, path, values)
+
+
+def _each_once(described: Iterable[Described]) -> Iterator[Described]:
     names: set[str] = set()
-    for store in stores:
-        if store.name in names:
-            raise store.bad(f"there is a secret store {store.name!r} already")
-        names.add(store.name)
-        yield store
+    for each in described:
+        if each.name in names:
+            raise each.bad(f"there is a component {each.name!r} of its kind already")
+        names.add(each.name)
+        yield each
 
 
 def _subscriptions(
@@ -267,6 +315,11 @@ def _validated(path: Path, document: dict[str, Any], form: Any) -> Any:
         return adapter(form).validate_python(document)
     except ValidationError as error:
         raise _bad(path, fields(error)) from None
+
+
+def _text(value: str | bool | int | float) -> str:
+    """A value as Dapr hands it to a component."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bad(path: Path, reason: str) -> StartupError:

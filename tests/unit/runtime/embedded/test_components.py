@@ -142,7 +142,7 @@ def test_what_is_not_ours_is_ignored(tmp_path: Path):
         ),
         (STORE + "metadata: [{name: secretsFile, envRef: HOME}]}", "spec.metadata.0.value"),
         (STORE + "metadata: {secretsFile: x}}", "spec.metadata"),
-        (f"{STORE}}}\n---\n{STORE}}}", "a secret store 'own' already"),
+        (f"{STORE}}}\n---\n{STORE}}}", "a component 'own' of its kind already"),
     ],
 )
 def test_what_cannot_be_used_stops_the_start(tmp_path: Path, text: str, reason: str):

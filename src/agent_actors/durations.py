@@ -1,0 +1,30 @@
+"""Durations in the forms that Dapr reads (FACTS, B): Go's, `1h30m`, and ISO 8601's, `PT1H30M`."""
+
+import re
+
+_GO = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+_GO_PART = r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|μs|ns|s)"
+_GO_FORM = re.compile(f"(?:{_GO_PART})+")
+_ISO_FORM = re.compile(
+    r"P(?=\d|T\d)(?:(?P<D>\d+)D)?(?:T(?=\d)(?:(?P<H>\d+)H)?(?:(?P<M>\d+)M)?(?:(?P<S>\d+)S)?)?"
+)
+_ISO = {"D": 86_400.0, "H": 3600.0, "M": 60.0, "S": 1.0}
+
+
+def seconds(text: str) -> float:
+    """The length of a duration.
+
+    Args:
+        text: `1h30m`, `250ms`, `PT1H30M` or `P1D`. Years, months and weeks are none: Dapr takes
+            them in some places and refuses them in others.
+
+    Raises:
+        ValueError: It has another form.
+    """
+    if _GO_FORM.fullmatch(text):
+        return sum(float(number) * _GO[unit] for number, unit in re.findall(_GO_PART, text))
+    iso = _ISO_FORM.fullmatch(text)
+    if iso is None:
+        msg = f"{text!r} is not a duration such as '1h30m' or 'PT1H30M'"
+        raise ValueError(msg)
+    return sum(float(number) * _ISO[unit] for unit, number in iso.groupdict().items() if number)

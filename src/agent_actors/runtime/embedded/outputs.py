@@ -1,0 +1,56 @@
+"""Output bindings of the embedded runtime: what would be sent can be looked at instead."""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent_actors.errors import Invalid
+from agent_actors.runtime.embedded.components import Binding
+
+_log = logging.getLogger(__name__)
+
+SMS = "bindings.twilio.sms"
+SERVED = frozenset({SMS})
+"""The types of bindings that this runtime has an output for."""
+KEPT = 100
+"""Outputs that can be looked at, the newest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a binding was asked to do."""
+
+    binding: str
+    operation: str
+    data: Any
+    metadata: dict[str, str]
+
+
+class Outputs:
+    """Takes what goes out, and sends it nowhere: a laptop is to send nobody an SMS.
+
+    Args:
+        bindings: Those of the component files.
+    """
+
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self._served = {each.name: each for each in bindings if each.type in SERVED}
+        self.sent: deque[Output] = deque(maxlen=KEPT)
+
+    async def invoke(self, name: str, operation: str, data: Any, metadata: dict[str, str]) -> bytes:
+        """Keeps what would have been sent.
+
+        Raises:
+            Invalid: There is no such binding here, or it would refuse this.
+        """
+        if name not in self._served:
+            raise Invalid(f"There is no output binding {name!r}.")
+        if operation != "create":
+            raise Invalid(f"The binding {name!r} has no operation {operation!r}.")
+        if not metadata.get("toNumber"):
+            raise Invalid(f"The binding {name!r} needs a number in 'toNumber'.")
+        self.sent.append(Output(name, operation, data, dict(metadata)))
+        _log.info("binding %s: an output was taken, and is sent nowhere here", name)
+        return b""
