@@ -68,6 +68,10 @@ docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
 engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with Go where they are not
 	@$(PY) tools/engine.py
 
+.PHONY: kafka
+kafka: ## Say where the Kafka broker of the tests is; fetch it with Maven where it is not
+	@$(PYTHON) tools/kafka_broker.py
+
 # Without it the tests that ask this server are skipped, and say so.
 SCRIPTED := tools/llm/node_modules/.package-lock.json
 

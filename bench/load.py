@@ -32,7 +32,8 @@ class Order:
     Each of `users` talks in conversations of its own, named after `name`; `seconds` or `turns`
     (of all users together) ends it. Counted are the turns that end within `seconds`, after the
     first `warm` ones; with `turns`, all. With `fresh` each turn is the first of a conversation,
-    with `shared` all users talk in one. `says` is what they say.
+    with `shared` all users talk in one; with `sessions` each is a session of a user so named, by
+    `POST /chat/`. `says` is what they say.
     """
 
     url: str
@@ -43,6 +44,7 @@ class Order:
     warm: float = 0.0
     fresh: bool = False
     shared: bool = False
+    sessions: bool = False
     says: str = MESSAGE["content"]
 
 
@@ -158,16 +160,24 @@ async def obey(carry_out: Callable[[Order], Awaitable[Burst]]) -> None:
 
 
 async def _over_http(order: Order) -> Burst:
-    said = MESSAGE | {"content": order.says}
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
 
         async def say(conversation: str) -> bool:
-            async with session.post(f"{order.url}/chat/{conversation}", json=said) as answer:
+            path, said = _request(order, conversation)
+            async with session.post(order.url + path, json=said) as answer:
                 await answer.read()
                 return answer.status == 200
 
         return await fulfil(order, say)
+
+
+def _request(order: Order, conversation: str) -> tuple[str, object]:
+    """The path and the body of a turn."""
+    if not order.sessions:
+        return f"/chat/{conversation}", MESSAGE | {"content": order.says}
+    metadata = {"session_id": conversation}
+    return "/chat/", {"user_id": conversation, "text": order.says, "metadata": metadata}
 
 
 if __name__ == "__main__":

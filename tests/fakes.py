@@ -63,15 +63,16 @@ class _Fault:
 
 
 class FakeActorClient(DaprActorClientBase):
-    """State, reminders and calls of actors, in memory.
+    """State, reminders, timers and calls of actors, in memory.
 
-    `get`, `save`, `invoke`, `register` and `unregister` can be made to fail, before or after they
-    have taken effect, or to wait at a gate.
+    `get`, `save`, `invoke`, `register` and `unregister` (reminders), `start` and `end` (timers) can
+    be made to fail, before or after they have taken effect, or to wait at a gate.
     """
 
     def __init__(self) -> None:
         self.state: defaultdict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
         self.reminders: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.timers: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.log: list[tuple[str, ...]] = []
         """What was done, in order: the operation, then its names."""
         self.answers: dict[str, bytes] = {}
@@ -148,10 +149,12 @@ class FakeActorClient(DaprActorClientBase):
             self.reminders.pop((actor_type, actor_id, name), None)
 
     async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
-        raise NotImplementedError
+        async with self._doing("start", actor_type, actor_id, name):
+            self.timers[actor_type, actor_id, name] = json.loads(data)
 
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
-        raise NotImplementedError
+        async with self._doing("end", actor_type, actor_id, name):
+            self.timers.pop((actor_type, actor_id, name), None)
 
 
 class FakeDeadLetters:
@@ -197,6 +200,8 @@ class FakeRuntime:
         """What `publish` raises, if anything."""
         self.secrets: dict[tuple[str, str], str] = {}
         """By store and name."""
+        self.sent: list[tuple[str, Any, dict[str, str]]] = []
+        """What bindings were asked to create: the binding, the data and the metadata."""
         self.reason: str | None = None
         """What `unready` says."""
         self.deliver: Deliver | None = None
@@ -214,6 +219,15 @@ class FakeRuntime:
         if self.refusal is not None:
             raise self.refusal
         self.published.append(event)
+
+    async def invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        assert operation == "create"
+        if self.refusal is not None:
+            raise self.refusal
+        self.sent.append((name, data, metadata))
+        return b""
 
     async def get_secret(self, store: str, name: str) -> str | None:
         return self.secrets.get((store, name))
@@ -299,6 +313,11 @@ class FakeMemories(MemoryClient):
     asked: list[tuple[str, str]] = field(default_factory=list)
     result: Remembered | BaseException = field(default_factory=lambda: Remembered("applied"))
     events: list[tuple[str, Remember]] = field(default_factory=list)
+    forgot: list[tuple[str, str, int]] = field(default_factory=list)
+    """User, conversation, and up to which turn."""
+
+    async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
+        self.forgot.append((user, conversation, upto))
 
     async def recall(self, user: str) -> Recollection:
         return Recollection(self.entries, Person.new(user))

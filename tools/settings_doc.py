@@ -7,6 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, MultipleOf
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
 
 from agent_actors.settings import Settings
 
@@ -67,6 +68,8 @@ def _allowed(field: FieldInfo) -> str:
 def _kind(annotation: Any) -> str:
     if get_origin(annotation) in {Union, types.UnionType}:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) is dict:
+        return "JSON"
     names = {
         int: "whole number",
         float: "number",
@@ -81,6 +84,8 @@ def _kind(annotation: Any) -> str:
 def _limits(metadata: list[Any]) -> str:
     said = []
     for limit in metadata:
+        if limit is NoDecode:
+            continue
         match limit:
             case Gt(gt=value):
                 said.append(f"above {_shown(value)}")

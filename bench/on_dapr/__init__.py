@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from agent_actors.engine import binaries
 from agent_actors.errors import StartupError
 from bench.load import client
-from bench.on_dapr import events, killed, lone, long, models, parked, turns
+from bench.on_dapr import events, killed, lone, long, models, parked, turns, workflow
 from bench.on_dapr.cluster import plane
 from bench.table import Row
 
@@ -22,6 +22,6 @@ def measure(quick: bool) -> Iterator[Row]:
         print(f"skipped: {error}", file=sys.stderr)
         return
     with plane(found) as dapr, client() as load:
-        for each in (turns, models, events, long, lone, parked, killed):
+        for each in (turns, models, events, long, lone, parked, killed, workflow):
             print(f"  {each.__name__} …", file=sys.stderr, flush=True)
             yield from each.measure(dapr, load, quick)

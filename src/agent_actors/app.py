@@ -13,18 +13,23 @@ from starlette.types import Receive, Scope, Send
 from agent_actors import __version__, contracts
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.composition import Service
+from agent_actors.errors import StartupError
 from agent_actors.model import Model
 from agent_actors.model.chosen import choose
 from agent_actors.routes import (
     analytics,
     chat,
     events,
+    follow_up,
     health,
     lesson_events,
     memories,
     memory,
+    notifications,
     problems,
+    receive,
     response,
+    schedules,
     sessions,
     subscriptions,
     users,
@@ -48,6 +53,8 @@ BODY_EXTRA = 16_384
 NOUNS = (
     sessions,
     chat,
+    follow_up,
+    schedules,
     response,
     memory,
     memories,
@@ -55,6 +62,8 @@ NOUNS = (
     analytics,
     events,
     lesson_events,
+    receive,
+    notifications,
     health,
 )
 
@@ -107,7 +116,9 @@ def create_app(
     app.state.stopping = service.stopping
     app.state.drain = service.drain
     if runtime.called_by_sidecar:
-        app.front = Callbacks(app.behind, service.token, subscriptions.callbacks(service.wired))
+        callbacks = subscriptions.callbacks(service.wired)
+        inputs = subscriptions.inputs(service.wired)
+        app.front = Callbacks(app.behind, service.token, callbacks, inputs)
     problems.install(app)
     for noun in NOUNS:
         app.include_router(noun.router)
@@ -129,7 +140,16 @@ class App(FastAPI):
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
-    """The embedded runtime; at its start every recovery reminder fires."""
+    """The embedded runtime; at its start every recovery reminder fires.
+
+    Raises:
+        StartupError: The settings want what it has not, or its data folder cannot be used.
+    """
+    if settings.orchestration == "workflow":
+        raise StartupError(
+            "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr; leave it out: on the embedded runtime"
+            " the ordinary turn carries the same guarantees."
+        )
     return EmbeddedRuntime.open(
         settings,
         clock,
@@ -144,7 +164,8 @@ async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
     # process, or by `Callbacks` (I12).
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
-    await service.start(dapr, deliverer(app, service.token or "", callbacks))
+    inputs = subscriptions.inputs(app.state.services)
+    await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from agent_actors import contracts
 from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.errors import Defect
+from agent_actors.follow_ups import Asked, FollowedUp, FollowUp
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,
@@ -34,6 +35,8 @@ from agent_actors.messages import (
     SumUp,
     TurnState,
 )
+from agent_actors.notices import Notify, Report
+from agent_actors.schedules import Schedule, Unschedule
 from agent_actors.serializer import ValueSerializer, adapter, encode
 
 T = TypeVar("T")
@@ -108,6 +111,12 @@ class ChatClient(ActorClient):
         state: TurnState = await self._call(actor, "ProcessMessage", request, TurnState)
         return state
 
+    async def ask_follow_up(self, conversation: str, request: ProcessTurn) -> FollowedUp:
+        """Runs a turn and, in the same call, one that follows it up."""
+        actor = (contracts.CHAT, conversation)
+        followed: FollowedUp = await self._call(actor, "AskFollowUp", request, FollowedUp)
+        return followed
+
     async def complete(self, conversation: str, request: CompleteTurn) -> None:
         """Delivers the end of a parked turn."""
         await self._call((contracts.CHAT, conversation), "CompleteTurn", request, None)
@@ -117,10 +126,20 @@ class ChatClient(ActorClient):
         await self._call((contracts.CHAT, conversation), "ClearHistory", None, None)
 
     async def adopt(self, conversation: str, request: AdoptTurn) -> TurnState:
-        """Commits a turn that another service has answered, once."""
+        """Commits a turn that ended elsewhere, once."""
         actor = (contracts.CHAT, conversation)
         state: TurnState = await self._call(actor, "AdoptTurn", request, TurnState)
         return state
+
+    async def add_schedule(self, conversation: str, request: Schedule) -> Schedule:
+        """Keeps a schedule, once; as it is now."""
+        actor = (contracts.CHAT, conversation)
+        kept: Schedule = await self._call(actor, "AddSchedule", request, Schedule)
+        return kept
+
+    async def remove_schedule(self, conversation: str, request: Unschedule) -> None:
+        """Ends a schedule, if it is there."""
+        await self._call((contracts.CHAT, conversation), "RemoveSchedule", request, None)
 
     async def sum_up(self, conversation: str, request: SumUp) -> None:
         """Keeps a summary of what the model does not see any more."""
@@ -147,6 +166,12 @@ class ResponseClient(ActorClient):
         responding: Responding = await self._call(actor, "ProcessMessage", request, Responding)
         return responding
 
+    async def follow_up(self, request: FollowUp) -> Asked:
+        """Asks a conversation about a turn of its own."""
+        actor = (contracts.RESPONSE, contracts.response_id(request.conversation))
+        asked: Asked = await self._call(actor, "FollowUp", request, Asked)
+        return asked
+
 
 class ConsumerClient(ActorClient):
     """Calls a consumer of events, which belongs to a user."""
@@ -163,6 +188,14 @@ class ConsumerClient(ActorClient):
     async def forget(self, user: str, request: ForgetUser) -> None:
         """Forgets the user; the marks move up."""
         await self._call(self.actor(user), "Forget", request, None)
+
+
+class ForgetfulClient(ConsumerClient):
+    """Calls a consumer that can forget what one conversation was about."""
+
+    async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
+        """Forgets what was said in a conversation up to that turn; the mark moves up to it."""
+        await self._call(self.actor(user), "ForgetConversation", Passed(conversation, upto), None)
 
 
 class BatchClient(ConsumerClient):
@@ -183,7 +216,7 @@ class BatchClient(ConsumerClient):
         return early
 
 
-class MemoryClient(ConsumerClient):
+class MemoryClient(ForgetfulClient):
     """Calls the MemoryAgentActor of a user."""
 
     def actor(self, user: str) -> tuple[str, str]:
@@ -213,7 +246,7 @@ class MemoryClient(ConsumerClient):
         await self._call(actor, "KeepSummary", request, None)
 
 
-class SessionClient(BatchClient):
+class SessionClient(BatchClient, ForgetfulClient):
     """Calls the UserSessionActor of a user."""
 
     method = "AddExchanges"
@@ -266,6 +299,25 @@ class AnalyticsClient(BatchClient):
     async def initialize(self, user: str, message_count: int) -> None:
         """Sets the number of messages."""
         await self._call((contracts.ANALYTICS, user), "Initialize", message_count, None)
+
+
+class NotificationClient(ConsumerClient):
+    """Calls the NotificationActor of a user."""
+
+    def actor(self, user: str) -> tuple[str, str]:
+        """The type and id of the user's actor."""
+        return contracts.NOTIFICATIONS, user
+
+    async def notify(self, user: str, request: Notify) -> tuple[str, ...]:
+        """Has turns told, each once and in order; the ids of those that came too early."""
+        early: tuple[str, ...] = await self._call(
+            self.actor(user), "Notify", request, tuple[str, ...]
+        )
+        return early
+
+    async def report(self, user: str, request: Report) -> None:
+        """Keeps what became of a notification."""
+        await self._call(self.actor(user), "Report", request, None)
 
 
 class DeadLetterClient(ActorClient):

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from dapr.actor import Actor, ActorId, ActorRuntime
 from dapr.actor.runtime.config import (
@@ -15,6 +16,7 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.ext.fastapi import DaprActor
 from uuid_utils import uuid7
 
+from agent_actors import contracts
 from agent_actors.actor_rules import ActorRules
 from agent_actors.actors.analytics import AnalyticsActor
 from agent_actors.actors.chat import ChatAgent
@@ -22,6 +24,7 @@ from agent_actors.actors.conversation import ChatParts
 from agent_actors.actors.dead_letters import DeadLetterActor
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.actors.notifications import NotificationActor
 from agent_actors.actors.outbox import Outbox
 from agent_actors.actors.response import ResponseAgent, ResponseParts
 from agent_actors.actors.session import UserSessionActor
@@ -30,18 +33,22 @@ from agent_actors.clients import (
     ChatClient,
     DeadLetterClient,
     MemoryClient,
+    NotificationClient,
     ProxyFactory,
     ResponseClient,
     SessionClient,
 )
 from agent_actors.clock import Clock
 from agent_actors.dead_letters import ActorDeadLetters
+from agent_actors.errors import StartupError
 from agent_actors.feed import Feed
 from agent_actors.forgetting import Forgetting
 from agent_actors.letters import Bounds
 from agent_actors.messages import CompleteTurn, Outcome
 from agent_actors.model import Model
 from agent_actors.model.calls import ModelCalls
+from agent_actors.notifications import Carrier, Sending
+from agent_actors.phone_owners import PhoneOwners
 from agent_actors.routes import subscriptions
 from agent_actors.routes.answers import Answers
 from agent_actors.routes.dependencies import Services
@@ -54,6 +61,9 @@ from agent_actors.slots import Store
 from agent_actors.stopping import Stopping
 from agent_actors.summaries import Summaries
 from agent_actors.turns import Activations, Host
+
+if TYPE_CHECKING:
+    from agent_actors.workflow.orchestration import Orchestration
 
 
 class Service:
@@ -74,7 +84,7 @@ class Service:
         self._clock = clock
         self._store = store
         self._saved = Saved(store, settings.outcomes_kept)
-        self._activations = Activations()
+        self._activations = Activations(settings.rules_of)
         self._settled = Settled()
         self._drained = False
         self.stopping = Stopping(clock, settings.drain, self._settled)
@@ -83,8 +93,10 @@ class Service:
         self._response = ResponseClient(proxies)
         self._sessions = SessionClient(proxies)
         self._analytics = AnalyticsClient(proxies)
-        self._consumers = (self._memory, self._sessions, self._analytics)
-        self._feed = Feed((self._sessions, self._analytics), self._saved, clock, settings.feed_time)
+        phones = [PhoneOwners(proxies, self._saved, clock)] if settings.sms_binding else []
+        fed = (self._sessions, self._analytics, *phones)
+        self._consumers = (self._memory, *fed)
+        self._feed = Feed(fed, self._saved, clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
         self._model = model
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
@@ -93,6 +105,7 @@ class Service:
         if self.token is None and not runtime.called_by_sidecar:
             self.token = secrets.token_urlsafe(32)
 
+        self._orchestration = self._orchestrated()
         self.wired = self._routes()
         """What the routes are given."""
 
@@ -106,6 +119,7 @@ class Service:
             clock=self._clock,
             dead_letters=letters,
             answers=answers,
+            carried=self._orchestration.answers if self._orchestration else answers,
             saved=self._saved,
             chat=self._chat,
             memory=self._memory,
@@ -115,7 +129,35 @@ class Service:
             forget=self._forgetter(letters),
             token=self.token,
             new_turn_id=new_turn_id,
+            notifications=self._sending(letters),
         )
+
+    def _orchestrated(self) -> "Orchestration | None":
+        """What carries turns by workflows, where the settings say so."""
+        if self._settings.orchestration == "turn":
+            return None
+        from agent_actors.workflow.activities import Parts
+        from agent_actors.workflow.orchestration import Orchestration
+
+        parts = Parts(
+            saved=self._saved,
+            memory=self._memory,
+            chat=self._chat,
+            calls=self._calls,
+            publish=self._runtime.publish,
+            limits=ChatLimits.of(self._settings),
+            stopping=self.stopping,
+            call_time=self._settings.call_time,
+        )
+        return Orchestration(self._settings, parts, self._chat, self._saved, self._settled)
+
+    def _sending(self, letters: DeadLetters) -> Sending | None:
+        settings = self._settings
+        if settings.sms_binding is None:
+            return None
+        carrier = Carrier(self._runtime.invoke_binding, settings.sms_binding, settings.sms_time)
+        actors = NotificationClient(ProxyFactory(self._runtime.actor_client))
+        return Sending(carrier, actors, self._saved, letters, self._clock)
 
     def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
         forgetting = Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
@@ -127,9 +169,15 @@ class Service:
         return forget
 
     async def start(self, dapr: DaprActor, deliver: Deliver) -> None:
-        """Registers the actors, then lets the runtime serve."""
+        """Registers the actors, then lets the runtime serve.
+
+        Raises:
+            StartupError: A setting names an actor type that there is not, or the runtime cannot.
+        """
         ActorRuntime.set_actor_config(actor_config(self._settings))
-        for actor, build in self._builders().items():
+        builders = self._builders()
+        self._require_types({each.__name__ for each in builders})
+        for actor, build in builders.items():
             await dapr.register_actor(
                 actor,
                 actor_client=self._runtime.actor_client,
@@ -139,6 +187,16 @@ class Service:
             )
         await self._runtime.start(deliver, self._activations.withdraw_all)
         await self._model.start()
+        if self._orchestration is not None:
+            self._orchestration.start()
+
+    def _require_types(self, known: set[str]) -> None:
+        for name in self._settings.actor_types:
+            if name not in known:
+                raise StartupError(
+                    f"AGENT_ACTORS_ACTOR_TYPES: there is no actor type {name!r} here; there are"
+                    f" {', '.join(sorted(known))}."
+                )
 
     async def drain(self) -> None:
         """Lets model calls end, and hand over what they owe, within the drain time. Idempotent."""
@@ -146,20 +204,29 @@ class Service:
         if not self._drained:
             self._drained = True
             await self._calls.drain(self.stopping.left())
+            if self._orchestration is not None:
+                await self._orchestration.drain()
             await self._drain_feed()
 
     async def _drain_feed(self) -> None:
+        """The events first: what they have told is sent after them."""
         with suppress(TimeoutError):
             async with self._clock.timeout(max(self.stopping.left(), 0.0)):
                 await self._feed.drain()
+                if self.wired.notifications is not None:
+                    await self.wired.notifications.drain()
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
         await self.drain()
+        if self._orchestration is not None:
+            await self._orchestration.stop()
         await self._runtime.stop()
         # Only now does no event come any more that could begin something here.
         await self._summaries.stop()
         await self._feed.stop()
+        if self.wired.notifications is not None:
+            await self.wired.notifications.stop()
         await self._calls.stop()
         await self._model.stop()
 
@@ -176,6 +243,11 @@ class Service:
             UserSessionActor: lambda ctx, id_: record(UserSessionActor(ctx, id_, host)),
             AnalyticsActor: lambda ctx, id_: record(AnalyticsActor(ctx, id_, host)),
         }
+        sending, limit = self.wired.notifications, self._settings.sms_per_day
+        if sending is not None:
+            built[NotificationActor] = lambda ctx, id_: record(
+                NotificationActor(ctx, id_, host, limit, sending.send)
+            )
         if self._runtime.dead_letters is None:
             bounds = Bounds(self._settings.dead_letters, self._settings.retention)
             built[DeadLetterActor] = lambda ctx, id_: record(
@@ -195,14 +267,20 @@ class Service:
             limits=ChatLimits.of(self._settings),
             response=self._response,
             consumers=self._consumers,
+            forgetful=(self._memory, self._sessions),
             outbox=Outbox(self._runtime.publish, self._clock, self._settings.call_time),
             settled=self._settled,
             new_turn_id=new_turn_id,
             fell_out=self._summaries.fell_out,
+            may_follow_up=all(
+                self._settings.rules_of(each).reentrant
+                for each in (contracts.CHAT, contracts.RESPONSE)
+            ),
         )
 
     def _response_parts(self) -> ResponseParts:
         return ResponseParts(
+            chat=self._chat,
             memory=self._memory,
             calls=self._calls,
             saved=self._saved,
@@ -211,6 +289,10 @@ class Service:
 
     async def _complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
         await self._chat.complete(conversation, CompleteTurn(turn_id, outcome))
+
+
+_DEPTH_TOLD = 1_000
+"""More than our own actors let in, however many branches a chain of calls has."""
 
 
 def new_turn_id() -> str:
@@ -251,4 +333,8 @@ def _type_config(name: str, rules: ActorRules) -> ActorTypeConfig:
 
 
 def _reentrancy(rules: ActorRules) -> ActorReentrancyConfig:
-    return ActorReentrancyConfig(enabled=rules.reentrant, maxStackDepth=rules.depth)
+    """The depth is kept by our own lock: what daprd refuses for its depth it never counts out.
+
+    On 1.18.0 no call enters that actor any more, until it is put away.
+    """
+    return ActorReentrancyConfig(enabled=rules.reentrant, maxStackDepth=_DEPTH_TOLD)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections.abc import Sequence
 
 from agent_actors.errors import Blank, Invalid, TooLarge
 from agent_actors.messages import Message
@@ -16,6 +17,7 @@ RESPONSE = "ResponseAgent"
 MEMORY = "MemoryAgentActor"
 SESSION = "UserSessionActor"
 ANALYTICS = "AnalyticsActor"
+NOTIFICATIONS = "NotificationActor"
 LETTERS = "DeadLetterActor"
 
 PING = "Ping"
@@ -27,13 +29,19 @@ USER_CHAT = "user-chat"
 LESSON_PUBSUB = "pubsub"
 CONVERSATIONS = "conversations"
 MESSAGES = "messages"
-"""The lessons' topics; other services publish there, we do not."""
+"""The lessons' topics: other services publish there, and so does a turn that a workflow carries."""
+SENT_TYPE = "MessageSent"
 LETTERS_ID = USER_CHAT
 """The one DeadLetterActor: all letters share its bounds."""
 SETTLE = "settle"
 """The one recovery reminder of a conversation."""
+EXPIRE = "clear-history"
+"""The reminder that clears a conversation in which nobody has spoken for long enough."""
+COUNT = "log-message-count"
+"""The timer that logs how many messages a conversation has."""
 
 EVENT_TYPE = "ConversationUpdated"
+CLEARED_TYPE = "ConversationCleared"
 EVENT_VERSION = 1
 
 ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
@@ -42,6 +50,7 @@ ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
 _RESPONSE_PREFIX = "response-"
 _MEMORY_PREFIX = "memory-"
 _SESSION_PREFIX = "session:"
+_SCHEDULE_PREFIX = "schedule-"
 _TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
 _ID = re.compile(ID_FORM)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -158,9 +167,41 @@ def turn_id(conversation: str, key: str, body: str) -> str:
     return str(uuid.uuid5(_TURNS, json.dumps([conversation, key, body])))
 
 
+def schedule_id(user: str, key: str, plan: Sequence[object]) -> str:
+    """The id of a keyed schedule: a retry of the same key and plan is the same schedule."""
+    return str(uuid.uuid5(_TURNS, json.dumps(["schedule", user, key, *plan])))
+
+
+def schedule_reminder(schedule_id: str) -> str:
+    """The reminder of a schedule."""
+    return _SCHEDULE_PREFIX + schedule_id
+
+
+def schedule_of(reminder: str) -> str | None:
+    """The schedule of a reminder; None where it is another reminder."""
+    named = reminder.startswith(_SCHEDULE_PREFIX)
+    return reminder.removeprefix(_SCHEDULE_PREFIX) if named else None
+
+
+def occurrence_id(conversation: str, schedule_id: str, created: float, number: int) -> str:
+    """The id of the turn that a schedule says for the `number`th time, from 0."""
+    occurrence = ["occurrence", conversation, schedule_id, created, number]
+    return str(uuid.uuid5(_TURNS, json.dumps(occurrence)))
+
+
 def event_id(conversation: str, seq: int) -> str:
     """The id of a turn's event, the same each time it is published."""
     return str(uuid.uuid5(_TURNS, json.dumps([conversation, seq])))
+
+
+def clearing_id(conversation: str, upto: int) -> str:
+    """The id of the event of a clearing, the same each time it is published."""
+    return str(uuid.uuid5(_TURNS, json.dumps(["cleared", conversation, upto])))
+
+
+def follow_up_id(conversation: str, turn_id: str) -> str:
+    """The id of the turn that follows a turn up: the same for each retry."""
+    return str(uuid.uuid5(_TURNS, json.dumps(["follow-up", conversation, turn_id])))
 
 
 def told_id(source: str, event_id: str) -> str:

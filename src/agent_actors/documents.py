@@ -44,13 +44,17 @@ Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A committed turn: what was said and answered. `occurred_at` is an RFC 3339 time."""
+    """A committed turn: what was said and answered. `occurred_at` is an RFC 3339 time.
+
+    `schedule` is the schedule that said it; empty where its user did.
+    """
 
     seq: int
     turn_id: str
     input: Message
     output: Reply
     occurred_at: str
+    schedule: str = ""
 
     @property
     def exchange(self) -> Exchange:
@@ -100,10 +104,11 @@ class Head:
 
     `seq` counts the committed turns and never goes back; up to `start` they are cleared; `low` is
     the oldest pair still stored; `tail` are the pairs of the open segment. `ended` is there when
-    the user was forgotten: until the next turn, or for ever where the conversation is `closed`.
+    the user was forgotten: until the next turn, or for ever where the conversation is `closed`. Up
+    to turn `clearing` memory and session are still to forget what was said; 0 where they are not.
     """
 
-    v: int = 2
+    v: int = 3
     user: str = ""
     seq: int = 0
     start: int = 0
@@ -113,13 +118,14 @@ class Head:
     queue: tuple[Queued, ...] = ()
     earlier: Earlier = Earlier()
     ended: Literal["", "forgotten", "closed"] = ""
+    clearing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """The pairs of a segment that is no longer in the head."""
 
-    v: int = 2
+    v: int = 3
     pairs: tuple[Pair, ...] = ()
 
 
@@ -148,25 +154,32 @@ class Memory:
     """What a user said lately; `seen` are the ids of the last foreign events.
 
     `events` counts what was applied and never goes back; the user's summary knows the first
-    `summarised` of them, and `fresh` is what was said in those after it, each entry cut.
+    `summarised` of them, and `fresh` is what was said in those after it, each entry cut. `origins`
+    and `fresh_origins` are the conversations of the last of either, one for each.
     """
 
-    v: int = 2
+    v: int = 3
     entries: tuple[Message, ...] = ()
     seen: tuple[str, ...] = ()
     events: int = 0
     summarised: int = 0
     fresh: tuple[Message, ...] = ()
+    origins: tuple[str, ...] = ()
+    fresh_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who a user is; None where nobody has said it yet."""
+    """Who a user is; None where nobody has said it yet.
 
-    v: int = 1
+    `summed_up` says that the summary was made of what the user said, and not told.
+    """
+
+    v: int = 2
     name: str | None = None
     preferred_style: str | None = None
     user_summary: str | None = None
+    summed_up: bool = False
 
     def person(self, user: str) -> Person:
         """What is known, and else what is taken for granted of a new user."""
@@ -180,11 +193,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class LastExchanges:
-    """The last exchanges of a user over all conversations, oldest first."""
+    """The last exchanges of a user over all conversations, oldest first.
 
-    v: int = 1
+    `origins` are the conversations of the last of them, one for each.
+    """
+
+    v: int = 2
     exchanges: tuple[SessionExchange, ...] = ()
     seen: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,14 +309,16 @@ class LetterIndex:
 
 
 def _more_fields(stored: dict[str, Any]) -> dict[str, Any]:
-    """To version 2: only fields were added, and they have defaults."""
-    return {**stored, "v": 2}
+    """To the next version: only fields were added, and they have defaults."""
+    return {**stored, "v": stored["v"] + 1}
 
 
 UPGRADES: Mapping[type, Sequence[Upgrade]] = {
-    Head: (_more_fields,),
-    Segment: (_more_fields,),
-    Memory: (_more_fields,),
+    Head: (_more_fields, _more_fields),
+    Segment: (_more_fields, _more_fields),
+    Memory: (_more_fields, _more_fields),
+    Profile: (_more_fields,),
+    LastExchanges: (_more_fields,),
 }
 """By document: the step from version 1 to 2, from 2 to 3 …"""
 

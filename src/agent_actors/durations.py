@@ -4,23 +4,37 @@ import re
 
 _GO = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _GO_PART = r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|μs|ns|s)"
-_GO_FORM = re.compile(f"(?:{_GO_PART})+")
+_GO_FORM = re.compile(f"(?:{_GO_PART})+", re.ASCII)
 _ISO_FORM = re.compile(
-    r"P(?=\d|T\d)(?:(?P<D>\d+)D)?(?:T(?=\d)(?:(?P<H>\d+)H)?(?:(?P<M>\d+)M)?(?:(?P<S>\d+)S)?)?"
+    r"P(?=\d|T\d)(?:(?P<W>\d+)W)?(?:(?P<D>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<H>\d+)H)?(?:(?P<M>\d+)M)?(?:(?P<S>\d+)S)?)?",
+    re.ASCII,
 )
-_ISO = {"D": 86_400.0, "H": 3600.0, "M": 60.0, "S": 1.0}
+_ISO = {"W": 604_800.0, "D": 86_400.0, "H": 3600.0, "M": 60.0, "S": 1.0}
+LONGEST = 9_223_372_036.0
+"""Seconds: 292 years, the longest that Go can say."""
 
 
 def seconds(text: str) -> float:
     """The length of a duration.
 
     Args:
-        text: `1h30m`, `250ms`, `PT1H30M` or `P1D`. Years, months and weeks are none: Dapr takes
-            them in some places and refuses them in others.
+        text: `1h30m`, `250ms`, `PT1H30M`, `P1D` or `P2W`; `0` is none at all. Years and months are
+            no durations: how long one is depends on when it begins.
 
     Raises:
-        ValueError: It has another form.
+        ValueError: It has another form, or is longer than 292 years.
     """
+    length = _length(text)
+    if length > LONGEST:
+        msg = f"{text!r} is longer than 292 years"
+        raise ValueError(msg)
+    return length
+
+
+def _length(text: str) -> float:
+    if text == "0":
+        return 0.0
     if _GO_FORM.fullmatch(text):
         return sum(float(number) * _GO[unit] for number, unit in re.findall(_GO_PART, text))
     iso = _ISO_FORM.fullmatch(text)

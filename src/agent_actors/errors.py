@@ -18,6 +18,7 @@
     │   ├── ModelFailed      502   it failed or refused
     │   ├── GuardrailRefused 422   a guardrail of the agent refused the message
     │   └── ModelTimedOut    504   it took longer than the model time
+    ├── BindingFailed        502   what an output binding speaks to has failed or refused
     ├── Refused               any  an actor's returned error, as its caller sees it
     │   └── Deferred     429, 503  one that passes (also a TryLater)
     └── Defect               500   our bug
@@ -163,6 +164,12 @@ class ModelTimedOut(ModelError):
     """The model took longer than the model time."""
 
     status, title = 504, "The model took too long"
+
+
+class BindingFailed(AgentError):
+    """What an output binding speaks to has answered that it failed, or refused."""
+
+    status, title = 502, "The binding failed"
 
 
 class Defect(AgentError):

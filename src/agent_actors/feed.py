@@ -180,4 +180,5 @@ def _told(conversation: str, head: Head, pair: Pair) -> Remember:
         pair.output.model,
         pair.output.usage,
         head.low - 1,
+        occurred_at=pair.occurred_at,
     )

@@ -11,6 +11,7 @@ from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
 
 from agent_actors.envelopes import ForgetLetter, KeepLetter
+from agent_actors.follow_ups import Asked, FollowedUp, FollowUp
 from agent_actors.messages import (
     AdoptTurn,
     CompleteTurn,
@@ -33,6 +34,8 @@ from agent_actors.messages import (
     SumUp,
     TurnState,
 )
+from agent_actors.notices import Notify, Report
+from agent_actors.schedules import Schedule, Unschedule
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 actormethod = cast(Callable[[str], Callable[[_Method], _Method]], _actormethod)
@@ -55,6 +58,11 @@ class ChatAgentInterface(ActorInterface):
         """Run a turn; a bare message (the lesson's form) is an unkeyed turn."""
         raise NotImplementedError
 
+    @actormethod("AskFollowUp")
+    async def ask_follow_up(self, request: ProcessTurn) -> FollowedUp:
+        """Run a turn and, in the same call, one that follows it up."""
+        raise NotImplementedError
+
     @actormethod("CompleteTurn")
     async def complete_turn(self, request: CompleteTurn) -> None:
         """The model's task delivers the end of a parked turn."""
@@ -73,6 +81,16 @@ class ChatAgentInterface(ActorInterface):
     @actormethod("AdoptTurn")
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
         """Commit a turn that another service has answered, once."""
+        raise NotImplementedError
+
+    @actormethod("AddSchedule")
+    async def add_schedule(self, request: Schedule) -> Schedule:
+        """Keep a schedule, once; as it is now."""
+        raise NotImplementedError
+
+    @actormethod("RemoveSchedule")
+    async def remove_schedule(self, request: Unschedule) -> None:
+        """End a schedule, if it is there."""
         raise NotImplementedError
 
     @actormethod("SumUp")
@@ -97,6 +115,11 @@ class ResponseAgentInterface(ActorInterface):
     @actormethod("ProcessMessage")
     async def process_message(self, request: Respond) -> Responding:
         """Start a turn, or say where it is."""
+        raise NotImplementedError
+
+    @actormethod("FollowUp")
+    async def follow_up(self, request: FollowUp) -> Asked:
+        """Ask the conversation about a turn of its own, which waits for it."""
         raise NotImplementedError
 
     @actormethod("GetMessageCount")
@@ -138,6 +161,11 @@ class MemoryAgentInterface(ActorInterface):
         """Keep a summary of the user."""
         raise NotImplementedError
 
+    @actormethod("ForgetConversation")
+    async def forget_conversation(self, passed: Passed) -> None:
+        """Forget what was said in a conversation, which was cleared."""
+        raise NotImplementedError
+
     @actormethod("Forget")
     async def forget(self, request: ForgetUser) -> None:
         """Forget the user; the marks move up."""
@@ -165,6 +193,11 @@ class UserSessionInterface(ActorInterface):
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
         """Drop the last exchanges."""
+        raise NotImplementedError
+
+    @actormethod("ForgetConversation")
+    async def forget_conversation(self, passed: Passed) -> None:
+        """Forget what was said in a conversation, which was cleared."""
         raise NotImplementedError
 
     @actormethod("SetPreferences")
@@ -219,6 +252,30 @@ class AnalyticsInterface(ActorInterface):
     @actormethod("Initialize")
     async def initialize(self, message_count: int) -> None:
         """Set the number of messages."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Forget the user; the marks move up."""
+        raise NotImplementedError
+
+
+class NotificationInterface(ActorInterface):
+    """Which turns a user is told of, each at most once; fed by events."""
+
+    @actormethod("Notify")
+    async def notify(self, request: Notify) -> tuple[str, ...]:
+        """Have turns told, each once and in order; the ids of those that came too early."""
+        raise NotImplementedError
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkOf) -> int:
+        """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+    @actormethod("Report")
+    async def report(self, request: Report) -> None:
+        """Keep what became of a notification."""
         raise NotImplementedError
 
     @actormethod("Forget")

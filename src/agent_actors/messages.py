@@ -92,6 +92,7 @@ class Turn:
 
     `turn_id` is derived from conversation, key and body where there is an idempotency key
     (`contracts.turn_id`), else a UUIDv7 made at the edge; `key_hash` is empty without a key.
+    `schedule` is the schedule that says it; empty where its user does.
     """
 
     turn_id: str
@@ -99,6 +100,7 @@ class Turn:
     body_hash: str
     user: str
     message: Message
+    schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,13 @@ class CompleteTurn:
 
 @dataclass(frozen=True, slots=True)
 class AdoptTurn:
-    """`ChatAgent.AdoptTurn`: a turn that another service has answered, to be committed once."""
+    """`ChatAgent.AdoptTurn`: a turn that ended elsewhere, to be committed once.
+
+    Another service has answered it, or a workflow has carried it to its end.
+    """
 
     turn: Turn
-    reply: Reply
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,7 @@ class Remember:
     With `seq` it is event number `seq` of the conversation; without, a foreign event that is
     effective once per `event_id`. Up to number `floor` the conversation has erased its turns, since
     every consumer of then had them: one that was added later begins behind it. `at` is when the
-    event was published, in epoch seconds, where that is known.
+    event was published, in epoch seconds, where that is known; `occurred_at` when the turn was.
     """
 
     conversation: str
@@ -241,6 +246,7 @@ class Remember:
     usage: Usage = field(default_factory=Usage)
     floor: int = 0
     at: float | None = None
+    occurred_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +331,7 @@ class ConversationUpdated:
     occurred_at: str
     session_id: str | None = None
     floor: int = 0
+    schedule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,10 @@ from agent_actors.documents import (
     older_records,
     segment_of,
 )
-from agent_actors.errors import Gone, NotFound
-from agent_actors.messages import Person, SessionExchange, Sessions, TurnState
+from agent_actors.errors import Gone, Invalid, NotFound
+from agent_actors.messages import Person, SessionExchange, Sessions, Turn, TurnState
+from agent_actors.notices import Notice, Notices, Phone
+from agent_actors.schedules import Schedules
 from agent_actors.slots import Slot, Store
 
 D = TypeVar("D")
@@ -79,6 +81,10 @@ class Saved:
             raise NotFound("This conversation was deleted with its user.")
         return head.seq
 
+    async def schedules(self, user: str) -> Schedules:
+        """The user's schedules."""
+        return await self._read(contracts.CHAT, user, slots.SCHEDULES) or Schedules()
+
     async def memory(self, user: str) -> Memory:
         """What the user said lately."""
         memory = await self._read(contracts.MEMORY, contracts.memory_id(user), slots.MEMORY)
@@ -88,6 +94,14 @@ class Saved:
         """Who the user is."""
         profile = await self._read(contracts.MEMORY, contracts.memory_id(user), slots.PROFILE)
         return (profile or Profile()).person(user)
+
+    async def phone(self, user: str) -> Phone | None:
+        """The number at which the user is told of turns, if there is one."""
+        return await self._read(contracts.SESSION, user, slots.PHONE)
+
+    async def notices(self, user: str) -> tuple[Notice, ...]:
+        """What the user was told of lately, oldest first."""
+        return (await self._read(contracts.NOTIFICATIONS, user, slots.NOTICES) or Notices()).notices
 
     async def last_exchanges(self, user: str) -> tuple[SessionExchange, ...]:
         """The user's last exchanges over all conversations, newest last."""
@@ -162,6 +176,28 @@ class Saved:
         running = queued is head.queue[0]
         return TurnState(turn_id, "running" if running else "queued")
 
+    async def known(self, conversation: str, turn: Turn) -> TurnState | None:
+        """Where a turn is that is sent again, as ChatAgent would say; None where it is new.
+
+        Raises:
+            NotFound: The conversation belongs to another user.
+            Gone: The conversation was closed, or the turn's answer was cleared.
+            Invalid: Its key was used with another message.
+        """
+        head = await self.head(conversation)
+        if head.user and head.user != turn.user:
+            raise NotFound("There is no such conversation of this user.")
+        if head.ended == "closed":
+            raise Gone("This session was deleted with its user; begin another one.")
+        record = await self._record(conversation, head, turn.turn_id, turn.key_hash)
+        queued = find_queued(head.queue, turn.turn_id, turn.key_hash)
+        found = record or (queued.turn if queued else None)
+        if found is not None and found.body_hash != turn.body_hash:
+            raise Invalid("This Idempotency-Key was used with another message.")
+        if record is not None:
+            return await self._ended(conversation, head, record)
+        return TurnState(queued.turn.turn_id, "queued") if queued else None
+
     async def _ended(self, conversation: str, head: Head, record: Record) -> TurnState:
         if record.seq is None:
             return TurnState(record.turn_id, record.status, error=record.error)
@@ -173,14 +209,16 @@ class Saved:
             raise Gone("The answer of this turn was cleared.", turn_id=record.turn_id)
         return TurnState(record.turn_id, "done", pair.output)
 
-    async def _record(self, conversation: str, head: Head, turn_id: str) -> Record | None:
-        found = find_record(head.recent, turn_id, "")
+    async def _record(
+        self, conversation: str, head: Head, turn_id: str, key_hash: str = ""
+    ) -> Record | None:
+        found = find_record(head.recent, turn_id, key_hash)
         if found is not None:
             return found
         numbers = older_records(head, self._outcomes_kept)
         older = await self._read_all(conversation, [slots.records(n) for n in numbers])
         for document in reversed(older):
-            found = document.find(turn_id, "")
+            found = document.find(turn_id, key_hash)
             if found is not None:
                 return found
         return None

@@ -3,17 +3,26 @@
 `docs/settings.md` lists the same; a test keeps the two in step. Durations are seconds.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent_actors.actor_rules import ActorRules, Depth, RulesOf, Seconds, TypeSettings, rules_of
 from agent_actors.errors import StartupError
 
 _FOREIGN = ("APP_", "DAPR_", "OPENAI_", "GEMINI_")
 """How the variables begin that are not only ours."""
+
+
+LESSON: Mapping[str, object] = MappingProxyType(
+    {"message_count_timer": True, "history_ttl": 3_600.0, "reentrancy_depth": 32}
+)
+"""What the lessons show that is off by default: a timer, a reminder, and reentrancy."""
 
 
 class Settings(BaseSettings):
@@ -83,6 +92,26 @@ class Settings(BaseSettings):
     model_time: Seconds = Field(
         120.0, description="A model call that takes longer ends: 504, nothing of the turn is kept."
     )
+    sms_binding: str | None = Field(
+        None,
+        description="Dapr output binding that tells users of answered turns by SMS, such as"
+        " `twilio-binding`; without it nobody is told.",
+    )
+    sms_per_day: int = Field(
+        20, ge=0, le=1_000, description="SMS to one user in a day (UTC); what goes beyond is kept."
+    )
+    sms_time: Seconds = Field(
+        10.0,
+        description="A binding that has not answered after this long is given up: whether the SMS"
+        " was sent is unknown.",
+    )
+    orchestration: Literal["turn", "workflow"] = Field(
+        "turn",
+        description="What carries a turn of `POST /chat/`: actors alone, or (on Dapr) a workflow.",
+    )
+    workflow_wait: Seconds = Field(
+        60.0, description="A caller waits at most this long for a workflow, then gets 202."
+    )
     wait_time: Seconds = Field(
         300.0, description="A caller is kept waiting at most this long, then gets 202."
     )
@@ -116,6 +145,9 @@ class Settings(BaseSettings):
         ge=65_536,
         description="Bytes of messages that may wait for one actor; above: 429.",
     )
+    schedules: int = Field(
+        16, ge=0, le=256, description="Schedules that a user may have; above: 409."
+    )
     window_turns: int = Field(
         8, ge=0, le=64, description="Last exchanges of the conversation that the model sees."
     )
@@ -124,6 +156,30 @@ class Settings(BaseSettings):
         ge=0,
         le=262_144,
         description="The same in tokens, tool calls included; four bytes are taken for one.",
+    )
+    profile: Literal["", "lesson"] = Field(
+        "",
+        description="`lesson` turns on what the lessons show: the message count timer, the clearing"
+        " of conversations after an hour, and reentrancy; other settings come before it.",
+    )
+    history_ttl: float | None = Field(
+        None,
+        gt=0,
+        le=3_660 * 86_400,
+        description="A conversation in which nobody has spoken for this long is cleared; by default"
+        " none is.",
+    )
+    clearing_forgets: bool = Field(
+        False,
+        description="When a conversation is cleared, memory and session forget what was said in it,"
+        " too.",
+    )
+    message_count_timer: bool = Field(
+        False, description="Log now and then how many messages a conversation has that is in use."
+    )
+    message_count_period: Seconds = Field(5.0, description="How often.")
+    message_count_times: int = Field(
+        10, ge=1, le=1_000, description="How many times, after a conversation was activated."
     )
     idle_timeout: Seconds = Field(
         60.0, description="An actor that had no turn for this long is put away."
@@ -143,7 +199,7 @@ class Settings(BaseSettings):
         description="Calls of one chain that may be in an actor at once: 1 lets no actor be called"
         " back by those it calls, above is Dapr's reentrancy.",
     )
-    actor_types: dict[str, TypeSettings] = Field(
+    actor_types: Annotated[dict[str, TypeSettings], NoDecode] = Field(
         {},
         description="What single actor types have of their own, as JSON:"
         ' `{"ChatAgent": {"idle_timeout": 600, "drain": 3, "reentrancy_depth": 4}}`.',
@@ -153,7 +209,9 @@ class Settings(BaseSettings):
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
     )
     components: Path | None = Field(
-        None, description="Folder of Dapr component files; by default `components/`, else our own."
+        None,
+        description="Folder of Dapr component files, or a list of them as in PATH; by default"
+        " `components/`, else our own.",
     )
     synchronous: Literal["NORMAL", "FULL"] = Field(
         "NORMAL",
@@ -192,6 +250,13 @@ class Settings(BaseSettings):
         le=65_535,
         description="The sidecar's HTTP port; `dapr run` and Kubernetes set it.",
     )
+    dapr_grpc_port: int | None = Field(
+        None,
+        validation_alias="DAPR_GRPC_PORT",
+        ge=1,
+        le=65_535,
+        description="The sidecar's gRPC port, which only workflows need; set as the other one.",
+    )
     dapr_api_token: str | None = Field(
         None,
         validation_alias="DAPR_API_TOKEN",
@@ -199,15 +264,27 @@ class Settings(BaseSettings):
         description="What the sidecar wants to see, if anything.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, values: dict[str, object]) -> dict[str, object]:
+        return {**LESSON, **values} if values.get("profile") == "lesson" else values
+
+    @field_validator("actor_types", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        return from_json(value) if isinstance(value, str) else value
+
     @field_validator(
         "app_api_token",
         "dapr_api_token",
         "dapr_http_port",
+        "dapr_grpc_port",
         "model_api_key",
         "model_base_url",
         "openai_api_key",
         "gemini_api_key",
         "secret_store",
+        "sms_binding",
         mode="before",
     )
     @classmethod

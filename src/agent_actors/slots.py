@@ -5,7 +5,9 @@ saved; it stays empty here.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
@@ -15,6 +17,8 @@ from dapr.clients.base import DaprActorClientBase
 from agent_actors import documents
 from agent_actors.clock import Clock
 from agent_actors.errors import Unavailable
+from agent_actors.notices import Notices, Phone
+from agent_actors.schedules import Schedules
 from agent_actors.serializer import encode
 
 D = TypeVar("D")
@@ -35,6 +39,7 @@ class Slot(Generic[Kept]):
 
 
 HEAD = Slot("head", documents.Head)
+SCHEDULES = Slot("schedules", Schedules)
 MEMORY = Slot("memory", documents.Memory)
 LETTERS = Slot("index", documents.LetterIndex)
 PROFILE = Slot("profile", documents.Profile)
@@ -43,6 +48,8 @@ PREFERENCES = Slot("preferences", documents.UserPreferences)
 SESSIONS = Slot("sessions", documents.SessionIndex)
 ANALYTICS = Slot("analytics", documents.Analytics)
 TOMBSTONE = Slot("tombstone", documents.Tombstone)
+PHONE = Slot("phone", Phone)
+NOTICES = Slot("notices", Notices)
 
 
 def segment(number: int) -> Slot[documents.Segment]:
@@ -81,6 +88,22 @@ Changes = Mapping[Slot[Any], object | None]
 
 
 _SLOW = "The state store did not answer in time; try again."
+_OVERTAKEN = (
+    "A call back into this actor has saved what this turn had read; nothing was saved, send the"
+    " request again."
+)
+_read: ContextVar[dict[str, int] | None] = ContextVar("read", default=None)
+"""What the turn that runs here has read, by key, and after how many saves."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """A turn: within it, no document is saved that another one has saved since it was read."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +166,15 @@ class State:
         self._facts: set[str] = set()
         self._lives_here = False
         self._turns = 0
+        self._saves = 0
+        self._saved: dict[str, int] = {}
+        self._saving: set[str] = set()
 
     async def load(self, slot: Slot[D]) -> D | None:
         """The document, or None where there is none; raises as `Store.read`."""
+        read = _read.get()
+        if read is not None:
+            read[slot.key] = self._saves
         if slot.key in self._cache:
             return cast("D | None", self._cache[slot.key])
         turn = self._turns
@@ -157,11 +186,12 @@ class State:
 
     async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
         """Those of the documents that are there, in order."""
-        missing = [slot for slot in wanted if slot.key not in self._cache]
         # A task for each that is there already would cost as much as the rest of a turn's reads.
+        known = {slot.key: await self.load(slot) for slot in wanted if slot.key in self._cache}
+        missing = [slot for slot in wanted if slot.key not in known]
         read = await asyncio.gather(*map(self.load, missing)) if missing else ()
-        known = self._cache | {slot.key: each for slot, each in zip(missing, read, strict=True)}
-        found = (cast("D | None", known[slot.key]) for slot in wanted)
+        known |= {slot.key: each for slot, each in zip(missing, read, strict=True)}
+        found = (known[slot.key] for slot in wanted)
         return [document for document in found if document is not None]
 
     async def save(self, changes: Changes) -> None:
@@ -169,23 +199,47 @@ class State:
 
         Raises:
             PutAway: This activation may not save any more.
-            Unavailable: The store failed; the save may have worked, so the cache is void.
+            Unavailable: The store failed; the save may have worked, so the cache is void. Or a call
+                back into the actor has saved one of them since this turn read it (B23).
         """
+        self._require_fresh(changes)
         self._may_act()
         saved = False
         try:
+            self._saving.update(slot.key for slot in changes)
             await self._store.write(*self._actor, changes)
             saved = True
         finally:
             # Whatever the error, also a cancellation: nobody knows whether it took effect.
             if not saved:
                 self.void()
+            self._note_saved(changes)
         self._lives_here = True
         for slot, value in changes.items():
             if value is None:
                 self._cache.pop(slot.key, None)
             elif slot.cached:
                 self._cache[slot.key] = value
+
+    def _require_fresh(self, changes: Changes) -> None:
+        read = _read.get()
+        if read is None:
+            return
+        keys = {slot.key for slot in changes}
+        overtaken = any(self._saved.get(key, 0) > read.get(key, self._saves) for key in keys)
+        if overtaken or keys & self._saving:
+            raise Unavailable(_OVERTAKEN)
+
+    def _note_saved(self, changes: Changes) -> None:
+        """Whatever became of it: another turn that has read one of them must read it again."""
+        self._saves += 1
+        self._turns += 1  # What is being read now may be from before.
+        read = _read.get()
+        for slot in changes:
+            self._saving.discard(slot.key)
+            self._saved[slot.key] = self._saves
+            if read is not None:
+                read[slot.key] = self._saves
 
     def note(self, fact: str) -> None:
         """Keeps a fact that is no document, such as a reminder being registered, with the cache."""

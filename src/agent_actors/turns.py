@@ -4,9 +4,12 @@ The SDK keeps one object per actor that it believes active, but three first call
 three objects, and a killed sidecar tells none of them to go. So who may act is recorded here, per
 (type, id): an object that is not the recorded one saves nothing, calls nothing and starts no model
 (PROTOCOL, rule 3), and a call that the SDK hands to such an object runs on the recorded one.
+
+Where the rules of a type let calls back in, turns of one chain of calls may be in an actor at once,
+but only one of them acts: the others are asking somebody (`ask`). What one of them had read, and
+another has saved, it must read again before it saves it (`slots`).
 """
 
-import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -16,13 +19,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from dapr.actor import Actor, ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
+from dapr.common.reentrancy_context import reentrancy_ctx
 
+from agent_actors.actor_rules import RulesOf
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
 from agent_actors.interfaces import Pingable
 from agent_actors.messages import Failure, Problem
 from agent_actors.serializer import Malformed
-from agent_actors.slots import State, Store
+from agent_actors.slots import State, Store, reading
+from agent_actors.turn_locks import TurnLock, asking
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +38,17 @@ R = TypeVar("R")
 A = TypeVar("A", bound="TurnActor")
 
 
-class _TurnLock(asyncio.Lock):
-    """The FIFO lock of one actor, with the number of turns that hold or want it."""
-
-    users = 0
-
-
 class Activations:
-    """Which object may act for each actor in this process, and the lock its turns take."""
+    """Which object may act for each actor in this process, and the lock its turns take.
 
-    def __init__(self) -> None:
+    Args:
+        rules_of: How actors of a type are kept; without it nobody is let back in.
+    """
+
+    def __init__(self, rules_of: RulesOf | None = None) -> None:
+        self._rules_of = rules_of
         self._current: dict[ActorKey, TurnActor] = {}
-        self._locks: dict[ActorKey, _TurnLock] = {}
+        self._locks: dict[ActorKey, TurnLock] = {}
 
     def record(self, actor: A) -> A:
         """From now on this object, and no other, acts for its id; for use in actor factories."""
@@ -74,17 +79,32 @@ class Activations:
         """Waits for the turns before this one, then holds the actor until the block ends.
 
         The lock is the process's, not the object's: a turn that was cut runs on in the old object
-        and the next one still waits for it.
+        and the next one still waits for it. Where the type's rules say so, the chain of calls that
+        holds the actor is let in again.
         """
-        lock = self._locks.setdefault(key, _TurnLock())
+        reentrant = self._depth(key) > 1
+        lock = self._locks.setdefault(key, TurnLock())
         lock.users += 1
         try:
-            async with lock:
-                yield
+            async with lock.entered(reentrancy_ctx.get() if reentrant else None):
+                with reading():
+                    yield
         finally:
             lock.users -= 1
             if not lock.users:
                 del self._locks[key]
+
+    def require_shallow(self, key: ActorKey) -> None:
+        """Raises `Defect` when the chain that holds an actor is in it more often than it may be."""
+        depth, lock = self._depth(key), self._locks.get(key)
+        if lock is not None and lock.inside > depth:
+            raise Defect(
+                f"A chain of calls came back to an actor that it was in {depth} times already: its"
+                " reentrancy depth."
+            )
+
+    def _depth(self, key: ActorKey) -> int:
+        return 1 if self._rules_of is None else self._rules_of(key[0]).depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +169,8 @@ class TurnActor(Actor, Pingable):
         """
         self.require_live()
         try:
-            async with self.clock.timeout(self._call_time + wait):
+            # The time of the call ends before the wait for one's turn to act again begins.
+            async with asking(), self.clock.timeout(self._call_time + wait):
                 return await call()
         except TimeoutError:
             raise Unavailable("A part of the service did not answer in time; try again.") from None
@@ -160,6 +181,7 @@ class TurnActor(Actor, Pingable):
             for arg in args:
                 if isinstance(arg, Malformed):
                     raise Invalid(f"The argument is not of the method's form: {arg.reason}")
+            self.activations.require_shallow(self.key)
             self.require_live()
             return await method(self, *args)
         except AgentError as error:

@@ -112,17 +112,18 @@ class DaprHarness(Harness):
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self, *, idle_timeout: float = 60.0) -> None:
+    async def start(self, *, idle_timeout: float = 60.0, depth: int = 1) -> None:
         self._sidecar = await asyncio.to_thread(self._spawn)
         settings = Settings(
             DAPR_HTTP_PORT=self._sidecar.http_port,
             idle_timeout=idle_timeout,
+            reentrancy_depth=depth,
             parking_time=idle_timeout / 10,
             drain=0.5,
         )
         self._runtime = DaprRuntime.open(settings, SystemClock())
         ActorRuntime.set_actor_config(actor_config(settings))
-        await self._register(self._runtime.actor_client)
+        await self._register(self._runtime.actor_client, settings)
         await self._runtime.start(self._deliver, lambda: None)
         self._server = self._served()
         self._serving = asyncio.create_task(self._server.serve(), name="the app")

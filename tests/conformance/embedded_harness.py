@@ -30,17 +30,18 @@ class EmbeddedHarness(Harness):
         (self.components / "events.yaml").write_text(_COMPONENTS)
         self._runtime: EmbeddedRuntime | None = None
 
-    async def start(self, *, idle_timeout: float = 60.0) -> None:
+    async def start(self, *, idle_timeout: float = 60.0, depth: int = 1) -> None:
         settings = Settings(
             data=self.folder / "data",
             components=self.components,
             idle_timeout=idle_timeout,
+            reentrancy_depth=depth,
             drain=0.5,
             delivery_tries=TRIES,
             delivery_backoff=0.05,
         )
         self._runtime = EmbeddedRuntime.open(settings, SystemClock())
-        await self._register(self._runtime.actor_client)
+        await self._register(self._runtime.actor_client, settings)
         await self._runtime.start(self._deliver)
 
     async def stop(self) -> None:

@@ -2,12 +2,14 @@
 
 import json
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from dapr.actor import ActorRuntime
+from dapr.actor import Actor, ActorId, ActorRuntime
+from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.clients.base import DaprActorClientBase
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
@@ -16,9 +18,12 @@ from agent_actors.clock import SystemClock
 from agent_actors.contracts import READINESS
 from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered, Runtime
+from agent_actors.runtime import Delivered, Headers, Runtime
 from agent_actors.serializer import ValueSerializer, encode
+from agent_actors.settings import Settings
+from agent_actors.turns import Activations, Host
 from tests.conformance.probe import PROBE, Journal, Probe
+from tests.conformance.teller import CALL_TIME, Teller
 
 PUBSUB = "conformance"
 TOPIC = "events"
@@ -121,7 +126,7 @@ async def succeed(path: str, event: Any) -> Delivered:
 
 
 class Harness(ABC):
-    """The probe actor on some runtime, its topic with a route and a dead-letter route, and secrets.
+    """The actors on some runtime, a topic with a route and a dead-letter route, and secrets.
 
     Args:
         folder: For the component files, and whatever else the runtime keeps.
@@ -141,8 +146,13 @@ class Harness(ABC):
         self.answer: Answer = succeed
 
     @abstractmethod
-    async def start(self, *, idle_timeout: float = 60.0) -> None:
-        """Starts the runtime and the app."""
+    async def start(self, *, idle_timeout: float = 60.0, depth: int = 1) -> None:
+        """Starts the runtime and the app.
+
+        Args:
+            idle_timeout: Seconds after which an actor is put away.
+            depth: How many calls of one chain may be in an actor at once.
+        """
 
     @abstractmethod
     async def stop(self) -> None:
@@ -153,18 +163,46 @@ class Harness(ABC):
     def _running(self) -> Runtime:
         """The runtime, once it has been started."""
 
-    async def call(self, actor_id: str, method: str, argument: object = None) -> Any:
-        """Calls the probe as an actor would, and returns what it returned.
+    async def call(
+        self, actor_id: str, method: str, argument: object = None, *, actor_type: str = PROBE
+    ) -> Any:
+        """Calls the probe (or another type) as an actor would, and returns what it returned.
 
         Raises:
             CallFailed: The turn failed.
         """
         data = None if argument is None else encode(argument)
-        return json.loads(await _told(self._client.invoke_method(PROBE, actor_id, method, data)))
+        calling = self._client.invoke_method(actor_type, actor_id, method, data)
+        return json.loads(await _told(calling))
 
-    async def state(self, actor_id: str, key: str) -> bytes:
+    async def remind(
+        self, actor_id: str, name: str, *, actor_type: str = PROBE, **body: Any
+    ) -> None:
+        """Registers a reminder by Dapr's own body; `data` is what the actor gets as text.
+
+        Raises:
+            CallFailed: It was refused.
+        """
+        data = b64encode(body.pop("data", "nothing").encode()).decode()
+        told = json.dumps(body | {"data": data}).encode()
+        await _told(self._client.register_reminder(actor_type, actor_id, name, told))
+
+    async def time(self, actor_id: str, name: str, *, actor_type: str = PROBE, **body: Any) -> None:
+        """Starts a timer by Dapr's own body, with a callback that all our actors here have.
+
+        Raises:
+            CallFailed: It was refused.
+        """
+        told = json.dumps({"callback": "ticked", "data": name} | body).encode()
+        await _told(self._client.register_timer(actor_type, actor_id, name, told))
+
+    async def untime(self, actor_id: str, name: str) -> None:
+        """Stops a timer of the probe."""
+        await self._client.unregister_timer(PROBE, actor_id, name)
+
+    async def state(self, actor_id: str, key: str, *, actor_type: str = PROBE) -> bytes:
         """Reads saved state without a turn."""
-        return await self._client.get_state(PROBE, actor_id, key)
+        return await self._client.get_state(actor_type, actor_id, key)
 
     async def save(self, actor_id: str, transaction: str) -> None:
         """Saves state without a turn.
@@ -191,24 +229,32 @@ class Harness(ABC):
     def _client(self) -> DaprActorClientBase:
         return self._running.actor_client
 
-    async def _deliver(self, path: str, envelope: bytes) -> Delivered:
+    async def _deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> Delivered:
         event = json.loads(envelope)
         self.deliveries.append(Delivery(path, event))
         return await self.answer(path, event)
 
-    async def _register(self, client: DaprActorClientBase) -> None:
-        """Registers the probe with the SDK; one that is asked for readiness leaves no trace."""
+    async def _register(self, client: DaprActorClientBase, settings: Settings) -> None:
+        """Registers the actors with the SDK; one that is asked for readiness leaves no trace."""
         ActorRuntime._actor_managers.clear()
-        serializer, aside = ValueSerializer(), Journal()
-        await DaprActor(FastAPI()).register_actor(
-            Probe,
-            actor_client=client,
-            actor_factory=lambda ctx, actor_id: Probe(
+        activations, aside = Activations(settings.rules_of), Journal()
+        host = Host(activations, SystemClock(), CALL_TIME)
+        made: dict[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]] = {
+            Probe: lambda ctx, actor_id: Probe(
                 ctx, actor_id, aside if actor_id.id == READINESS else self.journal
             ),
-            message_serializer=serializer,
-            state_serializer=serializer,
-        )
+            Teller: lambda ctx, actor_id: activations.record(
+                Teller(ctx, actor_id, host, self.journal)
+            ),
+        }
+        for actor, make in made.items():
+            await DaprActor(FastAPI()).register_actor(
+                actor,
+                actor_client=client,
+                actor_factory=make,
+                message_serializer=ValueSerializer(),
+                state_serializer=ValueSerializer(),
+            )
 
 
 async def eventually(holds: Callable[[], bool], within: float = DEADLINE) -> None:

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from dapr.actor import Actor, ActorId, ActorInterface, Remindable
 from dapr.actor.runtime.context import ActorRuntimeContext
@@ -71,8 +72,8 @@ class ProbeInterface(ActorInterface):
     async def arm(self, arm: Arm) -> None:
         raise NotImplementedError
 
-    @actormethod("Tick")
-    async def tick(self, name: str) -> None:
+    @actormethod("Pass")
+    async def pass_on(self, path: tuple[str, ...]) -> int:
         raise NotImplementedError
 
     @actormethod("Disarm")
@@ -111,12 +112,22 @@ class Probe(Actor, ProbeInterface, Pingable, Remindable):
         due = timedelta(seconds=arm.due)
         await self.register_reminder(arm.name, arm.data.encode(), due, period, ttl)
 
-    async def tick(self, name: str) -> None:
-        now = timedelta(0)
-        await self.register_timer(name, self.ticked, name, now, now)
+    async def pass_on(self, path: tuple[str, ...]) -> int:
+        """Calls the first actor of the path, which calls the next; how many turns that made."""
+        if not path:
+            return 1
+        data = json.dumps(path[1:]).encode()
+        return 1 + json.loads(await self._client.invoke_method(PROBE, path[0], "Pass", data))
 
-    async def ticked(self, name: str) -> None:
-        self._journal.add("ticked", self.id.id, name)
+    async def ticked(self, told: Any) -> None:
+        """A timer fired; a text tells it what to do, as a reminder's data does."""
+        self._journal.add("ticked", self.id.id, str(told))
+        if told == "fail":
+            raise ValueError(told)
+        if isinstance(told, str) and told.startswith("unregister "):
+            await self.unregister_timer(told.removeprefix("unregister "))
+        elif isinstance(told, str) and told.startswith("hold "):
+            await self._journal.gates[told.removeprefix("hold ")].wait()
 
     async def disarm(self, name: str) -> None:
         await self.unregister_reminder(name)

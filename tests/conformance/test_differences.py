@@ -125,16 +125,86 @@ async def test_a_period_of_nothing_is_none(runtime: Harness):
     assert different == hot == (len(journal.of("fired")) > 1)
 
 
-async def test_there_are_no_timers(runtime: Harness):
-    """A timer is refused (Dapr: it fires)."""
-    try:
-        await runtime.call("a", "Tick", "timer")
-    except CallFailed:
-        fired = False
-    else:
-        fired = await happens(lambda: bool(runtime.journal.of("ticked")), expected=True)
+async def test_a_timer_does_not_keep_its_actor(stopped: Harness):
+    """An actor nobody calls is put away with its timers (Dapr: they keep it, or bring it back)."""
+    await stopped.start(idle_timeout=1.5)
+    different, journal = differs(stopped, "idle-timers"), stopped.journal
+    for actor, period in (("kept", "500ms"), ("brought back", "2500ms")):
+        await stopped.call(actor, "Echo", "here")
+        await stopped.time(actor, "beat", dueTime=period, period=period)
+    left = await happens(lambda: ("deactivate", "kept") in journal.entries, expected=not different)
+    back = await happens(
+        lambda: journal.entries.count(("activate", "brought back")) == 2, expected=different
+    )
 
-    assert differs(runtime, "timers") == fired
+    assert different == back == (not left)
+    assert ("ticked", "kept", "beat") in journal.entries
+    for actor in ("kept", "brought back"):
+        await stopped.untime(actor, "beat")
+
+
+async def test_a_timer_is_stopped_by_its_own_callback(runtime: Harness):
+    """After its first tick none comes (Dapr: they do, and nothing stops them)."""
+    await runtime.call("a", "Echo", "here")
+    await runtime.time("a", "self", dueTime="0s", period="500ms", data="unregister self", ttl="4s")
+    different, journal = differs(runtime, "timer-ends-itself"), runtime.journal
+    again = await happens(lambda: len(journal.of("ticked")) >= 3, expected=different)
+
+    assert different == again == (len(journal.of("ticked")) > 1)
+
+
+async def test_an_actor_that_is_not_active_has_no_timers(runtime: Harness):
+    """Registering one is an error (Dapr: it ticks)."""
+    try:
+        await runtime.time("nobody", "timer", dueTime="0s")
+    except CallFailed:
+        ticked = False
+    else:
+        ticked = await happens(lambda: bool(runtime.journal.of("ticked")), expected=True)
+
+    assert differs(runtime, "timer-of-nobody") == ticked
+
+
+async def test_a_slow_callback_delays_no_other_timer(runtime: Harness):
+    """Timers of several actors tick side by side (Dapr: one after the other)."""
+    different, journal = differs(runtime, "timers-in-line"), runtime.journal
+    for actor in ("slow", "other"):
+        await runtime.call(actor, "Echo", "here")
+    await runtime.time("slow", "slow", dueTime="0s", data="hold gate")
+    await journal_has(runtime, "ticked")
+    await runtime.time("other", "other", dueTime="0s")
+    beside = await happens(lambda: len(journal.of("ticked")) == 2, expected=not different)
+    journal.gates["gate"].set()
+    await journal_has(runtime, "ticked", 2)
+
+    assert different != beside
+
+
+async def test_a_negative_time_is_refused(runtime: Harness):
+    """A negative due time is an error, as is a negative period (Dapr: now, and all the time)."""
+    different, refused = differs(runtime, "negative-times"), 0
+    await runtime.call("a", "Echo", "here")
+    for body in ({"dueTime": "-1s"}, {"dueTime": "0s", "period": "-1s", "ttl": "1s"}):
+        for register in (runtime.remind, runtime.time):
+            try:
+                await register("a", "odd", **body)
+            except CallFailed:
+                refused += 1
+
+    assert refused == (0 if different else 4)
+
+
+async def test_a_timer_each_month_is_refused(runtime: Harness):
+    """Periods are lengths (Dapr: a timer's may be months and years)."""
+    await runtime.call("a", "Echo", "here")
+    try:
+        await runtime.time("a", "monthly", dueTime="1h", period="P1M")
+    except CallFailed:
+        taken = False
+    else:
+        taken = True
+
+    assert differs(runtime, "calendar-periods") == taken
 
 
 async def test_a_number_is_saved_exactly(runtime: Harness):

@@ -1,9 +1,13 @@
 """Reminders: durable, one-shot or repeating."""
 
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
 
 from agent_actors.clock import SystemClock
-from tests.conformance.harness import Harness, eventually
+from tests.conformance.harness import CallFailed, Harness, eventually
 from tests.conformance.probe import Arm
 
 
@@ -154,3 +158,123 @@ async def test_a_time_to_live_begins_with_the_first_due_time(runtime: Harness):
     await eventually(lambda: len(runtime.journal.of("fired")) == 3)
     with pytest.raises(TimeoutError):
         await eventually(lambda: len(runtime.journal.of("fired")) > 3, within=2.0)
+
+
+FIRES: dict[str, tuple[dict[str, str], int]] = {
+    "three": ({"dueTime": "0s", "period": "R3/PT1S"}, 3),
+    "one": ({"dueTime": "0s", "period": "R1/PT1S"}, 1),
+    "a period away": ({"period": "R2/PT1S"}, 2),
+    "its end": ({"dueTime": "PT1S", "period": "PT1S", "ttl": "PT2S"}, 3),
+    "from now": ({"period": "1s", "ttl": "2500ms"}, 2),
+    "past": ({"dueTime": "2000-01-01T00:00:00Z"}, 1),
+}
+"""What a reminder says, and how often it fires."""
+
+
+async def test_a_reminder_fires_as_often_as_it_says(runtime: Harness):
+    """`Rn/` is n fires in all; without a due time the first is a period away."""
+    for name, (body, _) in FIRES.items():
+        await runtime.remind(name, name, **body)
+    await runtime.call("b", "Arm", Arm("later", due=4.5))
+    await eventually(lambda: ("fired", "b", "later", "nothing") in runtime.journal.entries)
+
+    came = Counter(entry[1] for entry in runtime.journal.of("fired"))
+    assert {name: came[name] for name in FIRES} == {name: each for name, (_, each) in FIRES.items()}
+
+
+async def test_a_reminder_is_due_at_a_time(runtime: Harness):
+    """A due time and the end of its life may be times of RFC 3339."""
+    now = SystemClock().now().replace(microsecond=0)
+    due, end = (now + timedelta(seconds=seconds) for seconds in (2, 4))
+    await runtime.remind("a", "some", dueTime=_rfc(due), period="1500ms", ttl=_rfc(end))
+    await fired(runtime, 1)
+
+    assert SystemClock().now() >= due
+
+    await fired(runtime, 2)
+    with pytest.raises(TimeoutError):
+        await eventually(lambda: len(runtime.journal.of("fired")) > 2, within=2.0)
+
+
+async def test_what_is_left_of_the_repetitions_outlives_a_restart(runtime: Harness):
+    """A reminder of three fires that has fired once before a stop fires twice after it."""
+    await runtime.remind("a", "some", dueTime="0s", period="R3/PT2S")
+    await fired(runtime, 1)
+    await runtime.stop()
+    await runtime.start()
+    await fired(runtime, 3)
+    with pytest.raises(TimeoutError):
+        await eventually(lambda: len(runtime.journal.of("fired")) > 3, within=3.0)
+
+
+REFUSED: list[dict[str, Any]] = [
+    {},
+    {"dueTime": "soon"},
+    {"dueTime": "5"},
+    {"dueTime": 5},
+    {"dueTime": "1d"},
+    {"dueTime": "P"},
+    {"dueTime": "PT1.5S"},
+    {"dueTime": "R3/PT1S"},
+    {"dueTime": "2099-01-01"},
+    {"dueTime": "2099-01-01T00:00:00"},
+    {"dueTime": "9999999h"},
+    {"dueTime": "1h", "period": "soon"},
+    {"dueTime": "1h", "period": "P1D"},
+    {"dueTime": "1h", "period": "P1W"},
+    {"dueTime": "1h", "period": "P1M"},
+    {"dueTime": "1h", "period": "P1Y"},
+    {"dueTime": "1h", "period": "P1DT1H"},
+    {"dueTime": "1h", "period": "R3/P1D"},
+    {"dueTime": "1h", "period": "R/PT1H"},
+    {"dueTime": "1h", "period": "R3/1h"},
+    {"dueTime": "1h", "period": "@every 1h"},
+    {"dueTime": "1h", "period": "0 0 * * * *"},
+    {"dueTime": "1h", "period": "2099-01-01T00:00:00Z"},
+    {"dueTime": "1h", "ttl": "2h"},
+    {"dueTime": "1h", "period": "1h", "ttl": "-1s"},
+    {"dueTime": "1h", "period": "1h", "ttl": "soon"},
+    {"dueTime": "1h", "period": "1h", "ttl": "R2/PT1H"},
+    {"dueTime": "1h", "period": "1h", "ttl": "2000-01-01T00:00:00Z"},
+]
+
+
+async def test_other_forms_are_refused(runtime: Harness):
+    """What is no time and no duration is an error to whoever registers it, and nothing fires."""
+    taken = []
+    for body in REFUSED:
+        try:
+            await runtime.remind("a", "odd", **body)
+        except CallFailed:
+            continue
+        taken.append(body)
+
+    assert taken == []
+    assert await runtime.call("a", "Echo", "well") == "well"
+
+
+TAKEN: list[dict[str, Any]] = [
+    {"dueTime": form}
+    for form in ("1.5h", ".5h", "1h30m", "P1D", "P1W", "P1M", "P1Y", "P1Y2M3W4DT5H6M7S", "999999h")
+] + [
+    {"dueTime": "2099-01-01T00:00:00.5+02:00"},
+    {"dueTime": "1h", "period": "PT1H1M1S"},
+    {"dueTime": "1h", "period": "R0/PT1H"},
+    {"dueTime": "1h", "period": "R-1/PT1H"},
+    {"dueTime": "1h", "period": "1h", "ttl": "P1Y"},
+    {"dueTime": "1h", "period": "1h", "ttl": "2099-01-01T00:00:00Z"},
+]
+
+
+async def test_every_form_of_dapr_is_taken(runtime: Harness):
+    """Durations of Go and of ISO 8601 and times of RFC 3339 are forms of a reminder's schedule."""
+    for number, body in enumerate(TAKEN):
+        await runtime.remind("a", str(number), **body)
+    await runtime.call("b", "Arm", Arm("later", due=0.5))
+    await fired(runtime, 1)
+
+    assert [entry[1] for entry in runtime.journal.of("fired")] == ["b"]
+
+
+def _rfc(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")

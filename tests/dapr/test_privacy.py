@@ -42,6 +42,7 @@ CALLBACKS = [
     ("DELETE", "/actors/ChatAgent/ada", None),
     ("POST", "/subscribe", EVENT),
     ("POST", "/subscribe/dead", {}),
+    ("POST", "/receive-message", {"actor_id": "ada", "message": {"role": "user", "content": "x"}}),
 ]
 TEXTS = [
     "10m",

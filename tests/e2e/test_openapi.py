@@ -42,6 +42,7 @@ LOOSE = {
     "/conversations/dead",
     "/messages",
     "/messages/dead",
+    "/receive-message",
     "/events/dead/{letter_id}/requeue",
 }
 """Paths without input, or where any text will do: nothing can be of another form."""

@@ -1,6 +1,5 @@
 """The README's commands give the README's answers."""
 
-import asyncio
 import re
 import shlex
 import subprocess
@@ -10,33 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service import Service, clock, eventually
+from tests.e2e.pages import examples, printed, still
+from tests.e2e.service import Service, eventually
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
-VARIES = [
-    (re.compile(TIME + r"\.\d{6}\+00:00"), "<time>"),
-    (re.compile(TIME), "<time, cut>"),
-    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<turn>"),
-]
-
-
-def examples() -> list[tuple[str, str]]:
-    """Every curl command of the README with the answer printed below it."""
-    found: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
-        for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, answer = shown.partition("\n")
-            if command.startswith("curl"):
-                found.append((command, answer.strip()))
-    return found
-
-
-def still(text: str) -> str:
-    """The text without what differs at each run."""
-    for varies, name in VARIES:
-        text = varies.sub(name, text)
-    return text
 
 
 @pytest.fixture
@@ -48,24 +24,14 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 async def test_the_curl_lines_give_the_answers_of_the_readme(service: Service):
     """Each is run in order, and answers what the README prints below it."""
-    assert len(examples()) == 3
+    assert len(examples("README.md")) == 3
 
-    for command, answer in examples():
+    for command, answer in examples("README.md"):
         arguments = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}"))
         got = await printed(arguments)
         if answer:
             assert still(got) == still(answer)
         await eventually(lambda: remembered(service), "memory has what was said")
-
-
-async def printed(arguments: list[str]) -> str:
-    """What a command prints."""
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.PIPE)
-    async with clock.timeout(30):
-        output, _ = await process.communicate()
-
-    assert process.returncode == 0
-    return output.decode()
 
 
 async def remembered(service: Service) -> bool:

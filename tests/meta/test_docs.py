@@ -69,3 +69,20 @@ def test_every_make_target_explains_itself():
     explained = set(re.findall(r"^([a-z-]+):.*## \S", makefile, flags=re.MULTILINE))
 
     assert phony == explained
+
+
+def test_every_row_of_the_lessons_is_shown_by_a_test():
+    """The last cell of each row of `docs/lessons.md` names a test that is there."""
+    rows = re.findall(
+        r"^\| (?!lesson|---).* \| `?([^|`]+)`? \|$", text_of("docs/lessons.md"), re.MULTILINE
+    )
+    missing = [row for row in rows if not there(row)]
+
+    assert len(rows) > 30
+    assert not missing
+
+
+def there(test: str) -> bool:
+    """Is there a test of that name in that file?"""
+    path, _, name = test.partition("::")
+    return (ROOT / path).is_file() and f"def {name}(" in text_of(path)

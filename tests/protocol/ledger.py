@@ -15,6 +15,7 @@ from agent_actors.actors import session
 from agent_actors.messages import Turn
 from agent_actors.saved import Page
 from tests.protocol.model import DIGIT
+from tests.protocol.plans import Plans
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
@@ -72,6 +73,7 @@ class Ledger:
         self.effects: defaultdict[ActorKey, list[Effect]] = defaultdict(list)
         self.adopted: set[str] = set()
         self.forgotten: Counter[str] = Counter()
+        self.plans: defaultdict[str, Plans] = defaultdict(Plans)
         self.closed: dict[str, int] = {}
         """How many turns each conversation had when it was closed, or its user forgotten."""
         self._numbers = 0
@@ -156,6 +158,10 @@ class Ledger:
     def saved(self, actor: "ActorKey", changes: Json) -> None:
         """A save took effect."""
         kind, actor_id = actor
+        if kind == contracts.CHAT:
+            at = self._world.clock.now().timestamp()
+            if wrong := self.plans[actor_id].saved(changes, at):
+                self._world.violate(wrong)
         if kind == contracts.CHAT and "head" in changes:
             self._head_saved(actor_id, changes)
         document = DOCUMENTS.get(kind)

@@ -6,12 +6,14 @@ The row is that of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of s
 from tests.protocol.chat_mutants import CHAT_MUTANTS
 from tests.protocol.consumer_mutants import CONSUMER_MUTANTS
 from tests.protocol.mutant import CALLS, CONTRACTS, RESPONSE, SAVED, SLOTS, TURNS, mutant
+from tests.protocol.schedule_mutants import SCHEDULE_MUTANTS
 
 _TURN_ID = "json.dumps([conversation, key, body])"
 
 MUTANTS = (
     *CHAT_MUTANTS,
     *CONSUMER_MUTANTS,
+    *SCHEDULE_MUTANTS,
     mutant("id_not_from_key", "4.1", CONTRACTS, f"uuid.uuid5(_TURNS, {_TURN_ID})", "uuid.uuid4()"),
     mutant("id_ignores_body", "4.2", CONTRACTS, _TURN_ID, "json.dumps([conversation, key])"),
     mutant("keep_cache", "4.4", SLOTS, "            if not saved:\n", "            if False:\n"),
@@ -65,8 +67,8 @@ MUTANTS = (
         "dead_can_call",
         "4.18",
         TURNS,
-        "        self.require_live()\n        try:\n            async with self.clock",
-        "        try:\n            async with self.clock",
+        "        self.require_live()\n        try:\n            # The time",
+        "        try:\n            # The time",
     ),
     mutant(
         "dead_can_start",
@@ -158,8 +160,8 @@ MUTANTS = (
         "calls_without_time_out",
         "rule 9",
         TURNS,
-        "            async with self.clock.timeout(self._call_time + wait):\n",
-        "            if True:\n",
+        "            async with asking(), self.clock.timeout(self._call_time + wait):\n",
+        "            async with asking():\n",
     ),
     mutant(
         "model_waited_for",

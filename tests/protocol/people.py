@@ -9,6 +9,7 @@ from agent_actors.messages import AdoptTurn, Message, Turn, TurnState
 from agent_actors.routes.chat import turn_of
 from agent_actors.routes.dependencies import Services
 from agent_actors.routes.opening import open_session
+from agent_actors.schedules import Schedule
 from tests.protocol.ledger import Answered
 from tests.protocol.model import a_reply
 
@@ -113,6 +114,24 @@ class People:
             if left:
                 world.violate(f"{user} was forgotten, but {left} have no end")
         return "done"
+
+    async def plan(self, user: str, number: int) -> None:
+        """Has the agent speak up some times; sends it until it is kept, or was."""
+        await self.dawdle(0, 20, 100)
+        every = self._chance.choice((2.0, 2.0, None))
+        times = self._chance.choice((2, 1, 3)) if every else None
+        self._world.ledger.owners.setdefault(user, user)
+        for _ in range(4):
+            process = self._chance.choice(self._world.processes)
+            now = self._world.clock.now().timestamp()
+            said, key = f"planned{number}", f"key of {number}"
+            asked = Schedule(f"s{number}", said, now + (every or 1.0), now, every, times, 0, key)
+            kept = await self._outcome(
+                self._world.spawn(process.services.chat.add_schedule(user, asked), process)
+            )
+            if isinstance(kept, Schedule) or kept == "410":
+                self._world.seen["planned"] += 1
+                return
 
     async def read(self, conversation: str) -> None:
         """Reads the whole history, without a turn."""

@@ -92,6 +92,12 @@ class Process:
         """Hands an event to the broker."""
         await self.world.broker.publish(pubsub, topic, event)
 
+    async def invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        """There are none."""
+        raise Unavailable("There are no bindings here.")
+
     async def get_secret(self, store: str, name: str) -> str | None:
         """There are none."""
         return None
@@ -223,7 +229,7 @@ class Client(DaprActorClientBase):
         fault = self._world.strikes("reminder")
         self._world.seen["registered"] += 1
         if fault != "before":
-            self._world.reminders[actor] = from_json(data)
+            self._world.remind(actor, name, from_json(data))
         await self._gate("was registered", actor)
         if fault:
             raise Unavailable("The scheduler is away.")
@@ -236,7 +242,7 @@ class Client(DaprActorClientBase):
         self._check_place(actor)
         fault = self._world.strikes("reminder")
         if fault != "before":
-            self._world.reminders.pop(actor, None)
+            self._world.unremind(actor, name)
         await self._gate("was unregistered", actor)
         if fault:
             raise Unavailable("The scheduler is away.")

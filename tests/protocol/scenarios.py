@@ -2,7 +2,8 @@
 
 A story is a base (`quick`, `parked`, `async`: a caller that does not wait) and words after `+`: `2`
 (a second message), `clear`, `nokey`, `evict` (few outcomes are kept), `prune` (few turns are kept),
-`adopt` (another service tells of a turn, twice), `forget` (of the user, until it is done).
+`adopt` (another service tells of a turn, twice), `forget` (of the user, until it is done), `plan`
+(the agent speaks up twice).
 A fault is a pair of where and what: at a step, or what becomes of the n-th save, load, event …
 """
 
@@ -43,6 +44,9 @@ STORIES = [
     "parked+adopt",
     "quick+forget",
     "parked+2+forget",
+    "quick+plan",
+    "parked+plan",
+    "quick+plan+forget",
 ]
 CHAT = (contracts.CHAT, "u")
 ACTORS: tuple[ActorKey, ...] = (
@@ -136,7 +140,7 @@ class Story:
         verify(self.world)
 
     def _populate(self) -> None:
-        world, people = self.world, self._people
+        world = self.world
         keyed = "nokey" not in self._words
         world.spawn(self._insist("m0", "K0" if keyed else "", 4 if keyed else 1, 0))
         if "2" in self._words:
@@ -144,12 +148,18 @@ class Story:
         if "evict" in self._words or "prune" in self._words:
             for index in range(2, 5):
                 world.spawn(self._insist(f"m{index}", f"K{index}", 4, 16 * index))
+        self._populate_more()
+
+    def _populate_more(self) -> None:
+        world, people = self.world, self._people
         if "clear" in self._words:
             world.spawn(self._later(20, people.clear("u")))
         if "adopt" in self._words:
             world.spawn(self._later(10, people.tell("u", "u", "t0", 2)))
         if "forget" in self._words:
             world.spawn(self._later(20, people.vanish("u")))
+        if "plan" in self._words:
+            world.spawn(people.plan("u", 0))
         for steps in (8, 30):
             world.spawn(self._later(steps, people.read("u")))
 

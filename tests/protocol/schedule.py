@@ -105,6 +105,7 @@ class Schedule:
         self.world.trace = trace
         self._people = People(self.world)
         self._chance = chance
+        self._more = random.Random(f"schedules of {seed}")
         self._length = chance.choice((50, 200, 500, 1_500))
         self._ticks: set[tuple[str, str]] = set()
 
@@ -153,6 +154,13 @@ class Schedule:
             world.spawn(people.tell_of(name, users[name], f"t{index}"))
         for _ in range(chance.choice((0, 0, 0, 1, 2))):
             world.spawn(people.vanish(users[chance.choice(names)]))
+        self._plan(names)
+
+    def _plan(self, names: list[str]) -> None:
+        """Some have the agent speak up; by chances of its own, so that the others stay."""
+        if "u" in names and self._more.random() < 0.4:
+            for index in range(self._more.choice((1, 2))):
+                self.world.spawn(self._people.plan("u", index))
 
     async def _go_on(self) -> None:
         world = self.world
@@ -182,6 +190,9 @@ class Schedule:
             self._tick()
         if world.broker.letters and self._chance.random() < 0.15:
             self._deliver()
+        if world.alarms and self._more.random() < 0.05:
+            # Late, early, twice: what a fire does is said by what is saved.
+            world.spawn(world.sidecar.sound(*self._more.choice(sorted(world.alarms))))
 
     async def _put_away(self, how: str) -> None:
         places = self.world.sidecar.place
@@ -230,6 +241,7 @@ class Rest:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rounds = 0
+        self._alarms = 0
 
     async def step(self) -> bool:
         """Does what is next; False when nothing is left.
@@ -250,6 +262,8 @@ class Rest:
             world.count += 1
         elif world.reminders:
             await self._fire()
+        elif world.alarms:
+            await self._sound()
         else:
             return False
         return True
@@ -260,6 +274,18 @@ class Rest:
         if self._rounds > 60:
             raise Violation(f"reminders are left: {list(world.reminders)}")
         world.spawn(world.sidecar.fire(min(world.reminders)))
+        await world.settle()
+
+    async def _sound(self) -> None:
+        """The reminder of a schedule that is due next; time has passed until then."""
+        world = self._world
+        self._alarms += 1
+        if self._alarms > 60:
+            raise Violation(f"reminders of schedules are left: {list(world.alarms)}")
+        due, alarm = min((due, alarm) for alarm, due in world.alarms.items())
+        await world.advance(max(due - world.clock.monotonic(), 0.0))
+        self._rounds = 0
+        world.spawn(world.sidecar.sound(*alarm))
         await world.settle()
 
 

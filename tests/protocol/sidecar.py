@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TURN: ContextVar["Request | None"] = ContextVar("turn", default=None)
 """The request that is handled: nobody else's work may inherit it (rule 7)."""
+PERIOD = 30.0
+"""Seconds between the fires of a reminder."""
 LATE = 0.5
 """How often a request is on its way to the app long enough for anything to happen."""
 
@@ -131,7 +133,16 @@ class Sidecar:
         reminder = self._world.reminders[actor]
         if not reminder.get("period"):
             del self._world.reminders[actor]
-        request = self.accept(actor, "", reminder["reminderName"].encode(), self._world.count)
+        await self._fire(actor, reminder["reminderName"])
+
+    async def sound(self, actor: "ActorKey", name: str) -> None:
+        """Fires the reminder of a schedule, due or not; it comes again after its period."""
+        world = self._world
+        world.alarms[actor, name] = world.clock.monotonic() + PERIOD
+        await self._fire(actor, name)
+
+    async def _fire(self, actor: "ActorKey", name: str) -> None:
+        request = self.accept(actor, "", name.encode(), self._world.count)
         try:
             await request.reply
         except Unavailable:

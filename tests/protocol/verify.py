@@ -32,6 +32,7 @@ def verify(world: "World") -> None:
         one.outcomes()
         one.callers()
         one.traces()
+        one.plans()
     _calls(world)
     _forgotten(world)
 
@@ -144,6 +145,19 @@ class Conversation:
             said = turn.message.content
             text = f'"{said}"'.encode()
             self._demand(said in done or text not in stored, f"{said} failed, and is stored")
+
+    def plans(self) -> None:
+        """Every occurrence of a schedule ended once; those of a user who was forgotten, at most."""
+        self._demand(not self._stored.get("schedules", {}).get("schedules"), "schedules are left")
+        ended = Counter(record["turn_id"] for record in self._ended)
+        stored = b"".join(self._world.store[contracts.CHAT, self._name].values()).decode()
+        said = {pair["input"]["content"] for pair in self._pairs.values()}
+        for plan in self._ledger.plans[self._name].known.values():
+            times = [ended[each] for each in plan.turn_ids(self._name)]
+            self._demand(max(times) <= 1, f"{plan} was said {times} times")
+            self._demand(plan.dropped or min(times) == 1, f"{plan} was said {times} times")
+            gone = plan.content in said or f'"{plan.content}"' not in stored
+            self._demand(gone, f"{plan} is stored")
 
     def _documents(self, letter: str) -> list[Json]:
         keys = [key for key in self._stored if key[0] == letter and key[1:].isdigit()]

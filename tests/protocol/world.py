@@ -14,6 +14,8 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agent_actors import contracts
+from agent_actors.durations import seconds
 from tests.hand_clock import HandClock
 from tests.protocol.broker import Broker
 from tests.protocol.ledger import Ledger
@@ -107,6 +109,8 @@ class World:
         self.gates: list[Gate] = []
         self.store: dict[ActorKey, dict[str, bytes]] = defaultdict(dict)
         self.reminders: dict[ActorKey, dict[str, Any]] = {}
+        self.alarms: dict[tuple[ActorKey, str], float] = {}
+        """The reminders of schedules, and when they are due."""
         self.broker = Broker(self)
         self.ledger = Ledger(self)
         self.sidecar = Sidecar(self)
@@ -254,6 +258,20 @@ class World:
         """The next id of a turn without a key."""
         self._ids += 1
         return f"turn-{self._ids}"
+
+    def remind(self, actor: ActorKey, name: str, body: dict[str, Any]) -> None:
+        """Keeps a reminder; that of a schedule is one of several."""
+        if contracts.schedule_of(name) is None:
+            self.reminders[actor] = body
+        else:
+            self.alarms[actor, name] = self.clock.monotonic() + seconds(body["dueTime"])
+
+    def unremind(self, actor: ActorKey, name: str) -> None:
+        """Forgets a reminder, if it is there."""
+        if contracts.schedule_of(name) is None:
+            self.reminders.pop(actor, None)
+        else:
+            self.alarms.pop((actor, name), None)
 
     def strikes(self, kind: str) -> str | None:
         """Whether this operation fails."""

@@ -26,11 +26,6 @@ from tests.hand_clock import HandClock
 ROOT = Path(__file__).parents[2]
 
 LATER = {
-    "b18": "actor timers come with their own issue; until then none can be registered",
-    "b19": "actor timers, as b18",
-    "b26": "the Kafka output binding comes with the bindings",
-    "b27": "the Kafka input binding comes with the bindings",
-    "b28": "Twilio comes with the bindings",
     "b32": "tracing and its manifests come with their own issue",
     "b33": "images and manifests come with the Kubernetes issue",
 }

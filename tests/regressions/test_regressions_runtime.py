@@ -55,6 +55,7 @@ async def test_b16_callbacks_and_actors_are_private(serve: Serve):
         for path in ("/subscribe", "/conversations", "/messages"):
             assert (await served.http.post(path, json={})).status_code == 403
             assert (await served.http.post(f"{path}/dead", json={})).status_code == 403
+        assert (await served.http.post("/receive-message", json=body)).status_code == 403
         assert (await served.http.put(method, json=body)).status_code == 404
         assert (await served.http.delete("/actors/ChatAgent/ada")).status_code == 404
         assert await served.services.saved.count("ada") == 0

@@ -1,10 +1,12 @@
 """Reads of what is saved, without a turn."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent_actors import slots
 from agent_actors.documents import Head, Mark, Memory, Queued, Records, Segment
-from agent_actors.errors import Gone, NotFound, Unavailable
+from agent_actors.errors import Gone, Invalid, NotFound, Unavailable
 from agent_actors.messages import Failure, Message, Problem
 from agent_actors.saved import Saved
 from agent_actors.slots import State, Store
@@ -211,3 +213,37 @@ async def test_a_page_of_long_texts_is_shorter(
     assert seqs(page) == list(range(73, 101))
     assert page.next == 73
     assert seqs(await saved.history("ada", 500, page.next)) == list(range(41, 73))
+
+
+async def test_a_turn_that_is_sent_again_is_known(saved: Saved, store: Store):
+    """By its id or its key, with its end; one that waits is queued; a new one is not known."""
+    kept = a_turn("kept", key="k")
+    record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
+    waiting = a_turn("waiting")
+    head = a_head(1, recent=(record,), queue=(Queued(waiting, 0),))
+    await fill(store, head)
+    known = await saved.known("ada", kept)
+    queued = await saved.known("ada", waiting)
+
+    assert known is not None
+    assert known.reply == a_pair(1).output
+    assert queued is not None
+    assert (queued.turn_id, queued.status) == (waiting.turn_id, "queued")
+    assert await saved.known("ada", a_turn("new")) is None
+
+
+async def test_a_turn_that_cannot_be_is_refused_before_it_begins(saved: Saved, store: Store):
+    """As ChatAgent would: another user's, another message's key, a closed conversation's."""
+    kept = a_turn("kept", key="k")
+    record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
+    await fill(store, a_head(1, recent=(record,)))
+
+    with pytest.raises(NotFound):
+        await saved.known("ada", a_turn("hi", user="eve"))
+    with pytest.raises(Invalid):
+        await saved.known("ada", a_turn("other", key="k"))
+
+    await fill(store, a_head(1, ended="closed"))
+
+    with pytest.raises(Gone):
+        await saved.known("ada", a_turn("hi"))

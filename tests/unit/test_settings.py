@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from agent_actors.actor_rules import ActorRules
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings, read
 
@@ -95,3 +96,39 @@ def test_a_token_is_what_a_header_can_carry(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(StartupError, match="DAPR_API_TOKEN") as caught:
         read()
     assert "a\nbc" not in str(caught.value)
+
+
+def test_a_profile_is_a_set_of_defaults(monkeypatch: pytest.MonkeyPatch):
+    """`lesson` turns on what the lessons show; what is set by itself comes before it."""
+    monkeypatch.setenv("AGENT_ACTORS_PROFILE", "lesson")
+    monkeypatch.setenv("AGENT_ACTORS_HISTORY_TTL", "5")
+    settings = read()
+
+    assert (settings.message_count_timer, settings.history_ttl) == (True, 5.0)
+    assert settings.rules_of("ChatAgent").reentrant
+    monkeypatch.setenv("AGENT_ACTORS_PROFILE", "none")
+    with pytest.raises(StartupError, match="AGENT_ACTORS_PROFILE"):
+        read()
+
+
+def test_an_actor_type_may_have_rules_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    """What it leaves out is as for all."""
+    own = '{"ChatAgent": {"idle_timeout": 600, "reentrancy_depth": 4}}'
+    monkeypatch.setenv("AGENT_ACTORS_ACTOR_TYPES", own)
+    settings = read()
+
+    assert settings.rules_of("ChatAgent") == ActorRules(600.0, 2.0, 4)
+    assert settings.rules_of("ResponseAgent") == ActorRules(60.0, 2.0, 1)
+    assert not settings.rules_of("ResponseAgent").reentrant
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["{", "[]", '{"ChatAgent": {"idle": 1}}', '{"ChatAgent": {"idle_timeout": 0}}'],
+)
+def test_rules_of_another_form_stop_the_start(monkeypatch: pytest.MonkeyPatch, given: str):
+    """The text names the setting."""
+    monkeypatch.setenv("AGENT_ACTORS_ACTOR_TYPES", given)
+
+    with pytest.raises(StartupError, match="ACTOR_TYPES"):
+        read()

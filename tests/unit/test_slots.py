@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from agent_actors import slots
-from agent_actors.documents import Head, Mark, Memory, Segment
+from agent_actors.documents import Head, Mark, Memory, Profile, Records, Segment
 from agent_actors.errors import Defect, PutAway, Unavailable
-from agent_actors.slots import State, Store
+from agent_actors.slots import State, Store, reading
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
@@ -198,3 +198,123 @@ async def test_several_documents_come_in_order(state: State):
     found = await state.load_all([slots.segment(number) for number in range(3)])
 
     assert found == [Segment(), Segment(pairs=(a_pair(17),))]
+
+
+async def test_what_another_turn_saved_is_not_overwritten(state: State, client: FakeActorClient):
+    """A turn that read a document before another saved it must read it again (B23)."""
+    with reading():
+        await state.load(slots.HEAD)
+        with reading():
+            await state.save({slots.HEAD: Head(seq=1)})
+        with pytest.raises(Unavailable, match="nothing was saved"):
+            await state.save({slots.MEMORY: Memory(), slots.HEAD: Head(seq=9)})
+
+        assert client.value(ACTOR, slots.HEAD)["seq"] == 1
+        assert client.value(ACTOR, slots.MEMORY) is None
+
+        head = await state.load(slots.HEAD)
+
+        assert head == Head(seq=1)
+
+        await state.save({slots.HEAD: Head(seq=2)})
+        await state.save({slots.HEAD: Head(seq=3)})
+
+    assert await state.load(slots.HEAD) == Head(seq=3)
+
+
+async def test_a_document_that_was_not_read_is_saved(state: State):
+    """Only what a turn has read can have changed under it."""
+    with reading():
+        await state.load(slots.HEAD)
+        with reading():
+            await state.save({slots.MEMORY: Memory(), slots.PROFILE: Profile()})
+        await state.save({slots.HEAD: Head(seq=1), slots.MEMORY: Memory()})
+
+    assert await state.load(slots.HEAD) == Head(seq=1)
+
+
+@pytest.mark.parametrize("worked", [False, True])
+async def test_a_save_whose_end_nobody_knows_counts_as_one(
+    state: State, client: FakeActorClient, worked: bool
+):
+    """After it others must read again, while the turn that tried may try again."""
+    with reading():
+        await state.load(slots.HEAD)
+        client.fail("save", Unavailable("away"), after=worked)
+        with reading():
+            with pytest.raises(Unavailable, match="away"):
+                await state.save({slots.HEAD: Head(seq=1)})
+            await state.save({slots.HEAD: Head(seq=2)})
+        with pytest.raises(Unavailable, match="call back"):
+            await state.save({slots.HEAD: Head(seq=9)})
+
+    assert await state.load(slots.HEAD) == Head(seq=2)
+
+
+async def test_a_deletion_by_another_turn_is_seen(state: State):
+    """A document that was there when a turn read it, and is not any more, is not saved again."""
+    await state.save({slots.HEAD: Head(seq=1)})
+    with reading():
+        await state.load_all([slots.HEAD])
+        with reading():
+            await state.save({slots.HEAD: None})
+        with pytest.raises(Unavailable, match="call back"):
+            await state.save({slots.HEAD: Head(seq=2)})
+
+        assert await state.load(slots.HEAD) is None
+
+
+async def test_two_saves_of_a_document_at_once_are_not_both_believed(
+    state: State, client: FakeActorClient
+):
+    """While one turn saves a document another cannot, and what that one read is old."""
+
+    async def late() -> None:
+        with reading():
+            await state.load(slots.HEAD)
+            with pytest.raises(Unavailable, match="call back"):
+                await state.save({slots.HEAD: Head(seq=8)})
+            gate.set()
+            await saving
+            with pytest.raises(Unavailable, match="call back"):
+                await state.save({slots.HEAD: Head(seq=9)})
+
+    async def early() -> None:
+        with reading():
+            await state.save({slots.HEAD: Head(seq=1)})
+
+    gate = client.hold("save")
+    saving = asyncio.create_task(early())
+    await settle()
+    await late()
+
+    assert await state.load(slots.HEAD) == Head(seq=1)
+
+
+async def test_a_read_does_not_hide_a_save_that_overtook_it(state: State, client: FakeActorClient):
+    """What is read while another turn saves is not kept: the next read finds the save."""
+    await state.save({slots.PROFILE: Profile()})
+    slow = client.hold("get")
+    with reading():
+        read = asyncio.create_task(state.load(slots.HEAD))
+        await settle()
+        client.state[ACTOR].pop("head", None)
+        with reading():
+            await state.save({slots.HEAD: Head(seq=1)})
+        client.state[ACTOR]["head"] = b'{"v":1,"seq":0}'
+        slow.set()
+        await read
+
+    assert await state.load(slots.HEAD) == Head(seq=1)
+
+
+async def test_reading_several_outlives_a_void(state: State, client: FakeActorClient):
+    """What was in the cache when they were asked for is among them, although it is void by then."""
+    await state.save({slots.records(0): Records()})
+    slow = client.hold("get")
+    read = asyncio.create_task(state.load_all([slots.records(0), slots.records(1)]))
+    await settle()
+    state.void()
+    slow.set()
+
+    assert await read == [Records()]

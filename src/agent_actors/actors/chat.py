@@ -11,9 +11,12 @@ from datetime import timedelta
 from dapr.actor import Remindable
 
 from agent_actors import contracts, slots
-from agent_actors.actors.conversation import ARMED, CANCELLED, Conversation
+from agent_actors.actors.conversation import ARMED, CANCELLED
+from agent_actors.actors.following_up import FollowingUp
+from agent_actors.actors.inactivity import Inactivity
+from agent_actors.actors.speaking_up import SpeakingUp
 from agent_actors.documents import Earlier, find_queued
-from agent_actors.errors import NotFound
+from agent_actors.errors import Invalid, NotFound
 from agent_actors.interfaces import ChatAgentInterface
 from agent_actors.messages import (
     AdoptTurn,
@@ -22,6 +25,7 @@ from agent_actors.messages import (
     Message,
     Passed,
     ProcessTurn,
+    Reply,
     SumUp,
     TurnState,
 )
@@ -33,7 +37,7 @@ SHOWN = 2
 """Pairs of `GetConversationHistory`: at most five entries, beginning with a user entry."""
 
 
-class ChatAgent(Conversation, ChatAgentInterface, Remindable):
+class ChatAgent(Inactivity, SpeakingUp, FollowingUp, ChatAgentInterface, Remindable):
     """One conversation. `Remindable` is a direct base: the SDK looks nowhere else."""
 
     @turn
@@ -51,6 +55,7 @@ class ChatAgent(Conversation, ChatAgentInterface, Remindable):
             ModelError: The model failed; nothing was saved.
             Unavailable: A save or call failed; the turn may have been saved.
         """
+        await self._used_now()
         if isinstance(request, ProcessTurn):
             return await self._process(request.turn, request.wait)
         state = await self._process(self._unkeyed(request), self._limits.parking_time)
@@ -76,36 +81,33 @@ class ChatAgent(Conversation, ChatAgentInterface, Remindable):
 
     @turn
     async def clear_history(self) -> None:
-        """Hides what was said and cancels what is queued, in one save.
-
-        It is erased by the tick, as soon as memory has what was said: erased before, memory would
-        miss one event and, its marks being without gaps, every later one.
-        """
+        """Hides what was said and cancels what is queued; it is erased soon after."""
         head = await self._head()
-        if head.start == head.seq and not head.queue:
-            return
-        draft = self._draft(head)
-        draft.clear(CANCELLED)
-        await self._commit(draft)
-        self._settled.ring(self.conversation)
+        if head.start < head.seq or head.queue:
+            await self._clear(head)
 
     @turn
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commits a turn that another service has answered, once; what is queued is not touched.
+        """Commits a turn that ended elsewhere, once; what is queued is not touched.
 
         Raises (as returned errors):
+            Invalid: The key was used with another body.
             NotFound: The conversation belongs to another user.
             Gone: The conversation was closed, or the turn was cleared since.
         """
         head = await self._owned(request.turn.user)
         record = await self._history.record(head, request.turn)
         if record is not None:
+            if request.turn.key_hash and record.body_hash != request.turn.body_hash:
+                raise Invalid("This Idempotency-Key was used with another message.")
             return await self._answer_again(head, record)
         if find_queued(head.queue, request.turn.turn_id, ""):
             # A turn of ours that was told of: it will end by itself, once.
             return TurnState(request.turn.turn_id, "queued")
-        await self._settle(head, request.turn, request.reply)
-        return TurnState(request.turn.turn_id, "done", request.reply)
+        head = await self._settle(head, request.turn, request.outcome)
+        if isinstance(request.outcome, Reply):
+            return TurnState(request.turn.turn_id, "done", request.outcome)
+        return await self._answer_again(head, head.recent[-1])
 
     @turn
     async def sum_up(self, request: SumUp) -> None:
@@ -127,13 +129,17 @@ class ChatAgent(Conversation, ChatAgentInterface, Remindable):
         head = await self._head()
         if head.user and head.user != request.user:
             raise NotFound("There is no such conversation of this user.")
-        if request.close or head.seq or head.queue:
+        schedules = await self._schedules()
+        if request.close or head.seq or head.queue or schedules.document:
             draft = self._draft(head)
             draft.own(request.user)
+            if schedules.document:
+                draft.keep_schedules(None)
             draft.clear(CANCELLED)
             draft.end("closed" if request.close else "forgotten")
             await self._commit(draft)
             self._settled.ring(self.conversation)
+            await self._stop_reminding(each.id for each in schedules.schedules)
         return Passed(self.conversation, head.seq)
 
     @turn
@@ -154,6 +160,12 @@ class ChatAgent(Conversation, ChatAgentInterface, Remindable):
         ttl: timedelta | None = None,
     ) -> None:
         """The recovery tick: goes on with the queue, publishes what memory misses, erases."""
+        if name == contracts.EXPIRE:
+            await self._expire()
+            return
+        if (schedule_id := contracts.schedule_of(name)) is not None:
+            await self._speak_up(schedule_id)
+            return
         if name != contracts.SETTLE:
             log.warning("reminder %s of %s is not known here", name, self.conversation)
             return

@@ -1,16 +1,18 @@
 """A consumer of events: applies those of a conversation once and in order (I4)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from agent_actors import slots
 from agent_actors.documents import Mark, Tombstone
-from agent_actors.messages import ForgetUser, Remember
+from agent_actors.messages import ForgetUser, Passed, Remember
 from agent_actors.slots import Changes
 from agent_actors.turns import TurnActor
 
 Marks = dict[str, int]
 """Conversations, and the number of the last event that is effective."""
+
+T = TypeVar("T")
 
 SEEN = 64
 """Ids of foreign events, or turns, that a consumer remembers."""
@@ -79,6 +81,11 @@ class Consumer(TurnActor):
         }
         await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
 
+    async def passed(self, upto: Passed) -> Changes:
+        """The mark of a conversation that is over up to a number: what comes is a duplicate."""
+        seq = max(upto.seq, await self.mark(upto.conversation))
+        return {slots.mark(upto.conversation): Mark(seq=seq)}
+
     async def mark(self, conversation: str) -> int:
         """The number of the last event of a conversation that is effective; 0 before the first."""
         return (await self.state.load(slots.mark(conversation)) or Mark()).seq
@@ -87,6 +94,20 @@ class Consumer(TurnActor):
         """Is it from before the user was forgotten?"""
         tombstone = await self.state.load(slots.TOMBSTONE)
         return tombstone is not None and event.at is not None and event.at <= tombstone.at
+
+
+def kept_apart(
+    items: Sequence[T], origins: tuple[str, ...], conversation: str
+) -> tuple[tuple[T, ...], tuple[str, ...]]:
+    """The items that are not from a conversation, and where those are from.
+
+    Of the first ones it may not be known: an older release did not note it. They stay.
+    """
+    known = (*("" for _ in range(len(items) - len(origins))), *origins)
+    kept = [
+        (item, origin) for item, origin in zip(items, known, strict=True) if origin != conversation
+    ]
+    return tuple(item for item, _ in kept), tuple(origin for _, origin in kept)
 
 
 def with_id(seen: tuple[str, ...], new: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from agent_actors.actors.draft import Draft, Ending
 from agent_actors.actors.history import History
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
-from agent_actors.clients import ConsumerClient, ResponseClient
+from agent_actors.clients import ConsumerClient, ForgetfulClient, ResponseClient
 from agent_actors.documents import Head, Pair, Record, find_queued
 from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound, TryLater
 from agent_actors.messages import (
@@ -60,18 +60,22 @@ LOST = Failure(
 class ChatParts:
     """What a ChatAgent works with.
 
-    `consumers` are asked for their marks: what one has not applied is published again. `fell_out`
+    `consumers` are asked for their marks: what one has not applied is published again. `forgetful`
+    are those that forget what a cleared conversation was about, where a setting says so. `fell_out`
     is told of pairs that the model does not see any more, to sum them up outside the turn: the
-    conversation, and a `SumUp` without text. It returns at once.
+    conversation, and a `SumUp` without text. It returns at once. `may_follow_up` says that the
+    actors of a follow-up may be called back.
     """
 
     limits: ChatLimits
     response: ResponseClient
     consumers: Sequence[ConsumerClient]
+    forgetful: Sequence[ForgetfulClient]
     outbox: Outbox
     settled: Settled
     new_turn_id: Callable[[], str]
     fell_out: Callable[[str, SumUp], None]
+    may_follow_up: bool = False
 
 
 class Conversation(TurnActor):
@@ -85,10 +89,12 @@ class Conversation(TurnActor):
         self._limits = parts.limits
         self._response = parts.response
         self._consumers = parts.consumers
+        self._forgetful = parts.forgetful
         self._outbox = parts.outbox
         self._settled = parts.settled
         self._new_turn_id = parts.new_turn_id
         self._fell_out = parts.fell_out
+        self._may_follow_up = parts.may_follow_up
         self._history = History(self.state, parts.limits)
 
     def put_away(self) -> None:
@@ -135,16 +141,20 @@ class Conversation(TurnActor):
 
     async def _park(self, head: Head, turn: Turn, tries: int) -> TurnState:
         """Accepts the turn durably; it ends without its caller from here on."""
-        waiting = sum(len(queued.turn.message.content.encode()) for queued in head.queue)
-        size = len(turn.message.content.encode())
-        full = len(head.queue) >= self._limits.queue_length
-        if full or (head.queue and waiting + size > self._limits.queue_bytes):
+        if self._full(head, turn):
             raise Busy("Too many messages wait for this actor; send this one again later.")
         draft = self._draft(head)
         draft.own(turn.user)
         draft.enqueue(turn, tries)
         await self._commit(draft)
         return TurnState(turn.turn_id, "running" if tries else "queued")
+
+    def _full(self, head: Head, turn: Turn) -> bool:
+        """Has the queue no room for this turn?"""
+        waiting = sum(len(queued.turn.message.content.encode()) for queued in head.queue)
+        size = len(turn.message.content.encode())
+        full = len(head.queue) >= self._limits.queue_length
+        return full or (bool(head.queue) and waiting + size > self._limits.queue_bytes)
 
     async def _settle(self, head: Head, turn: Turn, outcome: Outcome) -> Head:
         """The turn is over: one transaction, then its event. Returns the new head."""
@@ -262,6 +272,34 @@ class Conversation(TurnActor):
         await self.ask(lambda: self.register_reminder(contracts.SETTLE, b"", period, period))
         self.state.note(ARMED)
 
+    async def _clear(self, head: Head) -> None:
+        """Hides what was said and cancels what is queued, in one save.
+
+        It is erased by the tick, as soon as memory has what was said: erased before, memory would
+        miss one event and, its marks being without gaps, every later one.
+        """
+        draft = self._draft(head)
+        draft.clear(CANCELLED)
+        forgets = self._limits.clearing_forgets and bool(head.user)
+        if forgets:
+            draft.forget_cleared()
+        await self._commit(draft)
+        self._settled.ring(self.conversation)
+        if forgets:
+            await self._outbox.publish_cleared(self.conversation, draft.head, self.clock.now())
+
+    async def _forget_cleared(self, head: Head) -> Head:
+        """Has what was cleared forgotten by those the event may not have reached."""
+        if not head.clearing:
+            return head
+        gone = (head.user, self.conversation, head.clearing)
+        for each in self._forgetful:
+            await self.ask(functools.partial(each.forget_conversation, *gone))
+        draft = self._draft(head)
+        draft.cleared_is_forgotten()
+        await self.state.save(draft.changes)
+        return draft.head
+
     # -- what is owed -----------------------------------------------------------------------
 
     async def _tick(self) -> int:
@@ -269,6 +307,7 @@ class Conversation(TurnActor):
         head = await self._drive(await self._head(), fresh=False)
         mark = await self._mark(head)
         await self._publish_after(head, mark)
+        head = await self._forget_cleared(head)
         head = await self._erase(head, min(head.start, mark))
         erased = head.low > head.start
         if erased and not head.queue and mark >= head.seq:

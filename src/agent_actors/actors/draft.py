@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from agent_actors import slots
 from agent_actors.documents import (
@@ -21,6 +21,7 @@ from agent_actors.documents import (
     segment_of,
 )
 from agent_actors.messages import Problem, Reply, Turn
+from agent_actors.schedules import Schedules
 from agent_actors.slots import Changes, Slot
 
 LoadSegment = Callable[[int], Awaitable[tuple[Pair, ...]]]
@@ -52,7 +53,7 @@ class Draft:
         self.head = head
         self._outcomes_kept = outcomes_kept
         self._history_turns = history_turns
-        self._documents: dict[Slot[Segment] | Slot[Records], Segment | Records | None] = {}
+        self._documents: dict[Slot[Any], Segment | Records | Schedules | None] = {}
 
     @property
     def changes(self) -> Changes:
@@ -66,6 +67,10 @@ class Draft:
     def enqueue(self, turn: Turn, tries: int) -> None:
         """Accepts a turn that has not ended."""
         self.head = replace(self.head, queue=(*self.head.queue, Queued(turn, tries)), ended="")
+
+    def keep_schedules(self, schedules: Schedules | None) -> None:
+        """Replaces the schedules, in the same transaction."""
+        self._documents[slots.SCHEDULES] = schedules
 
     def dequeue(self, turn_id: str) -> None:
         """Takes a turn out of the queue; the next one becomes its head and is started once."""
@@ -102,7 +107,8 @@ class Draft:
 
     async def append(self, turn: Turn, reply: Reply, at: datetime, load: LoadSegment) -> Pair:
         """Adds the turn's pair and its record; a full tail is put away as a segment first."""
-        pair = Pair(self.head.seq + 1, turn.turn_id, turn.message, reply, at.isoformat())
+        when = at.isoformat()
+        pair = Pair(self.head.seq + 1, turn.turn_id, turn.message, reply, when, turn.schedule)
         if self._closes(pair):
             await self._close(load)
         start = self.head.start
@@ -119,6 +125,14 @@ class Draft:
             self.record(queued.turn, Ending("cancelled", error=cancelled))
         seq = self.head.seq
         self.head = replace(self.head, queue=(), start=seq, earlier=Earlier(seq))
+
+    def forget_cleared(self) -> None:
+        """Notes that memory and session are to forget what was cleared."""
+        self.head = replace(self.head, clearing=self.head.seq)
+
+    def cleared_is_forgotten(self) -> None:
+        """They have."""
+        self.head = replace(self.head, clearing=0)
 
     def end(self, how: Literal["forgotten", "closed"]) -> None:
         """Notes that the user was forgotten: until the next turn, or for ever."""

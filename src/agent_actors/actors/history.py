@@ -1,6 +1,7 @@
 """What a conversation's actor reads of the past: pairs, outcomes, and the model's window."""
 
 import asyncio
+from collections.abc import Sequence
 
 from agent_actors import slots
 from agent_actors.actors.limits import ChatLimits
@@ -62,14 +63,7 @@ class History:
     async def window(self, head: Head) -> tuple[Pair, ...]:
         """The last pairs that the model sees, oldest first: whole ones, as many as fit."""
         pairs = [pair for pair in await self._last_pairs(head) if pair.seq > head.start]
-        window: list[Pair] = []
-        room = self._limits.window_tokens * TOKEN_BYTES
-        for pair in reversed(pairs[len(pairs) - min(self._limits.window_turns, len(pairs)) :]):
-            room -= pair.size
-            if room < 0:
-                break
-            window.append(pair)
-        return tuple(reversed(window))
+        return fitting(pairs, self._limits)
 
     async def _last_pairs(self, head: Head) -> tuple[Pair, ...]:
         """The tail and the segments before it: pairs never change, so those are kept."""
@@ -86,3 +80,15 @@ class History:
         numbers = range(segment_of(oldest), segment_of(first - 1) + 1)
         read = await asyncio.gather(*map(self.segment, numbers))
         return tuple(pair for pairs in read for pair in pairs)
+
+
+def fitting(pairs: Sequence[Pair], limits: ChatLimits) -> tuple[Pair, ...]:
+    """The last of these pairs: whole ones, as many as the model's window takes."""
+    window: list[Pair] = []
+    room = limits.window_tokens * TOKEN_BYTES
+    for pair in reversed(pairs[len(pairs) - min(limits.window_turns, len(pairs)) :]):
+        room -= pair.size
+        if room < 0:
+            break
+        window.append(pair)
+    return tuple(reversed(window))

@@ -15,9 +15,16 @@ class ChatLimits:
     history_turns: int
     queue_length: int
     queue_bytes: int
+    schedules: int
     window_turns: int
     window_tokens: int
     parking_time: float
+    idle_timeout: float
+    history_ttl: float | None
+    clearing_forgets: bool
+    message_count_timer: bool
+    message_count_period: float
+    message_count_times: int
 
     @classmethod
     def of(cls, settings: Settings) -> "ChatLimits":

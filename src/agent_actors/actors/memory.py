@@ -8,7 +8,7 @@ from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import slots
-from agent_actors.actors.consumer import Consumer, with_id
+from agent_actors.actors.consumer import Consumer, kept_apart, with_id
 from agent_actors.contracts import user_of
 from agent_actors.documents import Memory, Profile
 from agent_actors.interfaces import MemoryAgentInterface
@@ -17,6 +17,7 @@ from agent_actors.messages import (
     KeepSummary,
     MarkOf,
     Message,
+    Passed,
     Person,
     Recollection,
     Remember,
@@ -81,7 +82,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     async def initialize(self, person: Person) -> None:
         """Says who the user is. A summary that is being made of what was said before is ignored."""
         memory = await self._memory()
-        memory = replace(memory, summarised=memory.events, fresh=())
+        memory = replace(memory, summarised=memory.events, fresh=(), fresh_origins=())
         profile = Profile(
             name=person.name,
             preferred_style=person.preferred_style,
@@ -100,9 +101,21 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
             memory,
             summarised=request.events,
             fresh=memory.fresh[max(0, len(memory.fresh) - left) :],
+            fresh_origins=memory.fresh_origins[max(0, len(memory.fresh_origins) - left) :],
         )
-        profile = replace(await self._profile(), user_summary=request.user_summary)
+        text = request.user_summary
+        profile = replace(await self._profile(), user_summary=text, summed_up=True)
         await self.state.save({slots.MEMORY: memory, slots.PROFILE: profile})
+
+    @turn
+    async def forget_conversation(self, passed: Passed) -> None:
+        """Forgets what was said in a conversation, and the summary that may be made of it."""
+        memory, profile = await asyncio.gather(self._memory(), self._profile())
+        if profile.summed_up:
+            profile = replace(profile, user_summary=None, summed_up=False)
+        changes = await self.passed(passed)
+        memory = apart_from(memory, passed.conversation)
+        await self.state.save({**changes, slots.MEMORY: memory, slots.PROFILE: profile})
 
     @turn
     async def forget(self, request: ForgetUser) -> None:
@@ -122,10 +135,22 @@ def remembering(memory: Memory, event: Remember) -> Memory:
     """The memory with one exchange more, and no more than its entries."""
     said = (event.input, event.output)
     cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in said)
+    here = (event.conversation,) * len(said)
     return replace(
         memory,
         entries=(*memory.entries, *said)[-ENTRIES:],
         seen=memory.seen if event.seq is not None else with_id(memory.seen, event.event_id),
         events=memory.events + 1,
         fresh=(*memory.fresh, *cut)[-FRESH:],
+        origins=(*memory.origins, *here)[-ENTRIES:],
+        fresh_origins=(*memory.fresh_origins, *here)[-FRESH:],
+    )
+
+
+def apart_from(memory: Memory, conversation: str) -> Memory:
+    """The memory without what was said in a conversation."""
+    entries, origins = kept_apart(memory.entries, memory.origins, conversation)
+    fresh, fresh_origins = kept_apart(memory.fresh, memory.fresh_origins, conversation)
+    return replace(
+        memory, entries=entries, origins=origins, fresh=fresh, fresh_origins=fresh_origins
     )

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
 
 from agent_actors import contracts
 from agent_actors.clock import Clock
 from agent_actors.documents import Head, Pair
 from agent_actors.errors import AgentError
+from agent_actors.events import ConversationCleared
 from agent_actors.messages import CloudEvent, ConversationUpdated, Message
 from agent_actors.serializer import adapter
 
@@ -40,12 +43,36 @@ class Outbox:
         """
         payload = conversation_updated(conversation, head, pair)
         data = adapter(ConversationUpdated).dump_python(payload, mode="json")
-        event = CloudEvent(payload.event_id, SOURCE, contracts.EVENT_TYPE, conversation, data)
+        await self._tell(payload.event_id, contracts.EVENT_TYPE, conversation, data)
+
+    async def publish_cleared(self, conversation: str, head: Head, at: datetime) -> None:
+        """Publishes that a conversation was cleared; the recovery reminder sees to what it asks."""
+        payload = conversation_cleared(conversation, head, at)
+        data = adapter(ConversationCleared).dump_python(payload, mode="json")
+        await self._tell(payload.event_id, contracts.CLEARED_TYPE, conversation, data)
+
+    async def _tell(self, event_id: str, kind: str, conversation: str, data: Any) -> None:
+        event = CloudEvent(event_id, SOURCE, kind, conversation, data)
         try:
             async with self._clock.timeout(self._call_time):
                 await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)
         except (AgentError, TimeoutError) as error:
-            log.warning("event %s was not published: %s", payload.event_id, type(error).__name__)
+            log.warning("event %s was not published: %s", event_id, type(error).__name__)
+
+
+def conversation_cleared(conversation: str, head: Head, at: datetime) -> ConversationCleared:
+    """The event of a clearing; but for the time, the same each time it is made."""
+    return ConversationCleared(
+        contracts.EVENT_VERSION,
+        contracts.clearing_id(conversation, head.clearing),
+        "ConversationCleared",
+        conversation,
+        contracts.CHAT,
+        head.user,
+        head.clearing,
+        at.isoformat(),
+        contracts.session_of(conversation),
+    )
 
 
 def conversation_updated(conversation: str, head: Head, pair: Pair) -> ConversationUpdated:
@@ -70,4 +97,5 @@ def conversation_updated(conversation: str, head: Head, pair: Pair) -> Conversat
         occurred_at=pair.occurred_at,
         session_id=contracts.session_of(conversation),
         floor=head.low - 1,
+        schedule=pair.schedule or None,
     )

@@ -1,25 +1,31 @@
 """ResponseAgent: runs the model for a conversation. It stores nothing (PROTOCOL, 4.3)."""
 
 import asyncio
+import functools
 from dataclasses import dataclass
 
 from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.clients import MemoryClient
-from agent_actors.contracts import conversation_of
+from agent_actors import contracts
+from agent_actors.clients import ChatClient, MemoryClient
+from agent_actors.follow_ups import Asked, FollowUp
 from agent_actors.interfaces import ResponseAgentInterface
-from agent_actors.messages import Respond, Responding
+from agent_actors.messages import Message, ProcessTurn, Respond, Responding, Turn
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call, ModelCalls
 from agent_actors.saved import Saved
 from agent_actors.turns import Host, TurnActor, turn
+
+ASKED_ABOUT = 200
+"""Characters of a message that a follow-up repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseParts:
     """What a ResponseAgent works with. `parking_time` is in seconds."""
 
+    chat: ChatClient
     memory: MemoryClient
     calls: ModelCalls
     saved: Saved
@@ -33,6 +39,7 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
         self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, parts: ResponseParts
     ) -> None:
         super().__init__(ctx, actor_id, host)
+        self._chat = parts.chat
         self._memory = parts.memory
         self._calls = parts.calls
         self._saved = parts.saved
@@ -51,9 +58,28 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
         return await self._wait(call, min(request.wait, self._parking_time))
 
     @turn
+    async def follow_up(self, request: FollowUp) -> Asked:
+        """Asks about a turn in its own conversation, and says where that is; once per turn.
+
+        ChatAgent is called back while its turn runs, and calls this actor again.
+        """
+        asked = request.turn
+        question = Message("user", f"Tell me more about: {asked.message.content[:ASKED_ABOUT]}")
+        turn = Turn(
+            contracts.follow_up_id(request.conversation, asked.turn_id),
+            "",
+            contracts.body_hash(question),
+            asked.user,
+            question,
+        )
+        process = ProcessTurn(turn, request.wait)
+        ask = functools.partial(self._chat.process, request.conversation, process)
+        return Asked(question.content, await self.ask(ask, request.wait))
+
+    @turn
     async def get_message_count(self) -> int:
         """The number of committed turns, as ChatAgent has saved it; ChatAgent is not called."""
-        return await self._saved.count(conversation_of(self.id.id))
+        return await self._saved.count(contracts.conversation_of(self.id.id))
 
     async def _start(self, request: Respond) -> Call:
         recalled, counted = await asyncio.gather(

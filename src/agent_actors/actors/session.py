@@ -3,8 +3,8 @@
 import functools
 from dataclasses import replace
 
-from agent_actors import slots
-from agent_actors.actors.consumer import Consumer, with_id
+from agent_actors import slots, sms
+from agent_actors.actors.consumer import Consumer, kept_apart, with_id
 from agent_actors.documents import (
     LastExchanges,
     SessionIndex,
@@ -16,12 +16,16 @@ from agent_actors.messages import (
     ForgetUser,
     MarkOf,
     OpenSession,
+    Passed,
     Remember,
     SessionExchange,
     Sessions,
 )
+from agent_actors.notices import Phone
 from agent_actors.turns import turn
 
+PHONE = "phone"
+"""The preference that is the number to tell of turns."""
 EXCHANGES = 10
 """Exchanges that are kept."""
 EXCHANGE_BYTES = 262_144
@@ -60,13 +64,22 @@ class UserSessionActor(Consumer, UserSessionInterface):
         """Drops the last exchanges; which foreign events were applied is still known."""
         last = await self._last()
         if last.exchanges:
-            await self.state.save({slots.EXCHANGES: replace(last, exchanges=())})
+            await self.state.save({slots.EXCHANGES: replace(last, exchanges=(), origins=())})
+
+    @turn
+    async def forget_conversation(self, passed: Passed) -> None:
+        """Drops the last exchanges of a conversation."""
+        last = await self._last()
+        exchanges, origins = kept_apart(last.exchanges, last.origins, passed.conversation)
+        kept = replace(last, exchanges=exchanges, origins=origins)
+        await self.state.save({**await self.passed(passed), slots.EXCHANGES: kept})
 
     @turn
     async def set_preferences(self, values: dict[str, str]) -> None:
         """Replaces the preferences."""
         kept = UserPreferences(values=tuple(sorted(values.items()))) if values else None
-        await self.state.save({slots.PREFERENCES: kept})
+        phone = await self._phone(values.get(PHONE, ""))
+        await self.state.save({slots.PREFERENCES: kept, slots.PHONE: phone})
 
     @turn
     async def open_session(self, request: OpenSession) -> None:
@@ -120,7 +133,15 @@ class UserSessionActor(Consumer, UserSessionInterface):
     @turn
     async def forget(self, request: ForgetUser) -> None:
         """Forgets the user, but for the list of sessions; the marks move up."""
-        await self.wipe(request, {slots.EXCHANGES: None, slots.PREFERENCES: None})
+        gone = (slots.EXCHANGES, slots.PREFERENCES, slots.PHONE)
+        await self.wipe(request, dict.fromkeys(gone))
+
+    async def _phone(self, number: str) -> Phone | None:
+        """Where the user is told of turns: one that stays is the user's as long as before."""
+        former = await self.state.load(slots.PHONE)
+        if former is not None and former.number == number:
+            return former
+        return Phone(number, self.clock.now().timestamp()) if sms.is_number(number) else None
 
     async def _last(self) -> LastExchanges:
         return await self.state.load(slots.EXCHANGES) or LastExchanges()
@@ -143,7 +164,8 @@ def adding(last: LastExchanges, event: Remember) -> LastExchanges:
             break
         kept.append(exchange)
     seen = last.seen if event.seq is not None else with_id(last.seen, event.event_id)
-    return replace(last, exchanges=tuple(reversed(kept)), seen=seen)
+    origins = (*last.origins, event.conversation)[-len(kept) :]
+    return replace(last, exchanges=tuple(reversed(kept)), seen=seen, origins=origins)
 
 
 def size(exchange: SessionExchange) -> int:

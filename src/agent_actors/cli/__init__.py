@@ -181,6 +181,21 @@ def history(actor_id: str, url: str) -> None:
         click.echo("Nothing was said yet.", err=True)
 
 
+@main.command()
+@click.argument("actor_id")
+@_url
+def notifications(actor_id: str, url: str) -> None:
+    """List which turns a user was told of by SMS, newest first."""
+    from agent_actors.cli.client import Client
+
+    with Client(url) as client:
+        told = client.notifications(actor_id)
+    for each in told:
+        click.echo("{at}  {status}  {conversation}  {turn_id}  …{to}".format_map(each))
+    if not told:
+        click.echo("There are none.", err=True)
+
+
 @main.group()
 def events() -> None:
     """Events that could not be applied."""

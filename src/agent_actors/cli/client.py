@@ -87,6 +87,11 @@ class Client:
         for page in reversed(list(self._pages(_chat(actor_id) + "/history"))):
             yield from page
 
+    def notifications(self, user: str) -> list[dict[str, Any]]:
+        """Which turns a user was told of, newest first."""
+        answer = self._send("GET", f"/notifications/{quote(user, safe='')}")
+        return cast(list[dict[str, Any]], _json(answer)["notifications"])
+
     def dead(self) -> list[dict[str, Any]]:
         """The dead letters, newest first."""
         answer = self._send("GET", "/events/dead", params={"limit": 1000})

@@ -199,7 +199,11 @@ def with_local_dapr(
     folder = settings.data / "dapr"
     click.echo(f"Starting Dapr; its data and logs are in {folder}.")
     with LocalDapr(folder.absolute(), sock.getsockname()[1], components=source) as dapr:
-        here = {"dapr_http_port": dapr.sidecar.http_port, "app_api_token": dapr.app_token}
+        here = {
+            "dapr_http_port": dapr.sidecar.http_port,
+            "dapr_grpc_port": dapr.sidecar.grpc_port,
+            "app_api_token": dapr.app_token,
+        }
         run(settings.model_copy(update=here), "dapr", sock)
 
 

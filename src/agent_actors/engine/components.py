@@ -1,5 +1,6 @@
 """Component files for a Redis of one's own."""
 
+import os
 from pathlib import Path
 
 SHIPPED = "localhost:6379"
@@ -7,11 +8,11 @@ SHIPPED = "localhost:6379"
 
 
 def components_for(redis_address: str, source: Path, target: Path) -> Path:
-    """Copies the component files of a folder, with that Redis in them.
+    """Copies the component files of a folder, or of a list of them, with that Redis in them.
 
     Args:
         redis_address: Host and port.
-        source: The folder of the files.
+        source: The folder of the files; several are listed as in PATH.
         target: The folder for the copies; old ones in it are removed.
 
     Returns:
@@ -20,9 +21,12 @@ def components_for(redis_address: str, source: Path, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     for old in _files(target):
         old.unlink()
-    for path in _files(source):
-        text = path.read_text(encoding="utf-8").replace(SHIPPED, redis_address)
-        (target / path.name).write_text(text, encoding="utf-8")
+    for number, folder in enumerate(str(source).split(os.pathsep)):
+        for path in _files(Path(folder)):
+            text = path.read_text(encoding="utf-8").replace(SHIPPED, redis_address)
+            # Files of one name in two folders are two files.
+            copy = target / (f"{number}-{path.name}" if number else path.name)
+            copy.write_text(text, encoding="utf-8")
     return target
 
 

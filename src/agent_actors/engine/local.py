@@ -1,5 +1,6 @@
 """The real Dapr for one app on this machine, with its data in a folder."""
 
+import os
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,8 @@ class LocalDapr:
     Args:
         folder: For data, logs and the component files as the sidecar gets them.
         app_port: Where the app will listen.
-        components: The folder of the component files.
+        components: The folder of the component files; several are listed as in PATH, and the first
+            may have the configuration.
         app_id: The app's name, by which its state is found again.
         servers: Where the servers are, if not where they are looked for.
 
@@ -55,9 +57,7 @@ class LocalDapr:
             app_port=app_port,
             namespace=NAMESPACE,
             components=self.components,
-            config=self.components / CONFIGURATION
-            if (components / CONFIGURATION).is_file()
-            else None,
+            config=self.components / CONFIGURATION if _configured(components) else None,
             app_token=self.app_token,
         )
         self._source = components
@@ -88,3 +88,8 @@ class LocalDapr:
         trace: TracebackType | None,
     ) -> None:
         self._started.close()
+
+
+def _configured(components: Path) -> bool:
+    first, _, _ = str(components).partition(os.pathsep)
+    return (Path(first) / CONFIGURATION).is_file()

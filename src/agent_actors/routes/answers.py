@@ -70,6 +70,8 @@ class Answers:
         self._parking_time = settings.parking_time
         self._call_time = settings.call_time
         self._queue_length = settings.queue_length
+        self.longest = settings.wait_time
+        """Seconds that a caller is kept waiting at most."""
         self._callers: Counter[str] = Counter()
         self._inside: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -89,8 +91,7 @@ class Answers:
             Busy: Too many callers wait for this conversation.
             AgentError: The turn could not be taken; its `turn_id` and `retry` say what to do.
         """
-        if self._stopping.begun:
-            raise Unavailable("The service is stopping; send the message again.")
+        self.check_open()
         begun = self._clock.monotonic()
         with self._admitted(conversation):
             state = await self._process(conversation, turn, wait)
@@ -98,6 +99,24 @@ class Answers:
                 patience = Patience(begun, begun + wait, gone)
                 state = await self._wait(conversation, state, patience)
         return state
+
+    async def turn(self, conversation: str, turn_id: str) -> TurnState:
+        """Where a turn is.
+
+        Raises:
+            NotFound: It is not saved, not yet or not any more.
+            Gone: Its answer was cleared.
+        """
+        return await self._saved.turn(conversation, turn_id)
+
+    def check_open(self) -> None:
+        """Nothing, as long as new messages are taken.
+
+        Raises:
+            Unavailable: The service is stopping.
+        """
+        if self._stopping.begun:
+            raise Unavailable("The service is stopping; send the message again.")
 
     async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:
         """Asks ChatAgent, in a task of its own: a caller that leaves does not cut the turn."""
@@ -110,7 +129,7 @@ class Answers:
                 call = self._spawn(self._call(conversation, request))
                 return await asyncio.shield(call)
         except AgentError as error:
-            raise _advised(error, turn) from None
+            raise advised(error, turn) from None
 
     async def _call(self, conversation: str, request: ProcessTurn) -> TurnState:
         """Calls until an answer comes back: a turn that is sent twice happens once (I3)."""
@@ -178,7 +197,7 @@ def _counted(counter: Counter[str], conversation: str) -> Iterator[None]:
             del counter[conversation]
 
 
-def _advised(error: AgentError, turn: Turn) -> AgentError:
+def advised(error: AgentError, turn: Turn) -> AgentError:
     """The error with the turn it is about, and advice that fits a message without a key."""
     if error.status in UNKNOWN_FATE:
         error.turn_id = turn.turn_id

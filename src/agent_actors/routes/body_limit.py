@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import TooLarge
 from agent_actors.routes.problems import document
-from agent_actors.routes.subscriptions import ROUTES
+from agent_actors.routes.subscriptions import PATHS
 
 
 class BodyLimit:
@@ -26,7 +26,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"] in ROUTES:
+        if scope["type"] != "http" or scope["path"] in PATHS:
             await self._app(scope, receive, send)
         elif self._declares_more(Headers(scope=scope)):
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")

@@ -1,4 +1,4 @@
-"""What a sidecar calls: actors and subscriptions, for callers with the token only (I12).
+"""What a sidecar calls: actors, subscriptions and bindings, for callers with the token only (I12).
 
 These requests pass beside FastAPI: five of the six requests of a turn on Dapr are callbacks, and
 its middleware, routing and validation took 40 % of the process's time there (docs/performance.md).
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_actors.errors import AgentError, Defect, Forbidden, NotFound, TooLarge
-from agent_actors.routes.delivery import Callback
+from agent_actors.routes.delivery import Callback, Input
 from agent_actors.routes.dependencies import carries, header
 from agent_actors.routes.problems import document
 
@@ -36,12 +36,20 @@ class Callbacks:
         app: What is served elsewhere.
         token: What callers must carry; None takes any caller.
         events: The subscriptions, by path.
+        inputs: The routes of input bindings, by path.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, events: Mapping[str, Callback]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None,
+        events: Mapping[str, Callback],
+        inputs: Mapping[str, Input] | None = None,
+    ) -> None:
         self._app = app
         self._token = token
         self._events = events
+        self._inputs = inputs or {}
         self._refused = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +77,8 @@ class Callbacks:
         if scope["type"] != "http":
             return False
         path: str = scope["path"]
-        return path.startswith(ACTORS) or (path in self._events and scope["method"] == "POST")
+        taken = path in self._events or path in self._inputs
+        return path.startswith(ACTORS) or (taken and scope["method"] == "POST")
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         if self._token is not None and not carries(scope, self._token):
@@ -78,6 +87,9 @@ class Callbacks:
         take = self._events.get(scope["path"])
         if take is not None:
             return await take(await _body(receive))
+        receives = self._inputs.get(scope["path"])
+        if receives is not None:
+            return await receives(await _body(receive, cut=True), scope["headers"])
         return await _actor(scope, receive)
 
     def _tell_of_refusal(self) -> None:
@@ -124,8 +136,8 @@ async def _put_away(kind: str, actor_id: str) -> None:
         log.debug("%s was not active", kind)
 
 
-async def _body(receive: Receive) -> bytes:
-    """The whole of it.
+async def _body(receive: Receive, *, cut: bool = False) -> bytes:
+    """The whole of it; with `cut`, of one that is over the limit more than the limit, not all.
 
     Raises:
         ClientDisconnect: It broke off; half a request is none.
@@ -137,9 +149,10 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > LARGEST:
+        if size <= LARGEST:
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        if size > LARGEST and not cut:
             raise TooLarge(f"A callback has at most {LARGEST} bytes.")
         more = message.get("more_body", False)
     return b"".join(parts)

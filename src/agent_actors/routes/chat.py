@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_actors import contracts
+from agent_actors.documents import Pair
 from agent_actors.messages import Message, Problem, Role, Turn, TurnState, TurnStatus
 from agent_actors.routes.dependencies import ActorIdPath, Services, services
 from agent_actors.routes.preferences import Preferences
@@ -64,10 +65,16 @@ class TurnDocument(BaseModel):
     error: Problem | None = None
 
 
+class HistoryEntry(Entry):
+    """One thing that was said, or answered; `scheduled` is there where a schedule said it."""
+
+    scheduled: bool = False
+
+
 class History(BaseModel):
     """What was said, oldest first; `next` is the `before` of the page before this one."""
 
-    history: list[Entry]
+    history: list[HistoryEntry]
 
 
 class HistoryPage(History):
@@ -117,7 +124,10 @@ async def say(
 
 
 @router.get(
-    "/{actor_id}/history", response_model=HistoryPage | History, responses=responses(422, 503)
+    "/{actor_id}/history",
+    response_model=HistoryPage | History,
+    response_model_exclude_unset=True,
+    responses=responses(422, 503),
 )
 async def history(
     actor_id: ActorIdPath,
@@ -132,8 +142,7 @@ async def history(
     """What was said lately; with `limit` or `before`, any page of the whole transcript."""
     pairs = max(1, (limit or SHOWN) // 2)
     page = await services(request).saved.history(actor_id, pairs, before)
-    exchanges = [pair.exchange for pair in page.pairs]
-    entries = [Entry.of(entry) for each in exchanges for entry in (each.input, each.output)]
+    entries = [entry for pair in page.pairs for entry in entries_of(pair)]
     if limit is None and before is None:
         return History.model_construct(history=entries)
     return HistoryPage.model_construct(history=entries, next=page.next)
@@ -151,13 +160,22 @@ async def turn(
     request: Request,
 ) -> TurnDocument:
     """Where a turn is, with its answer once it has one."""
-    return document(await services(request).saved.turn(actor_id, turn_id))
+    return document(await services(request).carried.turn(actor_id, turn_id))
 
 
 @router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
 async def clear(actor_id: ActorIdPath, request: Request) -> None:
     """Clear the conversation: hidden at once, erased soon after; waiting turns are cancelled."""
     await services(request).chat.clear(actor_id)
+
+
+def entries_of(pair: Pair) -> list[HistoryEntry]:
+    """What was said and answered, as routes show it."""
+    said = (pair.exchange.input, pair.exchange.output)
+    entry = HistoryEntry.model_construct
+    if pair.schedule:
+        return [entry(role=each.role, content=each.content, scheduled=True) for each in said]
+    return [entry(role=each.role, content=each.content) for each in said]
 
 
 def turn_of(wired: Services, whose: tuple[str, str], message: Message, key: str | None) -> Turn:

@@ -1,4 +1,4 @@
-"""Hands events to the app's own routes, in process: what the sidecar does by HTTP on Dapr."""
+"""Hands events and records to the app's own routes, in process; on Dapr the sidecar posts them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,30 +6,40 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from agent_actors.routes.dependencies import TOKEN_HEADER
-from agent_actors.runtime import Deliver, Delivered
+from agent_actors.runtime import Deliver, Delivered, Headers
 
 Callback = Callable[[bytes], Awaitable[bytes]]
 """A callback route as the function it is: an envelope to the body of its answer."""
+Input = Callable[[bytes, Headers], Awaitable[bytes]]
+"""The same for the route of an input binding, whose headers say where a record is."""
+
+_EVENT = (b"content-type", b"application/cloudevents+json")
 
 
-def deliverer(app: ASGIApp, token: str, callbacks: Mapping[str, Callback]) -> Deliver:
-    """Hands envelopes to routes of the app.
+def deliverer(
+    app: ASGIApp,
+    token: str,
+    callbacks: Mapping[str, Callback],
+    inputs: Mapping[str, Input] | None = None,
+) -> Deliver:
+    """Hands envelopes and records to routes of the app.
 
     Args:
-        app: It is posted what `callbacks` has not, such as a route that was added to it.
-        token: What a posted envelope carries.
+        app: It is posted what the others have not, such as a route that was added to it.
+        token: What is posted carries it.
         callbacks: By path; called at once, since routing an event would take a fifth of a turn.
+        inputs: The same, for what comes with headers.
     """
-    headers = [
-        (b"content-type", b"application/cloudevents+json"),
-        (TOKEN_HEADER.encode(), token.encode()),
-    ]
+    ours = (TOKEN_HEADER.encode(), token.encode())
 
-    async def deliver(path: str, body: bytes) -> Delivered:
+    async def deliver(path: str, body: bytes, headers: Headers = ()) -> Delivered:
         callback = callbacks.get(path)
-        if callback is None:
-            return await _post(app, path, headers, body)
-        return Delivered(200, await callback(body))
+        if callback is not None:
+            return Delivered(200, await callback(body))
+        take = (inputs or {}).get(path)
+        if take is not None:
+            return Delivered(200, await take(body, headers))
+        return await _post(app, path, [*(headers or (_EVENT,)), ours], body)
 
     return deliver
 

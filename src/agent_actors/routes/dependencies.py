@@ -16,6 +16,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import Forbidden
 from agent_actors.feed import Feed
 from agent_actors.model import Model
+from agent_actors.notifications import Sending
 from agent_actors.routes.answers import Answers
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.saved import Saved
@@ -28,8 +29,9 @@ TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
 class Services:
     """The collaborators of the routes, made once by the composition.
 
-    `feed` brings the other consumers up to date; `forget` forgets a user; `token` is what callbacks
-    must carry, None accepts any caller.
+    `carried` answers `POST /chat/`: as `answers`, or by a workflow for each turn. `feed` brings the
+    other consumers up to date; `forget` forgets a user; `token` is what callbacks must carry, None
+    accepts any caller.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class Services:
     clock: Clock
     dead_letters: DeadLetters
     answers: Answers
+    carried: Answers
     saved: Saved
     chat: ChatClient
     memory: MemoryClient
@@ -47,6 +50,7 @@ class Services:
     forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
+    notifications: Sending | None = None
 
 
 def services(request: Request) -> Services:

@@ -10,7 +10,8 @@ from pydantic_core import from_json
 
 from agent_actors import contracts
 from agent_actors.errors import Invalid
-from agent_actors.messages import ConversationUpdated, Message, Remember
+from agent_actors.events import ConversationCleared
+from agent_actors.messages import ConversationUpdated, Message, Passed, Remember
 from agent_actors.serializer import adapter, fields
 
 
@@ -36,7 +37,15 @@ class Event:
     remember: Remember
 
 
-def read_event(body: bytes) -> Event:
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A conversation of a user is to be forgotten."""
+
+    user: str
+    passed: Passed
+
+
+def read_event(body: bytes) -> Event | Cleared:
     """The event in an envelope.
 
     Raises:
@@ -51,6 +60,8 @@ def read_event(body: bytes) -> Event:
     if not isinstance(data, dict):
         raise Unusable("the event has no data", event_id)
     try:
+        if data.get("event_type") == contracts.CLEARED_TYPE:
+            return _cleared(data)
         return _ours(data) if "seq" in data else _foreign(data, event_id, published(envelope))
     except ValidationError as error:
         raise Unusable(fields(error), event_id) from None
@@ -100,8 +111,15 @@ def _ours(data: Mapping[str, Any]) -> Event:
         event.model,
         event.usage,
         event.floor,
+        occurred_at=event.occurred_at,
     )
     return Event(contracts.actor_id(event.user_id), remember)
+
+
+def _cleared(data: Mapping[str, Any]) -> Cleared:
+    event: ConversationCleared = adapter(ConversationCleared).validate_python(data)
+    conversation = contracts.conversation_id(event.actor_id)
+    return Cleared(contracts.actor_id(event.user_id), Passed(conversation, event.upto))
 
 
 def _foreign(data: Mapping[str, Any], event_id: str, at: float | None) -> Event:

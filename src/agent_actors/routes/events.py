@@ -15,7 +15,7 @@ from agent_actors.envelopes import DeadLetter
 from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import Remember, Remembered
 from agent_actors.routes.dependencies import Services, callback, operator
-from agent_actors.routes.envelope import Event, Unusable, read_event
+from agent_actors.routes.envelope import Cleared, Event, Unusable, read_event
 from agent_actors.routes.problems import responses
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,8 @@ async def take(wired: Services, body: bytes) -> Verdict:
     except Unusable as unusable:
         log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
         return Verdict(status="DROP" if unusable.for_ever else "RETRY")
+    if isinstance(event, Cleared):
+        return Verdict(status=await _forget(wired, event))
     return Verdict(status=await _apply(wired, event))
 
 
@@ -95,7 +97,7 @@ async def take_dead(wired: Services, body: bytes) -> Verdict:
         event = read_event(body)
     except Unusable as unusable:
         return await keep(wired, body, unusable.reason)
-    if await _recoverable(wired, event):
+    if isinstance(event, Cleared) or await _recoverable(wired, event):
         return Verdict(status="SUCCESS")
     return await keep(wired, body, "it failed each time it was delivered")
 
@@ -120,6 +122,22 @@ async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "
         return "RETRY"
     if remember.seq is not None:
         wired.feed.add(user, remember)
+    return "SUCCESS"
+
+
+async def _forget(wired: Services, event: Cleared) -> Literal["SUCCESS", "RETRY", "DROP"]:
+    """Has a conversation forgotten that was cleared; its reminder sees to it, too."""
+    user, passed = event.user, event.passed
+    try:
+        head = await wired.saved.head(passed.conversation)
+        if head.user != user or head.start < passed.seq:
+            log.warning("an event says that %s was cleared, which it was not", passed.conversation)
+            return "DROP"
+        for each in (wired.memory, wired.sessions):
+            await each.forget_conversation(user, passed.conversation, passed.seq)
+    except AgentError as error:
+        log.warning("%s is to be forgotten later: %s", passed.conversation, error.title)
+        return "RETRY"
     return "SUCCESS"
 
 

@@ -1,6 +1,6 @@
 """Everything that is known of a user, as one JSON document, read and sent part by part."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from agent_actors.letters import told_by
 from agent_actors.messages import Message, Person, SessionExchange, Usage
 from agent_actors.routes.analytics import Numbers
 from agent_actors.routes.dependencies import Services
+from agent_actors.routes.notifications import Notification, notified
+from agent_actors.routes.schedules import ScheduleDocument
 from agent_actors.saved import Saved
+from agent_actors.schedules import Schedule
 from agent_actors.serializer import encode
 
 PAIRS = 32
@@ -21,7 +24,10 @@ PAIRS = 32
 
 
 class ExportedTurn(BaseModel):
-    """What was said and answered; `items` is what the model's run left behind, as JSON text."""
+    """What was said and answered; `items` is what the model's run left behind, as JSON text.
+
+    `schedule` is the schedule that said it; empty where the user did.
+    """
 
     turn_id: str
     occurred_at: str
@@ -30,6 +36,7 @@ class ExportedTurn(BaseModel):
     model: str
     usage: Usage
     items: str
+    schedule: str
 
 
 class ExportedConversation(BaseModel):
@@ -54,6 +61,8 @@ class Exported(BaseModel):
     preferences: dict[str, str]
     last_exchanges: list[SessionExchange]
     analytics: Numbers
+    schedules: list[ScheduleDocument]
+    notifications: list[Notification]
     conversations: list[ExportedConversation]
     dead_letters: list[DeadLetter]
 
@@ -70,6 +79,8 @@ class Export:
     preferences: dict[str, str]
     analytics: Analytics | None
     head: Head
+    schedules: Sequence[Schedule]
+    notifications: Sequence[Notification]
     has_sessions: bool
     has_letters: bool
 
@@ -86,6 +97,8 @@ class Export:
             await saved.preferences(user),
             await saved.analytics(user),
             await saved.head(user),
+            (await saved.schedules(user)).schedules,
+            await notified(wired, user),
             bool((await saved.sessions(user)).session_ids),
             await anext(_letters(wired, user), None) is not None,
         )
@@ -95,7 +108,7 @@ class Export:
         """Is nothing known?"""
         said = self.memory.entries or self.exchanges or self.has_sessions or self.has_letters
         set_up = self.preferences or self.analytics or self.person != Person.new(self.user)
-        return not (said or set_up or self._talked(self.head))
+        return not (said or set_up or self.schedules or self._talked(self.head))
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The document, in parts; a reader who gets no end has not got all of it."""
@@ -107,6 +120,8 @@ class Export:
             "preferences": self.preferences,
             "last_exchanges": self.exchanges,
             "analytics": Numbers.of(self.analytics or Analytics()).model_dump(),
+            "schedules": [ScheduleDocument.of(each).model_dump() for each in self.schedules],
+            "notifications": [each.model_dump() for each in self.notifications],
         }
         yield encode(about)[:-1] + b',"conversations":['
         first = True
@@ -175,4 +190,5 @@ def _turn(pair: Pair) -> dict[str, Any]:
         "model": pair.output.model,
         "usage": pair.output.usage,
         "items": pair.output.items,
+        "schedule": pair.schedule,
     }

@@ -122,6 +122,9 @@ def _row(error: Mapping[str, Any]) -> dict[str, str]:
     place = [str(part) for part in error["loc"] if part != "body"]
     if error["type"] == "json_invalid":
         return {"field": "body", "reason": f"not JSON at character {place[-1]}"}
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    if not place and error["type"] == "value_error":
+        return {"field": "body", "reason": reason}
     if not place:
         return {"field": "body", "reason": "send a JSON object as content-type application/json"}
-    return {"field": ".".join(place), "reason": str(error["msg"])}
+    return {"field": ".".join(place), "reason": reason}

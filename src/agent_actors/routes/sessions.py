@@ -116,9 +116,10 @@ async def say(
     turn = turn_of(wired, (conversation, said.user_id), message, idempotency_key)
     await open_session(wired, said.user_id, conversation)
     preferences = Preferences.read(prefer)
-    wait = preferences.patience(wired.settings.wait_time)
-    state = await wired.answers.answer(conversation, turn, wait, request.is_disconnected)
-    applied = preferences.applied(wired.settings.wait_time)
+    longest = wired.carried.longest
+    wait = preferences.patience(longest)
+    state = await wired.carried.answer(conversation, turn, wait, request.is_disconnected)
+    applied = preferences.applied(longest)
     if applied:
         response.headers["Preference-Applied"] = applied
     if state.reply is not None:
@@ -167,7 +168,7 @@ async def history(
 )
 async def turn(session_id: SessionIdPath, turn_id: TurnIdPath, request: Request) -> TurnDocument:
     """Where a turn of a session is, with its answer once it has one."""
-    return document(await services(request).saved.turn(contracts.session(session_id), turn_id))
+    return document(await services(request).carried.turn(contracts.session(session_id), turn_id))
 
 
 def _session(said: UserMessage, key: str | None) -> str:

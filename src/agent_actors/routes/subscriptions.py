@@ -1,13 +1,14 @@
-"""The subscriptions of this service: which route takes the events of which topic."""
+"""The subscriptions of this service: which route takes the events of which topic, or binding."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from agent_actors import contracts
 from agent_actors.errors import Conflict
-from agent_actors.routes import events, lesson_events
-from agent_actors.routes.delivery import Callback
+from agent_actors.routes import events, lesson_events, receive
+from agent_actors.routes.delivery import Callback, Input
 from agent_actors.routes.dependencies import Services
 from agent_actors.routes.events import Verdict
+from agent_actors.runtime import Headers
 
 Take = Callable[[Services, bytes], Awaitable[Verdict]]
 
@@ -19,6 +20,9 @@ ROUTES: Mapping[str, Take] = {
     "/messages": lesson_events.take_message,
     "/messages/dead": lesson_events.keep_message,
 }
+INPUTS = ("/receive-message",)
+"""The routes of input bindings."""
+PATHS = frozenset({*ROUTES, *INPUTS})
 TOPICS: Mapping[str, Take] = {
     contracts.USER_CHAT: events.take,
     contracts.CONVERSATIONS: lesson_events.take_conversation,
@@ -38,12 +42,28 @@ def callbacks(wired: Services) -> Mapping[str, Callback]:
     return {path: called(take) for path, take in ROUTES.items()}
 
 
+def inputs(wired: Services) -> Mapping[str, Input]:
+    """The routes of input bindings by their paths; what they raise is for the binding to read."""
+
+    async def answer(body: bytes, headers: Headers) -> bytes:
+        received = await receive.receive(wired, body, headers)
+        return received.model_dump_json(exclude_none=True).encode()
+
+    return dict.fromkeys(INPUTS, answer)
+
+
 async def redeliver(wired: Services, topic: str, body: bytes) -> None:
     """Applies an event that had been given up.
 
     Raises:
         Conflict: It failed again, or nobody takes its topic any more.
     """
+    if topic == receive.BINDING:
+        await receive.requeue(wired, body)
+        return
+    if wired.notifications is not None and topic == wired.notifications.topic:
+        await wired.notifications.again(body)
+        return
     take = TOPICS.get(topic)
     if take is None:
         raise Conflict(f"Nothing subscribes to the topic {topic!r}; the letter is kept.")

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, RootModel, model_validator
 from starlette.responses import StreamingResponse
 
+from agent_actors import sms
 from agent_actors.errors import NotFound
 from agent_actors.routes.dependencies import Text, UserIdPath, services
 from agent_actors.routes.export import Export, Exported
@@ -49,12 +51,13 @@ Value = Annotated[Text, Field(max_length=1_024)]
 
 
 class UserPreferences(RootModel[dict[Name, Value]]):
-    """What a user prefers, by name."""
+    """What a user prefers, by name; `phone` is the number that is told of answered turns."""
 
     model_config = {
         "json_schema_extra": {
             "additionalProperties": False,
             "maxProperties": PREFERENCES,
+            "properties": {"phone": {"type": "string", "pattern": f"^{sms.NUMBER_FORM}$"}},
             "examples": [{"language": "en", "timezone": "UTC"}],
         }
     }
@@ -116,6 +119,7 @@ async def prefer(
     user_id: UserIdPath, preferences: UserPreferences, request: Request
 ) -> UserPreferences:
     """Replace what the user prefers."""
+    _check_phone(preferences.root.get("phone"))
     await services(request).sessions.set_preferences(user_id, preferences.root)
     return preferences
 
@@ -145,3 +149,10 @@ async def forget(user_id: UserIdPath, request: Request) -> None:
     new life; sessions of the old one stay closed.
     """
     await services(request).forget(user_id)
+
+
+def _check_phone(number: str | None) -> None:
+    if number is None or sms.is_number(number):
+        return
+    reason = "a phone number is + and 8 to 15 digits, the first one not 0, as in +14155550123"
+    raise RequestValidationError([{"loc": ("body", "phone"), "msg": reason, "type": "phone"}])

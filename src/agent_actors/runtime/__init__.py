@@ -22,8 +22,20 @@ class Delivered:
     body: bytes
 
 
-Deliver = Callable[[str, bytes], Awaitable[Delivered]]
-"""Posts a CloudEvent envelope (JSON bytes) to a route (a path) of the app."""
+Headers = Sequence[tuple[bytes, bytes]]
+"""Headers of a request; their names are in lower case."""
+
+
+class Deliver(Protocol):
+    """Posts to a route (a path) of the app.
+
+    A CloudEvent envelope (JSON bytes), or what `headers` say: they name its content type, too.
+    """
+
+    def __call__(self, path: str, body: bytes, headers: Headers = (), /) -> Awaitable[Delivered]:
+        """The route's answer."""
+        ...
+
 
 Withdraw = Callable[[], None]
 """Puts every actor of this process away: what it keeps of them may be old."""
@@ -99,7 +111,8 @@ class Runtime(Protocol):
 
         Raises:
             Invalid: There is no such binding, or it does not do that.
-            Unavailable: It failed; it may have been done, all the same.
+            BindingFailed: What it speaks to has failed or refused.
+            Unavailable: Nobody has answered; it may have been done, all the same.
         """
         ...
 

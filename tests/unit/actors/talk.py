@@ -11,7 +11,7 @@ from agent_actors.actors.chat import ChatAgent
 from agent_actors.actors.conversation import ChatParts
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
-from agent_actors.contracts import SETTLE
+from agent_actors.contracts import COUNT, EXPIRE, SETTLE
 from agent_actors.documents import Head, read
 from agent_actors.messages import (
     AdoptTurn,
@@ -60,6 +60,7 @@ class Talk:
             limits=ChatLimits.of(Settings(**settings)),
             response=self.responses,
             consumers=(self.memories,),
+            forgetful=(self.memories,),
             outbox=Outbox(self.runtime.publish, self.clock, 5.0),
             settled=self.settled,
             new_turn_id=self._new_turn_id,
@@ -137,6 +138,27 @@ class Talk:
         seq = self.head.start if upto is None else upto
         return await self.chat.settle(Passed(self.chat.conversation, seq))
 
+    async def expire(self) -> object:
+        """The reminder fires that clears an idle conversation."""
+        answer: object = await self._remind(EXPIRE, b"", self.zero, self.zero)
+        return answer
+
+    async def count(self) -> None:
+        """The timer fires that logs the number of messages, as it was registered."""
+        timer = self.client.timers.pop((*ADA, COUNT))
+        await getattr(self.chat, timer["callback"])(timer["data"])
+
+    @property
+    def counting(self) -> bool:
+        """Is that timer registered?"""
+        return (*ADA, COUNT) in self.client.timers
+
+    @property
+    def expires_in(self) -> str | None:
+        """When the reminder is due that clears an idle conversation, as Dapr is told."""
+        reminder = self.client.reminders.get((*ADA, EXPIRE))
+        return None if reminder is None else str(reminder["dueTime"])
+
     async def tick(self) -> object:
         """The recovery reminder fires."""
         answer: object = await self._remind(SETTLE, b"", self.zero, self.zero)
@@ -153,6 +175,17 @@ class Talk:
     def remembers(self, seq: int) -> None:
         """From now on memory has applied that much."""
         self.memories.marks["ada", "ada"] = seq
+
+    def allow_follow_ups(self) -> None:
+        """From now on actors may be called back."""
+        self._parts = replace(self._parts, may_follow_up=True)
+        self.activate()
+
+    async def follow_up(self, content: str) -> Any:
+        """A turn that is followed up: where both are, or the error it returned."""
+        request = ProcessTurn(a_turn(content), 1.5)
+        answer: object = await self.chat.ask_follow_up(request)
+        return answer.error if isinstance(answer, Failure) else answer
 
     def another_consumer(self) -> FakeMemories:
         """From now on there is one more, whose marks are its own."""

@@ -3,7 +3,8 @@
 import pytest
 
 from agent_actors.errors import Unavailable
-from agent_actors.messages import Reply, Responding
+from agent_actors.messages import AdoptTurn, Failure, Problem, Reply, Responding
+from tests.fakes import a_turn
 from tests.unit.actors.talk import Talk, problem
 
 
@@ -119,3 +120,26 @@ async def test_who_waits_for_a_turn_is_woken(talk: Talk):
         await talk.adopt("hi")
 
         assert bell.is_set()
+
+
+async def test_a_failure_is_adopted_like_an_answer(talk: Talk):
+    """It is recorded once, is final for its key, and nothing is told of it."""
+    turn = a_turn("hi", key="k")
+    failed = AdoptTurn(turn, Failure(Problem(502, "t", "d", "same-key")))
+    first = await talk.chat.adopt_turn(failed)
+    again = await talk.chat.adopt_turn(failed)
+
+    assert first == again
+    assert first.status == "failed"
+    assert first.error == Problem(502, "t", "d", "new-key", turn.turn_id)
+    assert (talk.saves, talk.head.seq, talk.published()) == (1, 0, [])
+
+
+async def test_a_key_of_an_adopted_turn_is_of_one_message(talk: Talk):
+    """Another message under the same key is refused, and changes nothing."""
+    await talk.chat.adopt_turn(AdoptTurn(a_turn("hi", key="k"), Reply("yes")))
+    refused: object = await talk.chat.adopt_turn(AdoptTurn(a_turn("other", key="k"), Reply("no")))
+
+    assert isinstance(refused, Failure)
+    assert refused.error.status == 422
+    assert talk.head.seq == 1

@@ -45,6 +45,7 @@ async def test_an_event_has_all_of_its_turn():
         "usage": {"input_tokens": 0, "output_tokens": 0},
         "occurred_at": "2026-01-01T00:00:00+00:00",
         "floor": 1,
+        "schedule": None,
     }
 
 

@@ -23,7 +23,7 @@ from agent_actors.model.calls import ModelCalls
 from agent_actors.saved import Saved
 from agent_actors.serializer import encode
 from agent_actors.slots import Store
-from tests.fakes import FakeActorClient, FakeMemories, HeldModel, a_context, a_host
+from tests.fakes import FakeActorClient, FakeChats, FakeMemories, HeldModel, a_context, a_host
 from tests.hand_clock import HandClock, settle
 
 SAID = Message("user", "hi")
@@ -41,7 +41,8 @@ class Bench:
         self.calls = ModelCalls(self.model, self.clock, 120.0, self._complete)
         self.host = a_host(self.clock)
         saved = Saved(Store(self.client, self.clock, 5.0), 256)
-        self._parts = ResponseParts(self.memories, self.calls, saved, 1.5)
+        self.chats = FakeChats()
+        self._parts = ResponseParts(self.chats, self.memories, self.calls, saved, 1.5)
         self.actor = self.activate()
 
     def activate(self) -> ResponseAgent:

@@ -1,5 +1,6 @@
 """Component files for a Redis of one's own."""
 
+import os
 from pathlib import Path
 
 from agent_actors.engine.components import SHIPPED, components_for
@@ -17,6 +18,17 @@ def test_the_copies_name_the_redis(tmp_path: Path):
         name: text.replace(SHIPPED, "127.0.0.1:21000") for name, text in shipped.items()
     }
     assert sum("127.0.0.1:21000" in text for text in texts.values()) >= 2
+
+
+def test_files_of_several_folders_are_copied(tmp_path: Path):
+    """Folders are listed as in PATH; files of one name are two files."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "same.yaml").write_text(f"in: {folder.name}")
+    target = components_for("x:1", Path(os.pathsep.join(map(str, folders))), tmp_path / "copies")
+
+    assert {path.read_text() for path in target.iterdir()} == {"in: one", "in: two"}
 
 
 def test_copies_of_another_run_are_removed(tmp_path: Path):

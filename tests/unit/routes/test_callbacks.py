@@ -64,6 +64,7 @@ async def test_a_method_is_called_with_the_token():
         ("DELETE", "/actors/ChatAgent/ada"),
         ("POST", "/subscribe"),
         ("POST", "/subscribe/dead"),
+        ("POST", "/receive-message"),
     ],
 )
 async def test_callbacks_are_for_the_sidecar_only(method: str, path: str, headers: dict[str, str]):

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from agent_actors.routes.delivery import deliverer
-from agent_actors.runtime import Delivered
+from agent_actors.runtime import Delivered, Headers
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,3 +74,17 @@ async def test_a_callback_is_called_without_a_request():
 
     assert await deliver("/subscribe", b"x") == Delivered(200, b"answer to x")
     assert (await deliver("/other", b"x")).status == 201
+
+
+async def test_what_has_headers_keeps_them():
+    """They say what it is, where nobody here takes it, too."""
+    headers = [(b"content-type", b"application/json"), (b"__offset", b"7")]
+
+    async def take(body: bytes, given: Headers) -> bytes:
+        return body + dict(given)[b"__offset"]
+
+    deliver = deliverer(app, "t", {}, {"/receive": take})
+
+    assert await deliver("/receive", b"x", headers) == Delivered(200, b"x7")
+    posted = json.loads((await deliver("/other", b"x", headers)).body)
+    assert (posted["type"], posted["token"]) == ("application/json", "t")

@@ -11,7 +11,7 @@ from agent_actors.documents import Head
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.serializer import encode
 from tests.conftest import Serve, Served
-from tests.fakes import FakeRuntime, QuickModel, a_pair
+from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
 
 TOKEN = "dapr-api-token"
 STRANGER = "203.0.113.9"
@@ -327,3 +327,45 @@ async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
 
         assert answer.status_code == 200, answer.text
         assert await served.services.saved.mark("ada", "ada") == 2
+
+
+def cleared(upto: int, **changes: Any) -> dict[str, Any]:
+    """A clearing of ours, as daprd delivers it."""
+    data = {"version": 1, "event_id": "e", "event_type": "ConversationCleared", "actor_id": "ada",
+            "actor_type": "ChatAgent", "user_id": "ada", "upto": upto,
+            "occurred_at": "2026-01-01T00:00:00+00:00"}  # fmt: skip
+    return {"id": "e", "type": "ConversationCleared", "data": data | changes}
+
+
+async def test_a_cleared_conversation_is_forgotten(serve: Serve):
+    """By memory and session, at once, where the setting says so."""
+    async with serve(clearing_forgets=True, feed_time=0.01) as served:
+        await served.reply("ada", "hello")
+        await served.remembered("ada", 1)
+        answer = await served.http.delete("/chat/ada/history")
+
+        async def forgotten() -> bool:
+            session = (await served.http.get("/users/ada/session")).json()
+            return not await served.memory("ada") and session == {"history": []}
+
+        assert answer.status_code == 204
+        await eventually(forgotten)
+
+
+async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
+    """The event is checked against the conversation: of another user, or not cleared that far."""
+    async with serve() as served:
+        await served.reply("ada", "hello")
+        await served.remembered("ada", 1)
+
+        assert await served.deliver(cleared(1)) == "DROP"
+        assert await served.deliver(cleared(1, user_id="eve")) == "DROP"
+        assert await served.deliver(cleared(1, actor_id="bad id")) == "DROP"
+        assert await served.memory("ada") != []
+
+
+async def test_a_clearing_that_was_given_up_is_not_kept(serve: Serve):
+    """The conversation's reminder sees to it."""
+    async with serve() as served:
+        assert await served.deliver(cleared(1), "/subscribe/dead") == "SUCCESS"
+        assert (await served.http.get("/events/dead")).json() == {"dead": []}

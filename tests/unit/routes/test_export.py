@@ -31,10 +31,12 @@ MEMBERS = {
     "preferences",
     "last_exchanges",
     "analytics",
+    "schedules",
+    "notifications",
     "conversations",
     "dead_letters",
 }
-TURN = {"turn_id", "occurred_at", "user", "assistant", "model", "usage", "items"}
+TURN = {"turn_id", "occurred_at", "user", "assistant", "model", "usage", "items", "schedule"}
 
 
 async def exported(served: Served, user: str = "ada") -> Any:
@@ -111,7 +113,11 @@ async def described(served: Served) -> None:
     await served.http.post("/memories/ada/initialize", json=person)
 
 
-KNOWN = [begun, waiting, remembered, preferring, counted, described]
+async def planning(served: Served) -> None:
+    await served.http.post("/chat/ada/schedules", json={"content": "x", "every": "1h"})
+
+
+KNOWN = [begun, waiting, remembered, preferring, counted, described, planning]
 
 
 @pytest.mark.parametrize("known", KNOWN)

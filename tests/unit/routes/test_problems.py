@@ -18,11 +18,13 @@ from tests.fakes import FakeRuntime
 
 MEDIA_TYPE = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail", "retry"}
-PRIVATE = {"/events", "/subscribe", "/messages"}
+PRIVATE = {"/events", "/subscribe", "/messages", "/receive-message"}
 """How the paths begin that are not for callers from elsewhere, `POST /conversations` too."""
 BODIES: dict[str, Any] = {
     "/chat/": {"user_id": "ada", "text": "hi"},
     "/chat/{actor_id}": {"role": "user", "content": "hi"},
+    "/chat/{actor_id}/follow-up": {"role": "user", "content": "hi"},
+    "/chat/{actor_id}/schedules": {"content": "hi", "every": "1m"},
     "/memories/{user_id}/initialize": {
         "name": "Ada",
         "preferred_style": "formal",
@@ -74,7 +76,12 @@ async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
 def fill(path: str, some_id: str) -> str:
     """The path of a request: whatever it names has that id."""
     return path.format(
-        actor_id=some_id, user_id=some_id, session_id=some_id, turn_id="x", letter_id="x"
+        actor_id=some_id,
+        user_id=some_id,
+        session_id=some_id,
+        schedule_id="x",
+        turn_id="x",
+        letter_id="x",
     )
 
 
@@ -87,7 +94,7 @@ def private(method: str, path: str) -> bool:
 async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: Any):
     """503 in the same shape, wherever a store is needed."""
     runtime = FakeRuntime()
-    async with serve(runtime=runtime) as served:
+    async with serve(runtime=runtime, reentrancy_depth=2, sms_binding="twilio-binding") as served:
         for method, path in operations(tmp_path):
             if not re.search(r"\{(actor|user|session)_id\}|/chat/", path):
                 continue

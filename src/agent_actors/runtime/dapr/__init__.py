@@ -6,6 +6,7 @@ start before or after this process, go, and come back.
 
 import asyncio
 import logging
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,8 +15,8 @@ from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json
 
 from agent_actors.clock import Clock
-from agent_actors.contracts import PING, READINESS
-from agent_actors.errors import AgentError, Invalid, StartupError
+from agent_actors.contracts import CHAT, PING, READINESS, RESPONSE
+from agent_actors.errors import AgentError, BindingFailed, Invalid, StartupError
 from agent_actors.messages import CloudEvent
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.runtime.dapr.client import DaprActorClient
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _PROBE = 2.0
 """Seconds that a question of the readiness may take."""
+_WAITING = (CHAT, RESPONSE)
+"""The types of actors that wait for a model."""
 _NO_STORE = frozenset({"ERR_SECRET_STORE_NOT_FOUND", "ERR_SECRET_STORES_NOT_CONFIGURED"})
 
 
@@ -65,10 +68,11 @@ class DaprRuntime:
                 "The dapr runtime needs a sidecar, and DAPR_HTTP_PORT names none: start it with"
                 " `dapr run`, or say --runtime embedded."
             )
-        if settings.idle_timeout <= settings.parking_time:
+        if any(settings.rules_of(each).idle_timeout <= settings.parking_time for each in _WAITING):
             # daprd counts from the start of a turn, and cuts one that is idle for too long.
             raise StartupError(
-                "AGENT_ACTORS_IDLE_TIMEOUT must be longer than AGENT_ACTORS_PARKING_TIME on Dapr."
+                "AGENT_ACTORS_IDLE_TIMEOUT (or that of a type in AGENT_ACTORS_ACTOR_TYPES) must be"
+                " longer than AGENT_ACTORS_PARKING_TIME on Dapr."
             )
         if settings.app_api_token is None:
             _tell_of_no_token(required=settings.require_token)
@@ -143,10 +147,16 @@ class DaprRuntime:
         """Has an output binding do something, and returns what it answers (nothing, for some).
 
         Raises:
-            Unavailable: It failed, or there is none of that name.
+            BindingFailed: It says that it failed, or there is none of that name.
+            Unavailable: The sidecar has not answered; it may have been done, all the same.
         """
-        asked = {"operation": operation, "data": data, "metadata": metadata}
-        return await self._sidecar.ask("POST", f"bindings/{part(name)}", encode(asked))
+        asked = encode({"operation": operation, "data": data, "metadata": metadata})
+        answer = await self._sidecar.send("POST", f"bindings/{part(name)}", asked)
+        if answer.ok:
+            return answer.body
+        if answer.code.endswith("_OUTPUT_BINDING"):
+            raise _binding_failed(name, answer)
+        raise failure(answer, "bindings")
 
     async def get_secret(self, store: str, name: str) -> str | None:
         """A secret, or None where the store has none of that name.
@@ -177,6 +187,14 @@ class DaprRuntime:
         except (AgentError, TimeoutError):
             return actor_type
         return None
+
+
+def _binding_failed(name: str, answer: Answer) -> BindingFailed:
+    """Of the sidecar's words only a status: they may repeat an address, with an account in it."""
+    told = re.search(r"\((\d{3})\)", answer.message)
+    if told:
+        return BindingFailed(f"What the binding {name!r} speaks to has answered {told[1]}.")
+    return BindingFailed(f"The binding {name!r} has failed; the sidecar may have logged why.")
 
 
 def _has_none(answer: Answer, name: str) -> bool:

@@ -23,10 +23,13 @@ from agent_actors.runtime.embedded.client import EmbeddedActorClient
 from agent_actors.runtime.embedded.components import Components
 from agent_actors.runtime.embedded.dead_letters import EmbeddedDeadLetters, Graveyard
 from agent_actors.runtime.embedded.folder import Folder
+from agent_actors.runtime.embedded.kafka import KafkaInputs
+from agent_actors.runtime.embedded.kafka_component import KafkaInput, read_inputs
 from agent_actors.runtime.embedded.outputs import Outputs
 from agent_actors.runtime.embedded.reminders import Reminders
 from agent_actors.runtime.embedded.secrets import Secrets
 from agent_actors.runtime.embedded.store import Store
+from agent_actors.runtime.embedded.timers import Timers
 from agent_actors.runtime.embedded.topics import Delivery, Topics
 from agent_actors.runtime.embedded.turns import Turns
 from agent_actors.settings import Settings
@@ -44,6 +47,8 @@ class _Held:
     store: Store
     components: Components
     secrets: Secrets
+    outputs: Outputs
+    inputs: tuple[KafkaInput, ...]
 
 
 class EmbeddedRuntime:
@@ -70,14 +75,16 @@ class EmbeddedRuntime:
         self._folder = held.folder
         self._store = held.store
         self._secrets = held.secrets
-        self._outputs = Outputs(held.components.bindings)
-        self._turns = Turns(clock, settings.idle_timeout)
+        self._outputs = held.outputs
+        self._turns = Turns(clock, settings.rules_of)
         self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
-        self._client = EmbeddedActorClient(self._turns, held.store, self._reminders)
+        self._timers = Timers(clock, self._turns.tick)
+        self._client = EmbeddedActorClient(self._turns, held.store, self._reminders, self._timers)
         graveyard = Graveyard(held.store, clock, Bounds(settings.dead_letters, settings.retention))
         delivery = Delivery(settings.delivery_tries, settings.delivery_backoff, random)
         self._topics = Topics(held.components, clock, delivery, graveyard)
-        self._letters = EmbeddedDeadLetters(graveyard, self._topics.redeliver)
+        self._inputs = KafkaInputs(held.inputs, clock)
+        self._letters = EmbeddedDeadLetters(graveyard, self._redeliver)
         self._started = False
         self._end: asyncio.Task[None] | None = None
 
@@ -108,6 +115,9 @@ class EmbeddedRuntime:
         components.require(known, where, topics)
         secrets = Secrets.open(known.secret_stores)
         secrets.require(settings.secret_store)
+        outputs = Outputs(known.bindings)
+        outputs.require(settings.sms_binding)
+        inputs = read_inputs(known.bindings)
         folder = Folder.take(settings.data)
         try:
             store = Store.open(folder.path / _DATABASE, settings.synchronous)
@@ -115,7 +125,8 @@ class EmbeddedRuntime:
             folder.release()
             raise
         jitter = random if random is not None else Random()  # noqa: S311 - jitter is no secret
-        return cls(settings, clock, _Held(folder, store, known, secrets), recover, jitter)
+        held = _Held(folder, store, known, secrets, outputs, inputs)
+        return cls(settings, clock, held, recover, jitter)
 
     called_by_sidecar = False
 
@@ -166,12 +177,13 @@ class EmbeddedRuntime:
         if self._started or self._end is not None:
             raise StartupError("An embedded runtime is started once; open another one.")
         self._started = True
-        self._turns.start()
+        self._turns.start(self._timers.end)
         self._topics.start(deliver)
         try:
             self._reminders.start()
         except Unavailable as error:
             raise StartupError(f"The reminders cannot be read: {error.detail}") from None
+        self._inputs.start(deliver)
 
     async def stop(self) -> None:
         """Takes no new turns, lets running ones finish within the drain time, then ends.
@@ -203,14 +215,24 @@ class EmbeddedRuntime:
             return "The store is closed."
         return None
 
+    async def _redeliver(self, topic: str, envelope: bytes) -> None:
+        if self._inputs.has(topic):
+            await self._inputs.redeliver(topic, envelope)
+        else:
+            await self._topics.redeliver(topic, envelope)
+
     async def _stop(self) -> None:
         try:
             self._reminders.refuse()
+            self._timers.refuse()
             self._topics.refuse()
+            self._inputs.refuse()
             self._turns.refuse()
             await self._drain_work()
             await self._reminders.stop()
+            await self._timers.stop()
             await self._topics.stop()
+            await self._inputs.stop()
             await self._turns.stop()
         finally:
             await self._store.close()
@@ -220,4 +242,5 @@ class EmbeddedRuntime:
         with suppress(TimeoutError):
             async with self._clock.timeout(self._drain):
                 await self._topics.drain()
+                await self._inputs.drain()
                 await self._turns.drain()

@@ -6,12 +6,14 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from dapr.clients.base import DaprActorClientBase
+from dapr.common.reentrancy_context import reentrancy_ctx
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.runtime.embedded.reminders import Reminders
 from agent_actors.runtime.embedded.store import Store
+from agent_actors.runtime.embedded.timers import Timers
 from agent_actors.runtime.embedded.turns import Turns
 from agent_actors.serializer import fields
 
@@ -47,18 +49,20 @@ _changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
 
 
 class EmbeddedActorClient(DaprActorClientBase):
-    """Calls, state and reminders of actors that live in this process."""
+    """Calls, state, reminders and timers of actors that live in this process."""
 
-    def __init__(self, turns: Turns, store: Store, reminders: Reminders) -> None:
+    def __init__(self, turns: Turns, store: Store, reminders: Reminders, timers: Timers) -> None:
         self._turns = turns
         self._store = store
         self._reminders = reminders
+        self._timers = timers
 
     async def invoke_method(
         self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
     ) -> bytes:
         """Runs one turn and returns its answer. A caller that leaves does not end the turn."""
-        return await self._turns.call(actor_type, actor_id, method, data or b"")
+        chain = reentrancy_ctx.get() or None
+        return await self._turns.call(actor_type, actor_id, method, data or b"", chain)
 
     async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
         """Saves all of the changes or none; returns once they are committed.
@@ -113,20 +117,26 @@ class EmbeddedActorClient(DaprActorClientBase):
         """Forgets a reminder; one that is not there is forgotten already."""
         await self._reminders.unregister((actor_type, actor_id, name))
 
-    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:  # noqa: ARG002 - the SDK's signature
-        """Not there yet."""
-        raise _no_timer(actor_type, actor_id, name)
+    async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
+        """Starts a timer in memory, in place of one of the same name.
+
+        Args:
+            actor_type: The type of the actor.
+            actor_id: Its id.
+            name: The timer's name.
+            data: Dapr's JSON object with `dueTime`, `period`, `ttl`, `callback` and `data`.
+
+        Raises:
+            Invalid: The object has another form.
+            Unavailable: The actor is not active, or the runtime is stopping.
+        """
+        if not self._turns.active(actor_type, actor_id):
+            raise Unavailable(f"The actor {actor_type}/{actor_id} is not active; it has no timers.")
+        self._timers.register(actor_type, actor_id, name, data)
 
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Not there yet."""
-        raise _no_timer(actor_type, actor_id, name)
-
-
-def _no_timer(actor_type: str, actor_id: str, name: str) -> Invalid:
-    return Invalid(
-        f"The timer {name!r} of {actor_type}/{actor_id} cannot be: the embedded runtime has no"
-        " timers yet; use a reminder."
-    )
+        """Stops a timer; one that is not there is stopped already."""
+        self._timers.unregister(actor_type, actor_id, name)
 
 
 def _prepare(changes: list[_Change]) -> list[tuple[str, bytes | None]]:

@@ -3,9 +3,11 @@
 It takes pub/sub names, subscriptions, secret stores and bindings from them.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,20 +166,26 @@ class _SubscriptionDocument(BaseModel):
 
 
 def find(configured: Path | None) -> Path | None:
-    """The folder of the component files, if there is one.
+    """The folder of the component files, or the list of them, if there is one.
 
     Raises:
-        StartupError: The configured one is not there.
+        StartupError: A configured one is not there.
     """
     if configured is None:
         return next((folder for folder in _DEFAULTS if folder.is_dir()), None)
-    if not configured.is_dir():
-        raise StartupError(f"AGENT_ACTORS_COMPONENTS: there is no folder {str(configured)!r}.")
+    for folder in _folders(configured):
+        if not folder.is_dir():
+            raise StartupError(f"AGENT_ACTORS_COMPONENTS: there is no folder {str(folder)!r}.")
     return configured
 
 
+def _folders(listed: Path) -> list[Path]:
+    """Those of a list as PATH has them; mostly it is one."""
+    return [Path(name) for name in str(listed).split(os.pathsep)]
+
+
 def read(folder: Path | None) -> Components:
-    """What the files of a folder say; nothing where there is no folder.
+    """What the files of a folder, or of a list of them, say; nothing where there is none.
 
     Raises:
         StartupError: A file is not of its form; the text names it and says why.
@@ -230,8 +238,10 @@ def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, 
             )
 
 
-def _documents(folder: Path) -> Iterator[_Document]:
-    for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+def _documents(listed: Path) -> Iterator[_Document]:
+    folders = _folders(listed)
+    paths = [sorted((*each.glob("*.yaml"), *each.glob("*.yml"))) for each in folders]
+    for path in chain.from_iterable(paths):
         try:
             for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
                 if isinstance(document, dict):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent_actors.errors import Invalid
+from agent_actors.errors import Invalid, StartupError
 from agent_actors.runtime.embedded.components import Binding
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,23 @@ class Outputs:
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self._served = {each.name: each for each in bindings if each.type in SERVED}
         self.sent: deque[Output] = deque(maxlen=KEPT)
+
+    def require(self, sms: str | None) -> None:
+        """Refuses a setting that names a binding which is not here; None names none.
+
+        Raises:
+            StartupError: There is no such binding, or it sends every SMS to one number.
+        """
+        if sms is None:
+            return
+        binding = self._served.get(sms)
+        if binding is None:
+            raise StartupError(
+                f"AGENT_ACTORS_SMS_BINDING is {sms!r}, and no component file has a binding of that"
+                f" name that is {SMS}; docs/bindings.md says how one is added."
+            )
+        if "tonumber" in binding.metadata:
+            raise binding.bad("its toNumber would get the SMS of every user")
 
     async def invoke(self, name: str, operation: str, data: Any, metadata: dict[str, str]) -> bytes:
         """Keeps what would have been sent.

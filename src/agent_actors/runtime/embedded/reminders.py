@@ -1,7 +1,8 @@
 """Durable reminders: saved before they are promised, fired as turns, over restarts.
 
 What is promised is what Dapr does (FACTS live 1): a failing fire is tried four times, one second
-apart, then that tick is gone; a missed tick is not made up for more than once.
+apart, then that tick is gone; a missed tick is not made up for more than once, and only what fires
+is counted of the repetitions.
 """
 
 import asyncio
@@ -34,16 +35,22 @@ _RECOVER_AT_ONCE = 16
 _UNHOSTED_AFTER = 60.0
 _VOID_KEPT = 1024
 
-_LOAD = "SELECT type, id, name, due, period, expires, data, version FROM reminders ORDER BY due"
+_LOAD = (
+    "SELECT type, id, name, due, period, expires, remaining, data, version FROM reminders"
+    " ORDER BY due"
+)
 _UPSERT = (
-    "INSERT INTO reminders (type, id, name, due, period, expires, data, version)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due,"
-    " period = excluded.period, expires = excluded.expires, data = excluded.data,"
-    " version = excluded.version"
+    "INSERT INTO reminders (type, id, name, due, period, expires, remaining, data, version)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due,"
+    " period = excluded.period, expires = excluded.expires, remaining = excluded.remaining,"
+    " data = excluded.data, version = excluded.version"
 )
 _FORGET = "DELETE FROM reminders WHERE type = ? AND id = ? AND name = ?"
 _FORGET_THIS = _FORGET + " AND version = ?"
-_MOVE = "UPDATE reminders SET due = ? WHERE type = ? AND id = ? AND name = ? AND version = ?"
+_MOVE = (
+    "UPDATE reminders SET due = ?, remaining = ?"
+    " WHERE type = ? AND id = ? AND name = ? AND version = ?"
+)
 
 
 @dataclass(slots=True)
@@ -82,16 +89,15 @@ class Reminders:
     def start(self) -> None:
         """Reads what is saved and begins to fire."""
         early: list[Key] = []
-        for actor_type, actor_id, name, due, period, expires, data, version in self._store.rows(
-            _LOAD
-        ):
+        for actor_type, actor_id, name, *when, data, version in self._store.rows(_LOAD):
             key = (actor_type, actor_id, name)
-            self._known[key] = _Reminder(Schedule(due, period, expires), bytes(data), version)
+            schedule = Schedule(*when)
+            self._known[key] = _Reminder(schedule, bytes(data), version)
             self._version = max(self._version, version)
             if name in self._recover:
                 early.append(key)
             else:
-                self._agenda.add(due, (key, version))
+                self._agenda.add(schedule.due, (key, version))
         self._scheduler = self._spawn(self._run())
         self._firing.update(early)
         waiting = iter(early)
@@ -123,8 +129,8 @@ class Reminders:
         self._version += 1
         reminder = _Reminder(registration.schedule, registration.data, self._version)
         schedule = reminder.schedule
-        row = (*key, schedule.due, schedule.period, schedule.expires, reminder.data)
-        await self._execute(_UPSERT, *row, reminder.version)
+        row = (*key, schedule.due, schedule.period, schedule.expires, schedule.left)
+        await self._execute(_UPSERT, *row, reminder.data, reminder.version)
         self._known[key] = reminder
         self._agenda.add(schedule.due, (key, reminder.version))
         if len(self._agenda) > 2 * len(self._known) + _VOID_KEPT:
@@ -221,7 +227,7 @@ class Reminders:
             if after is None:
                 await self._execute(_FORGET_THIS, *key, reminder.version)
             else:
-                await self._execute(_MOVE, after.due, *key, reminder.version)
+                await self._execute(_MOVE, after.due, after.left, *key, reminder.version)
         except Unavailable:
             # It goes on from memory; after a restart the tick may come once more.
             _log.warning("reminder %s of %s/%s could not be saved", key[2], *key[:2])

@@ -22,6 +22,7 @@ _MIGRATIONS = (
         reason TEXT NOT NULL, tries INTEGER NOT NULL, at REAL NOT NULL, event BLOB NOT NULL
     );
     """,
+    "ALTER TABLE reminders ADD COLUMN remaining INTEGER;",
 )
 """Only ever appended to: `PRAGMA user_version` counts how many of them a database has."""
 

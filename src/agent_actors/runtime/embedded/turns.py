@@ -3,25 +3,31 @@
 Every turn is a task of its own: the SDK writes a context variable, and a caller that leaves must
 not cut it. The lock belongs to the turn, not to its caller (daprd frees it when a caller leaves,
 FACTS live 4).
+
+Where the rules of a type let calls back in, each call belongs to a chain: the call that began it,
+and all that are made on its behalf. A call of the chain that is in an actor enters at once.
 """
 
 import asyncio
 import logging
 import traceback
-from collections import OrderedDict, deque
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from dapr.actor import ActorRuntime
+from dapr.common.reentrancy_context import reentrancy_ctx
 
+from agent_actors.actor_rules import RulesOf
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, TryLater, Unavailable
+from agent_actors.runtime.embedded.idle import Idle, Key
 
 T = TypeVar("T")
-Key = tuple[str, str]
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 100
@@ -38,31 +44,59 @@ def begin_work() -> None:
 class _Slot:
     """An actor as this runtime knows it: who holds it, and how many turns run or wait."""
 
-    __slots__ = ("active", "held", "saving", "turns", "waiting")
+    __slots__ = ("active", "chain", "held", "inside", "outlived", "saving", "turns", "waiting")
 
     def __init__(self) -> None:
         self.active = False
         self.held = False
+        self.chain: str | None = None
+        self.inside = 0
+        self.outlived = False
         self.turns = 0
         self.saving: asyncio.Future[Any] | None = None
         self.waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self) -> None:
-        """Returns when it is this caller's turn: strictly in the order of the calls."""
-        if not self.held:
-            self.held = True
+    async def acquire(self, chain: str | None = None) -> None:
+        """Returns when it is this caller's turn: at once in the chain that holds the actor.
+
+        Others enter strictly in the order of the calls.
+        """
+        if chain is not None and chain == self.chain:
+            self.inside += 1
+            await self._decided()
             return
+        if self.held:
+            await self._in_line()
+        self.held, self.chain, self.inside = True, chain, 1
+
+    def release(self) -> None:
+        """Ends a turn; the last of its chain hands the actor to the next who still waits."""
+        self.inside -= 1
+        if not self.inside:
+            self.chain = None
+            self._hand_on()
+
+    async def _in_line(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():
-                self.release()
+                self._hand_on()
             raise
 
-    def release(self) -> None:
-        """Hands the actor to the next caller who still waits."""
+    async def _decided(self) -> None:
+        """A save that the turn around this one gave up may land after all, and must be read."""
+        if self.saving is None:
+            return
+        try:
+            await asyncio.wait({self.saving})
+        except asyncio.CancelledError:
+            self.release()
+            raise
+
+    def _hand_on(self) -> None:
         while self.waiting:
             turn = self.waiting.popleft()
             if not turn.done():
@@ -72,38 +106,67 @@ class _Slot:
 
 
 class Turns:
-    """The actors of this process, one turn at a time each, in the order of the calls."""
+    """The actors of this process, one turn at a time each, in the order of the calls.
 
-    def __init__(self, clock: Clock, idle_timeout: float) -> None:
+    Args:
+        clock: Says when an actor is idle.
+        rules_of: How actors of a type are kept.
+    """
+
+    def __init__(self, clock: Clock, rules_of: RulesOf) -> None:
         self._clock = clock
-        self._idle_timeout = idle_timeout
+        self._rules_of = rules_of
         self._slots: dict[Key, _Slot] = {}
-        self._idle: OrderedDict[Key, float] = OrderedDict()
-        self._some_idle = asyncio.Event()
+        self._idle = Idle(clock, rules_of)
         self._running: set[asyncio.Task[Any]] = set()
         self._open = self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._leaving: Callable[[str, str], None] = _nobody
 
-    def start(self) -> None:
-        """Begins to take turns and to put idle actors away."""
+    def start(self, leaving: Callable[[str, str], None] | None = None) -> None:
+        """Begins to take turns and to put idle actors away.
+
+        Args:
+            leaving: Is told the type and id of each actor that is put away, before it is.
+        """
+        self._leaving = leaving or _nobody
         self._open = True
         self._sweeper = asyncio.create_task(self._sweep(), name="idle actors")
 
-    async def call(self, actor_type: str, actor_id: str, method: str, data: bytes) -> bytes:
+    async def call(
+        self, actor_type: str, actor_id: str, method: str, data: bytes, chain: str | None = None
+    ) -> bytes:
         """Runs a method and returns what it returned.
+
+        Args:
+            actor_type: The type of the actor.
+            actor_id: Its id.
+            method: What is called.
+            data: Its argument.
+            chain: The id of the chain of calls that this one belongs to. A type whose rules let
+                nobody back in hands it on, as daprd does, and heeds it not.
 
         Raises:
             Unavailable: The runtime is stopping, or something the actor needs is away.
-            Defect: The method failed or is none; the log says where.
+            Defect: The method failed or is none (the log says where), or the chain is too deep.
         """
-        work = partial(ActorRuntime.dispatch, actor_type, actor_id, method, data)
-        result: bytes = await self._turn((actor_type, actor_id), method, work)
+        reentrant = self._rules_of(actor_type).reentrant
+        if reentrant and chain is None:
+            chain = str(uuid4())
+        work = partial(ActorRuntime.dispatch, actor_type, actor_id, method, data, chain)
+        enters = chain if reentrant else None
+        result: bytes = await self._turn((actor_type, actor_id), method, work, chain=enters)
         return result
 
     async def remind(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
         """Runs a reminder as a turn; raises like `call`."""
         work = partial(ActorRuntime.fire_reminder, actor_type, actor_id, name, body)
         await self._turn((actor_type, actor_id), f"reminder {name}", work)
+
+    async def tick(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
+        """Runs a timer as a turn, which does not keep an idle actor; raises like `call`."""
+        work = partial(ActorRuntime.fire_timer, actor_type, actor_id, name, body)
+        await self._turn((actor_type, actor_id), f"timer {name}", work, use=False)
 
     def active(self, actor_type: str, actor_id: str) -> bool:
         """Whether the actor was activated and not put away since."""
@@ -152,12 +215,20 @@ class Turns:
             async with self._clock.timeout(_LAST_MOMENT):
                 await self.drain()
 
-    async def _turn(self, key: Key, what: str, work: "partial[Coroutine[Any, Any, T]]") -> T:
-        self._admit(key)
-        slot = self._enter(key)
+    async def _turn(
+        self,
+        key: Key,
+        what: str,
+        work: "partial[Coroutine[Any, Any, T]]",
+        *,
+        chain: str | None = None,
+        use: bool = True,
+    ) -> T:
+        self._admit(key, chain)
+        slot = self._enter(key, use=use)
         try:
             # A caller that leaves while it waits here leaves the queue.
-            await slot.acquire()
+            await slot.acquire(chain)
         except asyncio.CancelledError:
             self._leave(key, slot)
             raise
@@ -172,32 +243,42 @@ class Turns:
         await ended
         return _outcome(task, key, what)
 
-    def _admit(self, key: Key) -> None:
+    def _admit(self, key: Key, chain: str | None) -> None:
         if self._refused():
             raise Unavailable(_STOPPING if self._stopping else "The runtime has not been started.")
         if key[0] not in ActorRuntime.get_registered_actor_types():
             raise Defect(f"There is no actor type {key[0]!r} in this service.")
+        slot = self._slots.get(key)
+        depth = self._rules_of(key[0]).depth
+        if slot is not None and chain is not None and slot.chain == chain and slot.inside >= depth:
+            raise Defect(
+                f"A chain of calls is {depth} times in the actor {key[0]}/{key[1]} already, and its"
+                " reentrancy depth lets it in no more."
+            )
 
     def _refused(self) -> bool:
         return not self._open and not _begun()
 
-    def _enter(self, key: Key) -> _Slot:
+    def _enter(self, key: Key, *, use: bool = True) -> _Slot:
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = _Slot()
         slot.turns += 1
-        self._idle.pop(key, None)
+        if use:
+            self._idle.remove(key)
+            slot.outlived = False
         return slot
 
     def _leave(self, key: Key, slot: _Slot) -> None:
         slot.turns -= 1
         if slot.turns:
             return
-        if slot.active:
-            self._idle[key] = self._clock.monotonic()
-            self._some_idle.set()
-        else:
+        if not slot.active:
             self._slots.pop(key, None)
+        elif slot.outlived:
+            self._put_away(key, slot)
+        elif key not in self._idle:
+            self._idle.add(key)
 
     def _begin(
         self, key: Key, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"
@@ -219,36 +300,38 @@ class Turns:
             _log.log(level, "%s of %s/%s failed: %s", what, *key, _trace(error))
 
     def _free(self, key: Key, slot: _Slot) -> None:
-        slot.saving = None
+        if slot.saving is not None and slot.saving.done():
+            slot.saving = None
         slot.release()
         self._leave(key, slot)
 
     async def _sweep(self) -> None:
         while True:
-            await self._some_idle.wait()
-            await self._clock.sleep(self._until_first_idle())
+            await self._idle.wait()
             for _ in range(_AT_ONCE):
-                if not self._idle or self._until_first_idle() > 0:
+                key = self._idle.overdue()
+                if key is None:
                     break
-                key = next(iter(self._idle))
-                self._put_away(key, self._slots[key])
-
-    def _until_first_idle(self) -> float:
-        if not self._idle:
-            self._some_idle.clear()
-            return 0
-        first = next(iter(self._idle.values()))
-        return max(0.0, first + self._idle_timeout - self._clock.monotonic())
+                self._idle.remove(key)
+                slot = self._slots[key]
+                if slot.turns:
+                    # A timer's turn runs, or waits; it goes with the end of that.
+                    slot.outlived = True
+                else:
+                    self._put_away(key, slot)
 
     def _put_away(self, key: Key, slot: _Slot) -> None:
         """Starts to put an actor away on which no turn runs or waits; new turns wait for it."""
+        self._leaving(*key)
         self._enter(key)
-        slot.held, slot.active = True, False
+        slot.held, slot.inside, slot.active = True, 1, False
         self._begin(key, slot, "deactivation", partial(_deactivate, *key))
 
 
 async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
     begin_work()
+    # A call sets its own; what fires by itself must not be let in as if its caller had called.
+    reentrancy_ctx.set(None)
     try:
         return await work()
     finally:
@@ -258,6 +341,10 @@ async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
 
 async def _deactivate(actor_type: str, actor_id: str) -> None:
     await ActorRuntime.deactivate(actor_type, actor_id)
+
+
+def _nobody(actor_type: str, actor_id: str) -> None:
+    """Nobody is told."""
 
 
 def _begun() -> bool:

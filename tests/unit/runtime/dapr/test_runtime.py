@@ -8,9 +8,9 @@ from aiohttp import web
 from dapr.actor import ActorRuntime
 
 from agent_actors.clock import SystemClock
-from agent_actors.errors import Invalid, StartupError, Unavailable
+from agent_actors.errors import BindingFailed, Invalid, StartupError, Unavailable
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered
+from agent_actors.runtime import Delivered, Headers
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
 from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
@@ -25,7 +25,7 @@ def beside(port: int) -> Settings:
 async def runtime(daprd: FakeSidecar) -> AsyncIterator[DaprRuntime]:
     made = DaprRuntime.open(beside(daprd.port), SystemClock())
 
-    async def deliver(_path: str, _body: bytes) -> Delivered:
+    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> Delivered:
         raise AssertionError
 
     await made.start(deliver, lambda: None)
@@ -121,7 +121,7 @@ async def test_it_is_not_ready_without_a_sidecar():
     """The service starts before its sidecar, and says that it waits for it."""
     alone = DaprRuntime.open(beside(1), SystemClock())
 
-    async def deliver(_path: str, _body: bytes) -> Delivered:
+    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> Delivered:
         raise AssertionError
 
     await alone.start(deliver, lambda: None)
@@ -145,12 +145,54 @@ async def test_a_binding_is_invoked(runtime: DaprRuntime, daprd: FakeSidecar):
     }
 
 
-def tells(*answers: tuple[int, object]) -> Handler:
-    """A sidecar that answers to questions for secrets in turn, and to others nothing."""
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "error from Twilio (400): AC123 +1555",
+            "What the binding 'sms' speaks to has answered 400.",
+        ),
+        (
+            "dial tcp: lookup api.twilio.com",
+            "The binding 'sms' has failed; the sidecar may have logged why.",
+        ),
+    ],
+)
+async def test_a_binding_that_fails_says_so(
+    runtime: DaprRuntime,
+    daprd: FakeSidecar,
+    caplog: pytest.LogCaptureFixture,
+    words: str,
+    told: str,
+):
+    """Of the sidecar's words a status is repeated, and nothing logged."""
+    caplog.set_level("DEBUG")
+    daprd.handler = tells(failed("ERR_INVOKE_OUTPUT_BINDING", words), about="bindings")
+
+    with pytest.raises(BindingFailed) as error:
+        await runtime.invoke_binding("sms", "create", "hi", {"toNumber": "+1555"})
+    assert error.value.detail == told
+    assert "+1555" not in caplog.text
+    assert "AC123" not in caplog.text
+
+
+async def test_a_binding_nobody_answers_for_may_have_done_it(
+    runtime: DaprRuntime, daprd: FakeSidecar
+):
+    """As does one that the sidecar has no word about."""
+    daprd.handler = tells((500, None), failed("ERR_OTHER"), about="bindings")
+
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await runtime.invoke_binding("sms", "create", "hi", {"toNumber": "+1"})
+
+
+def tells(*answers: tuple[int, object], about: str = "secrets") -> Handler:
+    """A sidecar that answers to questions about one thing in turn, and to others nothing."""
     left = list(answers)
 
     async def tell(request: web.Request) -> web.Response:
-        status, told = left.pop(0) if "secrets" in request.path else (200, {})
+        status, told = left.pop(0) if about in request.path else (200, {})
         return web.Response(status=status, body=json.dumps(told).encode())
 
     return tell

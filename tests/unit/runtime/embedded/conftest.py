@@ -9,7 +9,7 @@ import pytest
 from dapr.actor import ActorRuntime
 
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered
+from agent_actors.runtime import Delivered, Headers
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.store import Store
 from agent_actors.serializer import ValueSerializer, encode
@@ -100,7 +100,7 @@ class World:
         event = CloudEvent(f"{subject}-{number}", "/chat", "Said", subject, {"text": "secret"})
         await self.runtime.publish(pubsub, topic, event)
 
-    async def deliver(self, path: str, envelope: bytes) -> Delivered:
+    async def deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> Delivered:
         """Answers with the next of `answers`: a body, a status, an exception or an event."""
         self.delivered.append((path, json.loads(envelope)["id"]))
         answer = self.answers.pop(0) if self.answers else b""

@@ -1,8 +1,12 @@
 import asyncio
 import json
+from typing import Any
 
 import pytest
+from dapr.actor import ActorRuntime
+from dapr.common.reentrancy_context import reentrancy_ctx
 
+from agent_actors.actor_rules import ActorRules
 from agent_actors.errors import Defect, Invalid, Unavailable
 from tests.conformance.probe import PROBE
 from tests.hand_clock import settle
@@ -87,11 +91,43 @@ async def test_reads_do_not_wait_for_writes(world: World):
     await settle()
 
 
-async def test_timers_are_refused_by_name(world: World):
-    """A timer is refused with a sentence, not forgotten in silence."""
+async def test_only_an_active_actor_has_timers(world: World):
+    """A timer for an actor that is not here is an error; there is nothing to unregister."""
     client = world.runtime.actor_client
 
-    with pytest.raises(Invalid, match="The timer 't' of Probe/a cannot be"):
+    with pytest.raises(Unavailable, match="Probe/a is not active; it has no timers"):
         await client.register_timer(PROBE, "a", "t", b"{}")
-    with pytest.raises(Invalid, match="use a reminder"):
-        await client.unregister_timer(PROBE, "a", "t")
+    await client.unregister_timer(PROBE, "a", "t")
+    await world.call("a", "Echo", "x")
+    with pytest.raises(Invalid, match="The timer is malformed"):
+        await client.register_timer(PROBE, "a", "t", b"null")
+
+
+async def test_a_call_carries_the_reentrancy_id_of_its_turn(unstarted: World):
+    """The id of the chain is handed on, also by a type that lets nobody back in."""
+    unstarted.settings["actor_types"] = {PROBE: {"reentrancy_depth": 2}}
+    await unstarted.start()
+    seen: list[str | None] = []
+    dispatch = ActorRuntime.dispatch.__func__  # type: ignore[attr-defined]
+
+    async def noting(kind: type[ActorRuntime], *call: Any) -> bytes:
+        seen.append(call[4])
+        answer: bytes = await dispatch(kind, *call)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ActorRuntime, "dispatch", classmethod(noting))
+        await unstarted.call("a", "Pass", ["b", "a"])
+        await unstarted.call("a", "Pass", [])
+        unstarted.runtime._turns._rules_of = lambda _: ActorRules(60, 7)
+        await unstarted.call("a", "Pass", ["b"])
+        token = reentrancy_ctx.set("chain")
+        await unstarted.call("a", "Pass", ["b"])
+        reentrancy_ctx.reset(token)
+
+    first, *chain = seen[:3]
+
+    assert first is not None
+    assert chain == [first, first]
+    assert seen[3] not in {None, first}
+    assert seen[4:] == [None, None, "chain", "chain"]

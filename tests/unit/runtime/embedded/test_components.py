@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from agent_actors.runtime.embedded.components import (
 )
 
 ROOT = Path(__file__).parents[4]
+BOUND = "kind: Component\nmetadata: {name: bound}\nspec: {type: bindings.kafka}\n"
 BUS = "kind: Component\nmetadata: {name: bus}\nspec: {type: pubsub.redis}\n---\n"
 HEAD = "apiVersion: dapr.io/v2alpha1\nkind: Subscription\n"
 STORE = "kind: Component\nmetadata: {name: own}\nspec: {type: secretstores.local.file, "
@@ -220,6 +222,17 @@ def test_the_folder_is_the_users_then_ours(tmp_path: Path, monkeypatch: pytest.M
     assert find(tmp_path) == tmp_path
     with pytest.raises(StartupError, match="AGENT_ACTORS_COMPONENTS"):
         find(tmp_path / "nowhere")
+
+
+def test_folders_are_listed_as_in_path(tmp_path: Path):
+    """What each of them says counts; one that is not there is named."""
+    listed = Path(os.pathsep.join((str(ROOT / "components"), str(written(tmp_path, BOUND)))))
+    found = read(find(listed))
+
+    assert found.subscriptions == read(ROOT / "components").subscriptions
+    assert [each.name for each in found.bindings] == ["bound"]
+    with pytest.raises(StartupError, match="'nowhere'"):
+        find(Path(f"{tmp_path}{os.pathsep}nowhere"))
 
 
 def test_a_folder_without_our_topic_is_refused(tmp_path: Path):

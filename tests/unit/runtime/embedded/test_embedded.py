@@ -167,7 +167,7 @@ async def test_after_the_stop_nothing_is_taken(world: World):
     with pytest.raises(Unavailable):
         await client.get_state("Probe", "a", "k")
     with pytest.raises(Unavailable):
-        await client.register_reminder("Probe", "a", "r", b"{}")
+        await client.register_reminder("Probe", "a", "r", b'{"dueTime":"0s"}')
     with pytest.raises(Unavailable):
         await client.unregister_reminder("Probe", "a", "r")
     with pytest.raises(Unavailable):

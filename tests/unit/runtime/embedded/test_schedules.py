@@ -1,10 +1,11 @@
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from dapr.actor.runtime._reminder_data import ActorReminderData
 
 from agent_actors.errors import Invalid
-from agent_actors.runtime.embedded.schedules import Schedule, parse
+from agent_actors.runtime.embedded.schedules import Schedule, parse, parse_timer
 from agent_actors.serializer import ValueSerializer
 
 
@@ -31,9 +32,78 @@ def test_no_period_and_a_period_of_nothing_is_once(period: str):
     assert asked.data == b'{"a":null}'
 
 
-def test_nothing_said_is_now():
-    """A registration without due time and period is due once, now."""
-    assert parse(b"{}", 7).schedule == Schedule(7)
+def test_no_due_time_is_a_period_away():
+    """Without a due time a reminder fires first after its period, and lives from now on."""
+    assert parse(b'{"period":"5s"}', 7).schedule == Schedule(12, 5)
+    assert parse(b'{"dueTime":"","period":"R2/PT5S","ttl":"8s"}', 7).schedule == (
+        Schedule(12, 5, 15, 2)
+    )
+
+
+def test_a_timer_without_a_due_time_is_due_now():
+    """A timer that says nothing ticks once, now."""
+    assert parse_timer(b"{}", 7, 1000).schedule == Schedule(7)
+    assert parse_timer(b'{"period":"R2/PT5S"}', 7, 1000).schedule == Schedule(7, 5, None, 2)
+
+
+def test_a_tick_of_a_timer_has_what_was_registered():
+    """Each fire brings Dapr's body: the callback, the data, and the words of the schedule."""
+    asked = b'{"callback":"tick","data":{"n":null,"f":1.0},"dueTime":"5s","period":"PT1M"}'
+
+    assert json.loads(parse_timer(asked, 0, 0).body) == json.loads(asked)
+    assert json.loads(parse_timer(b"{}", 0, 0).body) == {
+        "callback": "",
+        "data": None,
+        "dueTime": "",
+        "period": "",
+    }
+
+
+def test_the_last_moment_of_a_timers_life_is_none():
+    """A timer's tick at the very end of its time to live does not come, a reminder's does."""
+    asked = b'{"dueTime":"1s","period":"1s","ttl":"2s"}'
+    timer, reminder = parse_timer(asked, 0, 0).schedule, parse(asked, 0).schedule
+
+    assert timer is not None
+    assert _dues(timer) == [1, 2]
+    assert _dues(reminder) == [1, 2, 3]
+    assert parse_timer(b'{"dueTime":"1s","ttl":"0s"}', 0, 0).schedule is None
+
+
+def test_times_are_of_the_wall():
+    """An RFC 3339 time is that time, whatever clock the schedule is in."""
+    at = b'{"dueTime":"2026-01-01T00:00:10Z","period":"5s","ttl":"2026-01-01T01:00:20+01:00"}'
+    start = 1_767_225_600.0
+
+    assert parse(at, start).schedule == Schedule(start + 10, 5, start + 20)
+
+    timer = parse_timer(at, 7, start).schedule
+
+    assert timer is not None
+    assert timer.due == 17
+    assert timer.expires == pytest.approx(27)
+
+
+def test_months_and_years_are_the_calendars():
+    """From the last of January a month is the third of March, as Dapr counts."""
+    start = datetime(2026, 1, 31, tzinfo=UTC)
+
+    def due(text: str) -> datetime:
+        asked = f'{{"dueTime":"{text}"}}'.encode()
+        return datetime.fromtimestamp(parse(asked, start.timestamp()).schedule.due, UTC)
+
+    assert due("P1M") == datetime(2026, 3, 3, tzinfo=UTC)
+    assert due("P1Y2M3W4DT5H6M7S") == datetime(2027, 4, 25, 5, 6, 7, tzinfo=UTC)
+    assert due("P23M") == datetime(2027, 12, 31, tzinfo=UTC)
+
+
+def _dues(schedule: Schedule) -> list[float]:
+    dues: list[float] = []
+    following: Schedule | None = schedule
+    while following is not None:
+        dues.append(following.due)
+        following = following.next(following.due)
+    return dues
 
 
 @pytest.mark.parametrize(
@@ -54,6 +124,12 @@ def test_go_durations_are_read(duration: str, seconds: float):
         b'{"dueTime":"soon"}',
         b'{"period":"P1D"}',
         b'{"dueTime":"-1s"}',
+        b'{"dueTime":"1s","period":"-1s"}',
+        b"{}",
+        b'{"dueTime":"P9999Y"}',
+        b'{"dueTime":"2026-13-01T00:00:00Z"}',
+        b'{"dueTime":"%sh"}' % (b"9" * 400),
+        b'{"dueTime":"1s","period":"R%s/PT1S"}' % (b"9" * 400),
     ],
 )
 def test_other_forms_are_refused(text: bytes):
@@ -70,6 +146,29 @@ def test_a_ttl_needs_a_period():
     assert parse(body(timedelta(), timedelta(seconds=1), timedelta(seconds=3)), 0).schedule == (
         Schedule(0, 1, 3)
     )
+
+
+def test_a_period_too_short_is_a_millisecond():
+    """No schedule keeps the process from everything else."""
+    assert parse(b'{"period":"1ns"}', 0).schedule.period == 0.001
+
+
+def test_repetitions_are_counted():
+    """Each fire is one of them, and after the last there is none."""
+    assert _dues(Schedule(10, 5, None, 3)) == [10, 15, 20]
+    assert Schedule(10, 5, None, 3).next(100) == Schedule(105, 5, None, 2)
+    assert Schedule(10, 5, None, 1).next(10) is None
+
+
+@pytest.mark.parametrize("times", ["0", "-1"])
+def test_fewer_than_no_repetitions_are_no_limit(times: str):
+    """Dapr takes them for a reminder without an end; a timer of none is refused."""
+    asked = f'{{"period":"R{times}/PT5S"}}'.encode()
+
+    assert parse(asked, 0).schedule.left is None
+    if times == "0":
+        with pytest.raises(Invalid, match="repeats nothing"):
+            parse_timer(asked, 0, 0)
 
 
 @pytest.mark.parametrize(("now", "due"), [(10, 15), (14.9, 15), (15, 20), (31, 35)])

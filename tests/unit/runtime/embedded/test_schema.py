@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import StartupError
-from agent_actors.runtime.embedded.schema import open_reader, open_writer
+from agent_actors.runtime.embedded.schema import _MIGRATIONS, open_reader, open_writer
 
 
 def test_a_new_database_gets_the_tables(tmp_path: Path):
     """An empty file becomes a database of the present schema, in WAL mode."""
     connection = open_writer(tmp_path / "new.db", "FULL")
 
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -26,6 +26,22 @@ def test_opening_again_changes_nothing(tmp_path: Path):
     connection = open_writer(tmp_path / "old.db", "NORMAL")
 
     assert connection.execute("SELECT key FROM state").fetchall() == [("k",)]
+
+    connection.close()
+
+
+def test_an_older_database_gets_what_is_new(tmp_path: Path):
+    """A reminder of a database from before repetitions goes on without an end."""
+    connection = sqlite3.connect(tmp_path / "older.db", isolation_level=None)
+    connection.executescript(_MIGRATIONS[0])
+    connection.execute("INSERT INTO reminders VALUES ('T', 'i', 'n', 5.0, 1.0, NULL, 'null', 7)")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    connection = open_writer(tmp_path / "older.db", "NORMAL")
+
+    assert connection.execute("SELECT due, version, remaining FROM reminders").fetchall() == [
+        (5.0, 7, None)
+    ]
 
     connection.close()
 

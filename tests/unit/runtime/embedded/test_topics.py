@@ -7,6 +7,7 @@ import pytest
 
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.messages import CloudEvent
+from agent_actors.runtime import Headers
 from agent_actors.runtime.embedded import topics
 from agent_actors.runtime.embedded.components import Subscription
 from tests.conformance.probe import PROBE
@@ -126,7 +127,7 @@ async def test_a_failure_is_retried_with_growing_waits(world: World):
     world.answers = [RETRY] * 5
     deliver = world.deliver
 
-    async def stamped(path: str, envelope: bytes):
+    async def stamped(path: str, envelope: bytes, headers: Headers = ()):
         times.append(world.clock.monotonic())
         return await deliver(path, envelope)
 
@@ -290,7 +291,7 @@ async def test_a_running_delivery_may_call_actors_while_the_runtime_stops(world:
     gate = asyncio.Event()
     answers: list[bytes] = []
 
-    async def route(path: str, envelope: bytes):
+    async def route(path: str, envelope: bytes, headers: Headers = ()):
         await gate.wait()
         answers.append(await world.runtime.actor_client.invoke_method(PROBE, "a", "Echo", b'"x"'))
         return await world.deliver(path, envelope)

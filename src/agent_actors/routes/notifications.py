@@ -1,0 +1,62 @@
+"""`/notifications/{user_id}`: which turns a user was told of by SMS."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from agent_actors import contracts
+from agent_actors.errors import NotFound
+from agent_actors.notices import Notice, Status
+from agent_actors.routes.dependencies import Services, UserIdPath, services
+from agent_actors.routes.problems import responses
+
+router = APIRouter(prefix="/notifications", tags=["users"])
+
+
+class Notification(BaseModel):
+    """An SMS that was to tell of a turn; `to` is how the number ends.
+
+    Whether one that is `unknown` was sent nobody knows: it is on its way, or no answer came.
+    """
+
+    at: str = Field(examples=["2026-01-01T12:00:00Z"])
+    conversation: str = Field(examples=["ada"], description="A session, or the user's own.")
+    turn_id: str
+    status: Status
+    to: str = Field(examples=["123"])
+
+    @classmethod
+    def of(cls, notice: Notice) -> "Notification":
+        """A notification as it is shown."""
+        at = datetime.fromtimestamp(notice.at, UTC).isoformat().replace("+00:00", "Z")
+        named = contracts.session_of(notice.conversation) or notice.conversation
+        return cls(
+            at=at,
+            conversation=named,
+            turn_id=notice.turn_id,
+            status=notice.status,
+            to=notice.ending,
+        )
+
+
+class Notifications(BaseModel):
+    """The last 50 at most, newest first."""
+
+    notifications: list[Notification]
+
+
+@router.get("/{user_id}", responses=responses(404, 422, 503))
+async def notifications(user_id: UserIdPath, request: Request) -> Notifications:
+    """Which turns the user was told of, what became of it, newest first."""
+    wired = services(request)
+    if wired.notifications is None:
+        raise NotFound("Nobody is told by SMS here: AGENT_ACTORS_SMS_BINDING names no binding.")
+    return Notifications(notifications=await notified(wired, user_id))
+
+
+async def notified(wired: Services, user: str) -> list[Notification]:
+    """The user's notifications, newest first; none where nobody is told."""
+    if wired.notifications is None:
+        return []
+    return [Notification.of(each) for each in reversed(await wired.saved.notices(user))]

@@ -1,0 +1,115 @@
+"""The worker: runs workflows and their steps that the sidecar hands to this process.
+
+The SDK's worker has threads and a loop of its own. The workflow's function runs there, which only
+decides; every step runs on the service's loop, where its clients live.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, WorkflowRuntime
+from pydantic import ValidationError
+
+from agent_actors.errors import Defect
+from agent_actors.serializer import adapter, fields
+from agent_actors.workflow.activities import Activities
+from agent_actors.workflow.sdk import quiet
+from agent_actors.workflow.turn import (
+    ANALYTICS,
+    HISTORY,
+    NAME,
+    PUBLISH,
+    REPLY,
+    STORE,
+    Asked,
+    Order,
+    Step,
+    Steps,
+    Storing,
+    chat_turn,
+)
+
+log = logging.getLogger(__name__)
+
+LOOK = 0.1
+"""Seconds between two looks at a worker that is to end."""
+
+Activity = Callable[[WorkflowActivityContext, Any], Coroutine[Any, Any, Any]]
+
+
+class Worker:
+    """Connects to the sidecar, and again whenever that comes back.
+
+    Args:
+        port: The sidecar's gRPC port on loopback.
+        activities: The steps.
+    """
+
+    def __init__(self, port: int, activities: Activities) -> None:
+        self._activities = activities
+        self._runtime = WorkflowRuntime("127.0.0.1", str(port), logger_options=quiet())
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to connect; waits for nothing. The sidecar may come later."""
+        self._register(asyncio.get_running_loop())
+        self._starting = asyncio.create_task(asyncio.to_thread(self._runtime.start))
+
+    async def stop(self) -> None:
+        """Takes no step any more and cuts those that run; others do them again. Idempotent."""
+        if self._starting is None:
+            return
+        starting, self._starting = self._starting, None
+        # A worker that has not begun yet does not hear of it; one whose sidecar never came ends
+        # by an exception.
+        while not starting.done():
+            await asyncio.to_thread(self._runtime.shutdown)
+            await asyncio.wait({starting}, timeout=LOOK)
+        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.to_thread(self._runtime.shutdown)
+
+    def _register(self, loop: asyncio.AbstractEventLoop) -> None:
+        steps = self._activities
+        taken: list[tuple[Step, Callable[[Any], Awaitable[Any]], type]] = [
+            (ANALYTICS, steps.fetch_analytics, Order),
+            (HISTORY, steps.fetch_history, Order),
+            (REPLY, steps.generate_reply, Asked),
+            (STORE, steps.store_conversation, Storing),
+            (PUBLISH, steps.publish_message_sent, Order),
+        ]
+        for step, method, form in taken:
+            self._runtime.register_activity(_on(loop, method, form), name=step.name)
+
+        # Functions of this worker's own: the SDK writes on them that they are registered.
+        def workflow(ctx: DaprWorkflowContext, order: Any) -> Steps:
+            return chat_turn(ctx, order)
+
+        self._runtime.register_workflow(workflow, name=NAME)
+
+
+def _on(
+    loop: asyncio.AbstractEventLoop, method: Callable[[Any], Awaitable[Any]], form: type
+) -> Activity:
+    """The step as an activity: called on the worker's loop, run on the service's."""
+
+    async def activity(_context: WorkflowActivityContext, given: Any) -> Any:
+        running = asyncio.run_coroutine_threadsafe(_run(method, form, given), loop)
+        return await asyncio.wrap_future(running)
+
+    return activity
+
+
+async def _run(method: Callable[[Any], Awaitable[Any]], form: type, given: Any) -> Any:
+    """A step, from JSON to JSON.
+
+    Raises:
+        Defect: The JSON is of another release. The SDK logs what is raised: no text may be in it.
+    """
+    try:
+        value = adapter(form).validate_python(given)
+    except ValidationError as error:
+        raise Defect(f"A step's input cannot be read: {fields(error)}") from None
+    result = await method(value)
+    return adapter(type(result)).dump_python(result, mode="json", exclude_none=True)

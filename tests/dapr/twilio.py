@@ -1,0 +1,179 @@
+"""A stand-in for Twilio: what daprd sends to `api.twilio.com` comes here, by a proxy of its own.
+
+The address is a constant of Dapr's component, so the proxy answers CONNECT itself, with a
+certificate of its own making for that name.
+"""
+
+import base64
+import datetime
+import ssl
+import threading
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from agent_actors.clock import SystemClock
+from agent_actors.engine.ports import free_port
+
+HOST = "api.twilio.com"
+HELD = 60.0
+"""Seconds after which a request that is held is let go at the latest."""
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request for an SMS."""
+
+    path: str
+    account: str
+    token: str
+    form: dict[str, str]
+
+
+class Twilio:
+    """The proxy and, behind it, the one resource that sends an SMS.
+
+    Args:
+        folder: For the certificate.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.posted: list[Posted] = []
+        self.status = 201
+        """What the next requests are answered."""
+        self.reachable = _set()
+        """While it is not set, nothing gets past the proxy."""
+        self.free = _set()
+        """While it is not set, requests wait before they are answered."""
+        self.certificate = folder / "twilio.pem"
+        key = folder / "twilio.key"
+        _certify(self.certificate, key)
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(self.certificate, key)
+        self._server = _Server(("127.0.0.1", free_port()), self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> "Twilio":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reachable.set()
+        self.free.set()
+        self._server.shutdown()
+        self._thread.join(HELD)
+        self._server.server_close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes a daprd come here; it goes past a proxy for loopback."""
+        proxy = f"http://127.0.0.1:{self._server.server_address[1]}"
+        return {"HTTPS_PROXY": proxy, "SSL_CERT_FILE": str(self.certificate), "NO_PROXY": ""}
+
+    @property
+    def texts(self) -> list[str]:
+        """What was to be sent, in order."""
+        return [each.form["Body"] for each in self.posted]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+
+    def __init__(self, address: tuple[str, int], twilio: Twilio) -> None:
+        self.twilio = twilio
+        super().__init__(address, _Proxy)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a daprd that was killed, or gave up, hangs up."""
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_CONNECT(self) -> None:
+        """Speaks for the host instead of connecting to it."""
+        assert self.path == f"{HOST}:443", self.path
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        twilio = self.server.twilio
+        twilio.reachable.wait(HELD)
+        with twilio.tls.wrap_socket(self.connection, server_side=True) as inside:
+            _Resource(inside, self.client_address, self.server)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+class _Resource(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        """Keeps the request, then answers what it is told to."""
+        twilio = self.server.twilio
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        twilio.posted.append(_posted(self.path, self.headers, body))
+        twilio.free.wait(HELD)
+        answer = b'{"message": "as a test wants it"}'
+        self.send_response(twilio.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+def _posted(path: str, headers: Message, body: str) -> Posted:
+    scheme, _, given = headers["Authorization"].partition(" ")
+    assert scheme == "Basic"
+    account, _, token = base64.b64decode(given).decode().partition(":")
+    form = {name: value for name, (value,) in parse_qs(body, strict_parsing=True).items()}
+    return Posted(path, account, token, form)
+
+
+def _certify(certificate: Path, key_file: Path) -> None:
+    """A certificate that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    now = SystemClock().now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    key_file.write_bytes(secret)

@@ -1,0 +1,66 @@
+"""Mutants of what says that a schedule speaks once, and does not fall silent."""
+
+from tests.protocol.mutant import CHAT, mutant
+
+SPEAKING = "actors/speaking_up.py"
+SCHEDULES = "schedules.py"
+
+SCHEDULE_MUTANTS = (
+    mutant(
+        "occurrence_apart",
+        "schedules",
+        SPEAKING,
+        "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
+        "        await self._commit(draft)\n",
+        "        await self._commit(draft)\n"
+        "        left = kept.move(after) if after else kept.end(schedule).document\n"
+        "        await self.state.save({slots.SCHEDULES: left})\n",
+    ),
+    mutant(
+        "occurrence_first",
+        "schedules",
+        SPEAKING,
+        "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
+        "        await self._commit(draft)\n",
+        "        left = kept.move(after) if after else kept.end(schedule).document\n"
+        "        await self.state.save({slots.SCHEDULES: left})\n"
+        "        await self._commit(draft)\n",
+    ),
+    mutant(
+        "early_fire_speaks",
+        "schedules",
+        SPEAKING,
+        "        if early > 0:\n",
+        "        if False:\n",
+    ),
+    mutant(
+        "schedule_before_reminder",
+        "schedules",
+        SPEAKING,
+        "        await self._remind(request.id, request.next_due - self._seconds())\n"
+        "        await self.state.save({slots.SCHEDULES: kept.add(request)})\n",
+        "        await self.state.save({slots.SCHEDULES: kept.add(request)})\n"
+        "        await self._remind(request.id, request.next_due - self._seconds())\n",
+    ),
+    mutant(
+        "orphan_fires_for_ever",
+        "schedules",
+        SPEAKING,
+        "        if schedule is None:\n            await self._stop_reminding([schedule_id])\n",
+        "        if schedule is None:\n",
+    ),
+    mutant(
+        "occurrence_is_always_the_first",
+        "schedules",
+        SCHEDULES,
+        "left=left, number=self.number + 1)",
+        "left=left)",
+    ),
+    mutant(
+        "schedules_outlive_their_user",
+        "schedules",
+        CHAT,
+        "            if schedules.document:\n                draft.keep_schedules(None)\n",
+        "",
+    ),
+)

@@ -1,0 +1,112 @@
+"""Consumers: what a conversation was about is forgotten, and nothing else (`clearing_forgets`)."""
+
+import pytest
+
+from agent_actors import contracts, slots
+from agent_actors.actors.consumer import kept_apart
+from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.messages import KeepSummary, Passed, Person
+from tests.unit.actors.consumers import Bench, event
+
+FORGETFUL = (contracts.MEMORY, contracts.SESSION)
+OTHER = "session:x"
+
+
+@pytest.fixture(params=FORGETFUL)
+def bench(request: pytest.FixtureRequest) -> Bench:
+    return Bench(request.param)
+
+
+@pytest.fixture
+def memory() -> Bench:
+    return Bench(contracts.MEMORY)
+
+
+async def forget(bench: Bench, conversation: str, upto: int) -> None:
+    await bench.actor.forget_conversation(Passed(conversation, upto))  # type: ignore[attr-defined]
+
+
+def stored(bench: Bench) -> str:
+    return b" ".join(bench.client.state[bench.key].values()).decode()
+
+
+def actor(bench: Bench) -> MemoryAgentActor:
+    assert isinstance(bench.actor, MemoryAgentActor)
+    return bench.actor
+
+
+async def test_what_was_said_in_it_is_gone(bench: Bench):
+    """What was said elsewhere stays."""
+    await bench.take(event(1), event(1, OTHER), event(2))
+    await forget(bench, OTHER, 1)
+    assert "said 1" in stored(bench)
+    await forget(bench, "ada", 2)
+
+    assert "said" not in stored(bench)
+    assert (await bench.mark(), await bench.mark(OTHER)) == (2, 1)
+
+
+async def test_an_event_that_is_late_has_no_effect(bench: Bench):
+    """The mark has moved up to what was cleared; what comes after it is heard."""
+    await bench.take(event(1))
+    await forget(bench, "ada", 3)
+
+    assert await bench.take(event(2), event(3)) == []
+    assert "said" not in stored(bench)
+    await bench.take(event(4))
+    assert "said 4" in stored(bench)
+
+
+async def test_forgetting_twice_is_forgetting_once(bench: Bench):
+    """What was said since the clearing is in a later turn: it goes too only if it is asked for."""
+    await bench.take(event(1))
+    await forget(bench, "ada", 1)
+    before = stored(bench)
+    await forget(bench, "ada", 1)
+
+    assert stored(bench) == before
+
+
+async def test_a_summary_that_was_made_goes_too(memory: Bench):
+    """It may be of what was cleared; the next one is made of what is left."""
+    await memory.take(event(1), event(1, OTHER))
+    await actor(memory).keep_summary(KeepSummary(2, "Ada spoke of 1."))
+    await forget(memory, "ada", 1)
+
+    assert (await actor(memory).recall()).person == Person.new("ada")
+
+
+async def test_a_summary_that_was_told_stays(memory: Bench):
+    """Somebody has said who the user is, and no conversation did."""
+    told = Person("Ada", "formal", "Ada counts.")
+    await actor(memory).initialize(told)
+    await memory.take(event(1))
+    await forget(memory, "ada", 1)
+
+    assert (await actor(memory).recall()).person == told
+
+
+async def test_what_an_older_release_wrote_stays(memory: Bench):
+    """It did not note where it was said."""
+    await memory.take(event(1), event(2))
+    document = memory.client.value(memory.key, slots.MEMORY)
+    old = {name: value for name, value in document.items() if "origins" not in name} | {"v": 2}
+    memory.client.state[memory.key]["memory"] = str(old).replace("'", '"').encode()
+    memory.activate()
+    await memory.take(event(1, OTHER))
+    await forget(memory, OTHER, 1)
+    kept = [entry.content for entry in await actor(memory).get_memory()]
+
+    assert kept == ["answered 2"]
+
+
+@pytest.mark.parametrize(
+    ("origins", "kept"),
+    [((), "abc"), (("x",), "ab"), (("x", "y", "x"), "b"), (("y", "y", "y"), "abc")],
+)
+def test_items_are_told_apart_by_where_they_are_from(origins: tuple[str, ...], kept: str):
+    """The last ones have an origin each; of those before it is not known."""
+    items, left = kept_apart("abc", origins, "x")
+
+    assert "".join(items) == kept
+    assert len(left) == len(items)

@@ -1,0 +1,308 @@
+"""`/chat/{actor_id}/schedules`: the agent speaks up by itself."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from agent_actors.errors import Unavailable
+from tests.conftest import Serve, Served
+from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
+from tests.hand_clock import HandClock
+from tests.unit.routes.lessons import HALF, applied, becomes, got, send
+from tests.unit.routes.test_forget import MARKER, forget, rows_with
+
+PATH = "/chat/ada/schedules"
+
+
+async def post(served: Served, content: str = "hi", **body: Any) -> httpx2.Response:
+    """Posts a schedule; `key` is a header."""
+    headers = {"Idempotency-Key": body.pop("key")} if "key" in body else {}
+    return await served.http.post(PATH, json={"content": content} | body, headers=headers)
+
+
+async def planned(served: Served, content: str = "hi", **body: Any) -> Any:
+    """A schedule that is kept."""
+    answer = await post(served, content, **body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def said(served: Served, entries: int) -> list[dict[str, Any]]:
+    """The history, once it has that many entries."""
+
+    async def there() -> bool:
+        return len((await served.history("ada", limit=1000))["history"]) >= entries
+
+    await eventually(there)
+    history: list[dict[str, Any]] = (await served.history("ada", limit=1000))["history"]
+    return history
+
+
+async def test_a_schedule_is_told_as_it_is_kept(serve: Serve):
+    """201 with its address; there, and on the list, is the same document."""
+    async with serve(clock=HandClock()) as served:
+        answer = await post(served, "How is my day?", every="24h", times=3)
+        document = answer.json()
+
+        assert answer.status_code == 201
+        assert answer.headers["location"] == f"{PATH}/{document['schedule_id']}"
+        assert document == {
+            "schedule_id": document["schedule_id"],
+            "content": "How is my day?",
+            "next_due": "2026-01-02T00:00:00+00:00",
+            "every": 86_400.0,
+            "times_left": 3,
+            "occurrences": 0,
+            "created_at": "2026-01-01T00:00:00+00:00",
+        }
+        assert await got(served, answer.headers["location"]) == document
+        assert await got(served, PATH) == {"schedules": [document]}
+        assert await got(served, "/chat/eve/schedules") == {"schedules": []}
+        other = await served.http.get(f"/chat/eve/schedules/{document['schedule_id']}")
+        assert other.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("when", "due"),
+    [
+        ({"due_in": 90}, "2026-01-01T00:01:30+00:00"),
+        ({"due_in": 0.5}, "2026-01-01T00:00:00.500000+00:00"),
+        ({"due_in": 0}, "2026-01-01T00:00:00+00:00"),
+        ({"due_in": "1h30m"}, "2026-01-01T01:30:00+00:00"),
+        ({"due_in": "PT1H30M"}, "2026-01-01T01:30:00+00:00"),
+        ({"due_in": 366 * 86_400}, "2027-01-02T00:00:00+00:00"),
+        ({"due_at": "2026-02-03T04:05:06+01:00"}, "2026-02-03T03:05:06+00:00"),
+        ({"due_at": "2026-02-03t04:05:06.5z"}, "2026-02-03T04:05:06.500000+00:00"),
+        ({"due_at": "2026-01-01T00:00:00Z"}, "2026-01-01T00:00:00+00:00"),
+        ({"every": 1}, "2026-01-01T00:00:01+00:00"),
+        ({"every": "P1D", "due_in": None, "times": None}, "2026-01-02T00:00:00+00:00"),
+    ],
+)
+async def test_a_time_can_be_told_in_many_forms(serve: Serve, when: dict[str, Any], due: str):
+    """A number of seconds, Go's durations, ISO 8601's, RFC 3339 times."""
+    async with serve(clock=HandClock(), model=HeldModel()) as served:
+        assert (await planned(served, **when))["next_due"] == due
+
+
+WRONG = [
+    ({}, "every"),
+    ({"due_in": 1, "every": 1}, "every"),
+    ({"due_in": 1, "due_at": "2026-02-03T04:05:06Z"}, "every"),
+    ({"due_in": "soon"}, "due_in"),
+    ({"due_in": "-5s"}, "due_in"),
+    ({"due_in": -1}, "due_in"),
+    ({"due_in": True}, "due_in"),
+    ({"due_in": []}, "due_in"),
+    ({"due_in": float("nan")}, "due_in"),
+    ({"due_in": "9" * 400 + "s"}, "due_in"),
+    ({"due_in": "٣s"}, "due_in"),
+    ({"due_in": 366 * 86_400 + 1}, "due_in"),
+    ({"due_at": "2025-12-31T23:59:59Z"}, "due_at"),
+    ({"due_at": "2027-01-02T00:00:01Z"}, "due_at"),
+    ({"due_at": "2026-02-03T04:05:06"}, "due_at"),
+    ({"due_at": "2026-02-03"}, "due_at"),
+    ({"due_at": "2026-02-30T04:05:06Z"}, "due_at"),
+    ({"due_at": "0001-01-01T00:00:00+23:59"}, "due_at"),
+    ({"due_at": 1_800_000_000}, "due_at"),
+    ({"every": "999ms"}, "every"),
+    ({"every": 0}, "every"),
+    ({"every": "24 h"}, "every"),
+    ({"every": float("inf")}, "every"),
+    ({"every": 366 * 86_400 + 1}, "every"),
+    ({"every": "1m", "times": 0}, "times"),
+    ({"every": "1m", "times": 1_001}, "times"),
+    ({"every": "1m", "times": 1.5}, "times"),
+    ({"due_in": 1, "times": 1}, "times"),
+    ({"due_in": 1, "content": 7}, "content"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), WRONG)
+async def test_a_wrong_field_is_named(serve: Serve, body: dict[str, Any], field: str):
+    """422 with its name and the reason, and nothing is kept."""
+    async with serve(clock=HandClock()) as served:
+        answer = await send(served, "POST", PATH, {"content": "hi"} | body)
+
+        assert answer.status_code == 422, answer.text
+        assert [row["field"] for row in answer.json()["errors"]] == [field]
+        assert answer.json()["detail"].startswith(f"{field}: ")
+        assert await got(served, PATH) == {"schedules": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "status"), [("  ", 400), (HALF, 422), ("x" * 65_537, 413), ("x" * 65_536, 201)]
+)
+async def test_the_content_is_that_of_a_message(serve: Serve, content: str, status: int):
+    """What cannot be said cannot be planned."""
+    async with serve() as served:
+        answer = await send(served, "POST", PATH, {"content": content, "every": "1h"})
+
+        assert answer.status_code == status
+
+
+async def test_the_agent_speaks_up(serve: Serve):
+    """The turn is in the history, marked; what the user says is as it always was."""
+    clock = HandClock()
+    async with serve(clock=clock, model=QuickModel()) as served:
+        await served.reply("ada", "hello")
+        document = await planned(served, "How is my day?", due_in=10)
+        await clock.advance(10.0)
+        history = await said(served, 4)
+
+        assert history == [
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": "reply to hello"},
+            {"role": "user", "content": "How is my day?", "scheduled": True},
+            {"role": "assistant", "content": "reply to How is my day?", "scheduled": True},
+        ]
+        assert await served.history("ada") == {"history": history}
+        await served.remembered("ada", 2)
+        address = f"{PATH}/{document['schedule_id']}"
+        assert (await served.http.get(address)).status_code == 404
+        assert await got(served, PATH) == {"schedules": []}
+
+
+async def test_a_period_goes_on_until_it_is_ended(serve: Serve):
+    """Each time is one turn; after the deletion none comes."""
+    clock = HandClock()
+    async with serve(clock=clock, model=QuickModel()) as served:
+        document = await planned(served, every=60)
+        address = f"{PATH}/{document['schedule_id']}"
+        for number in (1, 2):
+            await clock.advance(60.0)
+            assert len(await said(served, 2 * number)) == 2 * number
+            assert (await got(served, address))["occurrences"] == number
+
+        for _ in range(2):
+            answer = await served.http.delete(address)
+            assert (answer.status_code, answer.content) == (204, b"")
+        await clock.advance(600.0)
+        assert len(await said(served, 4)) == 4
+
+
+async def test_the_list_is_in_the_order_of_what_is_due(serve: Serve):
+    """Whatever was planned first."""
+    async with serve(clock=HandClock()) as served:
+        for content, due_in in (("third", 30), ("first", 10), ("second", 20)):
+            await planned(served, content, due_in=due_in)
+
+        listed = (await got(served, PATH))["schedules"]
+        assert [each["content"] for each in listed] == ["first", "second", "third"]
+
+
+async def test_a_key_counts_once(serve: Serve):
+    """The same schedule, in any form of the same time; also when its time has come since."""
+    clock = HandClock()
+    async with serve(clock=clock, model=HeldModel()) as served:
+        first = await planned(served, due_in="1m", key="k")
+        clock.jump(1.0)
+        assert await planned(served, due_in=60, key="k") == first
+        at = (clock.now() + timedelta(seconds=60)).isoformat()
+        second = await planned(served, due_at=at, key="l")
+        unkeyed = [(await planned(served, due_in="1m"))["schedule_id"] for _ in range(2)]
+        other = await post(served, "other", due_in="1m", key="k")
+        bad = await post(served, due_in="1m", key="a b")
+        clock.jump(61.0)
+        late = await post(served, due_at=at, key="l")
+        fresh = await post(served, due_at=at, key="m")
+
+        assert len({first["schedule_id"], second["schedule_id"], *unkeyed}) == 4
+        assert [each.status_code for each in (other, bad, fresh)] == [422, 422, 422]
+        assert "Idempotency-Key" in other.json()["detail"]
+        assert late.json() == second
+
+
+async def test_too_many_schedules_are_refused(serve: Serve):
+    """409 says what to do."""
+    async with serve(schedules=1) as served:
+        await planned(served, every="1h")
+        answer = await post(served, every="1h")
+
+        assert (answer.status_code, answer.json()["retry"]) == (409, "no")
+        assert "1 schedules; delete one" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("key", "retry"), [("k", "same-key"), (None, "no")])
+async def test_the_advice_fits_the_key(serve: Serve, key: str | None, retry: str):
+    """Without one, a schedule that may be kept is not sent again."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime) as served:
+        runtime.client.fail("save", Unavailable("away"), after=True)
+        more = {} if key is None else {"key": key}
+        answer = await post(served, every="1h", **more)
+
+        assert (answer.status_code, answer.json()["retry"]) == (503, retry)
+        assert len((await got(served, PATH))["schedules"]) == 1
+
+
+async def test_schedules_are_exported(serve: Serve):
+    """Those that have not ended, and which turn one of them said."""
+    clock = HandClock()
+    async with serve(clock=clock, model=QuickModel()) as served:
+        document = await planned(served, every=60, times=2)
+        await served.reply("ada", "hello")
+        await clock.advance(60.0)
+        await said(served, 4)
+        exported = await got(served, "/users/ada/export")
+        (own,) = exported["conversations"]
+
+        (listed,) = (await got(served, PATH))["schedules"]
+        assert exported["schedules"] == [listed]
+        assert [turn["schedule"] for turn in own["turns"]] == ["", document["schedule_id"]]
+
+
+async def test_a_deleted_user_has_no_schedules(serve: Serve, tmp_path: Any):
+    """Nothing of them is stored, nothing is said later, and a new life may plan anew."""
+    clock = HandClock()
+    async with serve(clock=clock, model=QuickModel(), feed_time=0.01) as served:
+        document = await planned(served, MARKER, every=60)
+        await planned(served, f"{MARKER} too", due_in=90)
+        await clock.advance(60.0)
+        await said(served, 2)
+        await clock.advance(1.0)
+        await applied(served, "ada", "ada", 1)
+        await forget(served)
+        assert rows_with(tmp_path, MARKER) == []
+        assert rows_with(tmp_path, document["schedule_id"]) == []
+        await clock.advance(600.0)
+
+        assert await got(served, PATH) == {"schedules": []}
+        assert (await served.history("ada", limit=10))["history"] == []
+        await planned(served, "new", due_in=1)
+        await clock.advance(1.0)
+        await becomes(served, "/response/ada/count", {"count": 2})
+
+
+async def test_a_schedule_outlives_its_process(serve: Serve):
+    """What was due while nobody was there is said at the next start, once."""
+    clock = HandClock()
+    async with serve(clock=clock, model=QuickModel()) as served:
+        await planned(served, every=60)
+    clock.jump(605.0)
+    async with serve(clock=clock, model=QuickModel()) as served:
+        await clock.advance(1.0)
+        await said(served, 2)
+        (document,) = (await got(served, PATH))["schedules"]
+
+        assert (document["occurrences"], document["next_due"]) == (1, "2026-01-01T00:11:00+00:00")
+        await clock.advance(53.0)
+        assert len(await said(served, 2)) == 2
+        await clock.advance(2.0)
+        assert len(await said(served, 4)) == 4
+
+
+async def test_a_schedule_waits_for_a_slow_model(serve: Serve):
+    """One message of it at a time, so that its user still has room to speak."""
+    clock, model = HandClock(), HeldModel()
+    async with serve(clock=clock, model=model, queue_length=2) as served:
+        document = await planned(served, every=1)
+        for _ in range(9):
+            await clock.advance(1.0)
+        assert (await served.say("ada", "hello", prefer="respond-async")).status_code == 202
+        model.free.set()
+        history = await said(served, 4)
+
+        assert [entry["content"] for entry in history[:4:2]] == ["hi", "hello"]
+        await served.http.delete(f"{PATH}/{document['schedule_id']}")
