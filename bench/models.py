@@ -37,7 +37,7 @@ Together too few for the model's window to overflow, or for a user of `NEVER` to
 """
 EACH = {"summary_events": "1"}
 NEVER = {"summary_events": "16", "summary_time": "86400"}
-"""A user is summed up after every exchange, or after the 16th."""
+"""A user is summed up after every exchange, or after the 16th; by default after each eighth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,14 @@ def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator
 
 def _beside_summaries(url: str, load: Client, length: Length) -> Iterator[Row]:
     """Turns while summaries are made, against turns of another process that makes none."""
-    with _asking(url, **EACH) as making, _asking(url, **NEVER) as idle:
-        for what, says in (("at once", AT_ONCE), (f"after {LATE}", LATER)):
-            talk = Order("", what.replace(" ", ""), TALKERS, turns=TURNS * TALKERS, says=says)
+    with _asking(url) as usual, _asking(url, **EACH) as eager, _asking(url, **NEVER) as idle:
+        for making, what, says in (
+            (usual, "at once", AT_ONCE),
+            (usual, f"after {LATE}", LATER),
+            (eager, "each exchange, at once", AT_ONCE),
+        ):
+            name = what.replace(" ", "").replace(",", "")
+            talk = Order("", name, TALKERS, turns=TURNS * TALKERS, says=says)
             rounds = [
                 [_talk(load, each, talk, range(n, n + length.sets)) for each in (making, idle)]
                 for n in range(0, length.rounds * length.sets, length.sets)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "agent_actors"
-SECONDS = 40
+SECONDS = 90
 """What a mutant may live before it counts as survived."""
 AT_ONCE = 2
 sys.path.insert(0, str(ROOT))

@@ -90,13 +90,17 @@ class WorkflowAnswers(Answers):
         for followed in self._followed.values():
             same = followed.conversation == order.conversation
             if same and turn.key_hash and followed.turn.key_hash == turn.key_hash:
+                _require_same_user(followed, turn)
                 if followed.turn.body_hash != turn.body_hash:
                     raise Invalid("This Idempotency-Key was used with another message.")
                 return TurnState(turn.turn_id, "running")
         return await self._saved.known(order.conversation, turn)
 
     async def _start(self, order: Order) -> None:
-        await self._workflows.schedule(order)
+        if not await self._workflows.schedule(order):
+            running = await self._workflows.standing(order.turn.turn_id)
+            if running is not None:
+                _require_same_user(running.order, order.turn)
         self.follow(order)
 
     async def _look(self, conversation: str, state: TurnState) -> TurnState:
@@ -167,6 +171,12 @@ class WorkflowAnswers(Answers):
 def _concerns(order: Order, conversation: str) -> bool:
     """Is it a turn of that conversation, or in a session of the user named like it?"""
     return conversation in {order.conversation, order.turn.user}
+
+
+def _require_same_user(running: Order, turn: Turn) -> None:
+    """Before its first turn is stored a session is nobody's: its workflow says whose it will be."""
+    if running.turn.user != turn.user:
+        raise NotFound("There is no such session of this user.")
 
 
 def _given_up(turn: Turn) -> Problem:

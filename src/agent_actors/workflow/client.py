@@ -52,8 +52,8 @@ class Workflows:
         self._clock = clock
         self._patience = patience
 
-    async def schedule(self, order: Order) -> None:
-        """Starts the workflow of a turn; one that runs already goes on.
+    async def schedule(self, order: Order) -> bool:
+        """Starts the workflow of a turn; False where one of that id runs already, and goes on.
 
         Raises:
             Unavailable: It could not be started; it may have been, all the same.
@@ -61,11 +61,12 @@ class Workflows:
         given = adapter(Order).dump_python(order, mode="json")
         end = self._clock.monotonic() + self._patience
         pause = FIRST_PAUSE
-        while not await self._scheduled(order.turn.turn_id, given):
+        while (started := await self._scheduled(order.turn.turn_id, given)) is None:
             if self._clock.monotonic() + pause > end:
                 raise Unavailable(_AWAY)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+        return started
 
     async def standing(self, turn_id: str) -> Standing | None:
         """Where the workflow of a turn is; None where there is none.
@@ -118,14 +119,15 @@ class Workflows:
         """Closes the connection. Idempotent."""
         await self._client.close()
 
-    async def _scheduled(self, turn_id: str, given: Any) -> bool:
+    async def _scheduled(self, turn_id: str, given: Any) -> bool | None:
+        """Was it started? False if it was before, None where nobody knows."""
         try:
             async with self._clock.timeout(self._patience):
                 await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
         except TimeoutError:
-            return False
+            return None
         except AioRpcError as error:
-            return _EXISTS in (error.details() or "")
+            return False if _EXISTS in (error.details() or "") else None
         return True
 
 

@@ -52,10 +52,13 @@ class FakeWorkflows(Workflows):
         """What every call raises, if anything."""
         self._over: dict[str, asyncio.Event] = {}
 
-    async def schedule(self, order: Order) -> None:
+    async def schedule(self, order: Order) -> bool:
         self._fail()
+        if order.turn.turn_id in self.known:
+            return False
         self.scheduled.append(order)
         self.known[order.turn.turn_id] = Standing(order, "running")
+        return True
 
     async def standing(self, turn_id: str) -> Standing | None:
         self._fail()

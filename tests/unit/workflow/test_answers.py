@@ -1,6 +1,7 @@
 """Callers whose turns are carried by workflows."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -222,3 +223,15 @@ async def test_a_stop_ends_what_is_followed(desk: Desk):
 
     assert desk.workflows.purged == []
     assert not desk.answers._tasks
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_a_session_that_is_about_to_be_another_users(desk: Desk, *, here: bool):
+    """With the same key and message nobody gets another's answer, in no process."""
+    desk.workflows.known[TURN_ID] = Standing(ORDER, "running")
+    if here:
+        await ask(desk, wait=0.0)
+    strangers = Order(CONVERSATION, replace(ORDER.turn, user="eve"))
+
+    with pytest.raises(NotFound):
+        await ask(desk, strangers)

@@ -80,7 +80,7 @@ def asking() -> Asking:
 
 async def test_a_workflow_is_started_under_the_turns_id(asking: Asking):
     """With all that it needs."""
-    await asking.workflows.schedule(ORDER)
+    assert await asking.workflows.schedule(ORDER)
     ((name, (instance, given)),) = asking.sidecar.asked
 
     assert (name, instance) == (NAME, TURN_ID)
@@ -90,8 +90,8 @@ async def test_a_workflow_is_started_under_the_turns_id(asking: Asking):
 async def test_a_workflow_that_runs_goes_on(asking: Asking):
     """To start it once more is no failure."""
     asking.sidecar.errors = [refusal("an active workflow with ID 'x' already exists")]
-    await asking.workflows.schedule(ORDER)
 
+    assert not await asking.workflows.schedule(ORDER)
     assert len(asking.sidecar.asked) == 1
 
 

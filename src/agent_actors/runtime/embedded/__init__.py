@@ -1,4 +1,4 @@
-"""The embedded runtime: actors, state, reminders and topics in one process, on SQLite.
+"""The embedded runtime: actors, state, reminders, timers, topics and bindings in one process.
 
 It promises what Dapr documents (FACTS) and needs nothing installed. Where Dapr's own behaviour is a
 trap, it keeps the promise instead: a turn's lock outlives its caller, and an actor is not put away
@@ -132,7 +132,7 @@ class EmbeddedRuntime:
 
     @property
     def actor_client(self) -> DaprActorClientBase:
-        """Calls, state and reminders of the actors of this process."""
+        """Calls, state, reminders and timers of the actors of this process."""
         return self._client
 
     @property
