@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dapr.actor import Actor, ActorRuntime
@@ -15,26 +15,14 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.clients.base import DaprActorClientBase
 
 from agent_actors import contracts
-from agent_actors.clients import ChatClient, MemoryClient, ResponseClient
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.documents import Pair, Record
 from agent_actors.envelopes import DeadLetter
-from agent_actors.errors import NotFound
 from agent_actors.messages import (
     CloudEvent,
-    CompleteTurn,
     Message,
-    Outcome,
-    Person,
-    ProcessTurn,
-    Recollection,
-    Remember,
-    Remembered,
     Reply,
-    Respond,
-    Responding,
     Turn,
-    TurnState,
 )
 from agent_actors.model import Model, Prompt
 from agent_actors.runtime import Deliver, Withdraw
@@ -274,102 +262,6 @@ class QuickModel(HeldModel):
     def __init__(self) -> None:
         super().__init__()
         self.free.set()
-
-
-@dataclass
-class FakeResponses(ResponseClient):
-    """ResponseAgent as ChatAgent sees it: answers from a list, then *running*."""
-
-    answers: list[Responding | BaseException] = field(default_factory=list)
-    asked: list[Respond] = field(default_factory=list)
-
-    async def process(self, request: Respond) -> Responding:
-        self.asked.append(request)
-        answer = self.answers.pop(0) if self.answers else Responding("running")
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    def will(self, *answers: "str | Outcome | Responding | BaseException") -> None:
-        """The next answers: a text is a finished reply."""
-        for answer in answers:
-            self.answers.append(_responding(answer))
-
-
-def _responding(answer: "str | Outcome | Responding | BaseException") -> Responding | BaseException:
-    if isinstance(answer, str):
-        return Responding("done", Reply(answer))
-    if isinstance(answer, Responding | BaseException):
-        return answer
-    return Responding("done", answer)
-
-
-@dataclass
-class FakeMemories(MemoryClient):
-    """MemoryAgentActor as others see it."""
-
-    entries: tuple[Message, ...] = ()
-    marks: dict[tuple[str, str], int] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    result: Remembered | BaseException = field(default_factory=lambda: Remembered("applied"))
-    events: list[tuple[str, Remember]] = field(default_factory=list)
-    forgot: list[tuple[str, str, int]] = field(default_factory=list)
-    """User, conversation, and up to which turn."""
-
-    async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
-        self.forgot.append((user, conversation, upto))
-
-    async def recall(self, user: str) -> Recollection:
-        return Recollection(self.entries, Person.new(user))
-
-    async def mark(self, user: str, conversation: str) -> int:
-        self.asked.append((user, conversation))
-        return self.marks.get((user, conversation), 0)
-
-    async def remember(self, user: str, event: Remember) -> Remembered:
-        self.events.append((user, event))
-        if isinstance(self.result, BaseException):
-            raise self.result
-        return self.result
-
-
-@dataclass
-class FakeChats(ChatClient):
-    """ChatAgent as routes see it."""
-
-    result: TurnState | BaseException | None = None
-    errors: list[BaseException] = field(default_factory=list)
-    """What the first calls raise."""
-    gate: asyncio.Event | None = None
-    asked: list[ProcessTurn] = field(default_factory=list)
-    ended: list[CompleteTurn] = field(default_factory=list)
-
-    async def process(self, conversation: str, request: ProcessTurn) -> TurnState:
-        self.asked.append(request)
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.errors:
-            raise self.errors.pop(0)
-        if isinstance(self.result, BaseException):
-            raise self.result
-        return self.result or TurnState(request.turn.turn_id, "running")
-
-
-@dataclass
-class FakeSaved:
-    """Turns as they are saved: one state after another, the last for ever."""
-
-    states: list[TurnState | BaseException] = field(default_factory=list)
-    looks: int = 0
-
-    async def turn(self, conversation: str, turn_id: str) -> TurnState:
-        self.looks += 1
-        if not self.states:
-            raise NotFound("There is no such turn.")
-        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        if isinstance(state, BaseException):
-            raise state
-        return state
 
 
 def a_host(clock: Clock, call_time: float = 5.0) -> Host:

@@ -8,12 +8,11 @@ undone when it ends is published again by the conversation, which asks the marks
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from contextvars import Context
-from typing import Any
 
 from agent_actors import contracts
+from agent_actors.background import Background
 from agent_actors.clients import BatchClient, ConsumerClient
 from agent_actors.clock import Clock
 from agent_actors.documents import Head, Pair
@@ -58,7 +57,7 @@ class Feed:
         self._period = period
         self._events: dict[str, list[Remember]] = {}
         self._waiting = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background("events were not handed over")
         self._closing = asyncio.Event()
 
     def add(self, user: str, event: Remember) -> None:
@@ -66,7 +65,7 @@ class Feed:
         events = self._events.get(user)
         if events is None:
             events = self._events[user] = []
-            self._spawn(self._serve(user, events))
+            self._tasks.begin(self._serve(user, events))
         if len(events) < PER_USER and self._waiting < WAITING:
             events.append(event)
             self._waiting += 1
@@ -82,20 +81,11 @@ class Feed:
     async def drain(self) -> None:
         """Hands over what waits, and returns when that is done."""
         self._closing.set()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.drain()
 
     async def stop(self) -> None:
         """Ends what is under way. Idempotent."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        # An empty context, as for a model's call: a caller's reentrancy id must not be inherited.
-        task = asyncio.create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._tasks.stop()
 
     async def _serve(self, user: str, events: list[Remember]) -> None:
         try:

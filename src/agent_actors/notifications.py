@@ -6,16 +6,15 @@ number is read right before each SMS: one that was withdrawn meanwhile gets none
 
 import asyncio
 import logging
-import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from agent_actors.background import Background
 from agent_actors.clients import NotificationClient
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, TryLater, Unavailable
@@ -75,7 +74,7 @@ class Sending:
         self._clock = clock
         self._waiting: dict[str, deque[Sms]] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background("an SMS was not sent")
 
     @property
     def topic(self) -> str:
@@ -88,7 +87,7 @@ class Sending:
             waiting = self._waiting.get(each.user_id)
             if waiting is None:
                 waiting = self._waiting[each.user_id] = deque()
-                self._spawn(each.user_id, waiting)
+                self._tasks.begin(self._serve(each.user_id, waiting))
             waiting.append(each)
 
     async def again(self, event: bytes) -> None:
@@ -111,29 +110,11 @@ class Sending:
 
     async def drain(self) -> None:
         """Returns when nothing is being sent."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.drain()
 
     async def stop(self) -> None:
         """Ends what is being sent; what became of it stays unknown. Idempotent."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, user: str, waiting: deque[Sms]) -> None:
-        # An empty context, as for a model's call: a caller's reentrancy id must not be inherited.
-        work = self._serve(user, waiting)
-        task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            # Not its text, which asyncio would log: it may hold a number, or what people said.
-            log.error("an SMS was not sent: %s", type(error).__name__)
-            log.debug("its trace: %s", "".join(traceback.format_tb(error.__traceback__)))
+        await self._tasks.stop()
 
     async def _serve(self, user: str, waiting: deque[Sms]) -> None:
         try:

@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
 from typing import TypeVar
 
+from agent_actors.background import Background
 from agent_actors.clients import ChatClient, MemoryClient
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, ModelFailed, TryLater
@@ -78,14 +78,14 @@ class Summaries:
         self._conversations: set[str] = set()
         self._resting: dict[What, tuple[float, int]] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Background("a summary was not made")
 
     def heard(self, user: str, fresh: int) -> None:
         """Memory has applied an event; `fresh` of them are not in the user's summary."""
         due = self._users.get(user)
         if due is None and fresh and len(self._tasks) < WAITING:
             due = self._users[user] = asyncio.Event()
-            self._spawn(self._user(user, due))
+            self._tasks.begin(self._user(user, due))
         if due is not None and fresh >= self._events:
             due.set()
 
@@ -95,27 +95,11 @@ class Summaries:
         wanted = self._model.converses and not resting and conversation not in self._conversations
         if wanted and len(self._tasks) < WAITING:
             self._conversations.add(conversation)
-            self._spawn(self._conversation(conversation, request))
+            self._tasks.begin(self._conversation(conversation, request))
 
     async def stop(self) -> None:
         """Ends what is being made. Idempotent."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        # An empty context, as for a model's call: a caller's reentrancy id must not be inherited.
-        task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            # Not its text, which asyncio would log: a model's own may hold what people said (I13).
-            log.error("a summary was not made: %s", type(error).__name__)
-            log.debug("its trace", exc_info=error)
+        await self._tasks.stop()
 
     async def _user(self, user: str, due: asyncio.Event) -> None:
         what = ("user", user)

@@ -30,14 +30,8 @@ from agent_actors.messages import (
 )
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
-from tests.fakes import (
-    FakeMemories,
-    FakeResponses,
-    FakeRuntime,
-    a_context,
-    a_host,
-    a_turn,
-)
+from tests.fake_actors import FakeMemories, FakeResponses
+from tests.fakes import FakeRuntime, a_context, a_host, a_turn
 from tests.hand_clock import HandClock
 
 ADA = (contracts.CHAT, "ada")

@@ -23,7 +23,8 @@ from agent_actors.model.calls import ModelCalls
 from agent_actors.saved import Saved
 from agent_actors.serializer import encode
 from agent_actors.slots import Store
-from tests.fakes import FakeActorClient, FakeChats, FakeMemories, HeldModel, a_context, a_host
+from tests.fake_actors import FakeChats, FakeMemories
+from tests.fakes import FakeActorClient, HeldModel, a_context, a_host
 from tests.hand_clock import HandClock, settle
 
 SAID = Message("user", "hi")

@@ -12,7 +12,8 @@ from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
 from agent_actors.stopping import Stopping
-from tests.fakes import FakeChats, FakeSaved, a_turn
+from tests.fake_actors import FakeChats, FakeSaved
+from tests.fakes import a_turn
 from tests.hand_clock import HandClock, settle
 
 RUNNING = TurnState("t", "running")

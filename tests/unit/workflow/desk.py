@@ -19,7 +19,8 @@ from agent_actors.workflow.activities import Activities, Parts
 from agent_actors.workflow.answers import WorkflowAnswers
 from agent_actors.workflow.client import Standing, Workflows
 from agent_actors.workflow.turn import Order
-from tests.fakes import FakeActorClient, FakeMemories, QuickModel, a_turn
+from tests.fake_actors import FakeMemories
+from tests.fakes import FakeActorClient, QuickModel, a_turn
 from tests.hand_clock import HandClock
 
 CONVERSATION = "session:s"

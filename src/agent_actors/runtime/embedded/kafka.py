@@ -18,6 +18,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, StartupError, TryLater
 from agent_actors.runtime import Deliver, Headers
 from agent_actors.runtime.embedded.kafka_component import KafkaInput
+from agent_actors.runtime.embedded.topics import RouteFailed, posted
 from agent_actors.runtime.embedded.turns import begin_work
 
 if TYPE_CHECKING:
@@ -254,11 +255,9 @@ class _Reader:
         value = message.value()
         body = TOMBSTONE if value is None else bytes(value)
         try:
-            answer = await self._deliver(self._spec.route, body, _headers(message))
-        except AgentError as error:
-            return error.detail
-        except Exception as error:  # noqa: BLE001 - the delivery loop outlives every route
-            return f"{self._spec.route} raised {type(error).__name__}"
+            answer = await posted(self._deliver, self._spec.route, body, _headers(message))
+        except (RouteFailed, TimeoutError) as error:
+            return str(error) or f"{self._spec.route} took too long"
         return None if answer.status == 200 else f"{self._spec.route} answered {answer.status}"
 
     async def _rest(self) -> None:

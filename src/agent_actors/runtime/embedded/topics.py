@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, Invalid, Unavailable
 from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Deliver, Delivered
+from agent_actors.runtime import Deliver, Delivered, Headers
 from agent_actors.runtime.embedded.agenda import Agenda
 from agent_actors.runtime.embedded.components import Components, Subscription
 from agent_actors.runtime.embedded.dead_letters import Graveyard
@@ -224,11 +224,11 @@ class Topics:
             return Verdict("retry", "the runtime is stopping")
         try:
             async with self._clock.timeout(_ROUTE_TIME):
-                answer: Delivered = await deliver(path, envelope)
+                answer = await posted(deliver, path, envelope)
         except TimeoutError:
             return Verdict("retry", f"{path} took too long")
-        except Exception as error:  # noqa: BLE001 - the delivery loop outlives every route
-            return Verdict("retry", f"{path} raised {type(error).__name__}")
+        except RouteFailed as failed:
+            return Verdict("retry", str(failed))
         return judge(path, answer)
 
     def _later(self, event: _Waiting) -> None:
@@ -254,6 +254,27 @@ class Topics:
             self._later(event)
         else:
             self._settle(event)
+
+
+class RouteFailed(Exception):
+    """A route raised; the text says which and what, and nothing that was said."""
+
+
+async def posted(deliver: Deliver, path: str, body: bytes, headers: Headers = ()) -> Delivered:
+    """One delivery to a route of the app.
+
+    Raises:
+        RouteFailed: The route raised, whatever it was: what delivers outlives every route.
+        TimeoutError: As the route.
+    """
+    try:
+        return await deliver(path, body, headers)
+    except TimeoutError:
+        raise
+    except AgentError as error:
+        raise RouteFailed(f"{path}: {error.detail}") from None
+    except Exception as error:  # noqa: BLE001 - as promised
+        raise RouteFailed(f"{path} raised {type(error).__name__}") from None
 
 
 def _encode(envelope: dict[str, object]) -> bytes:
