@@ -3,7 +3,7 @@
     python examples/produce_message.py ada "Hello, agent!"
     curl 127.0.0.1:8000/chat/ada/history
 
-It needs a Kafka client: `pip install 'agent-actors[kafka]'`.
+It needs a Kafka client, and the topic.
 """
 
 import argparse
@@ -11,7 +11,10 @@ import json
 import sys
 from typing import Any
 
-from confluent_kafka import Producer
+try:
+    from confluent_kafka import Producer
+except ImportError:
+    sys.exit("It needs a Kafka client: pip install 'agent-actors[kafka]'")
 
 WITHIN = 10
 """Seconds that the broker has to take it."""
@@ -49,7 +52,7 @@ def send(brokers: str, topic: str, key: str, value: str) -> str:
     producer.flush(WITHIN + 1)
     error, record = told[0] if told else ("no answer in time", None)
     if error is not None:
-        sys.exit(f"{brokers} did not take the message: {error}")
+        sys.exit(f"{brokers} did not take the message (is it there, has it the topic?): {error}")
     return f"Sent: {record.topic()}, partition {record.partition()}, offset {record.offset()}."
 
 

@@ -160,14 +160,14 @@ class Settings(BaseSettings):
     profile: Literal["", "lesson"] = Field(
         "",
         description="`lesson` turns on what the lessons show: the message count timer, the clearing"
-        " of conversations after an hour, and reentrancy; other settings come before it.",
+        " of conversations after an hour, and reentrancy (depth 32); other settings come before it.",
     )
     history_ttl: float | None = Field(
         None,
         gt=0,
         le=3_660 * 86_400,
-        description="A conversation in which nobody has spoken for this long is cleared; by default"
-        " none is.",
+        description="A conversation in which nothing was said for this long is cleared, if anything"
+        " was said since this was set; by default none is.",
     )
     clearing_forgets: bool = Field(
         False,

@@ -44,7 +44,7 @@ def _seconds(given: object) -> object:
         return durations.seconds(given)
     except ValueError:
         # Not its text, which repeats what was sent.
-        msg = "not a duration such as '1h30m', 'PT1H30M' or 90 (seconds)"
+        msg = "not a duration such as '1h30m', 'PT1H30M', 'P1D' or 90 (seconds)"
         raise ValueError(msg) from None
 
 
@@ -97,6 +97,7 @@ class NewSchedule(BaseModel):
 
     model_config = ConfigDict(
         strict=True,
+        extra="forbid",
         json_schema_extra={"examples": [{"content": "How is my day?", "every": "24h"}]},
     )
 

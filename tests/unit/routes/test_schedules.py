@@ -116,6 +116,7 @@ WRONG = [
     ({"every": "1m", "times": 1.5}, "times"),
     ({"due_in": 1, "times": 1}, "times"),
     ({"due_in": 1, "content": 7}, "content"),
+    ({"every": "1m", "time": 4}, "time"),
 ]
 
 

@@ -194,7 +194,9 @@ def _binding_failed(name: str, answer: Answer) -> BindingFailed:
     told = re.search(r"\((\d{3})\)", answer.message)
     if told:
         return BindingFailed(f"What the binding {name!r} speaks to has answered {told[1]}.")
-    return BindingFailed(f"The binding {name!r} has failed; the sidecar may have logged why.")
+    if "find output binding" in answer.message:
+        return BindingFailed(f"The sidecar has no output binding {name!r}.")
+    return BindingFailed(f"The binding {name!r} could not reach what it speaks to, or refused.")
 
 
 def _has_none(answer: Answer, name: str) -> bool:

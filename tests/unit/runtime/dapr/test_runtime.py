@@ -154,7 +154,11 @@ async def test_a_binding_is_invoked(runtime: DaprRuntime, daprd: FakeSidecar):
         ),
         (
             "dial tcp: lookup api.twilio.com",
-            "The binding 'sms' has failed; the sidecar may have logged why.",
+            "The binding 'sms' could not reach what it speaks to, or refused.",
+        ),
+        (
+            "error invoking output binding sms: couldn't find output binding sms",
+            "The sidecar has no output binding 'sms'.",
         ),
     ],
 )
