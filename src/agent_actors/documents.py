@@ -34,7 +34,6 @@ RECENT = 32
 """Outcome records in the head; the older half moves into a document of its own."""
 RECORDS = RECENT // 2
 """Outcome records of such a document."""
-
 LETTERS = 64
 """Dead letters of a page, at most."""
 
@@ -150,12 +149,20 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The turn in which something was said; 0 where it has no number."""
+
+    conversation: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What a user said lately; `seen` are the ids of the last foreign events.
 
     `events` counts what was applied and never goes back; the user's summary knows the first
     `summarised` of them, and `fresh` is what was said in those after it, each entry cut. `origins`
-    and `fresh_origins` are the conversations of the last of either, one for each.
+    and `fresh_origins` say where the last of either are from, one for each.
     """
 
     v: int = 3
@@ -164,8 +171,8 @@ class Memory:
     events: int = 0
     summarised: int = 0
     fresh: tuple[Message, ...] = ()
-    origins: tuple[str, ...] = ()
-    fresh_origins: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    fresh_origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +202,13 @@ class Profile:
 class LastExchanges:
     """The last exchanges of a user over all conversations, oldest first.
 
-    `origins` are the conversations of the last of them, one for each.
+    `origins` say where the last of them are from, one for each.
     """
 
     v: int = 2
     exchanges: tuple[SessionExchange, ...] = ()
     seen: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +270,11 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The number of the last event of one conversation that a consumer has applied."""
+    """The last event of a conversation that a consumer has applied, and that it has forgotten."""
 
-    v: int = 1
+    v: int = 2
     seq: int = 0
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +326,7 @@ UPGRADES: Mapping[type, Sequence[Upgrade]] = {
     Segment: (_more_fields, _more_fields),
     Memory: (_more_fields, _more_fields),
     Profile: (_more_fields,),
+    Mark: (_more_fields,),
     LastExchanges: (_more_fields,),
 }
 """By document: the step from version 1 to 2, from 2 to 3 …"""

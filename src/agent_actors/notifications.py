@@ -73,6 +73,7 @@ class Sending:
         self._letters = letters
         self._clock = clock
         self._waiting: dict[str, deque[Sms]] = {}
+        self._by_hand: set[str] = set()
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks = Background("an SMS was not sent")
 
@@ -93,20 +94,20 @@ class Sending:
     async def again(self, event: bytes) -> None:
         """Sends what a dead letter holds, to the number that its user has now.
 
+        It returns as soon as that is sent: until the letter is forgotten, it could be sent twice.
+
         Raises:
-            Conflict: It was not sent, or that is not known; the letter is still there.
+            Conflict: It was not sent, or that is not known, or another call is sending it; the
+                letter is still there.
         """
+        sms = _held(event)
+        if sms.id in self._by_hand:
+            raise Conflict("The SMS is being sent right now.")
+        self._by_hand.add(sms.id)
         try:
-            sms: Sms = adapter(Sms).validate_python(from_json(event)["data"])
-        except (ValidationError, ValueError, KeyError, TypeError):
-            raise Conflict("The letter holds no SMS.") from None
-        phone = await self._saved.phone(sms.user_id)
-        if phone is None:
-            raise Conflict("The user has no phone number any more; the letter is kept.")
-        status, reason = await self._attempt(phone, sms)
-        await self._report(sms, status)
-        if status != "sent":
-            raise Conflict(f"The SMS has failed again, and its letter is kept: {reason}.")
+            await self._once_more(sms)
+        finally:
+            self._by_hand.discard(sms.id)
 
     async def drain(self) -> None:
         """Returns when nothing is being sent."""
@@ -115,6 +116,18 @@ class Sending:
     async def stop(self) -> None:
         """Ends what is being sent; what became of it stays unknown. Idempotent."""
         await self._tasks.stop()
+
+    async def _once_more(self, sms: Sms) -> None:
+        phone = await self._saved.phone(sms.user_id)
+        if phone is None:
+            raise Conflict("The user has no phone number any more; the letter is kept.")
+        status, reason = await self._attempt(phone, sms)
+        if status == "sent":
+            self._tasks.begin(self._report(sms, status))
+            return
+        # Waited for: reported later, it could come after a "sent" of the next call.
+        await self._report(sms, status)
+        raise Conflict(f"The SMS has failed again, and its letter is kept: {reason}.")
 
     async def _serve(self, user: str, waiting: deque[Sms]) -> None:
         try:
@@ -187,3 +200,12 @@ class Sending:
             except AgentError as error:
                 log.warning("of sms %s it stays unknown what became: %s", sms.id, error.title)
             return
+
+
+def _held(event: bytes) -> Sms:
+    """The SMS that a dead letter holds."""
+    try:
+        sms: Sms = adapter(Sms).validate_python(from_json(event)["data"])
+    except (ValidationError, ValueError, KeyError, TypeError):
+        raise Conflict("The letter holds no SMS.") from None
+    return sms

@@ -160,14 +160,15 @@ class Settings(BaseSettings):
     profile: Literal["", "lesson"] = Field(
         "",
         description="`lesson` turns on what the lessons show: the message count timer, the clearing"
-        " of conversations after an hour, and reentrancy (depth 32); other settings come before it.",
+        " of conversations after an hour, and reentrancy (depth 32); other settings come"
+        " before it.",
     )
-    history_ttl: float | None = Field(
-        None,
-        gt=0,
+    history_ttl: float = Field(
+        0.0,
+        ge=0,
         le=3_660 * 86_400,
         description="A conversation in which nothing was said for this long is cleared, if anything"
-        " was said since this was set; by default none is.",
+        " was said since this was set; 0: none is.",
     )
     clearing_forgets: bool = Field(
         False,

@@ -166,6 +166,7 @@ class State:
         self._facts: set[str] = set()
         self._lives_here = False
         self._turns = 0
+        self._open = 0
         self._saves = 0
         self._saved: dict[str, int] = {}
         self._saving: set[str] = set()
@@ -253,9 +254,16 @@ class State:
         """Whether the fact was noted and not forgotten since."""
         return fact in self._facts
 
+    def begin_turn(self) -> None:
+        """A turn begins; beside others, where they are of one chain of calls."""
+        self._open += 1
+
     def end_turn(self) -> None:
         """Keeps what was read for the next turn, or forgets it."""
         self._turns += 1
+        self._open = max(0, self._open - 1)
+        if not self._open:
+            self._saved.clear()  # Nobody is left who could have read before.
         if not self._lives_here:
             self.void()
 

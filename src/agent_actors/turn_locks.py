@@ -34,7 +34,12 @@ class TurnLock(asyncio.Lock):
         self.inside += 1
         try:
             if chain is None:
-                yield
+                # In process a callee begins in its caller's context: that stay is not its own.
+                token = _stay.set(None)
+                try:
+                    yield
+                finally:
+                    _stay.reset(token)
             else:
                 async with _Stay(self._acting).held():
                     yield
@@ -57,6 +62,7 @@ class _Stay:
         self._acts = False
         self._asking = 0
         self._coming_back = False
+        self._over = False
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -68,6 +74,8 @@ class _Stay:
             yield
         finally:
             _stay.reset(token)
+            # What it still asks, since it was left behind, must not act for it afterwards.
+            self._over = True
             if self._acts:
                 self._acting.release()
 
@@ -75,14 +83,14 @@ class _Stay:
     async def asking(self) -> AsyncIterator[None]:
         """Lets others act; a turn may ask several at once, and acts when the last has answered."""
         self._asking += 1
-        if self._acts:
+        if self._acts and not self._over:
             self._acts = False
             self._acting.release()
         try:
             yield
         finally:
             self._asking -= 1
-            if not self._asking and not self._coming_back:
+            if not self._asking and not self._coming_back and not self._over:
                 await self._come_back()
 
     async def _come_back(self) -> None:
@@ -91,8 +99,8 @@ class _Stay:
             await self._acting.acquire()
         finally:
             self._coming_back = False
-        self._acts = not self._asking
-        if self._asking:
+        self._acts = not self._asking and not self._over
+        if not self._acts:
             self._acting.release()
 
 

@@ -177,6 +177,7 @@ class TurnActor(Actor, Pingable):
 
     async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
         """One turn, under the lock: its result, or the error it returns (rule 10)."""
+        self.state.begin_turn()
         try:
             for arg in args:
                 if isinstance(arg, Malformed):

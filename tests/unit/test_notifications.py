@@ -275,12 +275,70 @@ async def test_a_dead_letter_is_sent_again_by_hand(bench: Bench):
 
     bench.number("+14155550199")
     await bench.requeue()
+    await settle()
     assert bench.asked[-1] == ("sms", "create", "text 1", {"toNumber": "+14155550199"})
     assert bench.statuses[-1] == ("sms 1", "sent")
 
     bench.number(None)
     with pytest.raises(Conflict, match="no phone number"):
         await bench.requeue()
+
+
+async def test_a_dead_letter_is_not_sent_twice_at_once(bench: Bench):
+    """Whoever asks meanwhile is told so; another letter is sent, and so is a failed one later."""
+    bench.errors = [BindingFailed("no")]
+    await bench.send(bench.sms(1))
+    bench.free.clear()
+    requeued = asyncio.create_task(bench.requeue())
+    other = asyncio.create_task(bench.sending.again(encode({"data": bench.sms(2)})))
+    await settle()
+    async with asyncio.timeout(5):
+        with pytest.raises(Conflict, match="being sent right now"):
+            await bench.requeue()
+    assert bench.sent == ["text 1", "text 1", "text 2"]
+
+    bench.errors = [BindingFailed("still no")]
+    bench.free.set()
+    async with asyncio.timeout(5):
+        with pytest.raises(Conflict, match="still no"):
+            await requeued
+        await other
+        await bench.requeue()
+    assert bench.sent[3:] == ["text 1"]
+
+
+async def test_a_letter_that_was_sent_does_not_wait_for_its_report(bench: Bench):
+    """It can be forgotten at once; the report follows, and draining waits for it."""
+    bench.errors = [BindingFailed("no")]
+    await bench.send(bench.sms())
+    bench.actors.errors = [Unavailable("away")]
+    async with asyncio.timeout(5):
+        await bench.requeue()
+    assert bench.statuses == [("sms 1", "failed")]
+
+    draining = asyncio.create_task(bench.sending.drain())
+    await settle()
+    assert not draining.done()
+    await bench.clock.advance(1)
+    async with asyncio.timeout(5):
+        await draining
+    assert bench.statuses[-1] == ("sms 1", "sent")
+
+
+async def test_a_failed_letter_waits_for_its_report(bench: Bench):
+    """So that it cannot come after the report of the call that sends it."""
+    bench.errors = [BindingFailed("no"), BindingFailed("still no")]
+    await bench.send(bench.sms())
+    bench.actors.errors = [Unavailable("away")]
+    requeued = asyncio.create_task(bench.requeue())
+    await settle()
+    assert not requeued.done()
+
+    await bench.clock.advance(1)
+    async with asyncio.timeout(5):
+        with pytest.raises(Conflict, match="still no"):
+            await requeued
+    assert bench.statuses == [("sms 1", "failed")] * 2
 
 
 @pytest.mark.parametrize(

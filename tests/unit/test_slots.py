@@ -129,7 +129,7 @@ async def test_a_save_is_one_transaction(state: State, client: FakeActorClient):
     )
 
     assert client.did("save") == [("save", *ACTOR, "memory", "s:ada", "h0")]
-    assert client.value(ACTOR, slots.mark("ada")) == {"v": 1, "seq": 1}
+    assert client.value(ACTOR, slots.mark("ada")) == {"v": 2, "seq": 1, "forgotten": 0}
     assert "h0" not in client.state[ACTOR]
 
 
@@ -318,3 +318,16 @@ async def test_reading_several_outlives_a_void(state: State, client: FakeActorCl
     slow.set()
 
     assert await read == [Records()]
+
+
+async def test_what_was_saved_is_forgotten_with_the_last_turn(state: State):
+    """Only turns beside the one that saves have to be told: nothing grows with the keys."""
+    state.begin_turn()
+    state.begin_turn()
+    for number in range(20):
+        await state.save({slots.segment(number): None})
+    state.end_turn()
+    assert len(state._saved) == 20
+    state.end_turn()
+
+    assert not state._saved

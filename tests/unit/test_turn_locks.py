@@ -201,3 +201,47 @@ async def test_who_is_in_no_turn_asks_as_well():
     lock = TurnLock()
     async with lock.entered(None), asking():
         assert lock.locked()
+
+
+async def test_what_a_turn_left_behind_does_not_act_for_it():
+    """Of two questions at once one fails, and the turn ends; the other's answer comes later."""
+    lock, slow = TurnLock(), asyncio.Event()
+
+    async def ask() -> None:
+        async with asking():
+            await slow.wait()
+
+    async def fail() -> None:
+        raise LookupError
+
+    async def nested() -> None:
+        async with lock.entered("chain"):
+            with pytest.raises(LookupError):
+                await asyncio.gather(ask(), fail())
+
+    async with asyncio.timeout(5), lock.entered("chain"), asking():
+        await asyncio.create_task(nested())
+        slow.set()
+        await settle()
+
+    assert not lock.locked()
+
+
+async def test_a_callee_does_not_act_for_its_caller():
+    """In process its turn begins in the context of the caller's, and may outlive it."""
+    caller, callee, answer = TurnLock(), TurnLock(), asyncio.Event()
+
+    async def called() -> None:
+        async with callee.entered(None), asking():
+            await answer.wait()
+
+    async with asyncio.timeout(5), caller.entered("chain"), asking():
+        left = asyncio.create_task(called())
+        await settle()
+    async with asyncio.timeout(5), caller.entered("other"):
+        answer.set()
+        await left
+    async with asyncio.timeout(5), caller.entered("third"):
+        pass
+
+    assert not caller.locked()

@@ -139,6 +139,7 @@ class ChatAgent(Inactivity, SpeakingUp, FollowingUp, ChatAgentInterface, Reminda
             draft.end("closed" if request.close else "forgotten")
             await self._commit(draft)
             self._settled.ring(self.conversation)
+            await self._forgotten()
             await self._stop_reminding(each.id for each in schedules.schedules)
         return Passed(self.conversation, head.seq)
 

@@ -1,10 +1,11 @@
 """A consumer of events: applies those of a conversation once and in order (I4)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 from agent_actors import slots
-from agent_actors.documents import Mark, Tombstone
+from agent_actors.documents import Mark, Origin, Tombstone
 from agent_actors.messages import ForgetUser, Passed, Remember
 from agent_actors.slots import Changes
 from agent_actors.turns import TurnActor
@@ -43,7 +44,9 @@ class Consumer(TurnActor):
     async def apply(self, events: Sequence[Remember], effect: Changes) -> None:
         """Saves an effect and its marks in one transaction: in two, a crash could double it."""
         marks = {
-            slots.mark(event.conversation): Mark(seq=event.seq)
+            slots.mark(event.conversation): replace(
+                await self._mark(event.conversation), seq=event.seq
+            )
             for event in events
             if event.seq is not None
         }
@@ -74,21 +77,28 @@ class Consumer(TurnActor):
     async def wipe(self, request: ForgetUser, effect: Changes) -> None:
         """Saves an effect, and that everything up to the request's marks and time is over."""
         marks = {
-            slots.mark(each.conversation): Mark(
-                seq=max(each.seq, await self.mark(each.conversation))
+            slots.mark(each.conversation): replace(
+                await self._mark(each.conversation),
+                seq=max(each.seq, await self.mark(each.conversation)),
             )
             for each in request.passed
         }
         await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
 
-    async def passed(self, upto: Passed) -> Changes:
-        """The mark of a conversation that is over up to a number: what comes is a duplicate."""
-        seq = max(upto.seq, await self.mark(upto.conversation))
-        return {slots.mark(upto.conversation): Mark(seq=seq)}
+    async def forgetting(self, passed: Passed) -> Changes | None:
+        """What is saved with it when a conversation is forgotten; None where it was before."""
+        mark = await self._mark(passed.conversation)
+        if passed.seq <= mark.forgotten:
+            return None
+        mark = replace(mark, seq=max(passed.seq, mark.seq), forgotten=passed.seq)
+        return {slots.mark(passed.conversation): mark}
 
     async def mark(self, conversation: str) -> int:
         """The number of the last event of a conversation that is effective; 0 before the first."""
-        return (await self.state.load(slots.mark(conversation)) or Mark()).seq
+        return (await self._mark(conversation)).seq
+
+    async def _mark(self, conversation: str) -> Mark:
+        return await self.state.load(slots.mark(conversation)) or Mark()
 
     async def _older(self, event: Remember) -> bool:
         """Is it from before the user was forgotten?"""
@@ -97,17 +107,24 @@ class Consumer(TurnActor):
 
 
 def kept_apart(
-    items: Sequence[T], origins: tuple[str, ...], conversation: str
-) -> tuple[tuple[T, ...], tuple[str, ...]]:
-    """The items that are not from a conversation, and where those are from.
+    items: Sequence[T], origins: tuple[Origin, ...], passed: Passed
+) -> tuple[tuple[T, ...], tuple[Origin, ...]]:
+    """The items that were not said in turns that are over, and where those are from.
 
     Of the first ones it may not be known: an older release did not note it. They stay.
     """
-    known = (*("" for _ in range(len(items) - len(origins))), *origins)
+    known = (*(Origin() for _ in range(len(items) - len(origins))), *origins)
     kept = [
-        (item, origin) for item, origin in zip(items, known, strict=True) if origin != conversation
+        (item, origin)
+        for item, origin in zip(items, known, strict=True)
+        if origin.conversation != passed.conversation or origin.seq > passed.seq
     ]
     return tuple(item for item, _ in kept), tuple(origin for _, origin in kept)
+
+
+def origin_of(event: Remember) -> Origin:
+    """Where an event's exchange was said."""
+    return Origin(event.conversation, event.seq or 0)
 
 
 def with_id(seen: tuple[str, ...], new: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from agent_actors import contracts
 from agent_actors.actors.conversation import ChatParts, Conversation
 from agent_actors.actors.draft import Draft
 from agent_actors.documents import Head
-from agent_actors.errors import TryLater
+from agent_actors.errors import AgentError, TryLater
 from agent_actors.turns import Host, turn
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Inactivity(Conversation):
         count = self.log_message_count
         try:
             await self.ask(lambda: self.register_timer(contracts.COUNT, count, b"", due, ONCE))
-        except TryLater as error:
+        except AgentError as error:
             # No turn fails because it is not counted.
             log.warning("conversation %s is not counted: %s", self.conversation, error.title)
             self._counts_left = 0
@@ -104,8 +104,20 @@ class Inactivity(Conversation):
             return
         if ttl and head.start < head.seq:
             await self._clear(head)
+        await self._end_expiring()
+
+    async def _end_expiring(self) -> None:
         self.state.unnote(EXPIRING)
         await self.ask(lambda: self.unregister_reminder(contracts.EXPIRE))
+
+    async def _forgotten(self) -> None:
+        """Nothing is left that could expire; an orphan says so itself, but with the user's id."""
+        if not self._limits.history_ttl:
+            return
+        try:
+            await self._end_expiring()
+        except TryLater as error:
+            log.warning("the reminder of %s stays: %s", self.conversation, error.title)
 
     def _silent_for(self, head: Head) -> float:
         """Seconds since the last answer; the last pair of a history that shows is in the tail."""

@@ -20,7 +20,7 @@ class ChatLimits:
     window_tokens: int
     parking_time: float
     idle_timeout: float
-    history_ttl: float | None
+    history_ttl: float
     clearing_forgets: bool
     message_count_timer: bool
     message_count_period: float

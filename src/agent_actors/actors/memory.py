@@ -8,7 +8,7 @@ from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors import slots
-from agent_actors.actors.consumer import Consumer, kept_apart, with_id
+from agent_actors.actors.consumer import Consumer, kept_apart, origin_of, with_id
 from agent_actors.contracts import user_of
 from agent_actors.documents import Memory, Profile
 from agent_actors.interfaces import MemoryAgentInterface
@@ -109,13 +109,19 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     @turn
     async def forget_conversation(self, passed: Passed) -> None:
-        """Forgets what was said in a conversation, and the summary that may be made of it."""
+        """Forgets what was said in a conversation up to a turn; once, however often it is told.
+
+        The summary goes too, and one that is being made is ignored: it may be of what was said.
+        """
+        marks = await self.forgetting(passed)
+        if marks is None:
+            return
         memory, profile = await asyncio.gather(self._memory(), self._profile())
         if profile.summed_up:
             profile = replace(profile, user_summary=None, summed_up=False)
-        changes = await self.passed(passed)
-        memory = apart_from(memory, passed.conversation)
-        await self.state.save({**changes, slots.MEMORY: memory, slots.PROFILE: profile})
+        memory = apart_from(memory, passed)
+        memory = replace(memory, events=memory.events + 1, summarised=memory.events)
+        await self.state.save({**marks, slots.MEMORY: memory, slots.PROFILE: profile})
 
     @turn
     async def forget(self, request: ForgetUser) -> None:
@@ -135,7 +141,7 @@ def remembering(memory: Memory, event: Remember) -> Memory:
     """The memory with one exchange more, and no more than its entries."""
     said = (event.input, event.output)
     cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in said)
-    here = (event.conversation,) * len(said)
+    here = (origin_of(event),) * len(said)
     return replace(
         memory,
         entries=(*memory.entries, *said)[-ENTRIES:],
@@ -147,10 +153,10 @@ def remembering(memory: Memory, event: Remember) -> Memory:
     )
 
 
-def apart_from(memory: Memory, conversation: str) -> Memory:
-    """The memory without what was said in a conversation."""
-    entries, origins = kept_apart(memory.entries, memory.origins, conversation)
-    fresh, fresh_origins = kept_apart(memory.fresh, memory.fresh_origins, conversation)
+def apart_from(memory: Memory, passed: Passed) -> Memory:
+    """The memory without what was said in turns that are over."""
+    entries, origins = kept_apart(memory.entries, memory.origins, passed)
+    fresh, fresh_origins = kept_apart(memory.fresh, memory.fresh_origins, passed)
     return replace(
         memory, entries=entries, origins=origins, fresh=fresh, fresh_origins=fresh_origins
     )

@@ -4,7 +4,7 @@ import functools
 from dataclasses import replace
 
 from agent_actors import slots, sms
-from agent_actors.actors.consumer import Consumer, kept_apart, with_id
+from agent_actors.actors.consumer import Consumer, kept_apart, origin_of, with_id
 from agent_actors.documents import (
     LastExchanges,
     SessionIndex,
@@ -68,11 +68,14 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def forget_conversation(self, passed: Passed) -> None:
-        """Drops the last exchanges of a conversation."""
+        """Drops the last exchanges of a conversation up to a turn; once, however often told."""
+        marks = await self.forgetting(passed)
+        if marks is None:
+            return
         last = await self._last()
-        exchanges, origins = kept_apart(last.exchanges, last.origins, passed.conversation)
+        exchanges, origins = kept_apart(last.exchanges, last.origins, passed)
         kept = replace(last, exchanges=exchanges, origins=origins)
-        await self.state.save({**await self.passed(passed), slots.EXCHANGES: kept})
+        await self.state.save({**marks, slots.EXCHANGES: kept})
 
     @turn
     async def set_preferences(self, values: dict[str, str]) -> None:
@@ -164,7 +167,7 @@ def adding(last: LastExchanges, event: Remember) -> LastExchanges:
             break
         kept.append(exchange)
     seen = last.seen if event.seq is not None else with_id(last.seen, event.event_id)
-    origins = (*last.origins, event.conversation)[-len(kept) :]
+    origins = (*last.origins, origin_of(event))[-len(kept) :]
     return replace(last, exchanges=tuple(reversed(kept)), seen=seen, origins=origins)
 
 

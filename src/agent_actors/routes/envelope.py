@@ -93,13 +93,7 @@ def read_json(body: bytes) -> dict[str, Any]:
 
 
 def _ours(data: Mapping[str, Any]) -> Event:
-    version = data.get("version")
-    if version != contracts.EVENT_VERSION:
-        raise Unusable(
-            f"version {version if isinstance(version, int) else '?'} is not known here",
-            str(data.get("event_id")),
-            for_ever=False,
-        )
+    _check_version(data)
     event: ConversationUpdated = adapter(ConversationUpdated).validate_python(data)
     remember = Remember(
         contracts.conversation_id(event.actor_id),
@@ -116,7 +110,18 @@ def _ours(data: Mapping[str, Any]) -> Event:
     return Event(contracts.actor_id(event.user_id), remember)
 
 
+def _check_version(data: Mapping[str, Any]) -> None:
+    version = data.get("version")
+    if version != contracts.EVENT_VERSION:
+        raise Unusable(
+            f"version {version if isinstance(version, int) else '?'} is not known here",
+            str(data.get("event_id")),
+            for_ever=False,
+        )
+
+
 def _cleared(data: Mapping[str, Any]) -> Cleared:
+    _check_version(data)
     event: ConversationCleared = adapter(ConversationCleared).validate_python(data)
     conversation = contracts.conversation_id(event.actor_id)
     return Cleared(contracts.actor_id(event.user_id), Passed(conversation, event.upto))

@@ -130,7 +130,7 @@ async def _forget(wired: Services, event: Cleared) -> Literal["SUCCESS", "RETRY"
     user, passed = event.user, event.passed
     try:
         head = await wired.saved.head(passed.conversation)
-        if head.user != user or head.start < passed.seq:
+        if head.user != user or not 0 < passed.seq <= head.start:
             log.warning("an event says that %s was cleared, which it was not", passed.conversation)
             return "DROP"
         for each in (wired.memory, wired.sessions):

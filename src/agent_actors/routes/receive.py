@@ -39,6 +39,8 @@ LETTER = b"application/cloudevents+json"
 ATTEMPTS = 16
 """Recorded failures of a message that may be followed by one more attempt, when it is requeued."""
 _NOTHING = b"", b"null"
+_DIGEST = "#"
+"""In the id of a letter, what is between the position and the digest; no position has it."""
 _POSITION = {
     b"__topic": re.compile(rb"[A-Za-z0-9._-]{1,249}"),
     b"__partition": re.compile(rb"\d{1,10}"),
@@ -92,8 +94,13 @@ class Record:
 
     @property
     def id(self) -> str:
-        """What it goes by in logs and letters."""
-        return self.position or hashlib.sha256(self.value).hexdigest()
+        """What it goes by in logs."""
+        return self.position or self.digest
+
+    @property
+    def digest(self) -> str:
+        """Of its value; of one whose end was not kept, of what is always there."""
+        return hashlib.sha256(self.value[:LARGEST]).hexdigest()
 
 
 @router.post(
@@ -162,7 +169,8 @@ def read_letter(letter: bytes) -> Record:
         told = from_json(letter)
         encoded = told.get("data_base64")
         value = told["data"].encode() if encoded is None else b64decode(encoded, validate=True)
-        return Record(value, str(told["id"]), published(told), requeued=True)
+        position = str(told["id"]).partition(_DIGEST)[0]
+        return Record(value, position, published(told), requeued=True)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Unusable("the letter does not have the whole record") from None
 
@@ -262,8 +270,12 @@ async def _park(wired: Services, record: Record, reason: str) -> Received:
 
 
 def _letter(record: Record) -> bytes:
-    """A CloudEvent with the value of a record, byte for byte."""
-    event = {"specversion": "1.0", "id": record.id, "source": BINDING, "type": "kafka.record"}
+    """A CloudEvent with the value of a record, byte for byte.
+
+    Its id has the digest as well: a position that is not true takes no other letter's place.
+    """
+    name = f"{record.position}{_DIGEST}{record.digest}" if record.position else record.digest
+    event = {"specversion": "1.0", "id": name, "source": BINDING, "type": "kafka.record"}
     if record.at is not None:
         event["time"] = datetime.fromtimestamp(record.at, UTC).isoformat()
     try:

@@ -5,6 +5,7 @@ import pytest
 from agent_actors import contracts, slots
 from agent_actors.actors.consumer import kept_apart
 from agent_actors.actors.memory import MemoryAgentActor
+from agent_actors.documents import Origin
 from agent_actors.messages import KeepSummary, Passed, Person
 from tests.unit.actors.consumers import Bench, event
 
@@ -58,13 +59,36 @@ async def test_an_event_that_is_late_has_no_effect(bench: Bench):
 
 
 async def test_forgetting_twice_is_forgetting_once(bench: Bench):
-    """What was said since the clearing is in a later turn: it goes too only if it is asked for."""
+    """What was said since the clearing stays, however often it is told, and by whomever."""
     await bench.take(event(1))
     await forget(bench, "ada", 1)
-    before = stored(bench)
+    await bench.take(event(2))
+    before, saves = stored(bench), bench.saves
     await forget(bench, "ada", 1)
 
-    assert stored(bench) == before
+    assert (stored(bench), bench.saves) == (before, saves)
+    assert "said 2" in before
+
+
+async def test_what_was_said_since_the_clearing_stays(bench: Bench):
+    """Also where it came before the clearing was told."""
+    await bench.take(event(1), event(2))
+    await forget(bench, "ada", 1)
+
+    assert "said 1" not in stored(bench)
+    assert "said 2" in stored(bench)
+
+
+async def test_a_summary_that_is_being_made_is_ignored(memory: Bench):
+    """It may be of what was cleared."""
+    await memory.take(event(1))
+    await forget(memory, "ada", 1)
+    await actor(memory).keep_summary(KeepSummary(1, "Ada spoke of 1."))
+
+    assert (await actor(memory).recall()).person == Person.new("ada")
+    await memory.take(event(2))
+    await actor(memory).keep_summary(KeepSummary(3, "Ada spoke of 2."))
+    assert (await actor(memory).recall()).person.user_summary == "Ada spoke of 2."
 
 
 async def test_a_summary_that_was_made_goes_too(memory: Bench):
@@ -106,7 +130,15 @@ async def test_what_an_older_release_wrote_stays(memory: Bench):
 )
 def test_items_are_told_apart_by_where_they_are_from(origins: tuple[str, ...], kept: str):
     """The last ones have an origin each; of those before it is not known."""
-    items, left = kept_apart("abc", origins, "x")
+    known = tuple(Origin(each, 1) for each in origins)
+    items, left = kept_apart("abc", known, Passed("x", 1))
 
     assert "".join(items) == kept
     assert len(left) == len(items)
+
+
+def test_a_later_turn_is_told_apart_from_an_earlier_one():
+    """Of the same conversation."""
+    origins = (Origin("x", 1), Origin("x", 2), Origin("x", 3))
+
+    assert kept_apart("abc", origins, Passed("x", 2)) == (("c",), (Origin("x", 3),))

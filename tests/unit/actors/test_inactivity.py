@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from agent_actors.errors import Unavailable
+from agent_actors.errors import AgentError, Defect, Invalid, Unavailable
 from agent_actors.messages import Reply
 from tests.fakes import a_turn
 from tests.unit.actors.talk import Talk
@@ -81,9 +81,10 @@ async def test_an_idle_actor_is_not_kept_alive():
     assert not talk.counting
 
 
-async def test_a_turn_does_not_need_its_timer(counted: Talk):
+@pytest.mark.parametrize("error", [Unavailable("away"), Invalid("no timers"), Defect("odd")])
+async def test_a_turn_does_not_need_its_timer(counted: Talk, error: AgentError):
     """It succeeds although the timer could not be registered."""
-    counted.client.fail("start", Unavailable("away"))
+    counted.client.fail("start", error)
     await counted.answered("hi")
 
     assert not counted.counting
@@ -230,3 +231,28 @@ async def test_what_comes_after_the_clearing_is_kept():
     state = await talk.process(a_turn("new"))
 
     assert (state.status, talk.head.seq, talk.head.start, talk.head.clearing) == ("done", 2, 1, 1)
+
+
+async def test_of_a_forgotten_user_no_reminder_stays(idle: Talk):
+    """Not even one that has nothing to do: it has the user's id."""
+    await idle.answered("hi")
+    await idle.forget()
+    assert idle.expires_in is None
+
+    await idle.answered("new")
+    idle.client.fail("unregister", Unavailable("away"))
+    assert (await idle.forget()).seq == 2
+    await idle.expire()
+    assert idle.expires_in is None
+
+
+async def test_what_was_said_after_a_clearing_is_not_forgotten():
+    """The tick asks for what was cleared, and nothing beyond."""
+    talk = Talk(clearing_forgets=True)
+    await talk.answered("hi")
+    await talk.chat.clear_history()
+    await talk.answered("new")
+    talk.remembers(2)
+    await talk.tick()
+
+    assert talk.memories.forgot == [("ada", "ada", 1)]

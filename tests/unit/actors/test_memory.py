@@ -84,7 +84,7 @@ async def test_effect_and_mark_are_one_transaction(
     await apply(memory, event(1))
 
     assert client.did("save") == [("save", *ADA, "memory", "s:ada")]
-    assert client.value(ADA, slots.mark("ada")) == {"v": 1, "seq": 1}
+    assert client.value(ADA, slots.mark("ada")) == {"v": 2, "seq": 1, "forgotten": 0}
 
 
 async def test_each_conversation_has_its_own_mark(memory: MemoryAgentActor):

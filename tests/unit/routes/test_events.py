@@ -358,7 +358,9 @@ async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
         await served.reply("ada", "hello")
         await served.remembered("ada", 1)
 
-        assert await served.deliver(cleared(1)) == "DROP"
+        for upto in (1, 0, -1):
+            assert await served.deliver(cleared(upto)) == "DROP"
+        assert await served.deliver(cleared(1, version=2)) == "RETRY"
         assert await served.deliver(cleared(1, user_id="eve")) == "DROP"
         assert await served.deliver(cleared(1, actor_id="bad id")) == "DROP"
         assert await served.memory("ada") != []

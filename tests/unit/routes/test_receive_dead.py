@@ -73,6 +73,33 @@ async def test_each_record_has_a_letter(serve: Serve):
         assert all(letters.told_by(each.event, "ada") for each in kept)
 
 
+async def test_a_position_that_is_not_true_takes_no_letter_s_place(serve: Serve):
+    """Two values at one position are two letters; each knows where its record is."""
+    async with serve() as served:
+        await received(served, b'{"forged": 1}', at(0))
+        await received(served, said(" "), at(0))
+        kept = [json.dumps(each.event) for each in await served.services.dead_letters.list(10)]
+        records = [read_letter(event.encode()) for event in kept]
+
+        assert {record.value for record in records} == {b'{"forged": 1}', said(" ")}
+        assert {record.position for record in records} == {read_record(b"", raw(at(0))).position}
+
+
+async def test_a_letter_says_what_was_said_since_no_second_time(serve: Serve):
+    """A record that comes again after its letter was kept is the same message as its letter."""
+    model = QuickModel()
+    model.error = ModelFailed("It failed.")
+    async with serve(model=model) as served:
+        await received(served, said("Hello"), at(0))
+        kept = await letter(served)
+        model.error = None
+        since = await received(served, said("Hello"), at(0))
+        requeued = await receive.requeue(served.services, kept)
+
+        assert since["status"] == requeued.status == "Message processed"
+        assert len(model.prompts) == 2
+
+
 NO_POSITION = [
     pytest.param([], id="none at all"),
     pytest.param(at(0)[:3], id="no time"),

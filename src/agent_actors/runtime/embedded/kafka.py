@@ -194,8 +194,8 @@ class _Reader:
             except KafkaException as error:
                 _log.debug("binding %s: %s", self._spec.name, error)
 
-    def _on_assign(self, *_: object) -> None:
-        self._call(self._recovered)
+    def _on_assign(self, _: "Consumer", partitions: "list[TopicPartition]") -> None:
+        self._call(self._begin, [(each.topic, each.partition) for each in partitions])
 
     def _on_revoke(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         self._obey(consumer)  # What was taken is committed with the partitions.
@@ -264,6 +264,14 @@ class _Reader:
         with suppress(TimeoutError):
             async with self._clock.timeout(self._spec.pause):
                 await self._refusing.wait()
+
+    def _begin(self, partitions: list[_Partition]) -> None:
+        """They are ours, and nothing of them waits.
+
+        The client keeps a partition paused while it is not ours, and no lane would resume it.
+        """
+        self._recovered()
+        self._orders.extend(partial(_resume, each) for each in partitions)
 
     def _drop(self, partitions: list[_Partition]) -> None:
         """Somebody else reads them from now on, or we do so anew."""

@@ -260,6 +260,18 @@ async def test_a_partition_that_was_lost_is_let_go(bound: Bound):
     assert bound.client.stored == [(0, 0), (0, 1)]
 
 
+async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
+    """The client keeps the pause while it is away, even one that was asked for just before."""
+    bound.answers[0].append(asyncio.Event())
+    bound.come(FakeMessage(0))
+    await bound.seen((0, 0))
+    more = [FakeMessage(number) for number in range(1, kafka.WAITING)]
+    bound.come(*more, bound.client.rebalance(0), FakeMessage(0))
+    await bound.stored((0, 0))
+
+    assert bound.client.flow == [("pause", 0), ("resume", 0)]
+
+
 async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
     """The client refuses to store it: the record comes again elsewhere."""
     bound.client.refusal = KafkaException(KafkaError(KafkaError._STATE))
