@@ -41,7 +41,8 @@ class App:
     Args:
         name: Its app id.
         command: What Python runs; `--port` and a number are added.
-        events: Are events that fail tried again, and then put aside?
+        events: Are events that fail tried again, and then put aside? Without, it has no
+            Configuration of ours either.
         settings: Its environment.
     """
 
@@ -99,7 +100,8 @@ class Replica:
             app_port=self.port,
             namespace=cluster.namespace,
             components=cluster.components,
-            config=CONFIGURATION,
+            # The lesson publishes by gRPC, which our own Configuration refuses.
+            config=CONFIGURATION if cluster.app.events else None,
             app_token=token,
         )
         given = {
