@@ -173,9 +173,7 @@ class State:
 
     async def load(self, slot: Slot[D]) -> D | None:
         """The document, or None where there is none; raises as `Store.read`."""
-        read = _read.get()
-        if read is not None:
-            read[slot.key] = self._saves
+        self._note_read(slot)
         if slot.key in self._cache:
             return cast("D | None", self._cache[slot.key])
         turn = self._turns
@@ -188,11 +186,13 @@ class State:
     async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
         """Those of the documents that are there, in order."""
         # A task for each that is there already would cost as much as the rest of a turn's reads.
-        known = {slot.key: await self.load(slot) for slot in wanted if slot.key in self._cache}
-        missing = [slot for slot in wanted if slot.key not in known]
+        missing = [slot for slot in wanted if slot.key not in self._cache]
+        known = {slot.key: self._cache.get(slot.key) for slot in wanted}
+        for slot in wanted:
+            self._note_read(slot)
         read = await asyncio.gather(*map(self.load, missing)) if missing else ()
         known |= {slot.key: each for slot, each in zip(missing, read, strict=True)}
-        found = (known[slot.key] for slot in wanted)
+        found = (cast("D | None", known[slot.key]) for slot in wanted)
         return [document for document in found if document is not None]
 
     async def save(self, changes: Changes) -> None:
@@ -221,6 +221,11 @@ class State:
                 self._cache.pop(slot.key, None)
             elif slot.cached:
                 self._cache[slot.key] = value
+
+    def _note_read(self, slot: Slot[Any]) -> None:
+        read = _read.get()
+        if read is not None:
+            read[slot.key] = self._saves
 
     def _require_fresh(self, changes: Changes) -> None:
         read = _read.get()

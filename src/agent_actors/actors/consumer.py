@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from agent_actors import slots
 from agent_actors.documents import Mark, Origin, Tombstone
 from agent_actors.messages import ForgetUser, Passed, Remember
-from agent_actors.slots import Changes
+from agent_actors.slots import Changes, Slot
 from agent_actors.turns import TurnActor
 
 Marks = dict[str, int]
@@ -76,13 +76,10 @@ class Consumer(TurnActor):
 
     async def wipe(self, request: ForgetUser, effect: Changes) -> None:
         """Saves an effect, and that everything up to the request's marks and time is over."""
-        marks = {
-            slots.mark(each.conversation): replace(
-                await self._mark(each.conversation),
-                seq=max(each.seq, await self.mark(each.conversation)),
-            )
-            for each in request.passed
-        }
+        marks: dict[Slot[Mark], Mark] = {}
+        for each in request.passed:
+            mark = await self._mark(each.conversation)
+            marks[slots.mark(each.conversation)] = replace(mark, seq=max(each.seq, mark.seq))
         await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
 
     async def forgetting(self, passed: Passed) -> Changes | None:
