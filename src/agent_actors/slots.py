@@ -5,8 +5,8 @@ saved; it stays empty here.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,14 +96,30 @@ _read: ContextVar[dict[str, int] | None] = ContextVar("read", default=None)
 """What the turn that runs here has read, by key, and after how many saves."""
 
 
-@contextmanager
-def reading() -> Iterator[None]:
+class Reading:
     """A turn: within it, no document is saved that another one has saved since it was read."""
-    token = _read.set({})
-    try:
-        yield
-    finally:
-        _read.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _read.set({})
+
+    def __exit__(self, *_: object) -> None:
+        _read.reset(self._token)
+
+
+class DocumentClient(DaprActorClientBase):
+    """A client in whose process the store is: documents need no transaction's JSON around them."""
+
+    @abstractmethod
+    async def save_documents(
+        self, actor_type: str, actor_id: str, changes: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        """Saves or, where there is None, deletes documents in JSON, by key: all of them or none.
+
+        Raises:
+            Unavailable: The actor is not active here, or the store is away.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +150,16 @@ class Store:
         Raises:
             Unavailable: The store failed or did not answer in time; it may have worked.
         """
-        body = _operations(changes)
+        encoded = [
+            (slot.key, None if value is None else encode(value)) for slot, value in changes.items()
+        ]
         try:
             async with self.clock.timeout(self.call_time):
-                await self.client.save_state_transactionally(actor_type, actor_id, body)
+                if isinstance(self.client, DocumentClient):
+                    await self.client.save_documents(actor_type, actor_id, encoded)
+                else:
+                    body = _operations(encoded)
+                    await self.client.save_state_transactionally(actor_type, actor_id, body)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
 
@@ -182,6 +204,12 @@ class State:
         if slot.cached and turn == self._turns:
             self._cache[slot.key] = value
         return value
+
+    async def prepare(self, *wanted: Slot[Any]) -> None:
+        """Reads those of the documents that no turn has read yet, at once."""
+        missing = [slot for slot in wanted if slot.key not in self._cache]
+        if len(missing) > 1:
+            await asyncio.gather(*map(self.load, missing))
 
     async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
         """Those of the documents that are there, in order."""
@@ -278,13 +306,13 @@ class State:
         self._facts.clear()
 
 
-def _operations(changes: Changes) -> bytes:
+def _operations(changes: Sequence[tuple[str, bytes | None]]) -> bytes:
     """Dapr's body of a state transaction."""
-    return b"[" + b",".join(_operation(slot.key, value) for slot, value in changes.items()) + b"]"
+    return b"[" + b",".join(_operation(key, value) for key, value in changes) + b"]"
 
 
-def _operation(key: str, value: object | None) -> bytes:
+def _operation(key: str, value: bytes | None) -> bytes:
     name = encode(key)
     if value is None:
         return b'{"operation":"delete","request":{"key":' + name + b"}}"
-    return b'{"operation":"upsert","request":{"key":' + name + b',"value":' + encode(value) + b"}}"
+    return b'{"operation":"upsert","request":{"key":' + name + b',"value":' + value + b"}}"

@@ -6,9 +6,51 @@ somebody lets the others of its chain act, and goes on when none of them does.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import ContextVar, Token
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class TurnLocks(Generic[K]):
+    """The locks of the actors that have turns; nothing is kept of the others."""
+
+    def __init__(self) -> None:
+        self._locks: dict[K, TurnLock] = {}
+
+    def entered(self, actor: K, chain: str | None) -> "Entered[K]":
+        """Waits for the turns before this one, then holds the actor until the block ends.
+
+        Args:
+            actor: The key of the actor.
+            chain: The chain of calls that may come back, if any may.
+        """
+        return Entered(self, actor, chain)
+
+    def inside(self, actor: K) -> int:
+        """How many turns are in an actor, of the one chain that holds it."""
+        lock = self._locks.get(actor)
+        return 0 if lock is None else lock.inside
+
+    def __len__(self) -> int:
+        """How many actors have turns, or turns that wait."""
+        return len(self._locks)
+
+    def of(self, actor: K) -> "TurnLock":
+        """The lock of an actor, for one turn more."""
+        lock = self._locks.get(actor)
+        if lock is None:
+            lock = self._locks[actor] = TurnLock()
+        lock.users += 1
+        return lock
+
+    def leave(self, actor: K, lock: "TurnLock") -> None:
+        """A turn less."""
+        lock.users -= 1
+        if not lock.users:
+            del self._locks[actor]
 
 
 class TurnLock(asyncio.Lock):
@@ -18,36 +60,64 @@ class TurnLock(asyncio.Lock):
         super().__init__()
         self.users = 0
         self.inside = 0
-        self._chain: str | None = None
-        self._acting = asyncio.Lock()
+        self.chain: str | None = None
+        self._acting: asyncio.Lock | None = None
 
-    @asynccontextmanager
-    async def entered(self, chain: str | None) -> AsyncIterator[None]:
-        """Waits for the turns before this one, then holds the actor until the block ends.
+    @property
+    def acting(self) -> asyncio.Lock:
+        """What the turn of a chain holds that acts."""
+        if self._acting is None:
+            self._acting = asyncio.Lock()
+        return self._acting
 
-        Args:
-            chain: The chain of calls that may come back, if any may.
-        """
-        if chain is None or chain != self._chain:
-            await self.acquire()
-            self._chain = chain
-        self.inside += 1
+    def leave(self) -> None:
+        """A turn has ended; the last of its chain lets the next one in."""
+        self.inside -= 1
+        if not self.inside:
+            self.chain = None
+            self.release()
+
+
+class Entered(Generic[K]):
+    """A turn in an actor. A class, since every call of an actor passes here: generators cost."""
+
+    __slots__ = ("_actor", "_chain", "_lock", "_locks", "_stay", "_token")
+
+    def __init__(self, locks: TurnLocks[K], actor: K, chain: str | None) -> None:
+        self._locks = locks
+        self._actor = actor
+        self._chain = chain
+        self._stay: _Stay | None = None
+
+    async def __aenter__(self) -> None:
+        self._lock = lock = self._locks.of(self._actor)
         try:
-            if chain is None:
-                # In process a callee begins in its caller's context: that stay is not its own.
-                token = _stay.set(None)
-                try:
-                    yield
-                finally:
-                    _stay.reset(token)
-            else:
-                async with _Stay(self._acting).held():
-                    yield
-        finally:
-            self.inside -= 1
-            if not self.inside:
-                self._chain = None
-                self.release()
+            if self._chain is None or self._chain != lock.chain:
+                await lock.acquire()
+                lock.chain = self._chain
+            lock.inside += 1
+            if self._chain is not None:
+                await self._begin_stay(lock)
+        except BaseException:
+            self._locks.leave(self._actor, lock)
+            raise
+        # In process a callee begins in its caller's context: that stay is not its own.
+        self._token: Token[_Stay | None] = _stay.set(self._stay)
+
+    async def __aexit__(self, *_: object) -> None:
+        _stay.reset(self._token)
+        if self._stay is not None:
+            self._stay.end()
+        self._lock.leave()
+        self._locks.leave(self._actor, self._lock)
+
+    async def _begin_stay(self, lock: TurnLock) -> None:
+        self._stay = _Stay(lock.acting)
+        try:
+            await self._stay.begin()
+        except BaseException:
+            lock.leave()
+            raise
 
 
 class _Stay:
@@ -64,20 +134,16 @@ class _Stay:
         self._coming_back = False
         self._over = False
 
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """From when it may act to its end."""
+    async def begin(self) -> None:
+        """Returns when it may act."""
         await self._acting.acquire()
         self._acts = True
-        token = _stay.set(self)
-        try:
-            yield
-        finally:
-            _stay.reset(token)
-            # What it still asks, since it was left behind, must not act for it afterwards.
-            self._over = True
-            if self._acts:
-                self._acting.release()
+
+    def end(self) -> None:
+        """What it still asks, since it was left behind, must not act for it afterwards."""
+        self._over = True
+        if self._acts:
+            self._acting.release()
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
@@ -108,12 +174,10 @@ _stay: ContextVar[_Stay | None] = ContextVar("stay", default=None)
 """The stay of the turn that runs here, where it may be called back."""
 
 
-@asynccontextmanager
-async def asking() -> AsyncIterator[None]:
+_NOBODY_COMES_BACK = nullcontext()
+
+
+def asking() -> AbstractAsyncContextManager[None]:
     """While the block lasts, the turn that runs here waits for somebody else's answer."""
     stay = _stay.get()
-    if stay is None:
-        yield
-    else:
-        async with stay.asking():
-            yield
+    return _NOBODY_COMES_BACK if stay is None else stay.asking()

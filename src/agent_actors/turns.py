@@ -12,8 +12,7 @@ another has saved, it must read again before it saves it (`slots`).
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -27,8 +26,8 @@ from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailabl
 from agent_actors.interfaces import Pingable
 from agent_actors.messages import Failure, Problem
 from agent_actors.serializer import Malformed
-from agent_actors.slots import State, Store, reading
-from agent_actors.turn_locks import TurnLock, asking
+from agent_actors.slots import Reading, State, Store
+from agent_actors.turn_locks import Entered, TurnLocks, asking
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Activations:
     def __init__(self, rules_of: RulesOf | None = None) -> None:
         self._rules_of = rules_of
         self._current: dict[ActorKey, TurnActor] = {}
-        self._locks: dict[ActorKey, TurnLock] = {}
+        self._locks: TurnLocks[ActorKey] = TurnLocks()
 
     def record(self, actor: A) -> A:
         """From now on this object, and no other, acts for its id; for use in actor factories."""
@@ -74,30 +73,19 @@ class Activations:
         for key in list(self._current):
             self.withdraw(key)
 
-    @asynccontextmanager
-    async def turn(self, key: ActorKey) -> AsyncIterator[None]:
+    def turn(self, key: ActorKey) -> Entered[ActorKey]:
         """Waits for the turns before this one, then holds the actor until the block ends.
 
         The lock is the process's, not the object's: a turn that was cut runs on in the old object
         and the next one still waits for it. Where the type's rules say so, the chain of calls that
         holds the actor is let in again.
         """
-        reentrant = self._depth(key) > 1
-        lock = self._locks.setdefault(key, TurnLock())
-        lock.users += 1
-        try:
-            async with lock.entered(reentrancy_ctx.get() if reentrant else None):
-                with reading():
-                    yield
-        finally:
-            lock.users -= 1
-            if not lock.users:
-                del self._locks[key]
+        return self._locks.entered(key, reentrancy_ctx.get() if self._depth(key) > 1 else None)
 
     def require_shallow(self, key: ActorKey) -> None:
         """Raises `Defect` when the chain that holds an actor is in it more often than it may be."""
-        depth, lock = self._depth(key), self._locks.get(key)
-        if lock is not None and lock.inside > depth:
+        depth = self._depth(key)
+        if self._locks.inside(key) > depth:
             raise Defect(
                 f"A chain of calls came back to an actor that it was in {depth} times already: its"
                 " reentrancy depth."
@@ -225,6 +213,7 @@ def turn(
     async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
         actor = self.activations.current(self)
         async with self.activations.turn(actor.key):
-            return cast(R, await actor.run(method, args))
+            with Reading():
+                return cast(R, await actor.run(method, args))
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

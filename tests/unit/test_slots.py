@@ -7,7 +7,7 @@ import pytest
 from agent_actors import slots
 from agent_actors.documents import Head, Mark, Memory, Profile, Records, Segment
 from agent_actors.errors import Defect, PutAway, Unavailable
-from agent_actors.slots import State, Store, reading
+from agent_actors.slots import Reading, State, Store
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
@@ -202,9 +202,9 @@ async def test_several_documents_come_in_order(state: State):
 
 async def test_what_another_turn_saved_is_not_overwritten(state: State, client: FakeActorClient):
     """A turn that read a document before another saved it must read it again (B23)."""
-    with reading():
+    with Reading():
         await state.load(slots.HEAD)
-        with reading():
+        with Reading():
             await state.save({slots.HEAD: Head(seq=1)})
         with pytest.raises(Unavailable, match="nothing was saved"):
             await state.save({slots.MEMORY: Memory(), slots.HEAD: Head(seq=9)})
@@ -224,9 +224,9 @@ async def test_what_another_turn_saved_is_not_overwritten(state: State, client: 
 
 async def test_a_document_that_was_not_read_is_saved(state: State):
     """Only what a turn has read can have changed under it."""
-    with reading():
+    with Reading():
         await state.load(slots.HEAD)
-        with reading():
+        with Reading():
             await state.save({slots.MEMORY: Memory(), slots.PROFILE: Profile()})
         await state.save({slots.HEAD: Head(seq=1), slots.MEMORY: Memory()})
 
@@ -238,10 +238,10 @@ async def test_a_save_whose_end_nobody_knows_counts_as_one(
     state: State, client: FakeActorClient, worked: bool
 ):
     """After it others must read again, while the turn that tried may try again."""
-    with reading():
+    with Reading():
         await state.load(slots.HEAD)
         client.fail("save", Unavailable("away"), after=worked)
-        with reading():
+        with Reading():
             with pytest.raises(Unavailable, match="away"):
                 await state.save({slots.HEAD: Head(seq=1)})
             await state.save({slots.HEAD: Head(seq=2)})
@@ -254,9 +254,9 @@ async def test_a_save_whose_end_nobody_knows_counts_as_one(
 async def test_a_deletion_by_another_turn_is_seen(state: State):
     """A document that was there when a turn read it, and is not any more, is not saved again."""
     await state.save({slots.HEAD: Head(seq=1)})
-    with reading():
+    with Reading():
         await state.load_all([slots.HEAD])
-        with reading():
+        with Reading():
             await state.save({slots.HEAD: None})
         with pytest.raises(Unavailable, match="call back"):
             await state.save({slots.HEAD: Head(seq=2)})
@@ -270,7 +270,7 @@ async def test_two_saves_of_a_document_at_once_are_not_both_believed(
     """While one turn saves a document another cannot, and what that one read is old."""
 
     async def late() -> None:
-        with reading():
+        with Reading():
             await state.load(slots.HEAD)
             with pytest.raises(Unavailable, match="call back"):
                 await state.save({slots.HEAD: Head(seq=8)})
@@ -280,7 +280,7 @@ async def test_two_saves_of_a_document_at_once_are_not_both_believed(
                 await state.save({slots.HEAD: Head(seq=9)})
 
     async def early() -> None:
-        with reading():
+        with Reading():
             await state.save({slots.HEAD: Head(seq=1)})
 
     gate = client.hold("save")
@@ -295,11 +295,11 @@ async def test_a_read_does_not_hide_a_save_that_overtook_it(state: State, client
     """What is read while another turn saves is not kept: the next read finds the save."""
     await state.save({slots.PROFILE: Profile()})
     slow = client.hold("get")
-    with reading():
+    with Reading():
         read = asyncio.create_task(state.load(slots.HEAD))
         await settle()
         client.state[ACTOR].pop("head", None)
-        with reading():
+        with Reading():
             await state.save({slots.HEAD: Head(seq=1)})
         client.state[ACTOR]["head"] = b'{"v":1,"seq":0}'
         slow.set()

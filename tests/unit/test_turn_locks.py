@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent_actors.turn_locks import TurnLock, asking
+from agent_actors.turn_locks import TurnLocks, asking
 from tests.hand_clock import settle
 
 
@@ -12,7 +12,7 @@ class Scene:
     """Turns on one lock, each of which goes on when its gate is opened."""
 
     def __init__(self) -> None:
-        self.lock = TurnLock()
+        self.locks: TurnLocks[str] = TurnLocks()
         self.said: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.tasks: list[asyncio.Task[None]] = []
@@ -35,7 +35,7 @@ class Scene:
             await asyncio.gather(*self.tasks)
 
     async def _turn(self, name: str, chain: str | None, asks: int) -> None:
-        async with self.lock.entered(chain):
+        async with self.locks.entered("actor", chain):
             self.said.append(f"{name} acts")
             if asks:
                 await asyncio.gather(*(self._ask(f"{name}{number}") for number in range(asks)))
@@ -93,7 +93,7 @@ async def test_a_nested_turn_may_be_called_back_too(scene: Scene):
 
     await scene.end()
 
-    assert not scene.lock.locked()
+    assert not scene.locks
 
 
 async def test_a_turn_that_asks_several_acts_when_the_last_has_answered(scene: Scene):
@@ -144,7 +144,7 @@ async def test_a_cut_turn_leaves_the_lock_as_it_should_be(scene: Scene):
 
     await scene.end()
 
-    assert not scene.lock.locked()
+    assert not scene.locks
 
 
 async def test_a_turn_that_is_cut_as_it_comes_back_goes(scene: Scene):
@@ -173,7 +173,7 @@ async def test_a_turn_that_asks_again_as_it_comes_back_lets_others_act(scene: Sc
         await ask("late")
 
     async def turn() -> None:
-        async with scene.lock.entered("chain"):
+        async with scene.locks.entered("actor", "chain"):
             await asyncio.gather(ask("early"), late())
             scene.said.append("outer acts again")
 
@@ -198,14 +198,15 @@ async def test_who_is_in_no_turn_asks_as_well():
     """Outside of a turn, and in an actor nobody is let back into, asking is only that."""
     async with asking():
         pass
-    lock = TurnLock()
-    async with lock.entered(None), asking():
-        assert lock.locked()
+    locks: TurnLocks[str] = TurnLocks()
+    async with locks.entered("actor", None), asking():
+        assert locks.inside("actor") == 1
 
 
 async def test_what_a_turn_left_behind_does_not_act_for_it():
     """Of two questions at once one fails, and the turn ends; the other's answer comes later."""
-    lock, slow = TurnLock(), asyncio.Event()
+    locks: TurnLocks[str] = TurnLocks()
+    slow = asyncio.Event()
 
     async def ask() -> None:
         async with asking():
@@ -215,33 +216,34 @@ async def test_what_a_turn_left_behind_does_not_act_for_it():
         raise LookupError
 
     async def nested() -> None:
-        async with lock.entered("chain"):
+        async with locks.entered("actor", "chain"):
             with pytest.raises(LookupError):
                 await asyncio.gather(ask(), fail())
 
-    async with asyncio.timeout(5), lock.entered("chain"), asking():
+    async with asyncio.timeout(5), locks.entered("actor", "chain"), asking():
         await asyncio.create_task(nested())
         slow.set()
         await settle()
 
-    assert not lock.locked()
+    assert not locks
 
 
 async def test_a_callee_does_not_act_for_its_caller():
     """In process its turn begins in the context of the caller's, and may outlive it."""
-    caller, callee, answer = TurnLock(), TurnLock(), asyncio.Event()
+    locks: TurnLocks[str] = TurnLocks()
+    answer = asyncio.Event()
 
     async def called() -> None:
-        async with callee.entered(None), asking():
+        async with locks.entered("callee", None), asking():
             await answer.wait()
 
-    async with asyncio.timeout(5), caller.entered("chain"), asking():
+    async with asyncio.timeout(5), locks.entered("caller", "chain"), asking():
         left = asyncio.create_task(called())
         await settle()
-    async with asyncio.timeout(5), caller.entered("other"):
+    async with asyncio.timeout(5), locks.entered("caller", "other"):
         answer.set()
         await left
-    async with asyncio.timeout(5), caller.entered("third"):
+    async with asyncio.timeout(5), locks.entered("caller", "third"):
         pass
 
-    assert not caller.locked()
+    assert not locks

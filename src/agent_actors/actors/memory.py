@@ -75,7 +75,8 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     @turn
     async def recall(self) -> Recollection:
         """The entries, and who the user is."""
-        memory, profile = await asyncio.gather(self._memory(), self._profile())
+        await self.state.prepare(slots.MEMORY, slots.PROFILE)
+        memory, profile = await self._memory(), await self._profile()
         return Recollection(memory.entries, profile.person(user_of(self.id.id)))
 
     @turn

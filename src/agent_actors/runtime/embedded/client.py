@@ -2,10 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from dapr.clients.base import DaprActorClientBase
 from dapr.common.reentrancy_context import reentrancy_ctx
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
@@ -16,6 +16,7 @@ from agent_actors.runtime.embedded.store import Store
 from agent_actors.runtime.embedded.timers import Timers
 from agent_actors.runtime.embedded.turns import Turns
 from agent_actors.serializer import fields
+from agent_actors.slots import DocumentClient
 
 _READ = "SELECT value FROM state WHERE type = ? AND id = ? AND key = ?"
 _UPSERT = (
@@ -48,7 +49,7 @@ _Change = Annotated[_Upsert | _Delete, Field(discriminator="operation")]
 _changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
 
 
-class EmbeddedActorClient(DaprActorClientBase):
+class EmbeddedActorClient(DocumentClient):
     """Calls, state, reminders and timers of actors that live in this process."""
 
     def __init__(self, turns: Turns, store: Store, reminders: Reminders, timers: Timers) -> None:
@@ -83,11 +84,17 @@ class EmbeddedActorClient(DaprActorClientBase):
             raise Invalid(f"The state transaction is malformed: {fields(error)}") from None
         except ValueError:
             raise Invalid("The state transaction is malformed: it is not JSON.") from None
+        await self.save_documents(actor_type, actor_id, _prepare(changes))
+
+    async def save_documents(
+        self, actor_type: str, actor_id: str, changes: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        """The same, of documents in JSON; raises as `DocumentClient.save_documents`."""
         if not self._turns.active(actor_type, actor_id):
             raise Unavailable(
                 f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
             )
-        decided = self._store.submit(partial(_save, actor_type, actor_id, _prepare(changes)))
+        decided = self._store.submit(partial(_save, actor_type, actor_id, changes))
         self._turns.hold(actor_type, actor_id, decided)
         await asyncio.shield(decided)
 
@@ -153,7 +160,7 @@ def _prepare(changes: list[_Change]) -> list[tuple[str, bytes | None]]:
 def _save(
     actor_type: str,
     actor_id: str,
-    changes: list[tuple[str, bytes | None]],
+    changes: Sequence[tuple[str, bytes | None]],
     connection: sqlite3.Connection,
 ) -> None:
     for key, value in changes:
