@@ -95,8 +95,8 @@ CONSUMER_MUTANTS = (
         "forgotten_marks_go_back",
         "4.15",
         CONSUMER,
-        "seq=max(each.seq, await self.mark(each.conversation))",
-        "seq=0",
+        "seq=max(each.seq, mark.seq))\n        await self.state.save",
+        "seq=0)\n        await self.state.save",
     ),
     mutant(
         "sessions_stay_listed",
