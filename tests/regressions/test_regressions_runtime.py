@@ -61,6 +61,17 @@ async def test_b16_callbacks_and_actors_are_private(serve: Serve):
         assert await served.services.saved.count("ada") == 0
 
 
+async def test_b16_a_user_reads_no_other_users_history(serve: Serve):
+    """Any caller did; where tokens are set, the subject of one is the only user it reaches."""
+    tokens = [{"token": f"{user}-0123456789abcdef", "subject": user} for user in ("ada", "ben")]
+    async with serve(access_tokens=json.dumps(tokens)) as served:
+        for user, status in (("ada", 200), ("ben", 403)):
+            served.http.headers["authorization"] = f"Bearer {user}-0123456789abcdef"
+            assert (await served.http.get("/chat/ada/history")).status_code == status
+        del served.http.headers["authorization"]
+        assert (await served.http.get("/chat/ada/history")).status_code == 401
+
+
 async def test_b17_logs_hold_ids_and_nothing_that_was_said(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ):

@@ -192,6 +192,40 @@ def test_operators_routes_get_the_token(monkeypatch: pytest.MonkeyPatch):
     assert setup.requests[0].headers["dapr-api-token"] == "secret"
 
 
+def test_a_token_of_the_environment_is_shown(monkeypatch: pytest.MonkeyPatch):
+    """`AGENT_ACTORS_TOKEN` says who calls."""
+    monkeypatch.setenv("AGENT_ACTORS_TOKEN", "ada-0123456789abcdef\n")
+    setup = Setup(answer(DONE))
+    setup.client.say("ada", "Hello")
+
+    assert setup.requests[0].headers["authorization"] == "Bearer ada-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("token", "told"), [("", "set AGENT_ACTORS_TOKEN to your token"), ("x", "does not take")]
+)
+def test_a_refused_caller_is_told_which_variable_to_set(
+    token: str, told: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Once, and in a sentence."""
+    monkeypatch.setenv("AGENT_ACTORS_TOKEN", token)
+    setup = Setup(problem(401, "Unauthorized", "This route needs a token."))
+
+    with pytest.raises(Failure, match=told) as caught:
+        setup.client.say("ada", "Hello")
+    assert "AGENT_ACTORS_TOKEN" in caught.value.message
+    assert len(setup.requests) == 1
+
+
+def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """Before anything is sent, and without repeating it."""
+    monkeypatch.setenv("AGENT_ACTORS_TOKEN", "sécret")
+
+    with pytest.raises(CannotStart, match="AGENT_ACTORS_TOKEN") as caught:
+        Client("http://service")
+    assert "sécret" not in caught.value.message
+
+
 def test_a_requeue_is_sent_once():
     """A requeue is no retry of its own: what it met is told."""
     setup = Setup(problem(409, "Conflict", "It failed again."))

@@ -1,0 +1,93 @@
+"""Who may call the public routes: tokens of the settings, and JWTs of an issuer."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from agent_actors.access.caller import Caller
+from agent_actors.access.tokens import Tokens
+from agent_actors.clock import Clock
+from agent_actors.errors import StartupError, Unauthorized
+from agent_actors.settings import Settings
+
+if TYPE_CHECKING:
+    from agent_actors.access.claims import SignedTokens
+
+LONGEST = 16_384
+"""Characters of a token, at most."""
+
+
+class Access:
+    """Knows callers by the tokens they show.
+
+    Args:
+        tokens: Those of the settings.
+        signed: Those of an issuer, if there is one.
+    """
+
+    def __init__(self, tokens: Tokens, signed: "SignedTokens | None" = None) -> None:
+        self._tokens = tokens
+        self._signed = signed
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock) -> "Access | None":
+        """What the settings ask for; None where anybody may call.
+
+        Raises:
+            StartupError: A setting is not of its form, or access is required and nobody has any.
+        """
+        if not settings.access_on:
+            return None
+        tokens = Tokens.read(_texts(settings))
+        signed = _signed(settings, clock)
+        if signed is None and not tokens:
+            raise StartupError(
+                "Nobody would have access: AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER"
+                " says who has, AGENT_ACTORS_ACCESS=off lets everybody in."
+            )
+        return cls(tokens, signed)
+
+    async def caller(self, authorization: str) -> Caller:
+        """Who sent the header `Authorization`, which is empty where none was sent.
+
+        Raises:
+            Unauthorized: It has no token that is taken.
+            Unavailable: That cannot be known now.
+        """
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("This route needs a token: Authorization: Bearer <token>.")
+        if len(token) > LONGEST:
+            raise Unauthorized.invalid("The token is not one that is taken here.")
+        known = self._tokens.caller(token)
+        if known is not None:
+            return known
+        if self._signed is None:
+            raise Unauthorized.invalid("The token is not one that is taken here.")
+        return await self._signed.caller(token)
+
+    async def close(self) -> None:
+        """Lets go of what was opened. Idempotent."""
+        if self._signed is not None:
+            await self._signed.close()
+
+
+def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.access_tokens is not None:
+        yield "AGENT_ACTORS_ACCESS_TOKENS", settings.access_tokens.get_secret_value()
+    if settings.access_tokens_file is not None:
+        name = "AGENT_ACTORS_ACCESS_TOKENS_FILE"
+        try:
+            yield name, settings.access_tokens_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise StartupError(f"{name} cannot be read: {reason}.") from None
+
+
+def _signed(settings: Settings, clock: Clock) -> "SignedTokens | None":
+    named = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url)
+    if all(each is None for each in (*named, settings.jwt_admin_role)):
+        return None
+    from agent_actors.access.issuer import signed
+
+    return signed(settings, clock)

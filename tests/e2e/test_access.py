@@ -1,0 +1,76 @@
+"""Access control of the real command, on each runtime."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.e2e.conftest import SETTINGS, Launch
+from tests.e2e.service import COMMAND, environment
+from tests.issuer import AUDIENCE, ISSUER, Published, SigningKey
+
+ADA = "ada-0123456789abcdef"
+ROOT = "root-0123456789abcdef"
+ENTRIES = [
+    {"token": ADA, "subject": "ada"},
+    {"token": ROOT, "subject": "root", "admin": True},
+]
+
+
+def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a command has said, with variables of its own."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_a_service_for_others_asks_for_tokens(tmp_path: Path):
+    """It does not start where nobody is asked; a setting that is wrong is one line, too."""
+    wide = ("dev", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path))
+    for named in ({}, {"AGENT_ACTORS_ACCESS_TOKENS": '[{"token": "short", "subject": "ada"}]'}):
+        refused = command(*wide, **named)
+
+        assert refused.returncode == 2, refused.stdout
+        assert len(refused.stderr.splitlines()) == 1
+        assert "AGENT_ACTORS_ACCESS_TOKENS" in refused.stderr
+        assert "short" not in refused.stderr
+
+
+async def test_the_walls_stand(launch: Launch, tmp_path: Path):
+    """Each user reaches itself, the admin everybody, and events find their way all the same."""
+    file = tmp_path / "tokens"
+    file.write_text(json.dumps(ENTRIES))
+    key = SigningKey()
+    with Published(key).served() as published:
+        issuer = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": published.url}
+        settings = {**SETTINGS, **issuer, "access_tokens_file": file}
+        async with launch(tmp_path / "service", **settings) as service:
+            for token, user, status in (
+                (None, "ada", 401),
+                (ROOT + "x", "ada", 401),
+                (key.token("ben"), "ada", 403),
+                (ADA, "ada", 200),
+                (ROOT, "ada", 200),
+                (key.token("ben"), "ben", 200),
+            ):
+                headers = {"authorization": f"Bearer {token}"} if token else {}
+                body = {"role": "user", "content": f"from {user}"}
+                answer = await service.http.post(f"/chat/{user}", json=body, headers=headers)
+                assert answer.status_code == status, answer.text
+
+            service.http.headers["authorization"] = f"Bearer {ROOT}"
+            await service.remembered("ada", "from ada")
+            answers = {
+                token: command("history", "ada", "--url", service.url, AGENT_ACTORS_TOKEN=token)
+                for token in (ADA, "", "x" * 20)
+            }
+            assert ADA not in service.logged()
+
+    assert answers[ADA].stdout.startswith("user: from ada\n")
+    for token in ("", "x" * 20):
+        assert answers[token].returncode == 1
+        assert "AGENT_ACTORS_TOKEN" in answers[token].stderr
