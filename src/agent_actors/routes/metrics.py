@@ -1,0 +1,26 @@
+"""`/metrics`: what this process counts, as Prometheus reads it. Without ids, so open to anybody."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from agent_actors.routes.dependencies import services
+
+router = APIRouter(tags=["health"])
+
+_EXAMPLE = 'agent_actors_active_actors{type="ChatAgent"} 3.0\n'
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Prometheus' text format, or OpenMetrics where `Accept` says so.",
+        "content": {"text/plain": {"schema": {"type": "string", "examples": [_EXAMPLE]}}},
+    }
+}
+
+
+@router.get("/metrics", response_class=Response, responses=_TEXT)
+async def metrics(request: Request) -> Response:
+    """What this process has counted since its start."""
+    accept = request.headers.get("accept", "")
+    body, content_type = services(request).metrics.shown(accept)
+    return Response(body, headers={"content-type": content_type})
