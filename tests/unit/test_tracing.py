@@ -1,0 +1,124 @@
+"""Spans of ours: off until somebody listens, and never a word of what was said."""
+
+import asyncio
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+
+from agent_actors import tracing
+from agent_actors.background import Background
+from tests.spans import Spans, id_of, parent_of, spans
+
+__all__ = ["spans"]
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+GIVEN = f"00-{TRACE}-{PARENT}-01"
+
+
+def test_nothing_happens_while_nobody_listens():
+    """There is no span, no header, and no id."""
+    with tracing.span("a", parent=GIVEN) as span, tracing.joined(GIVEN):
+        tracing.failed("x")
+        tracing.note({"n": 1})
+
+        assert (span, dict(tracing.headers()), tracing.traceparent()) == (None, {}, None)
+        assert (tracing.on(), tracing.trace_id()) == (False, None)
+
+
+def test_spans_nest(spans: Spans):
+    """What happens within a block is its child, with its kind and its attributes."""
+    with tracing.span("outer"), tracing.span("inner", "client", {"n": 1}):
+        pass
+
+    inner = spans.named("inner")
+    assert parent_of(inner) == id_of(spans.named("outer"))
+    assert (inner.kind, dict(inner.attributes or {})) == (SpanKind.CLIENT, {"n": 1})
+
+
+def test_an_error_is_named_without_its_text(spans: Spans):
+    """The text of an exception may hold what people said."""
+    with pytest.raises(LookupError), tracing.span("a"):
+        raise LookupError("my secret")
+
+    span = spans.named("a")
+    assert span.status.status_code is StatusCode.ERROR
+    assert dict(span.attributes or {}) == {"error.type": "LookupError"}
+    assert "secret" not in span.to_json()
+
+
+def test_a_cancellation_is_no_error(spans: Spans):
+    """Whoever cancels knows why."""
+    with pytest.raises(asyncio.CancelledError), tracing.span("a"):
+        raise asyncio.CancelledError
+
+    assert spans.named("a").status.status_code is StatusCode.UNSET
+
+
+def test_a_trace_travels(spans: Spans):
+    """What one side says in its header is the parent of the other's span."""
+    with tracing.span("sent") as sent:
+        told = tracing.traceparent()
+        assert sent is not None
+        assert told is not None
+        assert tracing.trace_id() == told.split("-")[1]
+    with tracing.span("taken", parent=told), tracing.span("below"):
+        pass
+
+    assert parent_of(spans.named("taken")) == id_of(spans.named("sent"))
+    assert parent_of(spans.named("below")) == id_of(spans.named("taken"))
+
+
+def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
+    """Its spans are children of what came, and it is left at the end."""
+    with tracing.joined(GIVEN):
+        assert tracing.traceparent() == GIVEN
+        with tracing.span("a"):
+            pass
+
+    assert f"{parent_of(spans.named('a')):016x}" == PARENT
+    assert tracing.trace_id() is None
+
+
+@pytest.mark.parametrize(
+    "told", ["", "no trace", "00-0-0-01", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01"]
+)
+def test_what_is_no_trace_is_ignored(spans: Spans, told: str):
+    """A stranger's header begins no trace, and harms none."""
+    with tracing.joined(told), tracing.span("joined"):
+        pass
+    with tracing.span("a", parent=told, links=[told]):
+        pass
+
+    assert parent_of(spans.named("joined")) is None
+    assert (parent_of(spans.named("a")), spans.named("a").links) == (None, ())
+
+
+def test_a_batch_is_linked_to_the_others(spans: Spans):
+    """It has one parent, and names the traces of what else it works on."""
+    other = f"00-{'1' * 32}-{PARENT}-01"
+    with tracing.span("batch", parent=GIVEN, links=[other]):
+        pass
+
+    (link,) = spans.named("batch").links
+    assert f"{link.context.trace_id:032x}" == "1" * 32
+
+
+async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
+    """A task of its own belongs to the trace; work that nobody waits for begins one of its own."""
+
+    async def work(name: str) -> None:
+        with tracing.span(name):
+            pass
+
+    background = Background("work failed")
+    with tracing.span("outer"):
+        await asyncio.create_task(work("fresh"), context=tracing.fresh())
+        await background.begin(work("background"))
+
+    assert parent_of(spans.named("fresh")) == id_of(spans.named("outer"))
+    assert parent_of(spans.named("background")) is None
+
+
+def test_a_fresh_context_is_empty_otherwise():
+    """While nobody listens it is simply empty: nothing of the caller's is inherited (rule 7)."""
+    assert not tracing.fresh()
