@@ -1,0 +1,49 @@
+"""`agent-actors doctor`: prints what the checks find, and says by its exit code how it stands."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+
+import click
+
+from agent_actors.clock import SystemClock
+from agent_actors.doctor.checks import opened
+from agent_actors.doctor.examination import examine
+from agent_actors.doctor.finding import Finding
+from agent_actors.settings import Settings
+
+_WIDTH = 10
+_COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "skip": "bright_black"}
+
+Show = Callable[[Finding], None]
+
+
+def diagnose(settings: Settings, runtime: str, url: str | None, *, as_json: bool) -> bool:
+    """Prints a line for each finding as it is made; is nothing of it a failure?"""
+    # Its findings say it in words for people; the log would say it once more.
+    logging.getLogger("agent_actors").addHandler(logging.NullHandler())
+    findings = asyncio.run(_findings(settings, runtime, url, _ignore if as_json else _show))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
+    return not any(each.status == "FAIL" for each in findings)
+
+
+async def _findings(settings: Settings, runtime: str, url: str | None, show: Show) -> list[Finding]:
+    clock = SystemClock()
+    found: list[Finding] = []
+    async with opened(settings, runtime, url, clock) as checks:
+        async for finding in examine(checks, clock):
+            show(finding)
+            found.append(finding)
+    return found
+
+
+def _show(finding: Finding) -> None:
+    status = click.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
+    advice = f" — {finding.advice}" if finding.advice else ""
+    click.echo(f"{status} {finding.check:<{_WIDTH}} {finding.found}{advice}")
+
+
+def _ignore(_: Finding) -> None: ...

@@ -1,0 +1,40 @@
+"""Who may call the public routes, and whether anybody could."""
+
+from collections.abc import Sequence
+
+from agent_actors.access import Access
+from agent_actors.access.rates import Rate
+from agent_actors.clock import Clock
+from agent_actors.doctor.finding import Finding, Report
+from agent_actors.errors import StartupError
+from agent_actors.settings import Settings
+
+
+class AccessCheck:
+    """The tokens of the settings can be read, and somebody has one; so can the rate.
+
+    Args:
+        settings: Say who may call.
+        clock: The time, for tokens that end.
+    """
+
+    name = "access"
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    async def look(self) -> Sequence[Finding]:
+        """Whether callers must show a token."""
+        report = Report(self.name)
+        try:
+            access = Access.open(self._settings, self._clock)
+            if self._settings.rate_limit is not None:
+                Rate.read(self._settings.rate_limit)
+        except StartupError as error:
+            return report.fail(str(error).rstrip("."), "docs/security.md has the forms")
+        if access is not None:
+            return report.ok("callers must show a token")
+        if self._settings.access == "off":
+            return report.ok("off: whoever reaches the port may call")
+        return report.ok("no token is asked for, so only callers on this machine are served")

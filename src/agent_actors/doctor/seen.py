@@ -1,0 +1,18 @@
+"""What a check has seen that later ones need."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Seen:
+    """Filled on the way; what is still empty could not be seen.
+
+    `sidecar` is what the sidecar says of itself; `service` where the service answers, and `ready`
+    whether it is; `skews` by how many seconds the clock of another is ahead of ours.
+    """
+
+    sidecar: dict[str, Any] | None = None
+    service: str | None = None
+    ready: bool = False
+    skews: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,117 @@
+"""The service itself: does it run, and what does it say of itself?"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+from pydantic_core import from_json
+
+from agent_actors.clock import Clock
+from agent_actors.doctor.finding import Finding, Report
+from agent_actors.doctor.seen import Seen
+
+DEFAULT = "http://127.0.0.1:8000"
+
+
+class ServiceCheck:
+    """The service is ready, if it runs.
+
+    Args:
+        http: Asks it.
+        url: Where it is; by default where the sidecar looks for it, else where it is by default.
+        seen: Is told where it answers, and of its clock.
+        clock: Our own.
+    """
+
+    name = "service"
+
+    def __init__(self, http: httpx2.AsyncClient, url: str | None, seen: Seen, clock: Clock) -> None:
+        self._http = http
+        self._url = url
+        self._seen = seen
+        self._clock = clock
+
+    async def look(self) -> Sequence[Finding]:
+        """What `/readyz` says."""
+        report = Report(self.name)
+        url = (self._url or _told(self._seen.sidecar) or DEFAULT).rstrip("/")
+        try:
+            answer = await self._http.get(f"{url}/readyz")
+        except httpx2.InvalidURL:
+            return report.fail("--url is no address of a service", "give one like " + DEFAULT)
+        except httpx2.HTTPError:
+            return report.skip(f"none answers at {url}; --url says where another is")
+        told = _object(answer.content)
+        if answer.status_code == httpx2.codes.OK and told.get("status") == "ok":
+            self._seen.service, self._seen.ready = url, True
+            note_skew(self._seen, "the service", answer.headers, self._clock)
+            return report.ok(f"ready at {url}")
+        if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in told:
+            return report.fail(f"what answers at {url} is not this service", "--url says where")
+        self._seen.service = url
+        return report.fail(f"not ready at {url}: {told['detail']}", "see below, and its log")
+
+
+def _told(sidecar: Mapping[str, Any] | None) -> str | None:
+    """Where the sidecar looks for the app."""
+    told = (sidecar or {}).get("appConnectionProperties")
+    if not isinstance(told, dict) or not told.get("port"):
+        return None
+    return f"http://{told.get('channelAddress') or '127.0.0.1'}:{told['port']}"
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        told = from_json(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def note_skew(seen: Seen, who: str, headers: Mapping[str, str], clock: Clock) -> None:
+    """Keeps by how much the clock of who has just answered is ahead of ours."""
+    try:
+        told = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return
+    there: datetime = told if told.tzinfo else told.replace(tzinfo=UTC)
+    # The header has whole seconds, those that are over: on average half a one is missing.
+    seen.skews[who] = (there - clock.now()).total_seconds() + 0.5
+
+
+WARN, FAIL = 2.0, 30.0
+"""Seconds of difference. Below the first nobody notices: the header itself is not more exact."""
+
+
+class ClockCheck:
+    """Our clock is that of the others.
+
+    Due times of schedules and the moment from which a user is forgotten are wall time, compared
+    on other machines than the one that wrote them.
+
+    Args:
+        seen: What earlier checks saw of other clocks.
+    """
+
+    name = "clock"
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    async def look(self) -> Sequence[Finding]:
+        """The largest difference."""
+        report = Report(self.name)
+        if not self._seen.skews:
+            return report.skip("nobody has answered who tells the time")
+        who, ahead = max(self._seen.skews.items(), key=lambda item: abs(item[1]))
+        if abs(ahead) < WARN:
+            return report.ok(f"within {WARN:g} s of {' and '.join(sorted(self._seen.skews))}")
+        told = report.fail if abs(ahead) > FAIL else report.warn
+        way = "behind" if ahead > 0 else "ahead of"
+        return told(
+            f"{abs(ahead):.0f} s {way} {who}",
+            "synchronise it (NTP): schedules speak at the wrong time, and what was said since a"
+            " user was forgotten may be lost",
+        )

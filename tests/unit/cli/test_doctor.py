@@ -1,0 +1,133 @@
+"""`agent-actors doctor` on the embedded runtime, with the service running and without."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from agent_actors.runtime.embedded import DATABASE
+from tests.unit.cli.test_process import run, running
+
+AWAY = "http://127.0.0.1:9"
+
+
+def doctor(data: Path, **settings: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code; by check how it stands, and what was found."""
+    given = {"AGENT_ACTORS_URL": AWAY} | settings
+    done = run("doctor", "--json", "--data", str(data), **given)
+    assert done.stderr == ""
+    told = {each["check"]: (each["status"], each["found"]) for each in json.loads(done.stdout)}
+    return done.returncode, told
+
+
+def test_before_the_first_start_all_is_well(tmp_path: Path):
+    """What cannot be looked at is skipped; nothing is made."""
+    code, told = doctor(tmp_path / "data")
+
+    assert code == 0
+    assert {check: status for check, (status, _) in told.items()} == {
+        "settings": "ok",
+        "python": "ok",
+        "limits": "ok",
+        "access": "ok",
+        "data": "ok",
+        "components": "ok",
+        "service": "skip",
+        "actors": "skip",
+        "broker": "skip",
+        "secrets": "skip",
+        "model": "ok",
+        "clock": "skip",
+    }
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_running_service_is_not_disturbed(tmp_path: Path):
+    """Doctor says which process has the data, and the service goes on."""
+    with running(tmp_path / "data") as service:
+        code, told = doctor(tmp_path / "data", AGENT_ACTORS_URL=service.url)
+
+        assert code == 0, told
+        assert f"in use by process {service.process.pid}, which is fine" in told["data"][1]
+        assert told["service"] == ("ok", f"ready at {service.url}")
+        assert told["actors"][0] == "ok"
+        assert told["clock"][0] == "ok"
+        assert "Got your message" in run("chat", "ada", "Hello", "--url", service.url).stdout
+
+
+def test_a_broken_database_is_one_failure(tmp_path: Path):
+    """The exit code says it, and the file is left as it was."""
+    (tmp_path / DATABASE).write_text("precious" * 1_000)
+    code, told = doctor(tmp_path)
+
+    assert code == 1
+    assert [check for check, (status, _) in told.items() if status == "FAIL"] == ["data"]
+    assert (tmp_path / DATABASE).read_text() == "precious" * 1_000
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_failure(tmp_path: Path):
+    """There is a file in its place."""
+    (tmp_path / "file").write_text("")
+    code, told = doctor(tmp_path / "file" / "data")
+
+    assert (code, told["data"][0]) == (1, "FAIL")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it likes")
+def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path):
+    """It is not this user's."""
+    tmp_path.chmod(0o500)
+    code, told = doctor(tmp_path)
+
+    assert (code, told["data"]) == (1, ("FAIL", f"{tmp_path} cannot be written"))
+
+
+def test_a_broken_component_file_is_a_failure(tmp_path: Path):
+    """Its name is said."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "broken.yaml").write_text("kind: [")
+    code, told = doctor(tmp_path / "data", AGENT_ACTORS_COMPONENTS=str(files))
+
+    assert (code, told["components"][0]) == (1, "FAIL")
+    assert "broken.yaml" in told["components"][1]
+
+
+def test_the_lines_are_for_people(tmp_path: Path):
+    """How it stands, what was looked at, what was found, and what to do."""
+    done = run("doctor", "--data", str(tmp_path), AGENT_ACTORS_MODLE="x", AGENT_ACTORS_URL=AWAY)
+    first, second = done.stdout.splitlines()[:2]
+
+    assert done.returncode == 0
+    assert first == (
+        "warn  settings   nobody reads AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)"
+        " — spell it as docs/settings.md does, or remove it"
+    )
+    assert second.startswith("ok    python     Python 3.")
+
+
+def test_a_setting_that_cannot_be_read_is_one_line(tmp_path: Path):
+    """As with every other command, the exit code is 2."""
+    done = run("doctor", "--data", str(tmp_path), AGENT_ACTORS_DRAIN="soon")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: AGENT_ACTORS_DRAIN: ")
+
+
+def test_a_start_warns_of_a_misspelt_variable_once(tmp_path: Path):
+    """It is ignored, but not without a word."""
+    with running(tmp_path / "data", AGENT_ACTORS_MODLE="scripted") as service:
+        code, logged = service.end(15)
+
+    assert code == 0
+    assert logged.count("AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)") == 1
+
+
+def test_no_sidecar_is_needed_to_ask_about_dapr(tmp_path: Path):
+    """It is said what `dev` would start, or what is missing for it."""
+    done = run("doctor", "--json", "--runtime", "dapr", AGENT_ACTORS_URL=AWAY)
+    told = {each["check"]: each for each in json.loads(done.stdout)}
+
+    assert "DAPR_HTTP_PORT names none" in told["sidecar"]["found"]
+    assert done.returncode == (1 if told["sidecar"]["status"] == "FAIL" else 0)

@@ -1,0 +1,102 @@
+"""The component files, as `doctor` sees them."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_actors.doctor.files import FilesCheck
+from agent_actors.doctor.finding import Finding
+from agent_actors.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+KAFKA = "bindings/kafka-binding.yaml"
+TWILIO = "bindings/twilio-binding.yaml"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A copy of ours, and those of the bindings."""
+    for folder in ("components", "components/bindings"):
+        for each in (ROOT / folder).glob("*.yaml"):
+            if each.name != "kustomization.yaml":
+                shutil.copy(each, tmp_path)
+    return tmp_path
+
+
+async def look(files: Path, *, strict: bool = False, **settings: Any) -> Sequence[Finding]:
+    return await FilesCheck(Settings(components=files, **settings), strict=strict).look()
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+async def test_ours_are_in_no_trap(files: Path):
+    """They are counted."""
+    (found,) = await look(files)
+
+    assert found.status == "ok", found
+    assert found.found.startswith("6 components, 6 subscriptions")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("statestore.yaml", "readTimeout", "writeTimeout", "writes everything twice"),
+        ("statestore.yaml", "actorStateStore", "someOther", "has no `actorStateStore"),
+        ("kafka-binding.yaml", "consumeRetryEnabled", "clientID", "a message that fails is lost"),
+        ("twilio-binding.yaml", "name: timeout", "name: toNumber", "one phone gets the SMS"),
+        ("message-subscription.yaml", "deadLetterTopic", "other", "has no deadLetterTopic"),
+    ],
+)
+async def test_a_trap_is_said(files: Path, file: str, old: str, new: str, words: str):
+    """Each with what to do; Dapr starts with them, so they are warnings."""
+    change(files / file, old, new)
+    (found,) = await look(files)
+
+    assert found.status == "warn"
+    assert words in found.found
+    assert found.advice
+
+
+async def test_several_traps_are_several_lines(files: Path):
+    """None hides another."""
+    change(files / "statestore.yaml", "readTimeout", "writeTimeout")
+    change(files / "statestore.yaml", "actorStateStore", "someOther")
+
+    assert len(await look(files)) == 2
+
+
+async def test_a_file_that_is_no_yaml_is_said(files: Path):
+    """With its name, and the line."""
+    (files / "broken.yaml").write_text("kind: [Component\n")
+    (found,) = await look(files, strict=True)
+
+    assert found.status == "FAIL"
+    assert "broken.yaml" in found.found
+
+
+async def test_what_the_embedded_runtime_needs_is_missed(files: Path):
+    """It would refuse to start."""
+    (files / "secretstore.yaml").unlink()
+    (files / "kafka-binding.yaml").unlink()
+    missing = await look(files, strict=True, secret_store="vault")
+    (files / "message-subscription.yaml").unlink()
+    undelivered = await look(files, strict=True)
+
+    assert [each.status for each in (*missing, *undelivered)] == ["FAIL", "FAIL"]
+    assert "'vault'" in missing[0].found
+    assert "'user-chat'" in undelivered[0].found
+
+
+async def test_beside_a_sidecar_only_named_files_are_looked_at():
+    """Whether those of this folder are the sidecar's nobody knows."""
+    (found,) = await FilesCheck(Settings(), strict=False).look()
+
+    assert found.status == "skip"
+    assert "AGENT_ACTORS_COMPONENTS" in found.found

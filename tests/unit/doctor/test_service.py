@@ -1,0 +1,136 @@
+"""The service and the clocks, as `doctor` sees them."""
+
+from datetime import timedelta
+from email.utils import format_datetime
+
+import httpx2
+import pytest
+
+from agent_actors.doctor.actors import EmbeddedActorsCheck
+from agent_actors.doctor.broker import EmbeddedBrokerCheck
+from agent_actors.doctor.finding import Finding
+from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.service import ClockCheck, ServiceCheck
+from tests.hand_clock import HandClock
+from tests.unit.doctor.conftest import answering
+
+URL = "http://service:1"
+
+
+async def ask(
+    answer: httpx2.Response | Exception, seen: Seen, url: str | None = URL, path: str = "/readyz"
+) -> Finding:
+    async with answering({path: answer}) as http:
+        (finding,) = await ServiceCheck(http, url, seen, HandClock()).look()
+    return finding
+
+
+def ready(ahead: float = 0.0) -> httpx2.Response:
+    there = HandClock().now() + timedelta(seconds=ahead)
+    date = format_datetime(there, usegmt=True)
+    return httpx2.Response(200, json={"status": "ok"}, headers={"date": date})
+
+
+async def test_a_ready_service_is_ok():
+    """Later checks know where it is."""
+    seen = Seen()
+
+    assert (await ask(ready(), seen)).status == "ok"
+    assert seen.service == URL
+
+
+async def test_a_service_that_does_not_run_is_no_failure():
+    """Doctor is asked before the start, too."""
+    seen = Seen()
+    found = await ask(httpx2.ConnectError("away"), seen)
+
+    assert found.status == "skip"
+    assert URL in found.found
+    assert seen.service is None
+
+
+async def test_why_a_service_is_not_ready_is_said():
+    """In its own words; it can still be asked for events."""
+    seen = Seen()
+    found = await ask(httpx2.Response(503, json={"detail": "The sidecar hosts none."}), seen)
+
+    assert found.status == "FAIL"
+    assert "The sidecar hosts none." in found.found
+    assert seen.service == URL
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx2.Response(200, text="Welcome to another"),
+        httpx2.Response(404),
+        httpx2.Response(503, text="<html>"),
+        httpx2.Response(200, json=["ok"]),
+    ],
+)
+async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Response):
+    """Nothing is asked of it any more."""
+    seen = Seen()
+    found = await ask(answer, seen)
+
+    assert found.status == "FAIL"
+    assert "not this service" in found.found
+    assert seen.service is None
+
+
+async def test_an_address_that_is_none_is_said():
+    """It was mistyped."""
+    assert (await ask(ready(), Seen(), "http://host:port")).status == "FAIL"
+
+
+async def test_the_sidecar_knows_where_the_service_is():
+    """What was given comes first; without either it is where it is by default."""
+    told = {"appConnectionProperties": {"port": 7, "channelAddress": "127.0.0.9"}}
+    found = [
+        await ask(ready(), Seen(sidecar=told), None),
+        await ask(ready(), Seen(sidecar=told), URL),
+        await ask(ready(), Seen(sidecar={}), None),
+    ]
+
+    assert [each.found.rpartition(" ")[2] for each in found] == [
+        "http://127.0.0.9:7",
+        URL,
+        "http://127.0.0.1:8000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "status", "words"),
+    [
+        (0, "ok", "within 2 s of the service"),
+        (10, "warn", "10 s behind the service"),
+        (-10, "warn", "10 s ahead of the service"),
+        (-60, "FAIL", "60 s ahead of the service"),
+    ],
+)
+async def test_a_clock_that_is_wrong_is_said(ahead: float, status: str, words: str):
+    """First as a warning; what it means for us is the advice."""
+    seen = Seen()
+    await ask(ready(ahead), seen)
+    (found,) = await ClockCheck(seen).look()
+
+    assert (found.status, found.found) == (status, words)
+
+
+async def test_who_tells_no_time_is_not_compared():
+    """Neither no header nor one that is no date."""
+    seen = Seen()
+    await ask(httpx2.Response(200, json={"status": "ok"}), seen)
+    await ask(httpx2.Response(200, json={"status": "ok"}, headers={"date": "soon"}), seen)
+    (found,) = await ClockCheck(seen).look()
+
+    assert found.status == "skip"
+
+
+async def test_the_embedded_runtime_has_its_actors_and_events_in_the_service():
+    """Whether they work, the service says."""
+    (away,) = await EmbeddedActorsCheck(Seen()).look()
+    (there,) = await EmbeddedActorsCheck(Seen(service=URL, ready=True)).look()
+    (events,) = await EmbeddedBrokerCheck().look()
+
+    assert (away.status, there.status, events.status) == ("skip", "ok", "skip")

@@ -1,0 +1,234 @@
+"""The sidecar and what it hosts, as `doctor` sees them. A real one is asked in tests/dapr."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+from dapr.actor import ActorRuntime
+
+from agent_actors.app import create_app
+from agent_actors.doctor.actors import PlacementCheck, types
+from agent_actors.doctor.finding import Finding
+from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.sidecar import LoadedCheck, NoSidecarCheck, SidecarCheck
+from agent_actors.engine.binaries import VARIABLE
+from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.settings import Settings
+from tests.conftest import Serve
+from tests.unit.runtime.dapr.conftest import FakeSidecar
+
+SETTINGS = Settings()
+HOSTED = {
+    "runtimeStatus": "RUNNING",
+    "hostReady": True,
+    "placement": "placement: connected",
+    "activeActors": [{"type": each} for each in types(SETTINGS)],
+}
+STORE = {"name": "statestore", "type": "state.redis", "version": "v1", "capabilities": ["ACTOR"]}
+BROKERS = [
+    {"name": name, "type": "pubsub.redis", "version": "v1"} for name in ("daca-pubsub", "pubsub")
+]
+TOPICS = [("daca-pubsub", "user-chat"), ("pubsub", "conversations"), ("pubsub", "messages")]
+SUBSCRIBED = [
+    {"pubsubname": pubsub, "topic": topic, "deadLetterTopic": f"{topic}-dead"}
+    for pubsub, topic in TOPICS
+]
+TOLD: dict[str, Any] = {
+    "id": "agents",
+    "runtimeVersion": "1.18.0",
+    "components": [STORE, *BROKERS],
+    "subscriptions": SUBSCRIBED,
+    "actorRuntime": HOSTED,
+}
+
+
+async def ask(sidecar: Sidecar, seen: Seen) -> Finding:
+    (finding,) = await SidecarCheck(sidecar, Settings(), seen).look()
+    return finding
+
+
+async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: Sidecar):
+    """What it says of itself is there for the checks that follow."""
+    seen = Seen()
+    daprd.answers = [(200, TOLD), (204, None)]
+
+    assert (await ask(sidecar, seen)).status == "ok"
+    assert seen.sidecar == TOLD
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([(200, TOLD | {"runtimeVersion": "1.17.9"}), (204, None)], "older than 1.18"),
+        ([(200, TOLD), (500, None)], "is not ready (healthz 500)"),
+        ([(401, None)], "DAPR_API_TOKEN"),
+        ([(500, None)], "could not do it now"),
+    ],
+)
+async def test_a_sidecar_that_cannot_be_used_is_said(
+    daprd: FakeSidecar, sidecar: Sidecar, answers: list[tuple[int, Any]], words: str
+):
+    """And nobody relies on what it says of itself."""
+    seen = Seen()
+    daprd.answers = answers
+    found = await ask(sidecar, seen)
+
+    assert found.status == "FAIL"
+    assert words in found.found
+    assert seen.sidecar is None
+
+
+async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: Sidecar):
+    """Its version is no number."""
+    daprd.answers = [(200, TOLD | {"runtimeVersion": "edge"}), (204, None)]
+
+    assert (await ask(sidecar, Seen())).status == "ok"
+
+
+async def test_no_sidecar_and_no_dapr_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+    """There is nothing that `dev` could start, either."""
+    monkeypatch.setenv(VARIABLE, "/nowhere")
+    (found,) = await NoSidecarCheck().look()
+
+    assert found.status == "FAIL"
+    assert "/nowhere" in found.found
+
+
+async def loaded(told: dict[str, Any] | None, **settings: Any) -> list[Finding]:
+    return list(await LoadedCheck(Settings(**settings), Seen(sidecar=told)).look())
+
+
+async def test_what_is_loaded_is_named():
+    """With its type and version."""
+    (found,) = await loaded(TOLD)
+
+    assert found.status == "ok"
+    assert "statestore (state.redis v1)" in found.found
+
+
+async def test_each_thing_that_is_missing_is_a_line():
+    """State store, brokers, subscriptions, and the binding that the settings name."""
+    told = TOLD | {"components": [], "subscriptions": []}
+    found = await loaded(told, sms_binding="twilio")
+
+    assert [each.status for each in found] == ["FAIL"] * 7
+    assert len({each.found for each in found}) == 7
+
+
+async def test_a_subscription_without_a_dead_letter_topic_is_a_warning():
+    """What cannot be applied would be lost."""
+    first = SUBSCRIBED[0] | {"deadLetterTopic": ""}
+    (found,) = await loaded(TOLD | {"subscriptions": [first, *SUBSCRIBED[1:]]})
+
+    assert found.status == "warn"
+    assert "user-chat" in found.found
+
+
+async def test_without_a_sidecar_nothing_is_known(sidecar: Sidecar):
+    """What it has loaded and hosts is skipped."""
+    (components,) = await loaded(None)
+    (hosted,) = await PlacementCheck(sidecar, SETTINGS, Seen()).look()
+
+    assert (components.status, hosted.status) == ("skip", "skip")
+
+
+async def placed(sidecar: Sidecar, **changes: Any) -> Finding:
+    told = TOLD | {"actorRuntime": HOSTED | changes}
+    seen = Seen(sidecar=told, service="http://127.0.0.1:1")
+    (finding,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"activeActors": []}, "hosts none"),
+        ({"runtimeStatus": "INITIALIZING"}, "their table is INITIALIZING"),
+        ({"hostReady": False}, "their table is RUNNING"),
+        ({"activeActors": [{"type": "ChatAgent"}]}, "not hosted here: ResponseAgent"),
+    ],
+)
+async def test_actors_without_a_place_are_said(
+    daprd: FakeSidecar, sidecar: Sidecar, changes: dict[str, Any], words: str
+):
+    """No actor is called then."""
+    found = await placed(sidecar, **changes)
+
+    assert found.status == "FAIL"
+    assert words in found.found
+    assert not daprd.seen
+
+
+async def test_a_service_that_does_not_run_hosts_nothing(sidecar: Sidecar):
+    """That is no failure: doctor is asked before the start, too."""
+    seen = Seen(sidecar=TOLD | {"actorRuntime": HOSTED | {"activeActors": []}})
+    (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
+
+    assert found.status == "skip"
+
+
+def told(code: str, message: str) -> web.Response:
+    return web.json_response({"errorCode": code, "message": message}, status=500)
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "message", "words"),
+    [
+        ("Ping", "ERR_X", "error from actor service: (403) …", "refuses the sidecar's token"),
+        ("Ping", "ERR_X", "dial tcp: connect: connection refused", "the service has gone"),
+        ("Ping", "ERR_X", "somebody said hush", "cannot be called: ERR_X"),
+        ("state", "ERR_ACTOR_STATE_GET", "hush", "(ERR_ACTOR_STATE_GET)"),
+        ("reminders", "ERR_ACTOR_REMINDER_GET", "hush", "(ERR_ACTOR_REMINDER_GET)"),
+    ],
+)
+async def test_actors_that_cannot_be_used_are_said(
+    daprd: FakeSidecar, sidecar: Sidecar, part: str, code: str, message: str, words: str
+):
+    """Of the sidecar's words only the code: they may repeat what was said."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return told(code, message) if part in request.path else web.json_response(True)
+
+    daprd.handler = answer
+    found = await placed(sidecar)
+
+    assert found.status == "FAIL"
+    assert words in found.found
+    assert "hush" not in f"{found}"
+
+
+async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, sidecar: Sidecar):
+    """Dapr 1.18 fails inside when it is asked to."""
+    seen = Seen(sidecar=TOLD | {"components": BROKERS})
+    (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
+
+    assert found.status == "FAIL"
+    assert not any("/state/" in each.path for each in daprd.seen)
+
+
+async def test_each_type_is_called_by_the_id_of_nobody(daprd: FakeSidecar, sidecar: Sidecar):
+    """No conversation can have it."""
+    found = await placed(sidecar)
+    called = [each.path for each in daprd.seen if "/method/" in each.path]
+
+    assert found.status == "ok"
+    assert sorted(called) == sorted(
+        f"/v1.0/actors/{name}/~ready/method/Ping" for name in types(SETTINGS)
+    )
+
+
+@pytest.mark.parametrize("sms", [None, "twilio-binding"])
+async def test_the_types_are_those_that_a_replica_registers(fresh_registry: None, sms: str | None):
+    """One that is added to the service is added to what is looked at."""
+    settings = Settings(dapr_http_port=1, app_api_token="secret", sms_binding=sms)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        assert sorted(types(settings)) == sorted(ActorRuntime.get_registered_actor_types())
+
+
+async def test_the_types_of_the_embedded_runtime_are_those_that_it_registers(serve: Serve):
+    """It needs no actor for dead letters."""
+    async with serve() as served:
+        known = types(served.services.settings, dapr=False)
+
+        assert sorted(known) == sorted(ActorRuntime.get_registered_actor_types())
