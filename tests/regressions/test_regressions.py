@@ -1,7 +1,6 @@
 """Bugs of the published lesson (REGRESSIONS.md): none of them exists here.
 
-Each test is named after its row and fails where the bug is. Rows of parts that are not there yet
-are in `LATER`, and printed as skipped with their reason.
+Each test is named after its row and fails where the bug is.
 """
 
 import asyncio
@@ -25,24 +24,12 @@ from tests.hand_clock import HandClock
 
 ROOT = Path(__file__).parents[2]
 
-LATER = {
-    "b32": "tracing and its manifests come with their own issue",
-    "b33": "images and manifests come with the Kubernetes issue",
-}
 
-
-@pytest.mark.parametrize("row", LATER)
-def test_rows_of_later_work(row: str):
-    """A part that is not there yet cannot have its bug."""
-    pytest.skip(f"{row}: {LATER[row]}")
-
-
-def test_every_row_has_a_test_or_a_reason():
-    """B1 to B34 are all here, none of them twice."""
+def test_every_row_has_a_test():
+    """B1 to B34 are all here, none of them is left out."""
     named = set(re.findall(r"^(?:async )?def test_(b\d+)b?_", _source(), re.MULTILINE))
 
-    assert named | set(LATER) == {f"b{number}" for number in range(1, 35)}
-    assert not named & set(LATER)
+    assert named == {f"b{number}" for number in range(1, 35)}
 
 
 def _source() -> str:
