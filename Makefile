@@ -48,6 +48,10 @@ test: check ## The checks, then every test; ARGS="-k history" for some of them
 test-real-model: $(VENV)/.installed-real-model ## The tests that ask a real, small model; fetches 130 MB once
 	@echo "pytest -m real_model" && $(PY) -m pytest -m real_model tests/llm $(ARGS)
 
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/.installed-dev ## The manifests on a real API server with Dapr; needs Linux and root
+	@echo "pytest tests/kubernetes" && $(PY) -m tests.kubernetes.apart tests/kubernetes $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines none of them reached
 	@$(PY) -m coverage run -m pytest $(ARGS) && $(PY) -m coverage report --skip-covered --show-missing
@@ -67,6 +71,10 @@ docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
 .PHONY: engine
 engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with Go where they are not
 	@$(PY) tools/engine.py
+
+.PHONY: kubernetes
+kubernetes: $(VENV)/.installed-dev ## Say where Kubernetes' servers of the tests are; build them with Go where they are not
+	@$(PY) tools/kubernetes_servers.py
 
 .PHONY: kafka
 kafka: ## Say where the Kafka broker of the tests is; fetch it with Maven where it is not
@@ -88,6 +96,10 @@ lock: $(VENV)/.installed-dev ## Write the locks anew from pyproject.toml
 	@echo "requirements.lock" && $(COMPILE) -o requirements.lock pyproject.toml
 	@echo "requirements-dev.lock" && \
 		$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@echo "requirements-image.lock" && \
+		$(COMPILE) --extra otel -c requirements.lock -o requirements-image.lock pyproject.toml
+	@echo "requirements-build.lock" && \
+		$(COMPILE) --group pyproject.toml:build -o requirements-build.lock
 	@echo "requirements-real-model.lock" && \
 		$(COMPILE) --no-deps --group pyproject.toml:real-model -o requirements-real-model.lock
 

@@ -33,6 +33,7 @@ FOOT = """\
 | name | read by | meaning |
 |---|---|---|
 | `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications` | Where the service is, unless `--url` says it. |
+| `AGENT_ACTORS_TOKEN` | the same | The token to show, where the service asks for one ([security.md](security.md)). |
 | `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: the `dapr` runtime is taken, unless `--runtime` says otherwise. |
 | `APP_API_TOKEN` | `agent-actors events` | Sent to the service, whose setting it is too. |
 """

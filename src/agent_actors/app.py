@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_actors import __version__, contracts
+from agent_actors.access import Access
+from agent_actors.access.rates import Rate, Rates
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.composition import Service
 from agent_actors.errors import StartupError
@@ -21,16 +24,19 @@ from agent_actors.routes import (
     chat,
     events,
     follow_up,
+    gate,
     health,
     lesson_events,
     memories,
     memory,
+    metrics,
     notifications,
     problems,
     receive,
     response,
     schedules,
     sessions,
+    shell,
     subscriptions,
     users,
 )
@@ -41,6 +47,7 @@ from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.settings import Settings, read
+from agent_actors.tracing_export import Traces
 
 if TYPE_CHECKING:
     from agents import Agent, Tool
@@ -65,10 +72,11 @@ NOUNS = (
     receive,
     notifications,
     health,
+    metrics,
 )
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     settings: Settings | None = None,
     *,
     runtime: Runtime | None = None,
@@ -76,6 +84,7 @@ def create_app(
     clock: Clock | None = None,
     agent: "Agent[Any] | None" = None,
     tools: "Sequence[Tool]" = (),
+    tracer_provider: TracerProvider | None = None,
 ) -> FastAPI:
     """The service: its actors, its routes, and the runtime that carries them.
 
@@ -89,6 +98,8 @@ def create_app(
         clock: By default the machine's.
         agent: An agent of the OpenAI Agents SDK that answers in place of the default one.
         tools: Tools of that SDK which the agent may use besides its own.
+        tracer_provider: Where OpenTelemetry's spans go; by default to the collector that
+            `OTEL_EXPORTER_OTLP_ENDPOINT` names, if it does.
 
     Raises:
         StartupError: A setting is wrong, or the data folder cannot be used.
@@ -102,16 +113,20 @@ def create_app(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
     service = Service(settings, runtime, model, clock)
+    access = Access.open(settings, clock)
+    if access is not None and service.token is None:
+        raise StartupError("Access control needs APP_API_TOKEN, or callbacks would be a way in.")
+    traces = Traces.of(tracer_provider, __version__)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(
         title="agent-actors",
         description="AI agents as Dapr virtual actors.",
         version=__version__,
         middleware=[Middleware(BodyLimit, largest=largest)],
-        # FastAPI's own asks at each request whether somebody has set it up; nobody has, yet.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=traces.of_requests,
     )
-    app.router.lifespan_context = functools.partial(_lifespan, service)
+    app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
+    app.shell = _shell(app.plain, settings, access, service)
     app.state.services = service.wired
     app.state.stopping = service.stopping
     app.state.drain = service.drain
@@ -120,23 +135,46 @@ def create_app(
         inputs = subscriptions.inputs(service.wired)
         app.front = Callbacks(app.behind, service.token, callbacks, inputs)
     problems.install(app)
+    if access is not None:
+        gate.describe(app)
     for noun in NOUNS:
         app.include_router(noun.router)
     return app
 
 
 class App(FastAPI):
-    """FastAPI, with the callbacks of a sidecar in front where the runtime has one."""
+    """FastAPI in its shell, with a sidecar's callbacks in front where the runtime has one."""
 
     front: Callbacks | None = None
+    shell: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the start and the stop."""
         await (self.front or self.behind)(scope, receive, send)
 
     async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is no callback."""
+        await (self.shell or self.plain)(scope, receive, send)
+
+    async def plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         """FastAPI's own."""
         await super().__call__(scope, receive, send)
+
+
+def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Service) -> ASGIApp:
+    """What the settings put around the routes; the headers outermost, so that refusals have them.
+
+    Raises:
+        StartupError: A setting is not of its form.
+    """
+    rates = None
+    if settings.rate_limit is not None:
+        rates = Rates(Rate.read(settings.rate_limit), service.wired.clock)
+    if access is not None or rates is not None:
+        app = gate.Gate(app, access, rates, service.token)
+    if settings.cors_origins is not None:
+        app = shell.cors(app, settings.cors_origins)
+    return shell.SecurityHeaders(app, hsts=settings.hsts)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
@@ -159,14 +197,19 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    service: Service, traces: Traces, access: Access | None, app: FastAPI
+) -> AsyncIterator[None]:
     # Registered with the SDK; its routes are on an app that is not served. Actors are called in
     # process, or by `Callbacks` (I12).
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
-    await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
-    try:
-        yield
-    finally:
-        await service.stop()
+    async with traces.collected():
+        await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
+        try:
+            yield
+        finally:
+            await service.stop()
+            if access is not None:
+                await access.close()

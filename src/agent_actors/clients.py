@@ -9,7 +9,7 @@ from dapr.actor.client.proxy import ActorFactoryBase
 from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json
 
-from agent_actors import contracts
+from agent_actors import contracts, tracing
 from agent_actors.envelopes import ForgetLetter, KeepLetter
 from agent_actors.errors import Defect
 from agent_actors.follow_ups import Asked, FollowedUp, FollowUp
@@ -38,9 +38,11 @@ from agent_actors.messages import (
 from agent_actors.notices import Notify, Report
 from agent_actors.schedules import Schedule, Unschedule
 from agent_actors.serializer import ValueSerializer, adapter, encode
+from agent_actors.tally import Tally
 
 T = TypeVar("T")
 
+_CALLS = {"rpc.system": "dapr"}
 _NOTHING = Message("user", "")
 _LETTERS = (contracts.LETTERS, contracts.LETTERS_ID)
 
@@ -48,8 +50,9 @@ _LETTERS = (contracts.LETTERS, contracts.LETTERS_ID)
 class ProxyFactory(ActorFactoryBase):
     """Makes proxies that speak through a runtime's client, not through one of the SDK's own."""
 
-    def __init__(self, client: DaprActorClientBase) -> None:
+    def __init__(self, client: DaprActorClientBase, tally: Tally | None = None) -> None:
         self._client = client
+        self.tally = tally or Tally()
         self._serializer = ValueSerializer()
 
     def create(
@@ -80,7 +83,10 @@ class ActorClient:
         actor_type, actor_id = actor
         proxy = ActorProxy.create(actor_type, ActorId(actor_id), actor_proxy_factory=self._factory)
         body = None if argument is None else encode(argument)
-        return returned(await proxy.invoke_method(method, body), result)
+        with tracing.span(f"{actor_type}/{method}", "client", _CALLS):
+            with self._factory.tally.timed("invoke"):
+                answer = await proxy.invoke_method(method, body)
+            return returned(answer, result)
 
 
 def returned(data: bytes, result: type[T]) -> T:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dapr.actor import Actor, ActorId, ActorRuntime
 from dapr.actor.runtime.config import (
@@ -44,7 +44,10 @@ from agent_actors.errors import StartupError
 from agent_actors.feed import Feed
 from agent_actors.forgetting import Forgetting
 from agent_actors.letters import Bounds
-from agent_actors.messages import CompleteTurn, Outcome
+from agent_actors.looking import Looking, info
+from agent_actors.loop_lag import LoopLag
+from agent_actors.messages import CloudEvent, CompleteTurn, Outcome
+from agent_actors.metrics import Metrics
 from agent_actors.model import Model
 from agent_actors.model.calls import ModelCalls
 from agent_actors.notifications import Carrier, Sending
@@ -60,6 +63,7 @@ from agent_actors.settled import Settled
 from agent_actors.slots import Store
 from agent_actors.stopping import Stopping
 from agent_actors.summaries import Summaries
+from agent_actors.tally import Tally
 from agent_actors.turns import Activations, Host
 
 if TYPE_CHECKING:
@@ -77,8 +81,9 @@ class Service:
     """
 
     def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
-        store = Store(runtime.actor_client, clock, settings.call_time)
-        proxies = ProxyFactory(runtime.actor_client)
+        self._tally = tally = Tally(clock.monotonic)
+        store = Store(runtime.actor_client, clock, settings.call_time, tally)
+        self._proxies = proxies = ProxyFactory(runtime.actor_client, tally)
         self._settings = settings
         self._runtime = runtime
         self._clock = clock
@@ -99,18 +104,28 @@ class Service:
         self._feed = Feed(fed, self._saved, clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
         self._model = model
-        self._calls = ModelCalls(model, clock, settings.model_time, self._complete)
-        self._summaries = Summaries(model, self._saved, self._memory, self._chat, clock, settings)
-        self.token = settings.app_api_token
-        if self.token is None and not runtime.called_by_sidecar:
-            self.token = secrets.token_urlsafe(32)
-
+        self._calls = ModelCalls(model, clock, settings.model_time, self._complete, tally)
+        self._summaries = self._summing_up()
+        self._lag = LoopLag(tally)
+        self.token = settings.app_api_token or self._own_token()
         self._orchestration = self._orchestrated()
         self.wired = self._routes()
         """What the routes are given."""
 
+    def _own_token(self) -> str | None:
+        """In process, callbacks carry one that nobody else can know."""
+        return None if self._runtime.called_by_sidecar else secrets.token_urlsafe(32)
+
+    def _summing_up(self) -> Summaries:
+        model, clock = self._model, self._clock
+        made = Summaries(model, self._saved, self._memory, self._chat, clock, self._settings)
+        made.tally = self._tally
+        return made
+
     def _routes(self) -> Services:
         answers = Answers(self._chat, self._saved, self._settled, self.stopping, self._settings)
+        answers.tally = self._tally
+        look = Looking(self._activations, self._calls, self._feed).look
         letters = self._runtime.dead_letters or self._kept_by_an_actor()
         return Services(
             settings=self._settings,
@@ -129,6 +144,8 @@ class Service:
             forget=self._forgetter(letters),
             token=self.token,
             new_turn_id=new_turn_id,
+            tally=self._tally,
+            metrics=Metrics(self._tally, look, info(self._runtime, self._model)),
             notifications=self._sending(letters),
         )
 
@@ -144,7 +161,7 @@ class Service:
             memory=self._memory,
             chat=self._chat,
             calls=self._calls,
-            publish=self._runtime.publish,
+            publish=self._publish,
             limits=ChatLimits.of(self._settings),
             stopping=self.stopping,
             call_time=self._settings.call_time,
@@ -155,9 +172,19 @@ class Service:
         settings = self._settings
         if settings.sms_binding is None:
             return None
-        carrier = Carrier(self._runtime.invoke_binding, settings.sms_binding, settings.sms_time)
-        actors = NotificationClient(ProxyFactory(self._runtime.actor_client))
-        return Sending(carrier, actors, self._saved, letters, self._clock)
+        carrier = Carrier(self._invoke_binding, settings.sms_binding, settings.sms_time)
+        actors = NotificationClient(self._proxies)
+        return Sending(carrier, actors, self._saved, letters, self._clock, self._tally)
+
+    async def _publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
+        with self._tally.timed("publish"):
+            await self._runtime.publish(pubsub, topic, event)
+
+    async def _invoke_binding(
+        self, name: str, operation: str, data: Any, metadata: dict[str, str]
+    ) -> bytes:
+        with self._tally.timed("sms"):
+            return await self._runtime.invoke_binding(name, operation, data, metadata)
 
     def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
         forgetting = Forgetting(self._chat, self._consumers, self._sessions, letters, self._clock)
@@ -189,6 +216,7 @@ class Service:
         await self._model.start()
         if self._orchestration is not None:
             self._orchestration.start()
+        self._lag.start()
 
     def _require_types(self, known: set[str]) -> None:
         for name in self._settings.actor_types:
@@ -222,6 +250,7 @@ class Service:
         if self._orchestration is not None:
             await self._orchestration.stop()
         await self._runtime.stop()
+        self._lag.stop()
         # Only now does no event come any more that could begin something here.
         await self._summaries.stop()
         await self._feed.stop()
@@ -232,7 +261,7 @@ class Service:
 
     def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
         """The actor factories: each object they make is recorded as the one that may act."""
-        host = Host(self._activations, self._clock, self._settings.call_time)
+        host = Host(self._activations, self._clock, self._settings.call_time, self._tally)
         chat_parts, response_parts = self._chat_parts(), self._response_parts()
         heard = self._summaries.heard
         record = self._activations.record
@@ -268,7 +297,7 @@ class Service:
             response=self._response,
             consumers=self._consumers,
             forgetful=(self._memory, self._sessions),
-            outbox=Outbox(self._runtime.publish, self._clock, self._settings.call_time),
+            outbox=Outbox(self._publish, self._clock, self._settings.call_time),
             settled=self._settled,
             new_turn_id=new_turn_id,
             fell_out=self._summaries.fell_out,
@@ -276,6 +305,7 @@ class Service:
                 self._settings.rules_of(each).reentrant
                 for each in (contracts.CHAT, contracts.RESPONSE)
             ),
+            tally=self._tally,
         )
 
     def _response_parts(self) -> ResponseParts:

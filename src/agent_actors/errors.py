@@ -3,7 +3,8 @@
     AgentError                     what a caller is told: status, title, detail, retry
     ├── CallerError                the request is wrong; the same request will never work
     │   ├── Blank            400   the message says nothing
-    │   ├── Forbidden        403   a callback route was called by a stranger
+    │   ├── Unauthorized     401   a public route was called without a token that is taken
+    │   ├── Forbidden        403   a callback route was called by a stranger, a user's by another
     │   ├── NotFound         404   no such thing, or not yet
     │   ├── Conflict         409   the thing is in another state
     │   ├── Gone             410   it was there and has been cleared
@@ -11,6 +12,7 @@
     │   └── Invalid          422   an id, a field, a header or a reused key
     ├── TryLater                   nothing is wrong with the request; send it again later
     │   ├── Busy             429   too many messages wait for this actor
+    │   ├── TooOften         429   one caller has sent too many requests
     │   └── Unavailable      503   the store, the sidecar or the broker is away
     │       ├── PutAway      503   this activation of the actor may not act any more
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
@@ -79,8 +81,23 @@ class Blank(CallerError):
     status, title = 400, "Blank message"
 
 
+class Unauthorized(CallerError):
+    """A public route was called without a token that is taken here."""
+
+    status, title = 401, "Unauthorized"
+    challenge = 'Bearer realm="agent-actors"'
+    """What the header `WWW-Authenticate` says (RFC 6750)."""
+
+    @classmethod
+    def invalid(cls, detail: str) -> "Unauthorized":
+        """The refusal of a token that was shown."""
+        error = cls(detail)
+        error.challenge += ', error="invalid_token"'
+        return error
+
+
 class Forbidden(CallerError):
-    """A callback route was called by someone who is not the runtime."""
+    """A callback route was called by a stranger, or a user's route with the token of another."""
 
     status, title = 403, "Forbidden"
 
@@ -125,6 +142,12 @@ class Busy(TryLater):
     """Too many messages wait for this actor."""
 
     status, title = 429, "Too many messages waiting"
+
+
+class TooOften(TryLater):
+    """One caller has sent more requests than the setting lets it."""
+
+    status, title = 429, "Too many requests"
 
 
 class Unavailable(TryLater):

@@ -9,9 +9,9 @@ undone when it ends is published again by the conversation, which asks the marks
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
-from agent_actors import contracts
+from agent_actors import contracts, tracing
 from agent_actors.background import Background
 from agent_actors.clients import BatchClient, ConsumerClient
 from agent_actors.clock import Clock
@@ -55,7 +55,7 @@ class Feed:
         self._saved = saved
         self._clock = clock
         self._period = period
-        self._events: dict[str, list[Remember]] = {}
+        self._events: dict[str, list[_Waiting]] = {}
         self._waiting = 0
         self._tasks = Background("events were not handed over")
         self._closing = asyncio.Event()
@@ -67,7 +67,7 @@ class Feed:
             events = self._events[user] = []
             self._tasks.begin(self._serve(user, events))
         if len(events) < PER_USER and self._waiting < WAITING:
-            events.append(event)
+            events.append((event, tracing.traceparent()))
             self._waiting += 1
 
     async def apply(self, user: str, event: Remember) -> None:
@@ -78,6 +78,11 @@ class Feed:
         """
         await asyncio.gather(*(each.apply(user, [event]) for each in self._consumers))
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait, or are being handed over."""
+        return self._waiting
+
     async def drain(self) -> None:
         """Hands over what waits, and returns when that is done."""
         self._closing.set()
@@ -87,12 +92,15 @@ class Feed:
         """Ends what is under way. Idempotent."""
         await self._tasks.stop()
 
-    async def _serve(self, user: str, events: list[Remember]) -> None:
+    async def _serve(self, user: str, events: list["_Waiting"]) -> None:
         try:
             while events:
-                batch = _some(events)
+                batch = _some([event for event, _ in events])
+                traces = [told for _, told in events[: len(batch)] if told is not None]
                 del events[: len(batch)]
-                await asyncio.gather(*(self._offer(each, user, batch) for each in self._consumers))
+                with _traced(len(batch), traces):
+                    offers = (self._offer(each, user, batch) for each in self._consumers)
+                    await asyncio.gather(*offers)
                 self._waiting -= len(batch)
                 await self._pause(self._period)
         finally:
@@ -144,6 +152,21 @@ class Feed:
             if not missed:
                 return
             await consumer.apply(user, missed)
+
+
+_Waiting = tuple[Remember, str | None]
+"""An event, and the trace that it belongs to."""
+
+
+def _traced(events: int, traces: Sequence[str]) -> AbstractContextManager[object]:
+    """Some events at once, in the trace of the first, with links to the others'."""
+    return tracing.span(
+        f"process {contracts.USER_CHAT}",
+        "consumer",
+        {"messaging.operation.type": "process", "messaging.batch.message_count": events},
+        parent=traces[0] if traces else None,
+        links=traces[1:],
+    )
 
 
 def _some(events: Sequence[Remember]) -> list[Remember]:

@@ -339,7 +339,8 @@ class CloudEvent:
     """An event on its way to a topic (CloudEvents 1.0, JSON).
 
     `data` is any JSON value. Events of one `source` and `subject` are delivered in order while
-    nothing fails.
+    nothing fails. `traceparent` names the trace that the event belongs to (CloudEvents' extension
+    for distributed tracing).
     """
 
     id: str
@@ -347,3 +348,4 @@ class CloudEvent:
     type: str
     subject: str
     data: Any
+    traceparent: str | None = None

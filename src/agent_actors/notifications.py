@@ -22,6 +22,7 @@ from agent_actors.notices import Phone, Report, Sms, Status
 from agent_actors.runtime import DeadLetters
 from agent_actors.saved import Saved
 from agent_actors.serializer import adapter, encode
+from agent_actors.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Sending:
         saved: The numbers.
         letters: Where what failed is kept.
         clock: The time.
+        tally: Counts them; by default one that nobody reads.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Sending:
         saved: Saved,
         letters: DeadLetters,
         clock: Clock,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally or Tally()
         self._carrier = carrier
         self._actors = actors
         self._saved = saved
@@ -122,6 +126,7 @@ class Sending:
         if phone is None:
             raise Conflict("The user has no phone number any more; the letter is kept.")
         status, reason = await self._attempt(phone, sms)
+        self._tally.sms_ended(status)
         if status == "sent":
             self._tasks.begin(self._report(sms, status))
             return
@@ -138,6 +143,7 @@ class Sending:
 
     async def _one(self, sms: Sms) -> None:
         status, reason = await self._first(sms)
+        self._tally.sms_ended(status)
         if status == "sent":
             log.info("sms %s was sent", sms.id)
         else:
@@ -183,6 +189,7 @@ class Sending:
         }
         try:
             letter_id = await self._letters.keep(self.topic, encode(envelope), reason, 1)
+            self._tally.letter_kept("sms")
             # Asked when it is kept: a deletion that begins later finds it among the letters.
             if await self._saved.forgotten_since(sms.user_id, sms.at):
                 await self._letters.forget(letter_id)

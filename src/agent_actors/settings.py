@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from agent_actors.access_settings import AccessSettings
 from agent_actors.actor_rules import ActorRules, Depth, RulesOf, Seconds, TypeSettings, rules_of
 from agent_actors.errors import StartupError
 
@@ -25,7 +26,7 @@ LESSON: Mapping[str, object] = MappingProxyType(
 """What the lessons show that is off by default: a timer, a reminder, and reentrancy."""
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """The settings of one process."""
 
     model_config = SettingsConfigDict(env_prefix="AGENT_ACTORS_", frozen=True, extra="ignore")
@@ -206,6 +207,14 @@ class Settings(BaseSettings):
         ' `{"ChatAgent": {"idle_timeout": 600, "drain": 3, "reentrancy_depth": 4}}`.',
     )
     drain: Seconds = Field(7.0, description="At a stop, running turns get this long to finish.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="The log as lines for people, or as a JSON object per line."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO",
+        description="What is logged, at least; `DEBUG` also tells traces of exceptions, which may"
+        " hold what people said.",
+    )
     data: Path = Field(
         Path(".agent-actors"), description="Folder of the embedded runtime's database."
     )

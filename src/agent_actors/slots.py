@@ -8,7 +8,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -20,6 +20,7 @@ from agent_actors.errors import Unavailable
 from agent_actors.notices import Notices, Phone
 from agent_actors.schedules import Schedules
 from agent_actors.serializer import encode
+from agent_actors.tally import Tally
 
 D = TypeVar("D")
 Kept = TypeVar("Kept", covariant=True)
@@ -129,6 +130,7 @@ class Store:
     client: DaprActorClientBase
     clock: Clock
     call_time: float
+    tally: Tally = field(default_factory=Tally)
 
     async def read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
         """A stored document of any actor, without a turn (I9); None where there is none.
@@ -138,8 +140,9 @@ class Store:
             Defect: What is stored cannot be read.
         """
         try:
-            async with self.clock.timeout(self.call_time):
-                data = await self.client.get_state(actor_type, actor_id, slot.key)
+            with self.tally.timed("read"):
+                async with self.clock.timeout(self.call_time):
+                    data = await self.client.get_state(actor_type, actor_id, slot.key)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
         return documents.read(data, slot.kind) if data else None
@@ -154,14 +157,19 @@ class Store:
             (slot.key, None if value is None else encode(value)) for slot, value in changes.items()
         ]
         try:
-            async with self.clock.timeout(self.call_time):
-                if isinstance(self.client, DocumentClient):
-                    await self.client.save_documents(actor_type, actor_id, encoded)
-                else:
-                    body = _operations(encoded)
-                    await self.client.save_state_transactionally(actor_type, actor_id, body)
+            with self.tally.timed("save"):
+                async with self.clock.timeout(self.call_time):
+                    await self._save((actor_type, actor_id), encoded)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
+
+    async def _save(
+        self, actor: tuple[str, str], changes: Sequence[tuple[str, bytes | None]]
+    ) -> None:
+        if isinstance(self.client, DocumentClient):
+            await self.client.save_documents(*actor, changes)
+        else:
+            await self.client.save_state_transactionally(*actor, _operations(changes))
 
 
 class State:
@@ -204,6 +212,10 @@ class State:
         if slot.cached and turn == self._turns:
             self._cache[slot.key] = value
         return value
+
+    def cached(self, slot: Slot[D]) -> D | None:
+        """The document as this activation knows it; nothing is read, and nothing noted."""
+        return cast("D | None", self._cache.get(slot.key))
 
     async def prepare(self, *wanted: Slot[Any]) -> None:
         """Reads those of the documents that no turn has read yet, at once."""

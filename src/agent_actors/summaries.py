@@ -19,6 +19,7 @@ from agent_actors.messages import KeepSummary, Message, SumUp
 from agent_actors.model import Digest, Model
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
+from agent_actors.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Summaries:
         clock: Clock,
         settings: Settings,
     ) -> None:
+        self.tally = Tally()
+        """Counts them; the composition gives the process's."""
         self._model = model
         self._saved = saved
         self._memory = memory
@@ -128,8 +131,10 @@ class Summaries:
                 keep = await self._tried(make)
             if keep is not None:
                 await self._tried(keep)
+                self.tally.summed_up(what[0], "made")
         except AgentError as error:
             log.warning("the summary of %s %s was not made: %s", *what, error.title)
+            self.tally.summed_up(what[0], "failed")
             self._rest(what)
             return False
         self._resting.pop(what, None)

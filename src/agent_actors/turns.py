@@ -12,21 +12,25 @@ another has saved, it must read again before it saves it (`slots`).
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from dapr.actor import Actor, ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.common.reentrancy_context import reentrancy_ctx
 
+from agent_actors import tracing
 from agent_actors.actor_rules import RulesOf
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
 from agent_actors.interfaces import Pingable
+from agent_actors.log_fields import Acting
 from agent_actors.messages import Failure, Problem
 from agent_actors.serializer import Malformed
 from agent_actors.slots import Reading, State, Store
+from agent_actors.tally import Tally
 from agent_actors.turn_locks import Entered, TurnLocks, asking
 
 log = logging.getLogger(__name__)
@@ -61,6 +65,11 @@ class Activations:
         """The object that acts for this actor's id; a new one where none does."""
         found = self._current.get(actor.key)
         return found if found is not None else actor.successor()
+
+    @property
+    def active(self) -> "Iterable[TurnActor]":
+        """The actors of this process."""
+        return self._current.values()
 
     def withdraw(self, key: ActorKey) -> None:
         """Puts an actor away: whatever still runs for it may not act any more."""
@@ -105,6 +114,7 @@ class Host:
     activations: Activations
     clock: Clock
     call_time: float
+    tally: Tally = field(default_factory=Tally)
 
 
 class TurnActor(Actor, Pingable):
@@ -123,8 +133,14 @@ class TurnActor(Actor, Pingable):
         self.activations = host.activations
         self.clock = host.clock
         self._call_time = host.call_time
-        store = Store(ctx.dapr_client, host.clock, host.call_time)
+        self.tally = host.tally
+        store = Store(ctx.dapr_client, host.clock, host.call_time, host.tally)
         self.state = State(store, *self.key, may_act=self.require_live)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that this actor has yet to answer."""
+        return 0
 
     async def ping(self) -> bool:
         """True, at once: not a turn, since a probe must not wait for one."""
@@ -163,6 +179,14 @@ class TurnActor(Actor, Pingable):
         except TimeoutError:
             raise Unavailable("A part of the service did not answer in time; try again.") from None
 
+    def traced(self, method: str) -> AbstractContextManager[object]:
+        """A turn as a span of the trace that its caller belongs to."""
+        if not tracing.on():
+            return tracing.span("")
+        kind, actor_id = self.key
+        said = {"actor.type": kind, "actor.id": actor_id}
+        return tracing.span(f"{kind}.{method}", attributes=said)
+
     async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
         """One turn, under the lock: its result, or the error it returns (rule 10)."""
         self.state.begin_turn()
@@ -176,11 +200,13 @@ class TurnActor(Actor, Pingable):
         except AgentError as error:
             if error.status >= 500:
                 log.warning("turn of %s %s: %s", *self.key, error.detail)
+                tracing.failed(type(error).__name__)
             return Failure(Problem.of(error))
         except Exception as error:
             # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
             self.state.void()
             log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
+            tracing.failed(type(error).__name__)
             log.debug("its trace", exc_info=error)
             return Failure(Problem.of(Defect("The turn failed inside the service.")))
         finally:
@@ -200,6 +226,17 @@ class TurnActor(Actor, Pingable):
         """Nothing: the SDK's state manager stays empty."""
 
 
+_ENDS = {429: "busy", 502: "model", 503: "unavailable", 504: "model"}
+
+
+def end_of(result: object) -> str:
+    """How a turn has ended, for the tally: well, or who must act."""
+    if not isinstance(result, Failure):
+        return "ok"
+    status = result.error.status
+    return _ENDS.get(status, "defect" if status >= 500 else "rejected")
+
+
 def turn(
     method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[A, P], Coroutine[Any, Any, R]]:
@@ -208,12 +245,15 @@ def turn(
     The wrapped method returns its result, or a `messages.Failure` that travels as `{"error": …}`;
     a returned error has saved nothing.
     """
+    name = method.__name__
 
     @functools.wraps(method)
     async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
         actor = self.activations.current(self)
         async with self.activations.turn(actor.key):
-            with Reading():
-                return cast(R, await actor.run(method, args))
+            with Reading(), Acting(*actor.key, args), actor.traced(name):
+                result = await actor.run(method, args)
+        actor.tally.acted(actor.key[0], name, end_of(result))
+        return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

@@ -13,6 +13,7 @@ import agent_actors
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
+OF_THE_IMAGE = ["requirements-image.lock", "requirements-build.lock"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -31,13 +32,13 @@ def test_no_legacy_dapr_extension_is_installed():
     assert not [name for name in names if name.startswith("dapr-ext")]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *OF_THE_IMAGE])
 def test_a_lock_names_no_legacy_dapr_extension(lock: str):
     """No lock brings `dapr-ext-*`."""
     assert not [name for name in locked(lock) if name.startswith("dapr-ext")]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *OF_THE_IMAGE])
 def test_a_lock_names_no_host_and_no_machine(lock: str):
     """A lock holds no address, no index option and no absolute path."""
     text = (ROOT / lock).read_text(encoding="utf-8")
@@ -46,7 +47,7 @@ def test_a_lock_names_no_host_and_no_machine(lock: str):
     assert not [line for line in lines if re.search(r"://|^\s*-|\s/\w|@ ", line)]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, *OF_THE_IMAGE])
 def test_every_locked_package_has_a_hash(lock: str):
     """A package without a hash would let pip install another file."""
     text = (ROOT / lock).read_text(encoding="utf-8")
@@ -62,6 +63,9 @@ def test_the_locks_satisfy_the_ranges():
         "requirements.lock": PROJECT["project"]["dependencies"],
         "requirements-dev.lock": PROJECT["project"]["dependencies"]
         + PROJECT["dependency-groups"]["dev"],
+        "requirements-image.lock": PROJECT["project"]["dependencies"]
+        + PROJECT["project"]["optional-dependencies"]["otel"],
+        "requirements-build.lock": PROJECT["dependency-groups"]["build"],
     }
     broken = []
     for lock, ranges in wanted.items():
@@ -79,6 +83,14 @@ def test_the_development_lock_extends_the_lock():
     service, development = (locked(lock) for lock in LOCKS)
 
     assert service.items() <= development.items()
+
+
+def test_the_image_has_the_versions_of_the_lock():
+    """What runs in a cluster is what was tested, and tests' own packages are not in it."""
+    service, development, image = map(locked, [*LOCKS, "requirements-image.lock"])
+
+    assert service.items() <= image.items() <= development.items()
+    assert "pytest" not in image
 
 
 def test_the_installed_version_is_the_projects():

@@ -104,7 +104,7 @@ class ChatAgent(Inactivity, SpeakingUp, FollowingUp, ChatAgentInterface, Reminda
         if find_queued(head.queue, request.turn.turn_id, ""):
             # A turn of ours that was told of: it will end by itself, once.
             return TurnState(request.turn.turn_id, "queued")
-        head = await self._settle(head, request.turn, request.outcome)
+        head = await self._settle(head, request.turn, request.outcome, adopted=True)
         if isinstance(request.outcome, Reply):
             return TurnState(request.turn.turn_id, "done", request.outcome)
         return await self._answer_again(head, head.recent[-1])
@@ -138,6 +138,7 @@ class ChatAgent(Inactivity, SpeakingUp, FollowingUp, ChatAgentInterface, Reminda
             draft.clear(CANCELLED)
             draft.end("closed" if request.close else "forgotten")
             await self._commit(draft)
+            self._turns.cancelled(queued.turn for queued in head.queue)
             self._settled.ring(self.conversation)
             await self._forgotten()
             await self._stop_reminding(each.id for each in schedules.schedules)

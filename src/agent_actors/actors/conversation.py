@@ -6,7 +6,7 @@ Every step reads the head, decides, saves once, and only then believes the save.
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from dapr.actor import ActorId
@@ -17,6 +17,7 @@ from agent_actors.actors.draft import Draft, Ending
 from agent_actors.actors.history import History
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
+from agent_actors.actors.turn_tally import TurnTally
 from agent_actors.clients import ConsumerClient, ForgetfulClient, ResponseClient
 from agent_actors.documents import Head, Pair, Record, find_queued
 from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound, TryLater
@@ -33,6 +34,7 @@ from agent_actors.messages import (
     TurnState,
 )
 from agent_actors.settled import Settled
+from agent_actors.tally import Tally
 from agent_actors.turns import Host, TurnActor
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class ChatParts:
     are those that forget what a cleared conversation was about, where a setting says so. `fell_out`
     is told of pairs that the model does not see any more, to sum them up outside the turn: the
     conversation, and a `SumUp` without text. It returns at once. `may_follow_up` says that the
-    actors of a follow-up may be called back.
+    actors of a follow-up may be called back. `tally` counts the turns.
     """
 
     limits: ChatLimits
@@ -76,6 +78,7 @@ class ChatParts:
     new_turn_id: Callable[[], str]
     fell_out: Callable[[str, SumUp], None]
     may_follow_up: bool = False
+    tally: Tally = field(default_factory=Tally)
 
 
 class Conversation(TurnActor):
@@ -96,6 +99,7 @@ class Conversation(TurnActor):
         self._fell_out = parts.fell_out
         self._may_follow_up = parts.may_follow_up
         self._history = History(self.state, parts.limits)
+        self._turns = TurnTally(parts.tally)
 
     def put_away(self) -> None:
         """As every actor; the segment before the tail goes too."""
@@ -116,6 +120,7 @@ class Conversation(TurnActor):
         if queued is not None:
             running = queued is head.queue[0]
             return TurnState(queued.turn.turn_id, "running" if running else "queued")
+        self._turns.taken(turn)
         if head.queue:
             return await self._park(head, turn, tries=0)
         return await self._answer(head, turn, wait)
@@ -126,6 +131,7 @@ class Conversation(TurnActor):
         if responding.outcome is None:
             return await self._park(head, turn, tries=1)
         if isinstance(responding.outcome, Failure):
+            self._turns.ended(turn, responding.outcome)
             raise responding.outcome.error.error()
         await self._settle(head, turn, responding.outcome)
         return TurnState(turn.turn_id, "done", responding.outcome)
@@ -142,11 +148,13 @@ class Conversation(TurnActor):
     async def _park(self, head: Head, turn: Turn, tries: int) -> TurnState:
         """Accepts the turn durably; it ends without its caller from here on."""
         if self._full(head, turn):
+            self._turns.refused(turn)
             raise Busy("Too many messages wait for this actor; send this one again later.")
         draft = self._draft(head)
         draft.own(turn.user)
         draft.enqueue(turn, tries)
         await self._commit(draft)
+        self._turns.parked(turn)
         return TurnState(turn.turn_id, "running" if tries else "queued")
 
     def _full(self, head: Head, turn: Turn) -> bool:
@@ -156,7 +164,9 @@ class Conversation(TurnActor):
         full = len(head.queue) >= self._limits.queue_length
         return full or (bool(head.queue) and waiting + size > self._limits.queue_bytes)
 
-    async def _settle(self, head: Head, turn: Turn, outcome: Outcome) -> Head:
+    async def _settle(
+        self, head: Head, turn: Turn, outcome: Outcome, *, adopted: bool = False
+    ) -> Head:
         """The turn is over: one transaction, then its event. Returns the new head."""
         draft = self._draft(head)
         draft.own(turn.user)
@@ -171,6 +181,7 @@ class Conversation(TurnActor):
         self._settled.ring(self.conversation)
         if pair is not None:
             await self._outbox.publish(self.conversation, draft.head, pair)
+        self._turns.ended(turn, outcome, adopted=adopted)
         return draft.head
 
     async def _drive(self, head: Head, *, fresh: bool) -> Head:
@@ -240,6 +251,12 @@ class Conversation(TurnActor):
 
     # -- what is saved ----------------------------------------------------------------------
 
+    @property
+    def waiting(self) -> int:
+        """Turns in the queue, as it was read or saved last."""
+        head = self.state.cached(slots.HEAD)
+        return len(head.queue) if head else 0
+
     async def _head(self) -> Head:
         return await self.state.load(slots.HEAD) or Head()
 
@@ -284,6 +301,7 @@ class Conversation(TurnActor):
         if forgets:
             draft.forget_cleared()
         await self._commit(draft)
+        self._turns.cancelled(queued.turn for queued in head.queue)
         self._settled.ring(self.conversation)
         if forgets:
             await self._outbox.publish_cleared(self.conversation, draft.head, self.clock.now())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from agent_actors import contracts
+from agent_actors import contracts, tracing
 from agent_actors.clock import Clock
 from agent_actors.documents import Head, Pair
 from agent_actors.errors import AgentError
@@ -52,12 +52,26 @@ class Outbox:
         await self._tell(payload.event_id, contracts.CLEARED_TYPE, conversation, data)
 
     async def _tell(self, event_id: str, kind: str, conversation: str, data: Any) -> None:
-        event = CloudEvent(event_id, SOURCE, kind, conversation, data)
-        try:
-            async with self._clock.timeout(self._call_time):
-                await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)
-        except (AgentError, TimeoutError) as error:
-            log.warning("event %s was not published: %s", event_id, type(error).__name__)
+        with tracing.span(f"send {contracts.USER_CHAT}", "producer", _sent(event_id)):
+            told = tracing.traceparent()
+            event = CloudEvent(event_id, SOURCE, kind, conversation, data, told)
+            try:
+                async with self._clock.timeout(self._call_time):
+                    await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)
+            except (AgentError, TimeoutError) as error:
+                log.warning("event %s was not published: %s", event_id, type(error).__name__)
+                tracing.failed(type(error).__name__)
+
+
+def _sent(event_id: str) -> dict[str, tracing.Value]:
+    """As OpenTelemetry's conventions for messaging have it."""
+    return {
+        "messaging.system": "dapr",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": contracts.USER_CHAT,
+        "messaging.message.id": event_id,
+    }
 
 
 def conversation_cleared(conversation: str, head: Head, at: datetime) -> ConversationCleared:

@@ -83,12 +83,14 @@ class SpeakingUp(Conversation):
         if self._full(head, said) or self._waits(head, schedule):
             await self._remind_again(schedule, now)
             return
+        self._turns.taken(said)
         draft = self._draft(head)
         draft.own(self.conversation)
         draft.enqueue(said, tries=0 if head.queue else 1)
         after = None if schedule.last else schedule.said(now)
         draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)
         await self._commit(draft)
+        self._turns.parked(said)
         await self._move_on(schedule, after, now)
         if not head.queue:
             await self._drive(draft.head, fresh=True)

@@ -36,7 +36,7 @@ def _addressed(command: Command) -> Command:
             help="Port to serve on; 0 takes a free one and says which.",
         ),
         click.option(
-            "--insecure", is_flag=True, help="Serve other machines too, without access control."
+            "--insecure", is_flag=True, help="Serve other machines too, and ask nobody for a token."
         ),
         click.option(
             "--runtime",
@@ -88,7 +88,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
         from agent_actors.cli import service
 
         settings = service.settings(data=data, drain=drain)
-        sock = service.listen(host, port, insecure=insecure)
+        sock = service.listen(host, port, settings, insecure=insecure)
         run = service.reload if reload else service.serve
         kind = runtime or _runtime_here()
         if kind == "dapr" and settings.dapr_http_port is None:
@@ -108,7 +108,7 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
         from agent_actors.cli import service
 
         settings = service.settings()
-        sock = service.listen(host, port, insecure=insecure)
+        sock = service.listen(host, port, settings, insecure=insecure)
         service.serve(settings, runtime or _runtime_here(), sock)
 
 
@@ -122,6 +122,37 @@ def _starting() -> Iterator[None]:
         yield
     except StartupError as error:
         raise CannotStart(str(error)) from None
+
+
+@main.command()
+@click.option(
+    "--runtime",
+    type=click.Choice(["embedded", "dapr"]),
+    help="What carries the actors.  [default: dapr beside a sidecar, else embedded]",
+)
+@_data
+@click.option(
+    "--url",
+    envvar="AGENT_ACTORS_URL",
+    help="Where the service is.  [default: where the sidecar looks for it, else on port 8000]",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines: a list of what was found.")
+def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: bool) -> None:
+    """Check what the service needs, and say what to do where it is not so.
+
+    Give it the environment of the service, which may run meanwhile; nothing is changed. Exit code
+    0: nothing has failed, 1: something has, 2: a setting cannot be read.
+    """
+    with _starting():
+        from agent_actors.settings import read
+
+        settings = read()
+        if data is not None:
+            settings = settings.model_copy(update={"data": data})
+    from agent_actors.cli.doctor import diagnose
+
+    if not diagnose(settings, runtime or _runtime_here(), url, as_json=as_json):
+        sys.exit(1)
 
 
 @main.command()

@@ -39,14 +39,14 @@ class Client:
         transport: httpx2.BaseTransport | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        token = os.environ.get("APP_API_TOKEN")
+        token = os.environ.get("AGENT_ACTORS_TOKEN", "").strip()
         self._pause = pause
         self._sent = False
         """A message was sent whose answer was lost."""
         try:
             self._http = httpx2.Client(
                 base_url=url,
-                headers={"dapr-api-token": token} if token else None,
+                headers=_credentials(token),
                 timeout=httpx2.Timeout(10.0, read=WAIT + 15.0),
                 transport=transport,
                 trust_env=False,  # A proxy for the web does not lead to this machine.
@@ -155,6 +155,19 @@ class Client:
         raise Failure(text)
 
 
+def _credentials(token: str) -> dict[str, str]:
+    """What shows who calls: a user's token, and the sidecar's for operators.
+
+    Raises:
+        CannotStart: The user's token is none.
+    """
+    if not (token.isascii() and token.isprintable()):
+        raise CannotStart("AGENT_ACTORS_TOKEN has a character that no token has.")
+    sidecars = os.environ.get("APP_API_TOKEN")
+    headers = {"dapr-api-token": sidecars} if sidecars else {}
+    return headers | {"authorization": f"Bearer {token}"} if token else headers
+
+
 def _message(text: str) -> bytes:
     try:
         return json.dumps({"role": "user", "content": text}, ensure_ascii=False).encode()
@@ -174,10 +187,18 @@ def _retry_after(answer: httpx2.Response, otherwise: float) -> float:
 def _checked(answer: httpx2.Response) -> httpx2.Response:
     if answer.is_success:
         return answer
+    if answer.status_code == httpx2.codes.UNAUTHORIZED:
+        raise Failure(_unauthorized(answer.request))
     otherwise = f"The service answered {answer.status_code}."
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         raise Failure(_told(_json(answer), otherwise))
     raise Failure(otherwise)
+
+
+def _unauthorized(request: httpx2.Request) -> str:
+    if "authorization" in request.headers:
+        return "The service does not take the token in AGENT_ACTORS_TOKEN; set one that it knows."
+    return "The service wants to know who calls; set AGENT_ACTORS_TOKEN to your token."
 
 
 def _told(problem: dict[str, Any], otherwise: str) -> str:

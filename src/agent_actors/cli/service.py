@@ -19,10 +19,12 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import ChangeReload
 
+from agent_actors import logs
 from agent_actors.app import create_app, embedded
 from agent_actors.cli.cut_off import CutOff
 from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
+from agent_actors.doctor.variables import misspelt, told
 from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
@@ -32,6 +34,8 @@ from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import components
 from agent_actors.settings import Settings, read
 from agent_actors.stopping import Stopping
+
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
 """Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
@@ -49,16 +53,18 @@ def settings(**given: object) -> Settings:
     return read().model_copy(update=said)
 
 
-def listen(host: str, port: int, *, insecure: bool) -> socket.socket:
+def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socket.socket:
     """A socket that listens already: who connects during the start is served after it.
 
     Raises:
-        StartupError: The port is in use, or others could connect without `insecure`.
+        StartupError: The port is in use, or others could connect whom nobody asks for a token.
     """
-    if not insecure and not _loopback(host):
+    asked = insecure or settings.access_on or settings.access == "off"
+    if not asked and not _loopback(host):
         raise StartupError(
-            f"{host!r} can be reached from other machines, and this release has no access control;"
-            " serve on 127.0.0.1, or say --insecure."
+            f"{host!r} can be reached from other machines, and nobody is asked for a token: set"
+            " AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER (docs/security.md), serve on"
+            " 127.0.0.1, or say --insecure."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -83,7 +89,8 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     Raises:
         StartupError: The runtime cannot start.
     """
-    _log_to_stderr()
+    logs.install(settings.log_format, settings.log_level)
+    _tell_of_misspelt()
     runtime = _open_runtime(kind, settings)
     app = create_app(settings, runtime=runtime)
     server = _Server(_config(app, settings.drain), app.state.stopping)
@@ -212,12 +219,11 @@ def _open_runtime(kind: str, settings: Settings) -> Runtime:
     return opened(settings, SystemClock())
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+def _tell_of_misspelt() -> None:
+    """Once: what nobody reads would be ignored without a word."""
+    unknown = misspelt(os.environ)
+    if unknown:
+        log.warning("%s", told(unknown))
 
 
 def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
@@ -230,12 +236,16 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         if kind == "embedded"
         else f"sidecar on port {settings.dapr_http_port}"
     )
+    token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
+    if settings.log_format == "json":
+        log.info("serving on %s, port %d, on the %s runtime", host, port, kind)
+        return
     click.echo(
         f"Serving on the {kind} runtime, model {planned(settings)}, {where},"
         f" as process {os.getpid()}; Ctrl-C stops it.\n"
         f"  API   http://{named}:{port}\n"
         f"  Docs  http://{local}:{port}/docs\n"
-        f"  Try   curl -s {local}:{port}/chat/ada -H 'content-type: application/json'"
+        f"  Try   curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
         """ -d '{"role":"user","content":"Hello"}'"""
     )
     sys.stdout.flush()

@@ -7,14 +7,16 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
 from sys import getsizeof
 from typing import Any, TypeVar
 
+from agent_actors import contracts, tracing
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, ModelError, ModelFailed, ModelTimedOut, TryLater
+from agent_actors.log_fields import Acting
 from agent_actors.messages import Failure, Outcome, Problem, Reply
 from agent_actors.model import Model, Prompt
+from agent_actors.tally import CallEnd, Tally
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +78,24 @@ class ModelCalls:
         clock: For the model time.
         model_time: Seconds that a call may take.
         complete: Delivers the end of a parked turn; called outside any turn of an actor.
+        tally: Counts the calls; by default one that nobody reads.
     """
 
-    def __init__(self, model: Model, clock: Clock, model_time: float, complete: Complete) -> None:
+    def __init__(
+        self,
+        model: Model,
+        clock: Clock,
+        model_time: float,
+        complete: Complete,
+        tally: Tally | None = None,
+    ) -> None:
         self.model = model
         self._clock = clock
         self._model_time = model_time
         self._complete = complete
+        self._tally = tally or Tally()
+        self.running = 0
+        """Calls that have not ended."""
         self._calls: dict[str, dict[str, Call]] = {}
         self._finished: OrderedDict[Key, Call] = OrderedDict()
         self._bytes = 0
@@ -124,19 +137,38 @@ class ModelCalls:
     def _spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
         # An empty context: it would inherit the caller's reentrancy id and be let in beside a
         # running turn (rule 7).
-        task = asyncio.create_task(work, context=Context())
+        task = asyncio.create_task(work, context=tracing.fresh())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def _run(self, call: Call, prompt: Prompt) -> None:
-        call.finish(await self._ask(prompt))
-        self._remember(call, prompt)
-        if call.awaited:
-            await self._hand_over(call, prompt)
+        with _acting(prompt):
+            with tracing.span("invoke_agent agent-actors", attributes=_agent(prompt)):
+                outcome = await self._counted(prompt)
+                _tell(outcome)
+            call.finish(outcome)
+            self._remember(call, prompt)
+            if call.awaited:
+                await self._hand_over(call, prompt)
+
+    async def _counted(self, prompt: Prompt) -> Outcome:
+        began = self._tally.monotonic()
+        name: str = ""
+        end: CallEnd = "cut"
+        self.running += 1
+        try:
+            outcome = await self._ask(prompt)
+            name, end = _end(outcome)
+        finally:
+            self.running -= 1
+            name = self._tally.model_called(name, end, self._tally.monotonic() - began)
+        if isinstance(outcome, Reply):
+            self._tally.model_used(name, outcome.usage.input_tokens, outcome.usage.output_tokens)
+        return outcome
 
     async def _ask(self, prompt: Prompt) -> Outcome:
-        asked = self._spawn(self.model.reply(prompt))
+        asked = self._spawn(self._reply(prompt))
         try:
             async with self._clock.timeout(self._model_time):
                 await asyncio.wait({asked})
@@ -146,6 +178,10 @@ class ModelCalls:
         finally:
             asked.cancel()
         return _outcome(asked, prompt)
+
+    async def _reply(self, prompt: Prompt) -> Reply:
+        with _acting(prompt):
+            return await self.model.reply(prompt)
 
     async def _hand_over(self, call: Call, prompt: Prompt) -> None:
         if call.outcome is None:
@@ -186,6 +222,42 @@ class ModelCalls:
         calls.pop(turn_id, None)
         if not calls:
             del self._calls[conversation]
+
+
+def _acting(prompt: Prompt) -> Acting:
+    return Acting(contracts.CHAT, prompt.conversation, (prompt,))
+
+
+def _agent(prompt: Prompt) -> dict[str, tracing.Value]:
+    """As OpenTelemetry's conventions for generative AI have it; nothing of what was said."""
+    return {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": "agent-actors",
+        "gen_ai.conversation.id": prompt.conversation,
+        "turn.id": prompt.turn_id,
+    }
+
+
+def _tell(outcome: Outcome) -> None:
+    if isinstance(outcome, Failure):
+        tracing.failed(outcome.error.title)
+    elif tracing.on():
+        used = outcome.usage
+        tracing.note(
+            {
+                "gen_ai.response.model": outcome.model,
+                "gen_ai.usage.input_tokens": used.input_tokens,
+                "gen_ai.usage.output_tokens": used.output_tokens,
+            }
+        )
+
+
+def _end(outcome: Outcome) -> tuple[str, CallEnd]:
+    """The model, where one is named, and how its call has ended."""
+    if isinstance(outcome, Reply):
+        return outcome.model, "done"
+    ends: dict[int, CallEnd] = {422: "guardrail", 504: "timed_out"}
+    return "", ends.get(outcome.error.status, "failed")
 
 
 def _usable(reply: Reply, prompt: Prompt) -> Outcome:

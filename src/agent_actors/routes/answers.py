@@ -14,6 +14,7 @@ from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
 from agent_actors.stopping import Stopping
+from agent_actors.tally import Tally
 
 T = TypeVar("T")
 
@@ -70,6 +71,8 @@ class Answers:
         self._parking_time = settings.parking_time
         self._call_time = settings.call_time
         self._queue_length = settings.queue_length
+        self.tally = Tally()
+        """Counts who is not let in; the composition gives the process's."""
         self.longest = settings.wait_time
         """Seconds that a caller is kept waiting at most."""
         self._callers: Counter[str] = Counter()
@@ -174,6 +177,7 @@ class Answers:
     @contextmanager
     def _admitted(self, conversation: str) -> Iterator[None]:
         if self._callers[conversation] >= self._queue_length:
+            self.tally.turn_ended("message", "busy")
             raise Busy("Too many callers wait for this actor; send this message again later.")
         with _counted(self._callers, conversation):
             yield

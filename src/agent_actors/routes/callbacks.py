@@ -15,6 +15,7 @@ from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent_actors import tracing
 from agent_actors.errors import AgentError, Defect, Forbidden, NotFound, TooLarge
 from agent_actors.routes.delivery import Callback, Input
 from agent_actors.routes.dependencies import carries, header
@@ -58,7 +59,8 @@ class Callbacks:
             await self._app(scope, receive, send)
             return
         try:
-            body = await self._answer(scope, receive)
+            with tracing.joined(_traceparent(scope)):
+                body = await self._answer(scope, receive)
         except ClientDisconnect:
             log.warning("a call of %s broke off; nothing was done", scope["path"])
         except AgentError as error:
@@ -99,6 +101,11 @@ class Callbacks:
                 "a callback came without this app's APP_API_TOKEN; has the sidecar the same one?"
             )
         self._refused = True
+
+
+def _traceparent(scope: Scope) -> str | None:
+    given = header(scope, b"traceparent") if tracing.on() else None
+    return None if given is None else given.decode("latin-1")
 
 
 async def _actor(scope: Scope, receive: Receive) -> bytes:

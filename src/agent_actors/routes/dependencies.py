@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Path, Request
@@ -11,16 +11,20 @@ from pydantic import AfterValidator
 from starlette.types import Scope
 
 from agent_actors import contracts
+from agent_actors.access.caller import Caller
 from agent_actors.clients import AnalyticsClient, ChatClient, MemoryClient, SessionClient
 from agent_actors.clock import Clock
 from agent_actors.errors import Forbidden
 from agent_actors.feed import Feed
+from agent_actors.metrics import Metrics
 from agent_actors.model import Model
 from agent_actors.notifications import Sending
 from agent_actors.routes.answers import Answers
+from agent_actors.routes.probes import Probes
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.saved import Saved
 from agent_actors.settings import Settings
+from agent_actors.tally import Tally
 
 TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
 
@@ -31,7 +35,7 @@ class Services:
 
     `carried` answers `POST /chat/`: as `answers`, or by a workflow for each turn. `feed` brings the
     other consumers up to date; `forget` forgets a user; `token` is what callbacks must carry, None
-    accepts any caller.
+    accepts any caller. `tally` counts what `metrics` shows.
     """
 
     settings: Settings
@@ -50,7 +54,10 @@ class Services:
     forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
+    tally: Tally
+    metrics: Metrics
     notifications: Sending | None = None
+    probes: Probes = field(default_factory=Probes)
 
 
 def services(request: Request) -> Services:
@@ -95,19 +102,35 @@ def callback(request: Request) -> Services:
     return wired
 
 
-_FORWARDED = {"forwarded", "x-forwarded-for", "x-real-ip"}
+_FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
 
 
 def operator(request: Request) -> Services:
-    """The services, for the runtime and for whoever calls from this machine.
+    """The services, for the runtime, for admins, and for whoever calls from this machine.
 
     Raises:
-        Forbidden: Neither of them.
+        Forbidden: None of them.
     """
     wired = services(request)
-    if not _loopback(request) and not (wired.token and carries(request.scope, wired.token)):
-        raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
-    return wired
+    caller = caller_of(request.scope)
+    if (caller is not None and caller.admin) or is_operator(request.scope, wired.token):
+        return wired
+    raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
+
+
+def is_operator(scope: Scope, token: str | None) -> bool:
+    """Does a request come from this machine, or with the sidecar's token?"""
+    return _loopback(scope) or (token is not None and carries(scope, token))
+
+
+CALLER = "agent_actors.caller"
+"""Where the gate leaves in a request who sent it."""
+
+
+def caller_of(scope: Scope) -> Caller | None:
+    """Who sent a request; None where nobody is asked for a token."""
+    caller: Caller | None = scope.get(CALLER)
+    return caller
 
 
 def carries(scope: Scope, token: str) -> bool:
@@ -120,11 +143,12 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-def _loopback(request: Request) -> bool:
+def _loopback(scope: Scope) -> bool:
     """Did the request come from this machine, and not by a proxy on it?"""
-    if any(name in request.headers for name in _FORWARDED):
+    client = scope.get("client")
+    if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
     try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+        return ipaddress.ip_address(client[0]).is_loopback
     except ValueError:
         return False

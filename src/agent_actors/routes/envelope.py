@@ -1,7 +1,7 @@
 """A CloudEvent of `user-chat`, as daprd delivers it: ours, or of the lesson's producers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ class Event:
 
     user: str
     remember: Remember
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Cleared:
 
     user: str
     passed: Passed
+    traceparent: str | None = None
 
 
 def read_event(body: bytes) -> Event | Cleared:
@@ -60,13 +62,22 @@ def read_event(body: bytes) -> Event | Cleared:
     if not isinstance(data, dict):
         raise Unusable("the event has no data", event_id)
     try:
-        if data.get("event_type") == contracts.CLEARED_TYPE:
-            return _cleared(data)
-        return _ours(data) if "seq" in data else _foreign(data, event_id, published(envelope))
+        return _traced(_read(data, event_id, envelope), envelope.get("traceparent"))
     except ValidationError as error:
         raise Unusable(fields(error), event_id) from None
     except Invalid as error:
         raise Unusable(error.detail, event_id) from None
+
+
+def _read(data: Mapping[str, Any], event_id: str, envelope: Mapping[str, Any]) -> Event | Cleared:
+    if data.get("event_type") == contracts.CLEARED_TYPE:
+        return _cleared(data)
+    return _ours(data) if "seq" in data else _foreign(data, event_id, published(envelope))
+
+
+def _traced(event: Event | Cleared, told: object) -> Event | Cleared:
+    """The event with the trace that its envelope names."""
+    return replace(event, traceparent=told) if isinstance(told, str) else event
 
 
 def published(envelope: Mapping[str, Any]) -> float | None:

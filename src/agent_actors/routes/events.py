@@ -5,26 +5,42 @@ can never work (I5). Other words mean RETRY to daprd.
 """
 
 import logging
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from agent_actors import contracts
+from agent_actors import contracts, tracing
 from agent_actors.envelopes import DeadLetter
 from agent_actors.errors import AgentError, NotFound, TryLater
 from agent_actors.messages import Remember, Remembered
 from agent_actors.routes.dependencies import Services, callback, operator
 from agent_actors.routes.envelope import Cleared, Event, Unusable, read_event
 from agent_actors.routes.problems import responses
+from agent_actors.tally import Taken
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["events"])
 
 
+Status = Literal["SUCCESS", "RETRY", "DROP"]
+_VERDICTS: Mapping[Taken, Status] = {
+    "applied": "SUCCESS",
+    "duplicate": "SUCCESS",
+    "retry": "RETRY",
+    "dropped": "DROP",
+}
 CATCH_UP = 8
 """Times that memory is given missed turns for one event; then the event comes again."""
+_TAKEN = {
+    "messaging.system": "dapr",
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.destination.name": contracts.USER_CHAT,
+}
 LETTER = {
     "id": "5f0c3c5e-7b0f-5c53-9d0e-3a1f0c9c1b7a",
     "topic": contracts.USER_CHAT,
@@ -39,7 +55,7 @@ LETTER = {
 class Verdict(BaseModel):
     """What becomes of the event, in daprd's words."""
 
-    status: Literal["SUCCESS", "RETRY", "DROP"] = Field(examples=["SUCCESS"])
+    status: Status = Field(examples=["SUCCESS"])
 
 
 class Letters(BaseModel):
@@ -81,14 +97,30 @@ async def requeue(
 
 async def take(wired: Services, body: bytes) -> Verdict:
     """What becomes of an event of `user-chat`, as it was delivered."""
+    probed = wired.probes.answer(body)
+    if probed is not None:
+        return Verdict(status=probed)
+    return counted(wired, contracts.USER_CHAT, await _take(wired, body))
+
+
+def counted(wired: Services, topic: str, taken: Taken) -> Verdict:
+    """What became of an event, told to the tally and to the broker."""
+    wired.tally.event_taken(topic, taken)
+    return Verdict(status=_VERDICTS[taken])
+
+
+async def _take(wired: Services, body: bytes) -> Taken:
     try:
         event = read_event(body)
     except Unusable as unusable:
         log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
-        return Verdict(status="DROP" if unusable.for_ever else "RETRY")
-    if isinstance(event, Cleared):
-        return Verdict(status=await _forget(wired, event))
-    return Verdict(status=await _apply(wired, event))
+        return "dropped" if unusable.for_ever else "retry"
+    with tracing.span(
+        f"process {contracts.USER_CHAT}", "consumer", _TAKEN, parent=event.traceparent
+    ):
+        if isinstance(event, Cleared):
+            return await _forget(wired, event)
+        return await _apply(wired, event)
 
 
 async def take_dead(wired: Services, body: bytes) -> Verdict:
@@ -102,7 +134,7 @@ async def take_dead(wired: Services, body: bytes) -> Verdict:
     return await keep(wired, body, "it failed each time it was delivered")
 
 
-async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "DROP"]:
+async def _apply(wired: Services, event: Event) -> Taken:
     """Memory at once, since the next turn asks it; the others soon after.
 
     Whatever of our own events a consumer has not applied, the conversation publishes again. One of
@@ -114,31 +146,39 @@ async def _apply(wired: Services, event: Event) -> Literal["SUCCESS", "RETRY", "
             await wired.feed.apply(user, remember)
         remembered = await _remember(wired, user, remember)
     except TryLater:
-        return "RETRY"
+        return "retry"
     except AgentError as error:
         log.warning("event %s failed: %s", remember.event_id, error.title)
-        return "DROP" if 400 <= error.status < 500 else "RETRY"
+        return "dropped" if 400 <= error.status < 500 else "retry"
     if remembered.status == "gap":
-        return "RETRY"
+        return "retry"
     if remember.seq is not None:
         wired.feed.add(user, remember)
-    return "SUCCESS"
+    if remembered.status == "applied":
+        _tell_lag(wired, remember)
+    return remembered.status
 
 
-async def _forget(wired: Services, event: Cleared) -> Literal["SUCCESS", "RETRY", "DROP"]:
+def _tell_lag(wired: Services, event: Remember) -> None:
+    if event.occurred_at:
+        lag = wired.clock.now() - datetime.fromisoformat(event.occurred_at)
+        wired.tally.event_lagged(lag.total_seconds())
+
+
+async def _forget(wired: Services, event: Cleared) -> Taken:
     """Has a conversation forgotten that was cleared; its reminder sees to it, too."""
     user, passed = event.user, event.passed
     try:
         head = await wired.saved.head(passed.conversation)
         if head.user != user or not 0 < passed.seq <= head.start:
             log.warning("an event says that %s was cleared, which it was not", passed.conversation)
-            return "DROP"
+            return "dropped"
         for each in (wired.memory, wired.sessions):
             await each.forget_conversation(user, passed.conversation, passed.seq)
     except AgentError as error:
         log.warning("%s is to be forgotten later: %s", passed.conversation, error.title)
-        return "RETRY"
-    return "SUCCESS"
+        return "retry"
+    return "applied"
 
 
 async def _remember(wired: Services, user: str, event: Remember) -> Remembered:
@@ -176,4 +216,5 @@ async def keep(
 ) -> Verdict:
     """Keeps an event that could not be applied."""
     await wired.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
+    wired.tally.letter_kept(topic)
     return Verdict(status="SUCCESS")

@@ -15,11 +15,12 @@ from agent_actors.errors import AgentError, Gone, Invalid, TryLater
 from agent_actors.messages import AdoptTurn, Message, Remember, Reply, Turn, Usage
 from agent_actors.routes.dependencies import Services, callback
 from agent_actors.routes.envelope import Unusable
-from agent_actors.routes.events import Verdict, keep
+from agent_actors.routes.events import Verdict, counted, keep
 from agent_actors.routes.opening import open_session
 from agent_actors.routes.problems import responses
 from agent_actors.routes.told import Told, read_told
 from agent_actors.serializer import fields
+from agent_actors.tally import Taken
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ async def take_conversation(wired: Services, body: bytes) -> Verdict:
         event = ConversationEvent.model_validate(told.data)
         adopted, conversation = _adopted(wired, told, event)
     except (Unusable, ValidationError, AgentError) as error:
-        return _dropped(error)
-    return Verdict(status=await _adopt(wired, adopted, conversation, told.at))
+        return counted(wired, contracts.CONVERSATIONS, _dropped(error))
+    taken = await _adopt(wired, adopted, conversation, told.at)
+    return counted(wired, contracts.CONVERSATIONS, taken)
 
 
 async def take_message(wired: Services, body: bytes) -> Verdict:
@@ -99,14 +101,14 @@ async def take_message(wired: Services, body: bytes) -> Verdict:
         event = MessageEvent.model_validate(told.data)
         user = contracts.actor_id(event.user_id)
     except (Unusable, ValidationError, AgentError) as error:
-        return _dropped(error)
+        return counted(wired, contracts.MESSAGES, _dropped(error))
     turn_id = event.turn_id or told.id
     nothing = (Message("user", ""), Message("assistant", ""))
     try:
         await wired.analytics.apply(user, [Remember("", turn_id, *nothing, at=told.at)])
     except AgentError as error:
-        return Verdict(status=_refused(error))
-    return Verdict(status="SUCCESS")
+        return counted(wired, contracts.MESSAGES, _refused(error))
+    return counted(wired, contracts.MESSAGES, "applied")
 
 
 async def keep_conversation(wired: Services, body: bytes) -> Verdict:
@@ -147,35 +149,33 @@ def _adopted(wired: Services, told: Told, event: ConversationEvent) -> tuple[Ado
     return AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage)), conversation
 
 
-async def _adopt(
-    wired: Services, adopted: AdoptTurn, conversation: str, at: float | None
-) -> Literal["SUCCESS", "RETRY", "DROP"]:
+async def _adopt(wired: Services, adopted: AdoptTurn, conversation: str, at: float | None) -> Taken:
     user = adopted.turn.user
     try:
         # Said before the user was forgotten: so it is forgotten, too. Asked again once the session
         # is open: a deletion that begins later finds it on the list.
         if await wired.saved.forgotten_since(user, at):
-            return "SUCCESS"
+            return "applied"
         await open_session(wired, user, conversation)
         if await wired.saved.forgotten_since(user, at):
-            return "SUCCESS"
+            return "applied"
         await wired.chat.adopt(conversation, adopted)
     except AgentError as error:
         if error.status == Gone.status:
-            return "SUCCESS"  # The session was deleted with its user, or its turn cleared since.
+            return "applied"  # The session was deleted with its user, or its turn cleared since.
         return _refused(error)
-    return "SUCCESS"
+    return "applied"
 
 
-def _refused(error: AgentError) -> Literal["RETRY", "DROP"]:
+def _refused(error: AgentError) -> Taken:
     """What becomes of an event that an actor did not take."""
     if isinstance(error, TryLater):
-        return "RETRY"
+        return "retry"
     log.warning("an event of another service was not taken: %s", error.title)
-    return "DROP" if 400 <= error.status < 500 else "RETRY"
+    return "dropped" if 400 <= error.status < 500 else "retry"
 
 
-def _dropped(error: Unusable | ValidationError | AgentError) -> Verdict:
+def _dropped(error: Unusable | ValidationError | AgentError) -> Taken:
     reason = fields(error) if isinstance(error, ValidationError) else str(error)
     log.warning("an event of another service cannot be applied: %s", reason)
-    return Verdict(status="DROP")
+    return "dropped"

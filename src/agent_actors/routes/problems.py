@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from agent_actors.errors import AgentError, Defect, Retry
+from agent_actors.errors import AgentError, Defect, Retry, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = Non
     headers = {"Retry-After": RETRY_AFTER} if error.status in {429, 503} else None
     if error.retry_after is not None:
         headers = {"Retry-After": str(ceil(error.retry_after))}
+    if isinstance(error, Unauthorized):
+        headers = {"WWW-Authenticate": error.challenge}
     return JSONResponse(body, error.status, headers, MEDIA_TYPE)
 
 

@@ -266,6 +266,7 @@ async def _park(wired: Services, record: Record, reason: str) -> Received:
     log.warning("the record %s is a dead letter: %s", record.id, reason)
     event = _letter(record)
     letter_id = await wired.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
+    wired.tally.letter_kept(BINDING)
     return Received(status="Message parked", letter_id=letter_id)
 
 

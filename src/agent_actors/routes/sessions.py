@@ -21,6 +21,7 @@ from agent_actors.routes.chat import (
 )
 from agent_actors.routes.dependencies import Services, UserId, services
 from agent_actors.routes.opening import open_session
+from agent_actors.routes.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.preferences import Preferences
 from agent_actors.routes.problems import responses
 
@@ -107,6 +108,7 @@ async def say(
     What was said in one session is known in the user's next one. A session belongs to the user who
     began it. Keys and waiting are as for `POST /chat/{actor_id}`.
     """
+    permit(request, said.user_id)
     wired = services(request)
     if not said.text.strip():
         raise Blank("Message text cannot be empty")
@@ -144,8 +146,9 @@ async def history(
 
     Where there is more before it, the header `Link` has the address of that (`rel="next"`).
     """
-    saved = services(request).saved
-    page = await saved.history(contracts.session(session_id), limit // 2, before)
+    conversation = contracts.session(session_id)
+    await permit_session(request, conversation)
+    page = await services(request).saved.history(conversation, limit // 2, before)
     if page.next is not None:
         older = f"/conversations/{session_id}?limit={limit}&before={page.next}"
         response.headers["Link"] = f'<{older}>; rel="next"'
@@ -168,7 +171,8 @@ async def history(
 )
 async def turn(session_id: SessionIdPath, turn_id: TurnIdPath, request: Request) -> TurnDocument:
     """Where a turn of a session is, with its answer once it has one."""
-    return document(await services(request).carried.turn(contracts.session(session_id), turn_id))
+    place = await place_of_turns(request, contracts.session(session_id))
+    return document(await services(request).carried.turn(place, turn_id))
 
 
 def _session(said: UserMessage, key: str | None) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from agent_actors import contracts
-from agent_actors.errors import Conflict
+from agent_actors.errors import Conflict, TryLater
 from agent_actors.routes import events, lesson_events, receive
+from agent_actors.routes.asked_again import AskedAgain
 from agent_actors.routes.delivery import Callback, Input
 from agent_actors.routes.dependencies import Services
 from agent_actors.routes.events import Verdict
 from agent_actors.runtime import Headers
+from agent_actors.tally import Taken
 
 Take = Callable[[Services, bytes], Awaitable[Verdict]]
 
@@ -29,13 +31,28 @@ TOPICS: Mapping[str, Take] = {
     contracts.MESSAGES: lesson_events.take_message,
 }
 
+_TOPIC = {take: topic for topic, take in TOPICS.items()}
+_RECEIVED: Mapping[str, Taken] = {
+    "Message processed": "applied",
+    "Message accepted": "applied",
+    "Message ignored": "dropped",
+    "Message parked": "dropped",
+}
+
 
 def callbacks(wired: Services) -> Mapping[str, Callback]:
     """The callback routes by their paths, for delivery in process."""
 
     def called(take: Take) -> Callback:
+        topic, asked = _TOPIC.get(take), AskedAgain()
+
         async def answer(body: bytes) -> bytes:
-            return (await take(wired, body)).model_dump_json().encode()
+            if topic and asked.came(body):
+                wired.tally.event_came_again(topic)
+            verdict = await take(wired, body)
+            if verdict.status == "RETRY":
+                asked.ask(body)
+            return verdict.model_dump_json().encode()
 
         return answer
 
@@ -44,9 +61,19 @@ def callbacks(wired: Services) -> Mapping[str, Callback]:
 
 def inputs(wired: Services) -> Mapping[str, Input]:
     """The routes of input bindings by their paths; what they raise is for the binding to read."""
+    asked = AskedAgain()
 
     async def answer(body: bytes, headers: Headers) -> bytes:
-        received = await receive.receive(wired, body, headers)
+        delivered = body, tuple(headers)
+        if asked.came(delivered):
+            wired.tally.event_came_again(receive.BINDING)
+        try:
+            received = await receive.receive(wired, body, headers)
+        except TryLater:
+            asked.ask(delivered)
+            wired.tally.event_taken(receive.BINDING, "retry")
+            raise
+        wired.tally.event_taken(receive.BINDING, _RECEIVED[received.status])
         return received.model_dump_json(exclude_none=True).encode()
 
     return dict.fromkeys(INPUTS, answer)

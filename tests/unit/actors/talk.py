@@ -30,6 +30,7 @@ from agent_actors.messages import (
 )
 from agent_actors.settings import Settings
 from agent_actors.settled import Settled
+from agent_actors.tally import Tally
 from tests.fake_actors import FakeMemories, FakeResponses
 from tests.fakes import FakeRuntime, a_context, a_host, a_turn
 from tests.hand_clock import HandClock
@@ -49,6 +50,7 @@ class Talk:
         self.settled = Settled()
         self.host = a_host(self.clock)
         self.fell_out: list[tuple[str, SumUp]] = []
+        self.tally = Tally(self.clock.monotonic)
         self._numbers = 0
         self._parts = ChatParts(
             limits=ChatLimits.of(Settings(**settings)),
@@ -59,6 +61,7 @@ class Talk:
             settled=self.settled,
             new_turn_id=self._new_turn_id,
             fell_out=lambda conversation, request: self.fell_out.append((conversation, request)),
+            tally=self.tally,
         )
         self.chat = self.activate()
 

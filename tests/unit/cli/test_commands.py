@@ -171,6 +171,25 @@ def test_insecure_serves_others(started: list[tuple[Any, ...]]):
     assert started[0][2][0] == "0.0.0.0"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ACCESS_TOKENS", '[{"token": "0123456789abcdef", "subject": "ada"}]'),
+        ("ACCESS", "required"),
+        ("ACCESS", "off"),
+        ("JWT_ISSUER", "https://issuer.example"),
+    ],
+)
+def test_others_are_served_who_are_asked_for_a_token(
+    name: str, value: str, started: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+):
+    """Or of whom a setting says that nobody is."""
+    monkeypatch.setenv(f"AGENT_ACTORS_{name}", value)
+
+    assert call("serve", "--host", "0.0.0.0", "--port", "0").exit_code == 0
+    assert started[0][2][0] == "0.0.0.0"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
 def test_this_machine_is_served(host: str, started: list[tuple[Any, ...]]):
     """Any loopback host is served without further words, on the port that was given."""

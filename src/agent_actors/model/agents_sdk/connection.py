@@ -14,7 +14,7 @@ from agent_actors.errors import ModelFailed
 from agent_actors.model.agents_sdk import Renew, failures
 from agent_actors.model.agents_sdk.client import PlainClient
 from agent_actors.model.agents_sdk.whole import WholeAnswers
-from agent_actors.model.keys import OPENAI, Endpoint
+from agent_actors.model.keys import GEMINI, OPENAI, Endpoint
 from agent_actors.settings import Settings
 
 R = TypeVar("R")
@@ -66,6 +66,12 @@ class Connection:
     def official(self) -> bool:
         """Is it OpenAI's own server?"""
         return self.endpoint is not None and self.endpoint.base_url == OPENAI.base_url
+
+    @property
+    def provider(self) -> str:
+        """Who that is, in OpenTelemetry's words; a server of one's own speaks as OpenAI's does."""
+        gemini = self.endpoint is not None and self.endpoint.base_url == GEMINI.base_url
+        return "gcp.gemini" if gemini else "openai"
 
     async def send(self, name: str, ask: Callable[[WholeAnswers], Awaitable[R]]) -> R:
         """What the server answers; nothing that may have been paid for is asked for twice.

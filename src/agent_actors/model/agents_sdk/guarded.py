@@ -18,6 +18,7 @@ from openai.types.responses import (
     ResponseOutputText,
 )
 
+from agent_actors import tracing
 from agent_actors.model.agents_sdk.connection import Connection
 
 
@@ -64,13 +65,15 @@ class GuardedModel(Model):
         """The answer of one call."""
         settings = self._fitting(model_settings)
         asked = (system_instructions, input, settings, *rest)
-        if self._stream:
-            event = await self._completed(asked, options)
-            response = _response(event.response)
-        else:
-            response = await self._connection.send(
-                self.name, lambda model: model.get_response(*asked, **options)
-            )
+        with tracing.span(f"chat {self.name}", "client", self._said()):
+            if self._stream:
+                event = await self._completed(asked, options)
+                response = _response(event.response)
+            else:
+                response = await self._connection.send(
+                    self.name, lambda model: model.get_response(*asked, **options)
+                )
+            _tell(response.usage)
         response.output = _sound(response.output, input)
         return response
 
@@ -87,6 +90,14 @@ class GuardedModel(Model):
         event = await self._completed((system_instructions, input, settings, *rest), options)
         event.response.output = _sound(event.response.output, input)
         yield event
+
+    def _said(self) -> dict[str, tracing.Value]:
+        """As OpenTelemetry's conventions for generative AI have it; nothing of what was said."""
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._connection.provider,
+            "gen_ai.request.model": self.name,
+        }
 
     async def _completed(
         self, asked: tuple[Any, ...], options: dict[str, Any]
@@ -130,6 +141,15 @@ def _response(streamed: Response) -> ModelResponse:
         usage = Usage(1, used.input_tokens, output_tokens=used.output_tokens)
         usage.total_tokens = used.total_tokens
     return ModelResponse(output=streamed.output, usage=usage, response_id=None)
+
+
+def _tell(usage: Usage) -> None:
+    tracing.note(
+        {
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+        }
+    )
 
 
 def _sound(

@@ -14,6 +14,7 @@ from agents.run_config import ToolErrorFormatterArgs
 from agents.tool import ToolOutputFileContent, ToolOutputImage
 from agents.tool_context import ToolContext
 
+from agent_actors import tracing
 from agent_actors.clock import Clock
 from agent_actors.model.turn_context import TurnContext
 from agent_actors.settings import Settings
@@ -71,7 +72,9 @@ class ToolLimits:
             turn = context.context
             if isinstance(turn, TurnContext) and turn.tally.add() > self.calls:
                 return NO_MORE
-            return _cut(await self._in_time(name, invoke(context, arguments)), self.result_bytes)
+            with tracing.span(f"execute_tool {name}", attributes=_called(name, context)):
+                result = await self._in_time(name, invoke(context, arguments))
+            return _cut(result, self.result_bytes)
 
         return held
 
@@ -82,14 +85,26 @@ class ToolLimits:
                 await asyncio.wait({running})
         except TimeoutError:
             log.warning("the tool %s was ended after %g s", name, self.seconds)
+            tracing.failed("timeout")
             return LATE
         finally:
             running.cancel()
         if running.cancelled():
+            tracing.failed("cancelled")
             return FAILED
         if (error := running.exception()) is not None:
+            tracing.failed(type(error).__name__)
             return _told(name, error)
         return running.result()
+
+
+def _called(name: str, context: ToolContext[Any]) -> dict[str, tracing.Value]:
+    return {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": context.tool_call_id,
+    }
 
 
 def tool_error(args: ToolErrorFormatterArgs[Any]) -> str | None:

@@ -130,15 +130,16 @@ class DaprRuntime:
         Raises:
             Unavailable: The broker did not take it (it may have, all the same).
         """
-        named = urlencode(
-            {
-                "metadata.cloudevent.id": event.id,
-                "metadata.cloudevent.source": event.source,
-                "metadata.cloudevent.type": event.type,
-                "metadata.cloudevent.subject": event.subject,
-            }
-        )
-        path = f"publish/{part(pubsub)}/{part(topic)}?{named}"
+        named = {
+            "metadata.cloudevent.id": event.id,
+            "metadata.cloudevent.source": event.source,
+            "metadata.cloudevent.type": event.type,
+            "metadata.cloudevent.subject": event.subject,
+        }
+        if event.traceparent is not None:
+            # Said here, it is in the event whatever the sidecar's sampling rate.
+            named["metadata.cloudevent.traceparent"] = event.traceparent
+        path = f"publish/{part(pubsub)}/{part(topic)}?{urlencode(named)}"
         await self._sidecar.ask("POST", path, encode(event.data))
 
     async def invoke_binding(

@@ -14,6 +14,7 @@ import aiohttp
 from pydantic_core import from_json
 from yarl import URL
 
+from agent_actors import tracing
 from agent_actors.errors import Defect, Unavailable
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,8 @@ class Sidecar:
             raise Unavailable("The runtime has not been started.")
         url = _url(self._base + path)
         given = _JSON | headers if headers else _JSON
+        if tracing.on():
+            given = {**given, **tracing.headers()}
         try:
             async with self._session.request(
                 method,

@@ -36,7 +36,7 @@ from agent_actors.settings import Settings
 
 __all__ = ["EmbeddedRuntime"]
 
-_DATABASE = "agent-actors.db"
+DATABASE = "agent-actors.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class EmbeddedRuntime:
         inputs = read_inputs(known.bindings)
         folder = Folder.take(settings.data)
         try:
-            store = Store.open(folder.path / _DATABASE, settings.synchronous)
+            store = Store.open(folder.path / DATABASE, settings.synchronous)
         except StartupError:
             folder.release()
             raise

@@ -190,10 +190,10 @@ def read(folder: Path | None) -> Components:
     Raises:
         StartupError: A file is not of its form; the text names it and says why.
     """
-    documents = [*_documents(folder)] if folder is not None else []
+    found = [*documents(folder)] if folder is not None else []
     described = [
         (path, document, _validated(path, document, _ComponentDocument))
-        for path, document in documents
+        for path, document in found
         if document.get("kind") == "Component"
     ]
     pubsubs = frozenset(
@@ -211,7 +211,7 @@ def read(folder: Path | None) -> Components:
     ]
     return Components(
         pubsubs,
-        _subscriptions(documents, pubsubs),
+        _subscriptions(found, pubsubs),
         tuple(_each_once(stores)),
         tuple(_each_once(bindings)),
     )
@@ -238,7 +238,12 @@ def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, 
             )
 
 
-def _documents(listed: Path) -> Iterator[_Document]:
+def documents(listed: Path) -> Iterator[_Document]:
+    """Each document of the files of a folder, or of a list of them, with its file.
+
+    Raises:
+        StartupError: A file cannot be read; the text names it.
+    """
     folders = _folders(listed)
     paths = [sorted((*each.glob("*.yaml"), *each.glob("*.yml"))) for each in folders]
     for path in chain.from_iterable(paths):

@@ -6,7 +6,7 @@ from filelock import FileLock, Timeout
 
 from agent_actors.errors import StartupError
 
-_LOCK = "lock"
+LOCK = "lock"
 
 
 class Folder:
@@ -26,7 +26,7 @@ class Folder:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             # A soft lock would outlive a killed process.
-            lock = FileLock(path / _LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
+            lock = FileLock(path / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
             lock.acquire()
         except Timeout:
             raise StartupError(

@@ -26,6 +26,9 @@ _MIGRATIONS = (
 )
 """Only ever appended to: `PRAGMA user_version` counts how many of them a database has."""
 
+VERSION = len(_MIGRATIONS)
+"""Of the present form."""
+
 _WAIT_FOR_WRITER = 5.0
 _WAIT_FOR_READER = 0.005
 _LOG_KEPT = 16 * 1024 * 1024

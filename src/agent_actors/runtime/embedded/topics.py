@@ -155,6 +155,7 @@ class Topics:
             raise Conflict(f"The letter failed again and is kept: {answer.reason}.")
 
     def _envelope(self, pubsub: str, topic: str, event: CloudEvent) -> bytes:
+        traced = {} if event.traceparent is None else {"traceparent": event.traceparent}
         return _encode(
             {
                 "id": event.id,
@@ -167,6 +168,7 @@ class Topics:
                 "pubsubname": pubsub,
                 "time": self._clock.now().isoformat().replace("+00:00", "Z"),
                 "data": event.data,
+                **traced,
             }
         )
 
