@@ -35,6 +35,7 @@ LOOSE = {
     "/dapr/config",
     "/healthz",
     "/livez",
+    "/metrics",
     "/readyz",
     "/subscribe",
     "/subscribe/dead",
