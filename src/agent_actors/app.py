@@ -106,9 +106,7 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     """
     clock = clock or SystemClock()
     settings = settings or read()
-    if runtime is None:
-        opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
-        runtime = opened(settings, clock)
+    runtime = runtime or _runtime(settings, clock)
     model = model or choose(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
@@ -127,13 +125,11 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     app.shell = _shell(app.plain, settings, access, service)
+    if runtime.called_by_sidecar:
+        app.front = _front(app.behind, service)
     app.state.services = service.wired
     app.state.stopping = service.stopping
     app.state.drain = service.drain
-    if runtime.called_by_sidecar:
-        callbacks = subscriptions.callbacks(service.wired)
-        inputs = subscriptions.inputs(service.wired)
-        app.front = Callbacks(app.behind, service.token, callbacks, inputs)
     problems.install(app)
     if access is not None:
         gate.describe(app)
@@ -175,6 +171,18 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
     if settings.cors_origins is not None:
         app = shell.cors(app, settings.cors_origins)
     return shell.SecurityHeaders(app, hsts=settings.hsts)
+
+
+def _runtime(settings: Settings, clock: Clock) -> Runtime:
+    opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
+    return opened(settings, clock)
+
+
+def _front(app: ASGIApp, service: Service) -> Callbacks:
+    """The callbacks of a sidecar, in front of everything else."""
+    callbacks = subscriptions.callbacks(service.wired)
+    inputs = subscriptions.inputs(service.wired)
+    return Callbacks(app, service.token, callbacks, inputs)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:

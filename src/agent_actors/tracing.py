@@ -75,20 +75,30 @@ def _spanned(
     parent: Parent | None,
     links: Sequence[str],
 ) -> Iterator[Span]:
-    with tracer.start_as_current_span(
-        name,
-        context=parent,
-        kind=_KINDS[kind],
-        attributes=attributes,
-        links=[link for link in map(_link, links) if link is not None],
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as current:
-        try:
-            yield current
-        except Exception as error:
+    with (
+        tracer.start_as_current_span(
+            name,
+            context=parent,
+            kind=_KINDS[kind],
+            attributes=attributes,
+            links=[link for link in map(_link, links) if link is not None],
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as current,
+        _Failing(),
+    ):
+        yield current
+
+
+class _Failing:
+    """A block whose exception is the failure of the span that runs here; a cancellation is none."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception):
             failed(type(error).__name__)
-            raise
 
 
 def failed(error_type: str) -> None:

@@ -90,17 +90,14 @@ class Entered(Generic[K]):
         self._stay: _Stay | None = None
 
     async def __aenter__(self) -> None:
-        self._lock = lock = self._locks.of(self._actor)
+        self._lock = self._locks.of(self._actor)
+        entered = False
         try:
-            if self._chain is None or self._chain != lock.chain:
-                await lock.acquire()
-                lock.chain = self._chain
-            lock.inside += 1
-            if self._chain is not None:
-                await self._begin_stay(lock)
-        except BaseException:
-            self._locks.leave(self._actor, lock)
-            raise
+            await self._enter(self._lock)
+            entered = True
+        finally:
+            if not entered:  # Cut while it waited.
+                self._locks.leave(self._actor, self._lock)
         # In process a callee begins in its caller's context: that stay is not its own.
         self._token: Token[_Stay | None] = _stay.set(self._stay)
 
@@ -111,13 +108,19 @@ class Entered(Generic[K]):
         self._lock.leave()
         self._locks.leave(self._actor, self._lock)
 
-    async def _begin_stay(self, lock: TurnLock) -> None:
-        self._stay = _Stay(lock.acting)
+    async def _enter(self, lock: TurnLock) -> None:
+        if self._chain is None or self._chain != lock.chain:
+            await lock.acquire()
+            lock.chain = self._chain
+        lock.inside += 1
+        if self._chain is None:
+            return
+        self._stay = stay = _Stay(lock.acting)
         try:
-            await self._stay.begin()
-        except BaseException:
-            lock.leave()
-            raise
+            await stay.begin()
+        finally:
+            if not stay.acts:
+                lock.leave()
 
 
 class _Stay:
@@ -129,7 +132,7 @@ class _Stay:
 
     def __init__(self, acting: asyncio.Lock) -> None:
         self._acting = acting
-        self._acts = False
+        self.acts = False
         self._asking = 0
         self._coming_back = False
         self._over = False
@@ -137,20 +140,20 @@ class _Stay:
     async def begin(self) -> None:
         """Returns when it may act."""
         await self._acting.acquire()
-        self._acts = True
+        self.acts = True
 
     def end(self) -> None:
         """What it still asks, since it was left behind, must not act for it afterwards."""
         self._over = True
-        if self._acts:
+        if self.acts:
             self._acting.release()
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
         """Lets others act; a turn may ask several at once, and acts when the last has answered."""
         self._asking += 1
-        if self._acts and not self._over:
-            self._acts = False
+        if self.acts and not self._over:
+            self.acts = False
             self._acting.release()
         try:
             yield
@@ -165,8 +168,8 @@ class _Stay:
             await self._acting.acquire()
         finally:
             self._coming_back = False
-        self._acts = not self._asking and not self._over
-        if not self._acts:
+        self.acts = not self._asking and not self._over
+        if not self.acts:
             self._acting.release()
 
 
