@@ -14,7 +14,7 @@ from typing import Any
 try:
     from confluent_kafka import Producer
 except ImportError:
-    sys.exit("It needs a Kafka client: pip install 'agent-actors[kafka]'")
+    sys.exit("It needs a Kafka client: .venv/bin/pip install -e '.[kafka]'")
 
 WITHIN = 10
 """Seconds that the broker has to take it."""

@@ -71,7 +71,7 @@ class AccessSettings(BaseSettings):
         """Must callers of the public routes show a token?"""
         if self.access != "auto":
             return self.access == "required"
-        signed = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url)
+        signed = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, self.jwt_admin_role)
         return any(
             each is not None for each in (self.access_tokens, self.access_tokens_file, *signed)
         )

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -23,14 +24,9 @@ log = logging.getLogger(__name__)
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 NOT_TRACED = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 """Routes that are asked every few seconds, by nobody who follows a turn."""
-FLUSH = 5_000
-"""Milliseconds that the last spans get at a stop."""
+LAST = 3.0
+"""Seconds that the last spans get at a stop."""
 _EXTRA = "opentelemetry.exporter.otlp.proto.http"
-_LOGGERS = (
-    f"{_EXTRA}.trace_exporter",
-    "opentelemetry.exporter.otlp.common.http",
-    "opentelemetry.sdk._shared_internal",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +75,27 @@ class Traces:
         finally:
             tracing.use(None)
             if self.own is not None:
-                await asyncio.to_thread(_end, self.own)
+                await _ended(self.own)
 
 
 def exporting(version: str) -> "SdkProvider | None":
     """A provider whose spans go to the collector, in a thread of its own; None where none is named.
 
     What is sampled, the service's name and the exporter's headers are the standard variables', too.
+
+    Raises:
+        StartupError: The extra `otel` is not installed, or a variable is not of its form.
+    """
+    named = collector()
+    if named is None:
+        return None
+    from agent_actors.tracing_sdk import provider
+
+    return provider(named, version)
+
+
+def collector() -> str | None:
+    """The variable that names a collector, where one does and spans are not switched off.
 
     Raises:
         StartupError: The extra `otel` is not installed.
@@ -96,19 +106,33 @@ def exporting(version: str) -> "SdkProvider | None":
     if not _installed():
         raise StartupError(
             f"{named} is set, and what sends traces is not installed:"
-            " `pip install 'agent-actors[otel]'`, or unset it."
+            " `.venv/bin/pip install -e '.[otel]'`, or unset it."
         )
-    return _provider(version)
+    return named
 
 
 def _not_traced(scope: MutableMapping[str, Any]) -> bool:
     return scope.get("path") in NOT_TRACED
 
 
-def _end(provider: "SdkProvider") -> None:
-    if not provider.force_flush(FLUSH):
-        log.warning("the last spans were not sent within %d s", FLUSH // 1_000)
-    provider.shutdown()
+async def _ended(provider: "SdkProvider") -> None:
+    """Has the last spans sent, and returns then, or when their time is over.
+
+    In a thread that nobody waits for at the end: the SDK tries as long as its batches take.
+    """
+    loop, sent = asyncio.get_running_loop(), asyncio.Event()
+
+    def end() -> None:
+        provider.shutdown()
+        with suppress(RuntimeError):  # The loop has gone meanwhile.
+            loop.call_soon_threadsafe(sent.set)
+
+    threading.Thread(target=end, name="last spans", daemon=True).start()
+    try:
+        async with asyncio.timeout(LAST):
+            await sent.wait()
+    except TimeoutError:
+        log.warning("the last spans were not sent within %g s", LAST)
 
 
 def _installed() -> bool:
@@ -116,33 +140,3 @@ def _installed() -> bool:
         return find_spec(_EXTRA) is not None
     except ModuleNotFoundError:  # Not even a package above it.
         return False
-
-
-def _provider(version: str) -> "SdkProvider":
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_Once())
-    said = Resource.create({SERVICE_VERSION: version})
-    if str(said.attributes[SERVICE_NAME]).startswith("unknown_service"):
-        said = said.merge(Resource({SERVICE_NAME: "agent-actors"}))
-    provider = TracerProvider(resource=said, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider
-
-
-class _Once(logging.Filter):
-    """A collector that is away is said once, not for every batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Lets the first record of each kind through."""
-        first = record.msg not in self._said
-        self._said.add(record.msg)
-        return first

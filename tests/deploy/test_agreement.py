@@ -93,7 +93,7 @@ def test_the_command_is_one_of_ours(name: str):
 
     assert program == "agent-actors"
     assert parsed["host"] == "0.0.0.0"
-    assert parsed["runtime"] in {None, "dapr"}
+    assert parsed["runtime"] == "dapr"
     assert parsed["port"] == ports["http"] == port["port"]
     assert annotations(rendered(name))["app-port"] == str(parsed["port"])
 

@@ -95,7 +95,7 @@ def test_the_last_stage_is_hardened():
 
 
 def test_the_manifests_run_what_the_image_runs():
-    """Command, user and port of image and Deployment are the same."""
+    """User and port are the same, and the command, but for the runtime, which a pod must have."""
     objects = rendered(PLAIN)
     container = service_container(objects)
     said = pod(the(objects, "Deployment", "agent-actors"))["securityContext"]
@@ -103,7 +103,9 @@ def test_the_manifests_run_what_the_image_runs():
         stage = stages()[name]
         assert stage.of("USER") == [f"{said['runAsUser']}:{said['runAsGroup']}"]
         assert stage.of("EXPOSE") == [str(container["ports"][0]["containerPort"])]
-    assert json.loads(stages()["runtime"].of("CMD")[0]) == container["command"]
+    program, command, *words = container["command"]
+    assert words[:2] == ["--runtime", "dapr"]
+    assert json.loads(stages()["runtime"].of("CMD")[0]) == [program, command, *words[2:]]
 
 
 def test_dev_runs_what_its_overlay_runs():

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import starlark
@@ -142,6 +143,19 @@ def test_only_minikube_is_touched(record: Record):
     assert allowed["contexts"] == CONTEXT
     assert len(commands) > 4
     assert all(CONTEXT in command for command in commands)
+
+
+def test_another_cluster_is_refused():
+    """Tilt by itself takes whatever it knows for a laptop's, and would put our secrets there."""
+    with pytest.raises(starlark.StarlarkError, match="the context is kind-kind"):
+        evaluate(context="kind-kind")
+
+
+def test_what_kustomize_reads_is_watched(record: Record):
+    """Tilt does not notice the files that a generator names by `envs` or by another name."""
+    watched = {Path(each["file_path"]).name for each in record.of("watch_file")}
+
+    assert {"settings.env", "dashboard.json", "prometheus-config.yaml"} <= watched
 
 
 def test_the_image_is_built_for_live_update(record: Record):

@@ -1,7 +1,7 @@
 """The Tiltfile, evaluated without Tilt: its functions are stubs here, and write down their calls.
 
-The arguments that each function of Tilt has are listed below, for the functions that are used; one
-that it does not have, or is not listed, is refused as Tilt refuses it.
+The arguments that each function of Tilt has are listed below, as of 0.35, for the functions
+that are used; one that it does not have, or is not listed, is refused as Tilt refuses it.
 """
 
 import os
@@ -39,6 +39,7 @@ ARGUMENTS: Mapping[str, str] = {
     "sync": "local_path remote_path",
     "update_settings": "max_parallel_updates k8s_upsert_timeout_secs suppress_unused_image_warnings"
     " k8s_server_side_apply",
+    "watch_file": "file_path",
     "version_settings": "check_updates constraint",
 }
 """Functions that are only written down, with their arguments in order."""
@@ -87,8 +88,9 @@ def evaluate(
     *,
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
+    context: str = CONTEXT,
 ) -> Record:
-    """What the Tiltfile asks for, with these variables of the environment and these options.
+    """What the Tiltfile asks for, with these variables of the environment, options and context.
 
     Raises:
         starlark.StarlarkError: Tilt would refuse it.
@@ -99,6 +101,7 @@ def evaluate(
     for name in ARGUMENTS:
         module.add_callable(name, _writing(record, name))
     _computing(record, module, environment or {}, options or {})
+    module.add_callable("k8s_context", lambda: context)
     for name, value in {"TRIGGER_MODE_MANUAL": "manual", "TRIGGER_MODE_AUTO": "auto"}.items():
         module[name] = value
     dialect = starlark.Dialect.standard()
@@ -162,7 +165,7 @@ def _computing(
     module.add_callable("kustomize", kustomize)
     module.add_callable("decode_yaml_stream", lambda text: documents(text))
     module.add_callable("encode_yaml_stream", encode)
-    module.add_callable("k8s_context", lambda: CONTEXT)
+    module.add_callable("listdir", lambda folder: [str(each) for each in (ROOT / folder).iterdir()])
     module.add_callable("_define_bool", define_bool)
     module.add_callable("_parse", lambda: dict(options))
     module.add_callable("_getenv", lambda name, default=None: environment.get(name, default))

@@ -3,8 +3,9 @@
 import logging
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from agent_actors import tracing_export
+from agent_actors import tracing_export, tracing_sdk
 from agent_actors.errors import StartupError
 from agent_actors.tracing_export import Traces, exporting
 
@@ -54,7 +55,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(tracing_export, "_installed", lambda: False)
 
-    with pytest.raises(StartupError, match=r"TRACES_ENDPOINT is set.*agent-actors\[otel\]"):
+    with pytest.raises(StartupError, match=r"TRACES_ENDPOINT is set.*pip install -e '\.\[otel\]'"):
         exporting("1")
 
 
@@ -70,9 +71,49 @@ def test_routes_that_are_asked_all_the_time_are_not_traced():
 def test_what_a_logger_says_is_said_once(caplog: pytest.LogCaptureFixture):
     """A collector that is away is no news at each batch."""
     log = logging.getLogger("a test of tracing")
-    log.addFilter(tracing_export._Once())
+    log.addFilter(tracing_sdk.Once())
     for number in range(3):
         log.error("away: %s", number)
         log.error("other")
 
     assert [record.getMessage() for record in caplog.records] == ["away: 0", "other"]
+
+
+def test_an_error_is_logged_by_its_kind(caplog: pytest.LogCaptureFixture):
+    """Its text has the collector's address, and so a key that is in it."""
+    log = logging.getLogger("another test of tracing")
+    log.addFilter(tracing_sdk.Once())
+    log.error("away: %s", ConnectionError("http://collector/?key=secret"))
+
+    assert [record.getMessage() for record in caplog.records] == ["away: ConnectionError"]
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "collector:4317", "http://", "ftp://a", "http://a:b"]
+)
+def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, address: str):
+    """At the start, by the name of its variable: later nobody would see why there are no traces."""
+    monkeypatch.setenv(VARIABLE, address)
+
+    with pytest.raises(StartupError, match=VARIABLE):
+        exporting("1")
+
+
+def test_a_variable_of_another_form_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """With the SDK's own words, and no trace of a stack."""
+    monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+
+    with pytest.raises(StartupError, match="OTEL"):
+        exporting("1")
+
+
+def test_a_query_is_not_exported():
+    """A careless client has a token there."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(tracing_sdk.WithoutQueries())
+    span = provider.get_tracer("test").start_span("a", attributes={"url.query": "key=secret"})
+    provider.shutdown()
+
+    assert isinstance(span, ReadableSpan)
+    assert dict(span.attributes or {}) == {"url.query": "REDACTED"}

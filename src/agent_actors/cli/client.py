@@ -145,7 +145,10 @@ class Client:
         try:
             return _checked(self._http.request(method, path, **more))
         except httpx2.ConnectError as error:
-            text = f"No service answers at {where} ({error}); `agent-actors dev` starts one."
+            text = (
+                f"No service answers at {where} ({error}); `agent-actors dev` starts one, and --url"
+                " (or AGENT_ACTORS_URL) says where another is."
+            )
         except httpx2.TimeoutException:
             text = f"The service at {where} did not answer in time."
         except (httpx2.TransportError, httpx2.InvalidURL) as error:

@@ -238,7 +238,8 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     )
     token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     if settings.log_format == "json":
-        log.info("serving on %s, port %d, on the %s runtime", host, port, kind)
+        text = "serving on %s, port %d, on the %s runtime, as process %d"
+        log.info(text, host, port, kind, os.getpid())
         return
     click.echo(
         f"Serving on the {kind} runtime, model {planned(settings)}, {where},"

@@ -49,7 +49,7 @@ async def opened(
             SettingsCheck(settings, runtime, clock, os.environ),
             PythonCheck(),
             LimitsCheck(),
-            AccessCheck(settings, clock),
+            AccessCheck(settings, runtime, clock),
         ]
         made = _Made(settings, url, clock, near, far)
         if runtime == "embedded":

@@ -27,5 +27,10 @@ async def examine(
             findings = Report(check.name).fail(
                 f"not known after {patience:g} s", "look why it hangs, and run this again"
             )
+        except OSError as error:
+            findings = Report(check.name).fail(
+                f"it could not be looked at ({error.strerror or type(error).__name__})",
+                "look at the folders and addresses that the settings name",
+            )
         for finding in findings:
             yield finding

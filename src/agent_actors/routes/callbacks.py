@@ -62,11 +62,11 @@ class Callbacks:
             with tracing.joined(_traceparent(scope)):
                 body = await self._answer(scope, receive)
         except ClientDisconnect:
-            log.warning("a call of %s broke off; nothing was done", scope["path"])
+            log.warning("a call of %r broke off; nothing was done", scope["path"])
         except AgentError as error:
             await document(error)(scope, receive, send)
         except Exception as error:
-            log.error("a call of %s failed: %s", scope["path"], type(error).__name__)
+            log.error("a call of %r failed: %s", scope["path"], type(error).__name__)
             log.debug("its trace", exc_info=error)
             failed = Defect("The call failed inside the app; its log says where.")
             await document(failed)(scope, receive, send)

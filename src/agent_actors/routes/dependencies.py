@@ -113,12 +113,12 @@ def operator(request: Request) -> Services:
     """
     wired = services(request)
     caller = caller_of(request.scope)
-    if (caller is not None and caller.admin) or is_operator(request.scope, wired.token):
+    if (caller is not None and caller.admin) or _is_operator(request.scope, wired.token):
         return wired
     raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
 
 
-def is_operator(scope: Scope, token: str | None) -> bool:
+def _is_operator(scope: Scope, token: str | None) -> bool:
     """Does a request come from this machine, or with the sidecar's token?"""
     return _loopback(scope) or (token is not None and carries(scope, token))
 

@@ -19,7 +19,7 @@ from agent_actors.access.caller import Caller
 from agent_actors.access.rates import Rates
 from agent_actors.access.rules import OF_USERS, RULES, Rule
 from agent_actors.errors import AgentError, Forbidden, NotFound, TooOften, Unauthorized
-from agent_actors.routes.dependencies import CALLER, carries, is_operator
+from agent_actors.routes.dependencies import CALLER, carries
 from agent_actors.routes.problems import document, responses
 
 _FREE = frozenset({"open", "runtime"})
@@ -94,10 +94,12 @@ class Gate:
         caller.require(user)
 
     def _is_ours(self, scope: Scope, rule: Rule | None) -> bool:
-        """Does an operator call, or the sidecar a route that was added, such as a subscription?"""
-        if rule == "operator":
-            return is_operator(scope, self._token)
-        return rule is None and self._token is not None and carries(scope, self._token)
+        """Does the sidecar's token come, for an operator's route or one that was added?
+
+        Not whoever calls from this machine: a proxy on it may not say that it is one.
+        """
+        ours = rule is None or rule == "operator"
+        return ours and self._token is not None and carries(scope, self._token)
 
     def _find(self, scope: Scope) -> tuple[Rule | None, str]:
         """The rule of a request, and the user in its path."""
@@ -149,6 +151,8 @@ def _peer(scope: Scope) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return f"peer {host}"
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if address.version == 6:
         return f"peer {ipaddress.ip_network((address.packed[:8] + bytes(8), 64))}"
     return f"peer {address}"

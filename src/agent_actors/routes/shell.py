@@ -70,17 +70,13 @@ def _policy(page: HTMLResponse) -> bytes:
     ).encode()
 
 
-def cors(app: ASGIApp, origins: str) -> ASGIApp:
-    """Lets web pages of those origins call, without cookies: a token is a header (or none needed).
-
-    Args:
-        app: What is served.
-        origins: The setting: a list with commas, or `*`.
+def origins(text: str) -> list[str]:
+    """The origins of the setting, a list with commas, or `*`.
 
     Raises:
         StartupError: One is no origin.
     """
-    allowed = [each.strip() for each in origins.split(",") if each.strip()]
+    allowed = [each.strip() for each in text.split(",") if each.strip()]
     if allowed != ["*"]:
         for each in allowed:
             if not _ORIGIN.fullmatch(each):
@@ -88,9 +84,18 @@ def cors(app: ASGIApp, origins: str) -> ASGIApp:
                     f"AGENT_ACTORS_CORS_ORIGINS: {each!r} is no origin such as https://example.org,"
                     " without a path."
                 )
+    return allowed
+
+
+def cors(app: ASGIApp, text: str) -> ASGIApp:
+    """Lets web pages of those origins call, without cookies: a token is a header (or none needed).
+
+    Raises:
+        StartupError: As `origins`.
+    """
     return CORSMiddleware(
         app,
-        allow_origins=allowed,
+        allow_origins=origins(text),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=_SENT,
         allow_credentials=False,

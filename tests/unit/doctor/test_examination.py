@@ -35,3 +35,21 @@ async def test_a_check_that_hangs_fails_and_the_next_is_made():
         ("fine", "ok"),
     ]
     assert "0.05 s" in found[2].found
+
+
+class Broken:
+    name = "broken"
+
+    async def look(self) -> Sequence[Finding]:
+        raise PermissionError(13, "Permission denied", "/somebody/else")
+
+
+async def test_a_check_that_the_system_refuses_fails():
+    """It says what the system said, and the next is made."""
+    found = [each async for each in examine([Broken(), Fine()], SystemClock(), 5)]
+
+    assert [(each.check, each.status) for each in found][:2] == [
+        ("broken", "FAIL"),
+        ("fine", "warn"),
+    ]
+    assert "Permission denied" in found[0].found

