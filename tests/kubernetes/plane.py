@@ -95,7 +95,9 @@ class DaprPlane:
 
     def _pod(self, app: str, other_than: str) -> Object | None:
         pods = self._cluster.objects("pods", NAMESPACE, f"app={app}")
-        others = [pod for pod in pods if pod["metadata"]["name"] not in other_than]
+        others = [
+            pod for pod in pods if pod["metadata"]["name"] not in other_than and not _later(pod)
+        ]
         return max(others, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
 
     def _wait(self, app: str, port: int) -> None:
@@ -115,6 +117,12 @@ class DaprPlane:
         script = str(Path(__file__).with_name("forwarder.py"))
         log = self._cluster.folder / "forwarder.log"
         return Child([sys.executable, "-I", script, *routes], log=log)
+
+
+def _later(pod: Object) -> bool:
+    """Is it one of a StatefulSet after its first? They may be made in any order."""
+    of_a_set = any(each["kind"] == "StatefulSet" for each in pod["metadata"]["ownerReferences"])
+    return of_a_set and not pod["metadata"]["name"].endswith("-0")
 
 
 def _without_peers(argv: list[str]) -> list[str]:
