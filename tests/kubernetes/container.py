@@ -50,7 +50,8 @@ def _files(root: Path, spec: dict[str, list[list[str]]]) -> None:
     for name in CONFIGURATION:
         if Path("/etc", name).exists():
             _bind(Path("/etc", name), root / "etc" / name)
-    for source, target in spec["binds"]:
+    # The outer ones first: a volume at /tmp must not hide a checkout that is below it.
+    for source, target in sorted(spec["binds"], key=lambda bind: bind[1].count("/")):
         _bind(Path(source), _below(root, target))
 
 
