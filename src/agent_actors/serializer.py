@@ -99,3 +99,12 @@ class ValueSerializer(Serializer):
 
 def _duration(value: object) -> object:
     return convert_to_dapr_duration(value) if isinstance(value, timedelta) else value
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body that somebody else has written; empty where it is none."""
+    try:
+        told = from_json(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

@@ -1,29 +1,20 @@
 """The sidecar's own spans, where it makes any: between ours, in the same trace."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.dapr.engine import CONFIGURATION, Engine
-from tests.e2e.collector import Collector, Span
+from tests.e2e.collector import Collector, Span, collector
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.dapr import running_on_dapr
 from tests.e2e.service import eventually
 from tests.e2e.test_traces import A_TURN, is_whole
 
+__all__ = ["collector"]
+
 CALL = "CallActor/ChatAgent/ProcessMessage"
 """A span of the sidecar."""
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Where the app and the sidecar send their spans."""
-    with Collector() as collector:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        yield collector
 
 
 def sampling(folder: Path, collector: Collector) -> Path:

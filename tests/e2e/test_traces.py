@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.collector import Collector, Span
+from tests.e2e.collector import Collector, Span, collector
 from tests.e2e.conftest import SETTINGS, Launch
 from tests.e2e.service import AnyService, environment, eventually
+
+__all__ = ["collector"]
 
 SAID = "The-quick-brown-fox"
 A_TURN = {
@@ -32,15 +33,6 @@ A_TURN = {
 }
 PARKED = {"ChatAgent/CompleteTurn", "ChatAgent.complete_turn"}
 CALLER = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """Where the services of a test send their spans."""
-    with Collector() as collector:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        yield collector
 
 
 async def traced(

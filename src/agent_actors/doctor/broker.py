@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
-from pydantic_core import from_json
 
 from agent_actors import contracts
 from agent_actors.clock import Clock
@@ -14,6 +13,7 @@ from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent
 from agent_actors.routes import probes
 from agent_actors.routes.dependencies import TOKEN_HEADER
+from agent_actors.serializer import json_object
 from agent_actors.settings import Settings
 
 Publish = Callable[[str, str, CloudEvent], Awaitable[None]]
@@ -106,11 +106,7 @@ class BrokerCheck:
             headers={"content-type": "application/json"}
             | ({TOKEN_HEADER: self._token} if self._token else {}),
         )
-        try:
-            told = from_json(answer.content)
-        except ValueError:
-            return answer.status_code, ""
-        return answer.status_code, str(told.get("status")) if isinstance(told, dict) else ""
+        return answer.status_code, str(json_object(answer.content).get("status", ""))
 
 
 def _refused(status: int, verdict: str, *, token: str | None) -> Finding | None:

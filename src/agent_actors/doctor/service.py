@@ -6,11 +6,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
-from pydantic_core import from_json
 
 from agent_actors.clock import Clock
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
+from agent_actors.serializer import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
 
@@ -45,7 +45,7 @@ class ServiceCheck:
             return report.fail("--url is no address of a service", "give one like " + DEFAULT)
         except httpx2.HTTPError:
             return report.skip(f"none answers at {url}; --url says where another is")
-        told = _object(answer.content)
+        told = json_object(answer.content)
         if answer.status_code == httpx2.codes.OK and told.get("status") == "ok":
             self._seen.service, self._seen.ready = url, True
             note_skew(self._seen, "the service", answer.headers, self._clock)
@@ -62,14 +62,6 @@ def _told(sidecar: Mapping[str, Any] | None) -> str | None:
     if not isinstance(told, dict) or not told.get("port"):
         return None
     return f"http://{told.get('channelAddress') or '127.0.0.1'}:{told['port']}"
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        told = from_json(body)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def note_skew(seen: Seen, who: str, headers: Mapping[str, str], clock: Clock) -> None:

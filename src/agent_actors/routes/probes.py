@@ -7,13 +7,11 @@ callbacks' token; a question has a form that no broker delivers.
 """
 
 from collections import deque
-from typing import Any, Literal
-
-from pydantic_core import from_json
+from typing import Literal
 
 from agent_actors import contracts
 from agent_actors.messages import CloudEvent
-from agent_actors.serializer import encode
+from agent_actors.serializer import encode, json_object
 
 MARK = "agent-actors.doctor"
 """The type of a probe; no event without it in its bytes is looked at twice."""
@@ -39,7 +37,7 @@ class Probes:
         """
         if _MARK not in body:
             return None
-        told = _object(body)
+        told = json_object(body)
         if told.get("asked") == MARK:
             return "SUCCESS" if told.get("probe") in self._come else "RETRY"
         data = told.get("data")
@@ -74,11 +72,3 @@ def probe(name: str, now: str) -> CloudEvent:
 def question(name: str) -> bytes:
     """Asks whether that probe has come."""
     return encode({"asked": MARK, "probe": name})
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        told = from_json(body)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
