@@ -6,7 +6,7 @@ Ratios within one run are what counts; bare times change with the machine and it
 import argparse
 import sys
 
-from bench import long, memory, models, on_dapr, stalls, start, turns
+from bench import long, memory, models, on_dapr, stalls, start, turns, watched
 from bench.table import Row, machine, render
 
 MEASURES = {
@@ -16,6 +16,7 @@ MEASURES = {
     "memory": memory.measure,
     "stalls": stalls.measure,
     "models": models.measure,
+    "watched": watched.measure,
     "dapr": on_dapr.measure,
 }
 
