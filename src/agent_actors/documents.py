@@ -83,10 +83,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """An accepted turn that has not ended; `tries` counts its starts."""
+    """An accepted turn that has not ended: how often it was started, its `traceparent` if any."""
 
     turn: Turn
     tries: int
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,19 +377,16 @@ def find_pair(pairs: Sequence[Pair], seq: int) -> Pair | None:
 
 def find_record(records: Sequence[Record], turn_id: str, key_hash: str) -> Record | None:
     """The newest record of that turn, by its key if it has one, or by its id."""
-    for record in reversed(records):
-        if record.turn_id == turn_id or (key_hash and record.key_hash == key_hash):
-            return record
-    return None
+    return next((each for each in reversed(records) if _is(each, turn_id, key_hash)), None)
 
 
 def find_queued(queue: Sequence[Queued], turn_id: str, key_hash: str) -> Queued | None:
     """The waiting turn of that key or id."""
-    for queued in queue:
-        turn = queued.turn
-        if turn.turn_id == turn_id or (key_hash and turn.key_hash == key_hash):
-            return queued
-    return None
+    return next((each for each in queue if _is(each.turn, turn_id, key_hash)), None)
+
+
+def _is(each: Record | Turn, turn_id: str, key_hash: str) -> bool:
+    return each.turn_id == turn_id or bool(key_hash and each.key_hash == key_hash)
 
 
 def older_records(head: Head, kept: int) -> range:

@@ -128,6 +128,23 @@ def traceparent() -> str | None:
     return headers().get(_HEADER)
 
 
+def resumed(
+    name: str, given: str, attributes: Mapping[str, Value]
+) -> AbstractContextManager[Span | None]:
+    """The block goes on in the trace of a `traceparent` that was kept, if it is one.
+
+    As a span of that trace, with a link to what runs here; there is none where that is the same.
+    """
+    parent = None if _tracer is None else _parent(given)
+    if _tracer is None or parent is None or _trace_of(parent) == _trace_of(None):
+        return _NO_SPAN
+    return _spanned(_tracer, name, "internal", attributes, parent, [traceparent() or ""])
+
+
+def _trace_of(context: Parent | None) -> int:
+    return trace.get_current_span(context).get_span_context().trace_id
+
+
 @contextmanager
 def _joined(parent: Parent) -> Iterator[None]:
     with trace.use_span(

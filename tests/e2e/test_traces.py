@@ -32,6 +32,8 @@ A_TURN = {
     "AnalyticsActor.count_turns",
 }
 PARKED = {"ChatAgent/CompleteTurn", "ChatAgent.complete_turn"}
+THE_MODEL, RESUMED = "invoke_agent agent-actors", "resume turn"
+ENDED = {"POST /chat/{actor_id}", THE_MODEL, "send user-chat", "process user-chat"}
 CALLER = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -78,6 +80,40 @@ async def test_a_parked_turn_is_one_trace(collector: Collector, launch: Launch, 
         await service.reply("ada", "/slow 1")
         spans = await traced(collector, service, A_TURN | PARKED)
 
+    assert is_whole(spans)
+
+
+async def test_a_turn_that_waits_goes_on_in_its_own_trace(
+    collector: Collector, launch: Launch, tmp_path: Path
+):
+    """Not in that of the turn before it, whose end starts it; that one is linked."""
+    no_reminder = SETTINGS | {"recovery_period": 60}
+    async with launch(tmp_path, **no_reminder) as service:
+        said = [
+            await service.say("ada", text, prefer="respond-async") for text in ("/slow 1", SAID)
+        ]
+        spans = await traced(collector, service, ENDED, traces=2)
+
+    of_turn = {span.attributes["turn.id"]: span.trace for span in spans if span.name == THE_MODEL}
+    slow, waited = (of_turn[answer.json()["turn_id"]] for answer in said)
+    (resumed,) = [span for span in spans if span.name == RESUMED]
+    assert (resumed.trace, resumed.links) == (waited, (slow,))
+    for each in (slow, waited):
+        assert is_whole([span for span in spans if span.trace == each])
+
+
+async def test_a_turn_whose_process_was_killed_goes_on_in_its_trace(
+    collector: Collector, launch: Launch, tmp_path: Path
+):
+    """The next process finds its trace beside it, and ends it there."""
+    async with launch(tmp_path, **SETTINGS) as service:
+        await service.say("ada", "/slow 2", prefer="respond-async")
+        before = await traced(collector, service, {"POST /chat/{actor_id}"})
+        service.kill()
+        await service.start()
+        spans = await traced(collector, service, ENDED | {RESUMED})
+
+    assert {span.trace for span in spans} == {span.trace for span in before}
     assert is_whole(spans)
 
 

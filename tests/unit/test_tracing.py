@@ -17,7 +17,11 @@ GIVEN = f"00-{TRACE}-{PARENT}-01"
 
 def test_nothing_happens_while_nobody_listens():
     """There is no span, no header, and no id."""
-    with tracing.span("a", parent=GIVEN) as span, tracing.joined(GIVEN):
+    with (
+        tracing.span("a", parent=GIVEN) as span,
+        tracing.joined(GIVEN),
+        tracing.resumed("b", GIVEN, {}),
+    ):
         tracing.failed("x")
         tracing.note({"n": 1})
 
@@ -122,3 +126,31 @@ async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
 def test_a_fresh_context_is_empty_otherwise():
     """While nobody listens it is simply empty: nothing of the caller's is inherited (rule 7)."""
     assert not tracing.fresh()
+
+
+def test_what_was_kept_is_resumed(spans: Spans):
+    """Somebody else's trace goes on in its own, with a link to what runs here."""
+    with tracing.span("here") as here, tracing.resumed("again", GIVEN, {"n": 1}):
+        assert tracing.trace_id() == TRACE
+
+    assert here is not None
+    (again,) = spans.all_named("again")
+    assert (parent_of(again), dict(again.attributes or {})) == (int(PARENT, 16), {"n": 1})
+    assert [link.context.span_id for link in again.links] == [here.get_span_context().span_id]
+
+
+@pytest.mark.parametrize("given", ["", "no trace"])
+def test_nothing_is_resumed_where_nothing_was_kept(spans: Spans, given: str):
+    """What follows stays in the trace that runs here."""
+    with tracing.span("here"), tracing.resumed("again", given, {}):
+        pass
+
+    assert spans.all_named("again") == []
+
+
+def test_a_trace_that_runs_here_is_not_resumed(spans: Spans):
+    """It never ended: no span is put in between."""
+    with tracing.span("here"), tracing.resumed("again", tracing.traceparent() or "", {}):
+        pass
+
+    assert spans.all_named("again") == []

@@ -6,20 +6,21 @@ Every step reads the head, decides, saves once, and only then believes the save.
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors import contracts, slots
+from agent_actors import contracts, slots, tracing
 from agent_actors.actors.draft import Draft, Ending
 from agent_actors.actors.history import History
 from agent_actors.actors.limits import ChatLimits
 from agent_actors.actors.outbox import Outbox
 from agent_actors.actors.turn_tally import TurnTally
 from agent_actors.clients import ConsumerClient, ForgetfulClient, ResponseClient
-from agent_actors.documents import Head, Pair, Record, find_queued
+from agent_actors.documents import Head, Pair, Queued, Record, find_queued
 from agent_actors.errors import Busy, Gone, Invalid, ModelFailed, NotFound, TryLater
 from agent_actors.messages import (
     Failure,
@@ -195,15 +196,18 @@ class Conversation(TurnActor):
             if not head.queue:
                 break
             first = head.queue[0]
-            responding = await self._respond(head, first.turn, start=fresh, wait=0.0)
+            if fresh:
+                responding = await self._start(head, first)
+            else:
+                responding = await self._respond(head, first.turn, start=False, wait=0.0)
             if responding.state == "unknown" and first.tries < TRIES:
                 # Saved before the start: a turn that ends its process must not run for ever.
                 head = await self._count_try(head)
-                responding = await self._respond(head, first.turn, start=True, wait=0.0)
+                responding = await self._start(head, first)
             if responding.state == "running":
                 break
-            outcome = responding.outcome or LOST
-            head = await self._settle(head, first.turn, outcome)
+            with _resumed(first):
+                head = await self._settle(head, first.turn, responding.outcome or LOST)
             fresh = True
         return head
 
@@ -225,6 +229,10 @@ class Conversation(TurnActor):
         draft.try_again()
         await self.state.save(draft.changes)
         return draft.head
+
+    async def _start(self, head: Head, first: Queued) -> Responding:
+        with _resumed(first):
+            return await self._respond(head, first.turn, start=True, wait=0.0)
 
     async def _respond(self, head: Head, turn: Turn, *, start: bool, wait: float) -> Responding:
         window = await self._history.window(head)
@@ -365,3 +373,8 @@ class Conversation(TurnActor):
         contracts.check_message(message, self._limits.message_bytes)
         body = contracts.body_hash(message)
         return Turn(self._new_turn_id(), "", body, self.conversation, message)
+
+
+def _resumed(queued: Queued) -> AbstractContextManager[object]:
+    """What happens to a waiting turn belongs to its own trace, not to that of whoever woke it."""
+    return tracing.resumed("resume turn", queued.trace, {"turn.id": queued.turn.turn_id})

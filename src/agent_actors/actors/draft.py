@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from agent_actors import slots
+from agent_actors import slots, tracing
 from agent_actors.documents import (
     RECENT,
     RECORDS,
@@ -65,8 +65,9 @@ class Draft:
         self.head = replace(self.head, user=self.head.user or user)
 
     def enqueue(self, turn: Turn, tries: int) -> None:
-        """Accepts a turn that has not ended."""
-        self.head = replace(self.head, queue=(*self.head.queue, Queued(turn, tries)), ended="")
+        """Accepts a turn that has not ended; it will go on in the trace that runs here, if any."""
+        queued = Queued(turn, tries, tracing.traceparent() or "")
+        self.head = replace(self.head, queue=(*self.head.queue, queued), ended="")
 
     def keep_schedules(self, schedules: Schedules | None) -> None:
         """Replaces the schedules, in the same transaction."""
