@@ -6,6 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Sampler
 
 from agent_actors import tracing
 
@@ -13,9 +14,9 @@ from agent_actors import tracing
 class Spans:
     """What was recorded."""
 
-    def __init__(self) -> None:
+    def __init__(self, sampler: Sampler = DEFAULT_ON) -> None:
         self._exporter = InMemorySpanExporter()
-        self.provider = TracerProvider(shutdown_on_exit=False)
+        self.provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     def all_named(self, name: str) -> list[ReadableSpan]:
@@ -29,9 +30,9 @@ class Spans:
 
 
 @pytest.fixture
-def spans() -> Iterator[Spans]:
-    """Somebody who listens."""
-    spans = Spans()
+def spans(request: pytest.FixtureRequest) -> Iterator[Spans]:
+    """Somebody who listens; its parameter, if any, says to what."""
+    spans = Spans(getattr(request, "param", DEFAULT_ON))
     tracing.use(spans.provider)
     yield spans
     tracing.use(None)

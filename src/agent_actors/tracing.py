@@ -49,7 +49,7 @@ def span(
     parent: str | None = None,
     links: Sequence[str] = (),
 ) -> AbstractContextManager[Span | None]:
-    """What happens in the block, as a span of the trace that runs here; None while off.
+    """What happens in the block, as a span of the trace that runs here; None while off or left out.
 
     An exception ends it as failed, with its type and without its text, which may hold what people
     said.
@@ -61,9 +61,20 @@ def span(
         parent: A `traceparent` that came with a message, in place of the trace that runs here.
         links: Those of others that the block works on.
     """
-    if _tracer is None:
+    if _tracer is None or (parent is None and _left_out()):
         return _NO_SPAN
     return _spanned(_tracer, name, kind, attributes, _parent(parent), links)
+
+
+def _left_out() -> bool:
+    """Did the sampler leave out the trace that runs here? Then its further spans need not be made.
+
+    Another process's decision (`is_remote`) is for our sampler to judge.
+    """
+    current = trace.get_current_span()
+    context = current.get_span_context()
+    sampled = context.trace_flags.sampled or current.is_recording()
+    return context.is_valid and not context.is_remote and not sampled
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_OFF
+from opentelemetry.trace import SpanKind, StatusCode, TraceFlags
 
 from agent_actors import tracing
 from agent_actors.background import Background
@@ -154,3 +155,26 @@ def test_a_trace_that_runs_here_is_not_resumed(spans: Spans):
         pass
 
     assert spans.all_named("again") == []
+
+
+@pytest.mark.parametrize("spans", [DEFAULT_OFF], indirect=True)
+def test_a_trace_that_was_left_out_makes_no_more_spans(spans: Spans):
+    """The first span asks the sampler; those below it cost nothing and keep its header."""
+    with tracing.span("first") as first:
+        told = tracing.traceparent()
+        with tracing.span("second") as second:
+            assert tracing.traceparent() == told
+
+    assert first is not None
+    assert second is None
+    assert told is not None
+    assert int(told[-2:], 16) & TraceFlags.SAMPLED == 0
+
+
+@pytest.mark.parametrize("spans", [ALWAYS_ON], indirect=True)
+def test_another_process_does_not_decide_for_our_sampler(spans: Spans):
+    """A caller's trace that it left out is recorded where our sampler takes everything."""
+    with tracing.joined(GIVEN.removesuffix("01") + "00"), tracing.span("here"):
+        pass
+
+    assert parent_of(spans.named("here")) == int(PARENT, 16)
