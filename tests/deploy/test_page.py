@@ -22,7 +22,8 @@ from tests.deploy.manifests import (
 
 PAGE = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
 OWN, ISSUER = (
-    yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)
+    yaml.safe_load(block)
+    for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 )
 
 
