@@ -74,7 +74,11 @@ engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with 
 
 .PHONY: kubernetes
 kubernetes: $(VENV)/.installed-dev ## Say where Kubernetes' servers of the tests are; build them with Go where they are not
-	@$(PY) tools/kubernetes_servers.py
+	@$(PY) -m tools.kubernetes_servers
+
+.PHONY: observability
+observability: $(VENV)/.installed-dev ## Say where promtool and the collector of the tests are; build them with Go where they are not
+	@$(PY) -m tools.observability_tools
 
 .PHONY: kafka
 kafka: ## Say where the Kafka broker of the tests is; fetch it with Maven where it is not

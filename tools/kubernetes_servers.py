@@ -3,16 +3,16 @@
 Without a container engine: they run as plain processes, in tests (`make test-kubernetes`).
 """
 
-import hashlib
-import os
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+
+from tools import go_programs
+from tools.go_programs import NotThere, run
+
+__all__ = ["NotThere"]
 
 TOOLS = Path(__file__).parent
 KUBERNETES = TOOLS / "kubernetes"
@@ -28,10 +28,6 @@ PACKAGES = {
 CONTROL_PLANE = ("sentry", "operator", "injector")
 CHART = "chart"
 """Dapr's own Helm chart, of the same version as its servers; it lies beside them."""
-
-
-class NotThere(Exception):
-    """The servers cannot be used; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,8 @@ def find() -> Path:
 
 def destination() -> Path:
     """Where they are built to; another go.mod has another folder."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    pinned = [module / name for module in (KUBERNETES, DAPR) for name in ("go.mod", "go.sum")]
-    text = b"".join(file.read_bytes() for file in pinned)
-    return Path(caches) / "agent-actors" / f"kubernetes-{hashlib.sha256(text).hexdigest()[:12]}"
+    pinned = go_programs.pins(KUBERNETES) + go_programs.pins(DAPR)
+    return go_programs.destination("kubernetes", pinned)
 
 
 def build(folder: Path) -> None:
@@ -85,22 +79,18 @@ def build(folder: Path) -> None:
     Raises:
         NotThere: There is no Go, or it failed.
     """
-    go = shutil.which("go")
-    if go is None:
-        raise NotThere("Go is needed to build Kubernetes' servers (https://go.dev/dl)")
     print(
         "Building Kubernetes and Dapr with Go: about 10 minutes on two cores the first time",
         flush=True,
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as building:
-        done = Path(building, "done")
-        done.mkdir(mode=0o755)
-        _build_dapr(go, done)
-        _build_kubernetes(go, done)
-        shutil.copytree(_chart(go), done / CHART)
-        _writable(done / CHART)
-        done.rename(folder)
+    go_programs.build(folder, _fill)
+
+
+def _fill(go: str, folder: Path) -> None:
+    _build_dapr(go, folder)
+    _build_kubernetes(go, folder)
+    shutil.copytree(_chart(go), folder / CHART)
+    _writable(folder / CHART)
 
 
 def _build_dapr(go: str, folder: Path) -> None:
@@ -110,7 +100,7 @@ def _build_dapr(go: str, folder: Path) -> None:
     linked = " ".join(f"-X {name}={version}" for name in variables)
     packages = [f"{MODULE}/cmd/{name}" for name in CONTROL_PLANE]
     options = ["-tags", "allcomponents", "-ldflags", f"-s -w {linked}", "-o", f"{folder}/"]
-    _run([go, "build", *options, *packages], DAPR, ", ".join(CONTROL_PLANE))
+    run([go, "build", *options, *packages], DAPR, ", ".join(CONTROL_PLANE))
 
 
 def _build_kubernetes(go: str, folder: Path) -> None:
@@ -122,16 +112,8 @@ def _build_kubernetes(go: str, folder: Path) -> None:
     options = ["-trimpath", "-ldflags", f"-s -w {linked}", "-o", f"{folder}/"]
     # One after the other: each alone takes gigabytes to link.
     for name, package in PACKAGES.items():
-        _run([go, "build", *options, package], KUBERNETES, name, CGO_ENABLED="0")
+        run([go, "build", *options, package], KUBERNETES, name, CGO_ENABLED="0")
     Path(folder, "server").rename(folder / "etcd")
-
-
-def _run(command: list[str], module: Path, what: str, **environment: str) -> None:
-    started = monotonic()
-    done = subprocess.run(command, cwd=module, env=os.environ | environment)
-    if done.returncode:
-        raise NotThere(f"Go could not build {what}; its messages are above")
-    print(f"  {monotonic() - started:4.0f} s  {what}", flush=True)
 
 
 def _chart(go: str) -> Path:
@@ -153,20 +135,12 @@ def _writable(folder: Path) -> None:
 
 def kubernetes_version() -> Version:
     """What is pinned."""
-    return _version(KUBERNETES, "k8s.io/kubernetes")
+    return Version(go_programs.version(KUBERNETES, "k8s.io/kubernetes"))
 
 
 def dapr_version() -> Version:
     """What is pinned."""
-    return _version(DAPR, MODULE)
-
-
-def _version(module: Path, name: str) -> Version:
-    text = (module / "go.mod").read_text(encoding="utf-8")
-    found = re.search(rf"^\s*{re.escape(name)} v(\S+)", text, flags=re.MULTILINE)
-    if found is None:
-        raise NotThere(f"{module.name}/go.mod does not name {name}")
-    return Version(found.group(1))
+    return Version(go_programs.version(DAPR, MODULE))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,10 @@ FOOT = """\
 
 | name | read by | meaning |
 |---|---|---|
-| `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications` | Where the service is, unless `--url` says it. |
-| `AGENT_ACTORS_TOKEN` | the same | The token to show, where the service asks for one ([security.md](security.md)). |
+| `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications`, `doctor` | Where the service is, unless `--url` says it. |
+| `AGENT_ACTORS_TOKEN` | the same but `doctor` | The token to show, where the service asks for one ([security.md](security.md)). |
 | `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: the `dapr` runtime is taken, unless `--runtime` says otherwise. |
+| `AGENT_ACTORS_ENGINE` | `agent-actors dev`, `doctor`, `make engine` | The folder of Dapr's servers (`daprd`, `placement`, `scheduler`), which else is looked for ([dapr.md](dapr.md)). |
 | `APP_API_TOKEN` | `agent-actors events` | Sent to the service, whose setting it is too. |
 """
 
