@@ -47,6 +47,8 @@ ENV HOME=/tmp \
 RUN python -m pip uninstall --yes pip
 COPY --from=build /opt/agent-actors /opt/agent-actors
 WORKDIR /app
+# For the data of the embedded runtime, without a sidecar: put a volume there. Pods do not write it.
+RUN install --directory --owner 10001 --group 10001 .agent-actors
 # A number: Kubernetes cannot tell of a name that it is not root.
 USER 10001:10001
 EXPOSE 8000

@@ -44,6 +44,12 @@ ARGUMENTS: Mapping[str, str] = {
 }
 """Functions that are only written down, with their arguments in order."""
 
+CHOICES: Mapping[str, set[str]] = {"pod_readiness": {"wait", "ignore"}}
+"""Arguments that have one of a few values."""
+
+BUTTON = "cmd_button"
+"""The function that has to be loaded from its extension."""
+
 CONTEXT = "minikube"
 
 
@@ -69,6 +75,8 @@ class Record:
     calls: list[Call] = field(default_factory=list)
     manifests: list[dict[str, Any]] = field(default_factory=list)
     """Every object that it handed to Tilt."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What it was started with."""
 
     def of(self, function: str) -> list[Call]:
         """The calls of one function, in order."""
@@ -96,11 +104,11 @@ def evaluate(
         starlark.StarlarkError: Tilt would refuse it.
     """
     need_kubectl()  # Here, since what a stub raises becomes an error of Starlark's.
-    record = Record()
+    record = Record(options=options or {})
     module = starlark.Module()
-    for name in ARGUMENTS:
+    for name in ARGUMENTS.keys() - {BUTTON}:
         module.add_callable(name, _writing(record, name))
-    _computing(record, module, environment or {}, options or {})
+    _computing(record, module, environment or {})
     module.add_callable("k8s_context", lambda: context)
     for name, value in {"TRIGGER_MODE_MANUAL": "manual", "TRIGGER_MODE_AUTO": "auto"}.items():
         module[name] = value
@@ -133,6 +141,10 @@ def _writing(record: Record, function: str) -> Callable[..., Any]:
             msg = f"{function} is given {sorted(given.keys() & named.keys())} twice"
             raise TypeError(msg)
         made = Call(function, given | named)
+        for name in CHOICES.keys() & made.given.keys():
+            if made[name] not in CHOICES[name]:
+                msg = f"{name} cannot be {made[name]!r}"
+                raise ValueError(msg)
         record.calls.append(made)
         if function == "k8s_yaml":
             record.manifests += _handed(made["yaml"])
@@ -147,9 +159,7 @@ def _handed(said: str) -> list[dict[str, Any]]:
     return documents(path.read_text() if "\n" not in said and path.is_file() else said)
 
 
-def _computing(
-    record: Record, module: Any, environment: Mapping[str, str], options: Mapping[str, Any]
-) -> None:
+def _computing(record: Record, module: Any, environment: Mapping[str, str]) -> None:
     """Functions whose answer the Tiltfile goes on with."""
 
     def kustomize(paths: str) -> str:
@@ -167,7 +177,7 @@ def _computing(
     module.add_callable("encode_yaml_stream", encode)
     module.add_callable("listdir", lambda folder: [str(each) for each in (ROOT / folder).iterdir()])
     module.add_callable("_define_bool", define_bool)
-    module.add_callable("_parse", lambda: dict(options))
+    module.add_callable("_parse", lambda: dict(record.options))
     module.add_callable("_getenv", lambda name, default=None: environment.get(name, default))
 
 
@@ -177,7 +187,7 @@ def _extension(record: Record) -> Callable[[str], Any]:
             msg = f"there is no extension {name!r}"
             raise FileNotFoundError(msg)
         module = starlark.Module()
-        module.add_callable("_cmd_button", _writing(record, "cmd_button"))
+        module.add_callable("_cmd_button", _writing(record, BUTTON))
         ast = starlark.parse("uibutton", "cmd_button = _cmd_button")
         starlark.eval(module, ast, starlark.Globals.standard())
         return module.freeze()
