@@ -20,6 +20,8 @@ ANALYTICS = "AnalyticsActor"
 NOTIFICATIONS = "NotificationActor"
 LETTERS = "DeadLetterActor"
 
+TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
+"""What a sidecar and its app show each other, each the other's token."""
 PING = "Ping"
 READINESS = "~ready"
 """The id that is pinged to learn whether a type can be called; no conversation can have it."""

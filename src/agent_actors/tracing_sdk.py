@@ -2,7 +2,6 @@
 
 import logging
 import os
-from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -10,6 +9,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from agent_actors.addresses import is_address
 from agent_actors.errors import StartupError
 
 SENDERS = (
@@ -51,12 +51,7 @@ def provider(named: str, version: str) -> TracerProvider:
 
 
 def _require_address(named: str) -> None:
-    try:
-        url = urlsplit(os.environ[named])
-        good = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not is_address(os.environ[named]):
         raise StartupError(
             f"{named} begins with http:// or https://, such as http://localhost:4318"
         )

@@ -138,6 +138,7 @@ def test_a_wrong_token_of_the_sidecar_is_said(replica: Replica):
     assert told.failed == {"sidecar"}
     assert told.of("sidecar")["advice"] == "give both the same DAPR_API_TOKEN"
     assert told.of("actors")["status"] == "skip"
+    assert told.of("actors")["found"] == "the sidecar refuses us"
 
 
 def test_a_wrong_token_of_the_app_is_said(replica: Replica):
@@ -172,7 +173,7 @@ def test_a_sidecar_that_is_gone_is_said(replica: Replica):
 
     assert told.code == 1
     assert told.failed == {"sidecar"}
-    assert "cannot be reached" in told.of("sidecar")["found"]
+    assert "none can be reached" in told.of("sidecar")["found"]
     assert told.of("broker")["status"] == "skip"
 
 
@@ -182,7 +183,8 @@ def test_no_sidecar_named_is_said(replica: Replica):
     told = Told(done.returncode, json.loads(done.stdout))
 
     assert told.code == 0
-    assert "`agent-actors dev --runtime dapr` starts Dapr 1." in told.of("sidecar")["found"]
+    assert "`agent-actors dev --runtime dapr` starts one" in told.of("sidecar")["advice"]
+    assert {told.of(each)["status"] for each in ("components", "actors", "broker")} == {"skip"}
     assert told.of("service")["status"] == "ok"
 
 

@@ -86,10 +86,13 @@ def test_secrets_are_in_no_log(deployed: Deployed):
 
 
 def test_doctor_finds_nothing(deployed: Deployed):
-    """In the container, `agent-actors doctor` finds nothing that is wrong."""
+    """In the container, each line of `agent-actors doctor` is `ok` or says why it is skipped."""
     doctor = deployed.execute("agent-actors", "doctor")
+    told = [line.split()[:2] for line in doctor.log.read_text(encoding="utf-8").splitlines()]
 
     assert doctor.code == 0, doctor.tail()
+    assert {check for _, check in told} >= {"settings", "sidecar", "actors", "broker", "clock"}
+    assert not [check for status, check in told if status not in {"ok", "skip"}], doctor.tail()
 
 
 def test_what_was_said_outlives_all_of_the_pods(deployed: Deployed):

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from agent_actors.cli.failures import CannotStart, Failure
+from agent_actors.cli.failures import INTERRUPTED, CannotStart, Failure
 from agent_actors.errors import StartupError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -57,6 +57,7 @@ _url = click.option(
     default="http://127.0.0.1:8000",
     show_default=True,
     envvar="AGENT_ACTORS_URL",
+    show_envvar=True,
     help="Where the service is.",
 )
 
@@ -134,7 +135,9 @@ def _starting() -> Iterator[None]:
 @click.option(
     "--url",
     envvar="AGENT_ACTORS_URL",
-    help="Where the service is.  [default: where the sidecar looks for it, else on port 8000]",
+    show_envvar=True,
+    help="Where the service is.  [default: where the sidecar looks for it, else"
+    " http://127.0.0.1:8000]",
 )
 @click.option("--json", "as_json", is_flag=True, help="For machines: a list of what was found.")
 def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: bool) -> None:
@@ -143,14 +146,18 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
     Give it the environment of the service, which may run meanwhile; nothing is changed. Exit code
     0: nothing has failed, 1: something has, 2: a setting cannot be read.
     """
-    with _starting():
-        from agent_actors.settings import read
+    from agent_actors.cli.doctor import diagnose, unreadable
+    from agent_actors.settings import read
 
+    try:
         settings = read()
-        if data is not None:
-            settings = settings.model_copy(update={"data": data})
-    from agent_actors.cli.doctor import diagnose
-
+    except StartupError as error:
+        if not as_json:
+            raise CannotStart(str(error)) from None
+        unreadable(error)
+        sys.exit(CannotStart.exit_code)
+    if data is not None:
+        settings = settings.model_copy(update={"data": data})
     if not diagnose(settings, runtime or _runtime_here(), url, as_json=as_json):
         sys.exit(1)
 
@@ -161,13 +168,24 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
 @_url
 def chat(actor_id: str, message: str | None, url: str) -> None:
     """Send a message, or hold a conversation at the prompt (Ctrl-D ends it)."""
-    from agent_actors.cli.client import Client
+    with _interruptible():
+        from agent_actors.cli.client import Client
 
-    with Client(url) as client:
-        if message is None:
-            _converse(client.say, actor_id)
-        else:
-            click.echo(client.say(actor_id, message))
+        with Client(url) as client:
+            if message is None:
+                _converse(client.say, actor_id)
+            else:
+                click.echo(client.say(actor_id, message))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends it with the exit code that shells know, and a new line for their prompt."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
+import click
 import httpx2
 
 from agent_actors.cli.failures import CannotStart, Failure
@@ -24,6 +25,10 @@ PATIENCE = 900.0
 PAGE = 200
 
 
+def _on_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
 class Client:
     """A connection to a running service.
 
@@ -31,6 +36,7 @@ class Client:
         url: Its address.
         transport: What carries requests; the network by default.
         pause: Waits that many seconds.
+        tell: Says why it waits.
     """
 
     def __init__(
@@ -38,9 +44,13 @@ class Client:
         url: str,
         transport: httpx2.BaseTransport | None = None,
         pause: Callable[[float], None] = time.sleep,
+        tell: Callable[[str], None] = _on_stderr,
     ) -> None:
         token = os.environ.get("AGENT_ACTORS_TOKEN", "").strip()
         self._pause = pause
+        self._tell = tell
+        self._waits_for = 0
+        """The status that was told last, of those that a message waits for."""
         self._sent = False
         """A message was sent whose answer was lost."""
         try:
@@ -76,6 +86,7 @@ class Client:
             "prefer": f"wait={WAIT}",
         }
         path = _chat(actor_id)
+        self._waits_for = 0
         answer = self._patiently("POST", path, content=_message(text), headers=headers)
         turn = _json(answer)
         if answer.status_code == httpx2.codes.ACCEPTED:
@@ -137,8 +148,19 @@ class Client:
                 continue
             if answer.status_code not in {429, 503}:
                 return _checked(answer)
-            self._pause(_retry_after(answer, pause))
+            asked = _retry_after(answer)
+            if asked is not None:
+                self._explain(answer, asked)
+            self._pause(pause if asked is None else asked)
         return self._send(method, path, **more)
+
+    def _explain(self, answer: httpx2.Response, seconds: float) -> None:
+        """Says what is waited for, unless that is known already."""
+        if answer.status_code == self._waits_for:
+            return
+        self._waits_for = answer.status_code
+        why = _why(answer)
+        self._tell(f"{why} Trying again in {seconds:g} s; Ctrl-C stops that.")
 
     def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
         where = self._http.base_url
@@ -182,9 +204,10 @@ def _chat(actor_id: str) -> str:
     return f"/chat/{quote(actor_id, safe='')}"
 
 
-def _retry_after(answer: httpx2.Response, otherwise: float) -> float:
+def _retry_after(answer: httpx2.Response) -> float | None:
+    """How many seconds the service asks for, as far as a command waits; None if it does not ask."""
     asked = answer.headers.get("retry-after", "")
-    return min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else otherwise
+    return min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else None
 
 
 def _checked(answer: httpx2.Response) -> httpx2.Response:
@@ -192,10 +215,15 @@ def _checked(answer: httpx2.Response) -> httpx2.Response:
         return answer
     if answer.status_code == httpx2.codes.UNAUTHORIZED:
         raise Failure(_unauthorized(answer.request))
+    raise Failure(_why(answer))
+
+
+def _why(answer: httpx2.Response) -> str:
+    """The service's own words about an error, in one line."""
     otherwise = f"The service answered {answer.status_code}."
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        raise Failure(_told(_json(answer), otherwise))
-    raise Failure(otherwise)
+        return _told(_json(answer), otherwise)
+    return otherwise
 
 
 def _unauthorized(request: httpx2.Request) -> str:

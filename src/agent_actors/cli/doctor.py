@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import click
@@ -11,7 +11,9 @@ import click
 from agent_actors.clock import SystemClock
 from agent_actors.doctor.checks import opened
 from agent_actors.doctor.examination import examine
-from agent_actors.doctor.finding import Finding
+from agent_actors.doctor.finding import Finding, Report
+from agent_actors.doctor.settings import SettingsCheck
+from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
 
 _WIDTH = 10
@@ -26,8 +28,17 @@ def diagnose(settings: Settings, runtime: str, url: str | None, *, as_json: bool
     logging.getLogger("agent_actors").addHandler(logging.NullHandler())
     findings = asyncio.run(_findings(settings, runtime, url, _ignore if as_json else _show))
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
+        _print(findings)
     return not any(each.status == "FAIL" for each in findings)
+
+
+def unreadable(error: StartupError) -> None:
+    """For machines: a setting cannot be read, so that nothing else can be looked at."""
+    _print(Report(SettingsCheck.name).fail(str(error).rstrip("."), "docs/settings.md has its form"))
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
 
 
 async def _findings(settings: Settings, runtime: str, url: str | None, show: Show) -> list[Finding]:

@@ -2,6 +2,9 @@
 
 import click
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of SIGINT, as a shell has it."""
+
 
 class Failure(click.ClickException):
     """The service or the data did not do what was asked."""

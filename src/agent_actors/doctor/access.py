@@ -37,7 +37,9 @@ class AccessCheck:
             if self._settings.cors_origins is not None:
                 shell.origins(self._settings.cors_origins)
         except StartupError as error:
-            return report.fail(str(error).rstrip("."), "docs/security.md has the forms")
+            return report.fail(
+                str(error).rstrip("."), "mend that setting; docs/security.md has the forms"
+            )
         if access is not None and self._callbacks_open:
             return report.fail(
                 "access control needs APP_API_TOKEN, or callbacks would be a way in",

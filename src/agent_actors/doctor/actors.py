@@ -51,7 +51,7 @@ class PlacementCheck:
     async def look(self) -> Sequence[Finding]:
         """The first thing that stops a call, from the table to the store."""
         if self._seen.sidecar is None:
-            return self._report.skip("the sidecar does not say what it hosts")
+            return self._report.skip(self._seen.silent)
         return (
             self._unplaced()
             or await self._deaf()

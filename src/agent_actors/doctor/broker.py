@@ -7,12 +7,12 @@ import httpx2
 
 from agent_actors import contracts
 from agent_actors.clock import Clock
+from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
 from agent_actors.errors import AgentError
 from agent_actors.messages import CloudEvent
 from agent_actors.routes import probes
-from agent_actors.routes.dependencies import TOKEN_HEADER
 from agent_actors.serializer import json_object
 from agent_actors.settings import Settings
 
@@ -58,7 +58,7 @@ class BrokerCheck:
     async def look(self) -> Sequence[Finding]:
         """How long it took, or where it was lost."""
         if self._seen.sidecar is None:
-            return self._report.skip("the sidecar does not answer")
+            return self._report.skip(self._seen.silent)
         if self._seen.service is None:
             return self._report.skip("no service answers that could take an event")
         begun = self._clock.monotonic()

@@ -18,7 +18,12 @@ from agent_actors.doctor.secrets import FileStores, SecretsCheck
 from agent_actors.doctor.seen import Seen
 from agent_actors.doctor.service import ClockCheck, ServiceCheck
 from agent_actors.doctor.settings import LimitsCheck, PythonCheck, SettingsCheck
-from agent_actors.doctor.sidecar import LoadedCheck, NoSidecarCheck, SidecarCheck
+from agent_actors.doctor.sidecar import (
+    LoadedCheck,
+    NoSidecarCheck,
+    SidecarCheck,
+    WithoutSidecarCheck,
+)
 from agent_actors.model.keys import GetSecret
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.dapr.sidecar import Sidecar
@@ -26,6 +31,10 @@ from agent_actors.settings import Settings
 
 ANSWER = 5.0
 """Seconds that a server has for an answer."""
+
+
+def _in_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ  # Kubernetes sets it in every pod.
 
 
 @asynccontextmanager
@@ -86,7 +95,7 @@ class _Made:
     def embedded(self) -> list[Check]:
         settings = self._settings
         return [
-            DataCheck(settings.data, self._clock),
+            DataCheck(settings.data, self._clock, self._seen),
             FilesCheck(settings, strict=True),
             self._service,
             EmbeddedActorsCheck(self._seen),
@@ -96,9 +105,12 @@ class _Made:
 
     def without_sidecar(self) -> list[Check]:
         return [
-            NoSidecarCheck(),
+            NoSidecarCheck(in_pod=_in_pod()),
+            WithoutSidecarCheck(LoadedCheck.name, self._seen),
             FilesCheck(self._settings, strict=False),
             self._service,
+            WithoutSidecarCheck(PlacementCheck.name, self._seen),
+            WithoutSidecarCheck(BrokerCheck.name, self._seen),
             *self._last(FileStores(self._settings).get),
         ]
 
@@ -106,7 +118,7 @@ class _Made:
         settings, seen = self._settings, self._seen
         runtime = DaprRuntime(sidecar, self._clock, ANSWER)
         return [
-            SidecarCheck(sidecar, settings, seen),
+            SidecarCheck(sidecar, settings, seen, in_pod=_in_pod()),
             LoadedCheck(settings, seen),
             FilesCheck(settings, strict=False),
             self._service,

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent_actors.clock import Clock
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.holder import holder
+from agent_actors.doctor.seen import Seen
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.folder import LOCK
 from agent_actors.runtime.embedded.schema import VERSION
@@ -34,6 +35,7 @@ class DataCheck:
     Args:
         folder: The data folder, which need not be there yet.
         clock: Measures how long the database is read.
+        seen: Is told which process uses the folder.
         writable: Says whether a file or a folder may be written.
         free: Says how many bytes the disk has left.
     """
@@ -44,12 +46,14 @@ class DataCheck:
         self,
         folder: Path,
         clock: Clock,
+        seen: Seen,
         *,
         writable: Callable[[Path], bool] = _writable,
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._folder = folder
         self._clock = clock
+        self._seen = seen
         self._writable = writable
         self._free = free
         self._report = Report(self.name)
@@ -115,6 +119,7 @@ class DataCheck:
             process = holder(self._lock)
         except OSError:
             return ""
+        self._seen.holder = process
         return "" if process is None else f"; in use by process {process}, which is fine"
 
     def _read(self, *, in_use: bool) -> tuple[int, str]:

@@ -42,8 +42,8 @@ class FilesCheck:
         report = Report(self.name)
         if not self._strict and self._settings.components is None:
             return report.skip(
-                "the sidecar does not show its components' values; AGENT_ACTORS_COMPONENTS names"
-                " the folder whose files are to be looked at"
+                "the sidecar does not show its components' values",
+                "set AGENT_ACTORS_COMPONENTS to the folder of their files",
             )
         try:
             where = components.find(self._settings.components)
@@ -52,7 +52,7 @@ class FilesCheck:
                 self._require(known, where)
             listed = [each for _, each in components.documents(where)] if where else []
         except StartupError as error:
-            return report.fail(str(error).rstrip("."), "mend the file; docs/dapr.md has ours")
+            return report.fail(*_unusable(str(error)))
         traps = [*_traps(listed), *_without_dead_letters(known)]
         if traps:
             return [each for trap in traps for each in report.warn(*trap)]
@@ -65,6 +65,16 @@ class FilesCheck:
         Secrets.open(known.secret_stores).require(self._settings.secret_store)
         Outputs(known.bindings).require(self._settings.sms_binding)
         read_inputs(known.bindings)
+
+
+def _unusable(text: str) -> Trap:
+    """What a start would say of them; some of it says what to do, too."""
+    why, _, remedy = text.rstrip(".").partition("; ")
+    if why.startswith("AGENT_ACTORS_COMPONENTS"):
+        remedy = remedy or "set it to the folder of the component files"
+    elif why.startswith("AGENT_ACTORS_"):
+        remedy = remedy or "add its component file (docs/dapr.md), or unset the variable"
+    return why, remedy or "mend the file, or take it away; docs/dapr.md has ours"
 
 
 def _traps(listed: Sequence[Mapping[str, Any]]) -> Iterator[Trap]:

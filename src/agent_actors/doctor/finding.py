@@ -48,6 +48,6 @@ class Report:
         """The service does not work like that."""
         return [Finding(self.check, "FAIL", found, advice)]
 
-    def skip(self, reason: str) -> list[Finding]:
+    def skip(self, reason: str, advice: str = "") -> list[Finding]:
         """It cannot be looked at, for that reason."""
-        return [Finding(self.check, "skip", reason)]
+        return [Finding(self.check, "skip", reason, advice)]

@@ -1,6 +1,9 @@
 """The model: does its server take the key, and has it the model?"""
 
+import socket
+import ssl
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +22,11 @@ WITHIN = 5.0
 """Seconds for the secret store."""
 SHOWN = 5
 """Models of a server that are named."""
+_REASONS: dict[type[BaseException], str] = {
+    ConnectionRefusedError: "nothing listens there",
+    socket.gaierror: "its name is not known",
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+}
 _OFFLINE = frozenset({"echo", "scripted"})
 
 
@@ -72,17 +80,25 @@ class ModelCheck:
         return self._report.ok(f"echo answers, since there is no key; for a real model {missing}")
 
     async def _ask(self, endpoint: Endpoint) -> Sequence[Finding]:
-        host = urlsplit(endpoint.base_url).hostname  # Not the whole URL: it may have a password.
+        host, place = _whereabouts(endpoint.base_url)
         try:
             answer = await self._get(endpoint, "models")
             note_skew(self._seen, "the model's server", answer.headers, self._clock)
-            refused = self._refused(answer, endpoint, f"{host}")
-            return refused or await self._named(answer, endpoint, f"{host}")
+            refused = self._refused(answer, endpoint, host)
+            return refused or await self._named(answer, endpoint, host)
+        except httpx2.TimeoutException:
+            why = "does not answer in time"
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            return self._report.fail(
-                f"{host} cannot be reached ({type(error).__name__})",
-                "look at the network, its proxies, and AGENT_ACTORS_MODEL_BASE_URL",
-            )
+            why = f"cannot be reached ({_reason(error)})"
+        return self._report.fail(f"{place} {why}", self._way(host))
+
+    def _way(self, host: str) -> str:
+        """What to do about a server that does not answer."""
+        if self._settings.model_base_url is None:
+            return "look at the network and its proxies (HTTPS_PROXY)"
+        if _local(host):
+            return "does it run? start it, or set AGENT_ACTORS_MODEL_BASE_URL to where it is"
+        return "look at AGENT_ACTORS_MODEL_BASE_URL, the network and its proxies (HTTPS_PROXY)"
 
     async def _get(self, endpoint: Endpoint, path: str) -> httpx2.Response:
         bearer = {"authorization": f"Bearer {endpoint.key.get_secret_value()}"}
@@ -127,6 +143,32 @@ class ModelCheck:
             f"{host} has no model {endpoint.model!r}",
             f"name another in AGENT_ACTORS_MODEL: {has or 'it lists none'}",
         )
+
+
+def _whereabouts(base_url: str) -> tuple[str, str]:
+    """The host, and the host with its port: of the whole URL a password may be a part."""
+    url = urlsplit(base_url)
+    named = url.hostname or ""
+    host = f"[{named}]" if ":" in named else named
+    return named, f"{host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, in our words: those of a library may repeat the URL."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind, words in _REASONS.items():
+            if isinstance(cause, kind):
+                return words
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
+def _local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _names(answer: httpx2.Response) -> list[str] | None:

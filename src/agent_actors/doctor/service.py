@@ -13,6 +13,7 @@ from agent_actors.doctor.seen import Seen
 from agent_actors.serializer import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
+_ELSEWHERE = "set AGENT_ACTORS_URL (or --url) to the address that its start has said"
 
 
 class ServiceCheck:
@@ -39,21 +40,34 @@ class ServiceCheck:
         url = (self._url or _told(self._seen.sidecar) or DEFAULT).rstrip("/")
         try:
             if httpx2.URL(url).userinfo:
-                return report.fail("--url has a name or a password in it", "leave it out")
+                return report.fail(
+                    "AGENT_ACTORS_URL (or --url) has a name or a password in it", "leave it out"
+                )
             answer = await self._http.get(f"{url}/readyz")
-        except httpx2.InvalidURL:
-            return report.fail("--url is no address of a service", "give one like " + DEFAULT)
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            return report.fail(
+                "AGENT_ACTORS_URL (or --url) is no address of a service", f"give one like {DEFAULT}"
+            )
         except httpx2.HTTPError:
-            return report.skip(f"none answers at {url}; --url says where another is")
+            return self._silent(report, url)
         told = json_object(answer.content)
         if answer.status_code == httpx2.codes.OK and told.get("status") == "ok":
             self._seen.service, self._seen.ready = url, True
             note_skew(self._seen, "the service", answer.headers, self._clock)
             return report.ok(f"ready at {url}")
         if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in told:
-            return report.fail(f"what answers at {url} is not this service", "--url says where")
+            return report.fail(f"what answers at {url} is not this service", _ELSEWHERE)
         self._seen.service = url
-        return report.fail(f"not ready at {url}: {told['detail']}", "see below, and its log")
+        why = str(told["detail"]).rstrip(".")
+        return report.fail(f"not ready at {url}: {why}", "see below, and its log")
+
+    def _silent(self, report: Report, url: str) -> Sequence[Finding]:
+        """It does not run, which is no failure, or it is elsewhere."""
+        if self._seen.holder is None:
+            return report.skip(f"none answers at {url}", f"if one runs, {_ELSEWHERE}")
+        return report.warn(
+            f"none answers at {url}, though process {self._seen.holder} uses the data", _ELSEWHERE
+        )
 
 
 def _told(sidecar: Mapping[str, Any] | None) -> str | None:

@@ -8,7 +8,7 @@ from agent_actors.doctor.files import TOPICS
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
 from agent_actors.engine import binaries
-from agent_actors.errors import AgentError, StartupError
+from agent_actors.errors import AgentError, Defect, StartupError
 from agent_actors.runtime.dapr.sidecar import Sidecar
 from agent_actors.settings import Settings
 
@@ -17,23 +17,56 @@ WITHIN = 5.0
 
 
 class NoSidecarCheck:
-    """No sidecar is named: is there a Dapr that `dev` could start?"""
+    """No sidecar is named: who would start one here?
+
+    Args:
+        in_pod: Whether this is a pod of Kubernetes, whose injector does.
+    """
 
     name = "sidecar"
 
+    def __init__(self, *, in_pod: bool) -> None:
+        self._in_pod = in_pod
+
     async def look(self) -> Sequence[Finding]:
-        """Which Dapr there is."""
+        """Outside of a pod, which Dapr there is that `dev` could start."""
         report = Report(self.name)
-        advice = "`dapr run` and Kubernetes set DAPR_HTTP_PORT; here export it yourself"
+        if self._in_pod:
+            return report.fail(
+                "the pod has none: DAPR_HTTP_PORT is not set",
+                "have the pod made anew while Dapr's injector runs (docs/kubernetes.md)",
+            )
         try:
             found = binaries.find()
             number = binaries.version(found.daprd)
         except StartupError as error:
-            return report.fail(f"DAPR_HTTP_PORT names none, and: {error}", advice)
+            why, _, remedy = str(error).rstrip(".").partition("; ")
+            return report.fail(
+                f"DAPR_HTTP_PORT names none, and none can be started: {why}",
+                remedy or "docs/dapr.md says how to get Dapr",
+            )
         return report.warn(
-            f"DAPR_HTTP_PORT names none; `agent-actors dev --runtime dapr` starts Dapr {number}",
-            advice,
+            "DAPR_HTTP_PORT names none",
+            f"`agent-actors dev --runtime dapr` starts one (Dapr {number}) and says its port:"
+            " set DAPR_HTTP_PORT to that",
         )
+
+
+class WithoutSidecarCheck:
+    """What only a sidecar could tell.
+
+    Args:
+        name: Of the check that is made beside one.
+        seen: Why there is none to ask.
+    """
+
+    def __init__(self, name: str, seen: Seen) -> None:
+        self.name = name
+        self._seen = seen
+
+    async def look(self) -> Sequence[Finding]:
+        """That it is not looked at, and why."""
+        return Report(self.name).skip(self._seen.silent)
 
 
 class SidecarCheck:
@@ -43,40 +76,63 @@ class SidecarCheck:
         sidecar: The sidecar, started.
         settings: Its port.
         seen: Is told what it says of itself.
+        in_pod: Whether this is a pod of Kubernetes, where it is a container of its own.
     """
 
     name = "sidecar"
 
-    def __init__(self, sidecar: Sidecar, settings: Settings, seen: Seen) -> None:
+    def __init__(
+        self, sidecar: Sidecar, settings: Settings, seen: Seen, *, in_pod: bool = False
+    ) -> None:
         self._sidecar = sidecar
         self._port = settings.dapr_http_port
         self._seen = seen
+        self._in_pod = in_pod
+        self._report = Report(self.name)
 
     async def look(self) -> Sequence[Finding]:
         """Its version, and whether it may be used."""
-        report = Report(self.name)
         try:
             told = await self._sidecar.metadata(WITHIN)
             healthy = await self._sidecar.send("GET", "healthz/outbound")
         except AgentError as error:
-            return report.fail(f"on port {self._port}: {error.detail}", _advice(error))
+            return self._unheard(error)
         number = str(told.get("runtimeVersion") or "of unknown version")
         if _older(number):
+            self._seen.silent = "the sidecar is too old"
             oldest = ".".join(map(str, binaries.OLDEST))
-            return report.fail(f"Dapr {number} is older than {oldest}", "upgrade Dapr")
+            return self._report.fail(f"Dapr {number} is older than {oldest}", "upgrade Dapr")
         if not healthy.ok:
-            return report.fail(
+            self._seen.silent = "the sidecar is not ready"
+            return self._report.fail(
                 f"Dapr {number} on port {self._port} is not ready (healthz {healthy.status})",
                 "its log says which component or server it waits for",
             )
         self._seen.sidecar = told
-        return report.ok(f"Dapr {number} on port {self._port}, app id {told.get('id')!r}")
+        return self._report.ok(f"Dapr {number} on port {self._port}, app id {told.get('id')!r}")
 
-
-def _advice(error: AgentError) -> str:
-    if "DAPR_API_TOKEN" in error.detail:
-        return "give both the same DAPR_API_TOKEN"
-    return "start it, or let DAPR_HTTP_PORT name the port that it has"
+    def _unheard(self, error: AgentError) -> Sequence[Finding]:
+        """Which of the errors of `Sidecar.metadata` it is: the text says why."""
+        if "DAPR_API_TOKEN" in error.detail:
+            self._seen.silent = "the sidecar refuses us"
+            return self._report.fail(
+                f"the one on port {self._port} refuses our DAPR_API_TOKEN",
+                "give both the same DAPR_API_TOKEN",
+            )
+        if isinstance(error, Defect):
+            return self._report.fail(
+                f"what answers on port {self._port} is no sidecar",
+                "let DAPR_HTTP_PORT name the sidecar's HTTP port",
+            )
+        if "cannot be reached" not in error.detail:
+            return self._report.fail(
+                f"the one on port {self._port} could not answer", "its log says why"
+            )
+        start = f"start it there: `dapr run --dapr-http-port {self._port} …` (docs/dapr.md)"
+        return self._report.fail(
+            f"none can be reached on port {self._port}, which DAPR_HTTP_PORT names",
+            "the log of the pod's container daprd says why" if self._in_pod else start,
+        )
 
 
 def _older(number: str) -> bool:
@@ -104,7 +160,7 @@ class LoadedCheck:
         report = Report(self.name)
         told = self._seen.sidecar
         if told is None:
-            return report.skip("the sidecar does not say what it has loaded")
+            return report.skip(self._seen.silent)
         loaded = _mappings(told.get("components"))
         missing = [*self._missing(loaded), *_undelivered(_mappings(told.get("subscriptions")))]
         if missing:

@@ -9,6 +9,10 @@ from agent_actors.settings import Settings
 PREFIX = "AGENT_ACTORS_"
 OTHERS = ("AGENT_ACTORS_URL", "AGENT_ACTORS_TOKEN", "AGENT_ACTORS_ENGINE")
 """Read by commands and by `dev --runtime dapr`; no settings of the service."""
+OPTIONS = {f"{PREFIX}{name.upper()}": f"--{name}" for name in ("host", "port", "runtime")}
+"""What many would set by a variable, and only an option of the command says."""
+NEAR = 0.7
+"""How like a name is to be to one that is known, the prefix left out: all have that in common."""
 _HOST = "_SERVICE_HOST"
 
 
@@ -28,7 +32,7 @@ def misspelt(names: Iterable[str]) -> Sequence[Misspelt]:
     names = list(names)
     known, links = _known(), _service_links(names)
     return [
-        Misspelt(name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.75)), None))
+        Misspelt(name, OPTIONS.get(name.upper()) or _nearest(name.upper(), known))
         for name in sorted(names)
         if name.upper().startswith(PREFIX)
         and name.upper() not in known
@@ -48,6 +52,17 @@ def _service_links(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(stem + end for stem in stems for end in ("_SERVICE_", "_PORT"))
 
 
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    rests = {each.removeprefix(PREFIX): each for each in known}
+    near = get_close_matches(name.removeprefix(PREFIX), rests, n=1, cutoff=NEAR)
+    return rests[near[0]] if near else None
+
+
 def _known() -> list[str]:
-    ours = [name.upper() for name in Settings.model_fields]
-    return [*(PREFIX + name for name in ours), *OTHERS]
+    """Each by the name that it is read by, which for those of Dapr and of providers is not ours."""
+    fields = Settings.model_fields.items()
+    return [*(_variable(name, field.validation_alias) for name, field in fields), *OTHERS]
+
+
+def _variable(name: str, alias: object) -> str:
+    return alias if isinstance(alias, str) else PREFIX + name.upper()

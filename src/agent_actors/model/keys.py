@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from agent_actors.addresses import is_address
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, StartupError, Unavailable
 from agent_actors.settings import Settings
@@ -179,5 +180,7 @@ def _check_own_server(settings: Settings) -> None:
         return
     if not settings.model:
         raise StartupError("AGENT_ACTORS_MODEL_BASE_URL is set: name a model in AGENT_ACTORS_MODEL")
-    if not url.startswith(("http://", "https://")):
-        raise StartupError("AGENT_ACTORS_MODEL_BASE_URL must begin with http:// or https://")
+    if not is_address(url):
+        raise StartupError(
+            "AGENT_ACTORS_MODEL_BASE_URL is no address of a server such as http://localhost:11434/v1"
+        )

@@ -1,6 +1,7 @@
 """A model that does as it is told, for tests: slow, failing, hanging. Else it is `echo`."""
 
 import asyncio
+from dataclasses import replace
 
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
@@ -32,4 +33,5 @@ class ScriptedModel(Model):
                 raise RuntimeError(prompt.message.content)
             case "/hang":
                 await asyncio.Event().wait()
-        return await self._echo.reply(prompt)
+        # By its own name, as the start tells it: metrics count the calls under that.
+        return replace(await self._echo.reply(prompt), model="scripted")

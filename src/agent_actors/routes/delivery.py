@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from agent_actors.routes.dependencies import TOKEN_HEADER
+from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.runtime import Deliver, Delivered, Headers
 
 Callback = Callable[[bytes], Awaitable[bytes]]

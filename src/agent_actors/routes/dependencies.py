@@ -26,8 +26,6 @@ from agent_actors.saved import Saved
 from agent_actors.settings import Settings
 from agent_actors.tally import Tally
 
-TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
-
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -135,7 +133,9 @@ def caller_of(scope: Scope) -> Caller | None:
 
 def carries(scope: Scope, token: str) -> bool:
     """Does a request carry the token? Compared in constant time."""
-    return hmac.compare_digest(header(scope, TOKEN_HEADER.encode()) or b"", token.encode())
+    return hmac.compare_digest(
+        header(scope, contracts.TOKEN_HEADER.encode()) or b"", token.encode()
+    )
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

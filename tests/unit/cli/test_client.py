@@ -43,7 +43,8 @@ class Setup:
     def __init__(self, *steps: httpx2.Response | Exception) -> None:
         self.transport = Scripted(*steps)
         self.pauses: list[float] = []
-        self.client = Client("http://service", self.transport, self.pauses.append)
+        self.told: list[str] = []
+        self.client = Client("http://service", self.transport, self.pauses.append, self.told.append)
 
     @property
     def requests(self) -> list[httpx2.Request]:
@@ -102,6 +103,28 @@ def test_a_service_that_names_a_pause_gets_it():
     setup.client.say("ada", "Hello")
 
     assert setup.pauses == [3.0, 30.0]
+
+
+@pytest.mark.parametrize(("status", "title"), [(429, "Too many requests"), (503, "Unavailable")])
+def test_what_is_waited_for_is_told_once(status: int, title: str):
+    """Why, and how long; the tries that follow for the same reason are silent."""
+    trouble = problem(status, title, "Later.", retry_after="7")
+    setup = Setup(trouble, trouble, answer(DONE), trouble, answer(DONE))
+    line = f"{title}: Later. Trying again in 7 s; Ctrl-C stops that."
+
+    setup.client.say("ada", "Hello")
+    assert setup.told == [line]
+
+    setup.client.say("ada", "Hello again")
+    assert setup.told == [line, line]
+
+
+def test_a_short_pause_of_our_own_is_not_told():
+    """The service has named none, and it is over soon."""
+    setup = Setup(answer({}, 503), httpx2.ConnectError("refused"), answer(DONE))
+    setup.client.say("ada", "Hello")
+
+    assert setup.told == []
 
 
 def test_trouble_that_stays_is_told():

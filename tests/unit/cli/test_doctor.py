@@ -115,6 +115,31 @@ def test_a_setting_that_cannot_be_read_is_one_line(tmp_path: Path):
     assert done.stderr.startswith("Error: AGENT_ACTORS_DRAIN: ")
 
 
+def test_a_setting_that_cannot_be_read_is_a_report_for_machines():
+    """`--json` prints a list whatever there is; the exit code is the same."""
+    done = run("doctor", "--json", AGENT_ACTORS_DRAIN="soon")
+    (told,) = json.loads(done.stdout)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert (told["check"], told["status"]) == ("settings", "FAIL")
+    assert told["found"].startswith("AGENT_ACTORS_DRAIN: ")
+    assert told["advice"]
+
+
+def test_a_service_on_another_port_is_missed(tmp_path: Path):
+    """It has the data, so that it runs; it is said which variable is to name its address."""
+    with running(tmp_path / "data"):
+        code, told = doctor(tmp_path / "data")
+
+    assert (code, told["service"][0]) == (0, "warn")
+    assert AWAY in told["service"][1]
+
+
+def test_its_help_names_the_variable():
+    """Where the service is asked can be said for all of a shell."""
+    assert "AGENT_ACTORS_URL" in run("doctor", "--help").stdout
+
+
 def test_a_start_warns_of_a_misspelt_variable_once(tmp_path: Path):
     """It is ignored, but not without a word."""
     with running(tmp_path / "data", AGENT_ACTORS_MODLE="scripted") as service:
@@ -130,4 +155,5 @@ def test_no_sidecar_is_needed_to_ask_about_dapr(tmp_path: Path):
     told = {each["check"]: each for each in json.loads(done.stdout)}
 
     assert "DAPR_HTTP_PORT names none" in told["sidecar"]["found"]
+    assert {told[each]["status"] for each in ("components", "actors", "broker")} == {"skip"}
     assert done.returncode == (1 if told["sidecar"]["status"] == "FAIL" else 0)

@@ -13,6 +13,7 @@ from agent_actors.doctor import data
 from agent_actors.doctor.data import DataCheck
 from agent_actors.doctor.finding import Finding
 from agent_actors.doctor.holder import holder
+from agent_actors.doctor.seen import Seen
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.folder import LOCK, Folder
 from agent_actors.runtime.embedded.schema import VERSION, open_writer
@@ -21,7 +22,8 @@ PLENTY = 10 * 1024**3
 
 
 async def look(folder: Path, **given: Any) -> Sequence[Finding]:
-    return await DataCheck(folder, SystemClock(), **{"free": lambda _: PLENTY} | given).look()
+    given = {"free": lambda _: PLENTY} | given
+    return await DataCheck(folder, SystemClock(), Seen(), **given).look()
 
 
 async def only(folder: Path, **given: Any) -> Finding:

@@ -91,7 +91,17 @@ async def test_what_the_embedded_runtime_needs_is_missed(files: Path):
 
     assert [each.status for each in (*missing, *undelivered)] == ["FAIL", "FAIL"]
     assert "'vault'" in missing[0].found
+    assert missing[0].advice.startswith("add its component file")
     assert "'user-chat'" in undelivered[0].found
+    assert undelivered[0].advice.startswith("add it, or set AGENT_ACTORS_COMPONENTS")
+
+
+async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
+    """There is no file to mend."""
+    (found,) = await look(tmp_path / "nowhere", strict=True)
+
+    assert found.found.startswith("AGENT_ACTORS_COMPONENTS: there is no folder")
+    assert found.advice == "set it to the folder of the component files"
 
 
 async def test_beside_a_sidecar_only_named_files_are_looked_at():
@@ -99,4 +109,4 @@ async def test_beside_a_sidecar_only_named_files_are_looked_at():
     (found,) = await FilesCheck(Settings(), strict=False).look()
 
     assert found.status == "skip"
-    assert "AGENT_ACTORS_COMPONENTS" in found.found
+    assert "AGENT_ACTORS_COMPONENTS" in found.advice

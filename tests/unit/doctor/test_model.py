@@ -1,5 +1,7 @@
 """The model's server and the secret store, as `doctor` sees them."""
 
+import socket
+import ssl
 from typing import Any
 
 import httpx2
@@ -129,8 +131,8 @@ async def test_names_of_other_servers_are_understood(listed: str):
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        (httpx2.ConnectError("hush"), "FAIL", "cannot be reached"),
-        (httpx2.ReadTimeout("hush"), "FAIL", "cannot be reached"),
+        (httpx2.ConnectError("hush"), "FAIL", "own:1 cannot be reached (ConnectError)"),
+        (httpx2.ReadTimeout("hush"), "FAIL", "own:1 does not answer in time"),
         (httpx2.Response(503), "FAIL", "fails (503)"),
         (httpx2.Response(429), "warn", "nothing now (429)"),
         (httpx2.Response(404), "warn", "does not list its models (404)"),
@@ -146,6 +148,55 @@ async def test_a_server_that_does_not_answer_as_it_should_is_said(
 
     assert (found.status, bool(found.advice)) == (status, True)
     assert words in found.found
+
+
+@pytest.mark.parametrize(
+    ("base", "place", "advice"),
+    [
+        ("http://localhost:11434/v1", "localhost:11434", "does it run?"),
+        ("http://user:hush@127.0.0.1/v1", "127.0.0.1:80", "does it run?"),
+        ("https://[::1]/v1", "[::1]:443", "does it run?"),
+        ("https://models.example/v1", "models.example:443", "look at AGENT_ACTORS_MODEL_BASE_URL"),
+        (None, "api.openai.com:443", "look at the network"),
+    ],
+)
+async def test_a_server_that_is_away_is_named_with_its_port(
+    base: str | None, place: str, advice: str
+):
+    """And what to do hangs on whose it is."""
+    own = {"model": "small", "model_base_url": base, "model_api_key": "hush"}
+    away = httpx2.ConnectError("hush")
+    routes = dict.fromkeys(("/v1/models", "/models"), away)
+    found = await ask(routes, **(own if base else OPENAI))
+
+    assert found.found.startswith(f"{place} cannot be reached")
+    assert found.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (ConnectionRefusedError("hush"), "nothing listens there"),
+        (socket.gaierror("hush"), "its name is not known"),
+        (ssl.SSLCertVerificationError("hush"), "its certificate is not trusted"),
+    ],
+)
+async def test_why_a_server_cannot_be_reached_is_said(cause: Exception, words: str):
+    """In our words: those of the library lie some errors deeper, and may repeat the address."""
+    error = httpx2.ConnectError("hush")
+    error.__cause__ = OSError("hush")
+    error.__cause__.__context__ = cause
+
+    assert f"({words})" in (await ask({"/v1/models": error}, **OWN)).found
+
+
+@pytest.mark.parametrize("base", ["http://[::1/v1", "http://own:port/v1", "http:///v1"])
+async def test_an_address_of_a_model_that_is_none_is_said(base: str):
+    """With one that is."""
+    found = await ask({}, **OWN | {"model_base_url": base})
+
+    assert found.status == "FAIL"
+    assert "is no address" in found.found
 
 
 async def test_settings_that_contradict_each_other_are_said():

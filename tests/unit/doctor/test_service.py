@@ -46,7 +46,17 @@ async def test_a_service_that_does_not_run_is_no_failure():
 
     assert found.status == "skip"
     assert URL in found.found
+    assert "AGENT_ACTORS_URL" in found.advice
     assert seen.service is None
+
+
+async def test_a_service_that_has_the_data_and_does_not_answer_is_a_warning():
+    """It runs, so it is on another port than the one that was asked."""
+    found = await ask(httpx2.ConnectError("away"), Seen(holder=4711))
+
+    assert found.status == "warn"
+    assert f"{URL}, though process 4711" in found.found
+    assert "AGENT_ACTORS_URL" in found.advice
 
 
 async def test_why_a_service_is_not_ready_is_said():
@@ -55,7 +65,7 @@ async def test_why_a_service_is_not_ready_is_said():
     found = await ask(httpx2.Response(503, json={"detail": "The sidecar hosts none."}), seen)
 
     assert found.status == "FAIL"
-    assert "The sidecar hosts none." in found.found
+    assert found.found.endswith(": The sidecar hosts none")
     assert seen.service == URL
 
 
@@ -78,9 +88,15 @@ async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Respo
     assert seen.service is None
 
 
-async def test_an_address_that_is_none_is_said():
-    """It was mistyped."""
-    assert (await ask(ready(), Seen(), "http://host:port")).status == "FAIL"
+@pytest.mark.parametrize("url", ["http://host:port", "http://[::1", "host", "http://a:hush@host"])
+async def test_an_address_that_is_none_is_said(url: str):
+    """It was mistyped, or has a password in it, which is not repeated."""
+    async with httpx2.AsyncClient() as http:
+        (found,) = await ServiceCheck(http, url, Seen(), HandClock()).look()
+
+    assert found.status == "FAIL"
+    assert "AGENT_ACTORS_URL" in found.found
+    assert "hush" not in f"{found}"
 
 
 async def test_the_sidecar_knows_where_the_service_is():

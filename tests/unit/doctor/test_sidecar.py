@@ -1,5 +1,7 @@
 """The sidecar and what it hosts, as `doctor` sees them. A real one is asked in tests/dapr."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,11 +9,19 @@ from aiohttp import web
 from dapr.actor import ActorRuntime
 
 from agent_actors.app import create_app
+from agent_actors.clock import SystemClock
 from agent_actors.doctor.actors import PlacementCheck, types
+from agent_actors.doctor.checks import opened
 from agent_actors.doctor.finding import Finding
 from agent_actors.doctor.seen import Seen
-from agent_actors.doctor.sidecar import LoadedCheck, NoSidecarCheck, SidecarCheck
-from agent_actors.engine.binaries import VARIABLE
+from agent_actors.doctor.sidecar import (
+    LoadedCheck,
+    NoSidecarCheck,
+    SidecarCheck,
+    WithoutSidecarCheck,
+)
+from agent_actors.engine.binaries import SERVERS, VARIABLE
+from agent_actors.engine.ports import free_port
 from agent_actors.runtime.dapr.sidecar import Sidecar
 from agent_actors.settings import Settings
 from tests.conftest import Serve
@@ -57,25 +67,50 @@ async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: S
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("answers", "words", "silent"),
     [
-        ([(200, TOLD | {"runtimeVersion": "1.17.9"}), (204, None)], "older than 1.18"),
-        ([(200, TOLD), (500, None)], "is not ready (healthz 500)"),
-        ([(401, None)], "DAPR_API_TOKEN"),
-        ([(500, None)], "could not do it now"),
+        (
+            [(200, TOLD | {"runtimeVersion": "1.17.9"}), (204, None)],
+            "older than 1.18",
+            "the sidecar is too old",
+        ),
+        ([(200, TOLD), (500, None)], "is not ready (healthz 500)", "the sidecar is not ready"),
+        ([(401, None)], "DAPR_API_TOKEN", "the sidecar refuses us"),
+        ([(404, None)], "is no sidecar", "the sidecar does not answer"),
+        ([(500, None)], "could not answer", "the sidecar does not answer"),
     ],
 )
 async def test_a_sidecar_that_cannot_be_used_is_said(
-    daprd: FakeSidecar, sidecar: Sidecar, answers: list[tuple[int, Any]], words: str
+    daprd: FakeSidecar, sidecar: Sidecar, answers: list[tuple[int, Any]], words: str, silent: str
 ):
-    """And nobody relies on what it says of itself."""
+    """And nobody relies on what it says of itself; later checks say why they are skipped."""
     seen = Seen()
     daprd.answers = answers
     found = await ask(sidecar, seen)
 
     assert found.status == "FAIL"
     assert words in found.found
-    assert seen.sidecar is None
+    assert (seen.sidecar, seen.silent) == (None, silent)
+
+
+@pytest.mark.parametrize(
+    ("in_pod", "advice"),
+    [(False, "`dapr run --dapr-http-port {port} …`"), (True, "container daprd")],
+)
+async def test_a_sidecar_that_is_away_is_started_by_whom_it_belongs_to(
+    *, in_pod: bool, advice: str
+):
+    """By hand, or as a container of the pod: each has its own remedy."""
+    port = free_port()
+    away = Sidecar(port, None, 5.0)
+    await away.start()
+    settings = Settings(dapr_http_port=port)
+    (found,) = await SidecarCheck(away, settings, Seen(), in_pod=in_pod).look()
+    await away.stop()
+
+    assert found.status == "FAIL"
+    assert f"none can be reached on port {port}" in found.found
+    assert advice.format(port=port) in found.advice
 
 
 async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: Sidecar):
@@ -88,10 +123,48 @@ async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: Sidecar):
 async def test_no_sidecar_and_no_dapr_is_a_failure(monkeypatch: pytest.MonkeyPatch):
     """There is nothing that `dev` could start, either."""
     monkeypatch.setenv(VARIABLE, "/nowhere")
-    (found,) = await NoSidecarCheck().look()
+    (found,) = await NoSidecarCheck(in_pod=False).look()
 
     assert found.status == "FAIL"
     assert "/nowhere" in found.found
+    assert found.advice.startswith("run `make engine`")
+
+
+async def test_a_dapr_that_is_here_can_be_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """No failure: `dev` starts it; the advice is that alone."""
+    for name in (*SERVERS, "redis-server"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 1.18.7\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (found,) = await NoSidecarCheck(in_pod=False).look()
+
+    assert (found.status, found.found) == ("warn", "DAPR_HTTP_PORT names none")
+    assert found.advice.startswith("`agent-actors dev --runtime dapr` starts one (Dapr 1.18.7)")
+
+
+async def test_a_pod_without_a_sidecar_is_a_failure():
+    """Nobody starts one in it by hand; the injector puts it there."""
+    (found,) = await NoSidecarCheck(in_pod=True).look()
+
+    assert found.status == "FAIL"
+    assert "injector" in found.advice
+
+
+async def test_what_only_a_sidecar_tells_is_there_and_skipped():
+    """Each with the reason; no line vanishes."""
+    async with opened(Settings(), "dapr", None, SystemClock()) as checks:
+        found = [
+            finding
+            for check in checks
+            if isinstance(check, WithoutSidecarCheck)
+            for finding in await check.look()
+        ]
+
+    assert found == [
+        Finding(name, "skip", "the sidecar does not answer")
+        for name in ("components", "actors", "broker")
+    ]
 
 
 async def loaded(told: dict[str, Any] | None, **settings: Any) -> list[Finding]:

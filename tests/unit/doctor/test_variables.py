@@ -1,9 +1,12 @@
 """Variables that nobody reads."""
 
+import re
+
 import pytest
 
-from agent_actors.doctor.variables import misspelt, told
+from agent_actors.doctor.variables import OTHERS, misspelt, told
 from agent_actors.settings import Settings
+from tools.settings_doc import FOOT, variable
 
 
 @pytest.mark.parametrize(
@@ -14,10 +17,15 @@ from agent_actors.settings import Settings
         ("AGENT_ACTORS_MODEL_BASEURL", "AGENT_ACTORS_MODEL_BASE_URL"),
         ("agent_actors_modle", "AGENT_ACTORS_MODEL"),
         ("AGENT_ACTORS_XYZZY_PLUGH_QUUX", None),
+        ("AGENT_ACTORS_RETRIES", "AGENT_ACTORS_MODEL_RETRIES"),
+        ("AGENT_ACTORS_PORT", "--port"),
+        ("AGENT_ACTORS_RUNTIME", "--runtime"),
+        ("AGENT_ACTORS_OPENAI_API_KEY", "OPENAI_API_KEY"),
+        ("AGENT_ACTORS_DAPR_HTTP_PORT", "DAPR_HTTP_PORT"),
     ],
 )
 def test_a_misspelt_one_is_named_with_the_nearest(name: str, meant: str | None):
-    """What is like no setting has no nearest one."""
+    """Or with the option that says it; what is like no setting has no nearest one."""
     (found,) = misspelt([name])
 
     assert (found.name, found.meant) == (name, meant)
@@ -25,9 +33,17 @@ def test_a_misspelt_one_is_named_with_the_nearest(name: str, meant: str | None):
 
 def test_every_setting_is_known():
     """In capitals or not, as the settings are read."""
-    names = [f"AGENT_ACTORS_{name.upper()}" for name in Settings.model_fields]
+    names = [variable(name) for name in Settings.model_fields]
 
-    assert not misspelt([*names, *map(str.lower, names), "AGENT_ACTORS_URL", "PATH"])
+    assert not misspelt([*names, *map(str.lower, names), "PATH"])
+
+
+def test_what_others_read_is_known():
+    """The page of the settings names them, and so it does each that is known."""
+    named = set(re.findall(r"`(AGENT_ACTORS_\w+)` \|", FOOT))
+
+    assert named == set(OTHERS)
+    assert not misspelt(named)
 
 
 def test_the_variables_of_kubernetes_are_nobodys_mistake():

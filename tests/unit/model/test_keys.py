@@ -95,7 +95,16 @@ async def test_a_server_of_ones_own_comes_first(key: dict[str, Any], sent: str):
     ("values", "named"),
     [
         ({"model_base_url": "http://127.0.0.1/v1"}, "AGENT_ACTORS_MODEL$"),
-        ({"model_base_url": "127.0.0.1/v1", "model": "m"}, "AGENT_ACTORS_MODEL_BASE_URL"),
+        *(
+            ({"model_base_url": url, "model": "m"}, "AGENT_ACTORS_MODEL_BASE_URL")
+            for url in (
+                "127.0.0.1/v1",
+                "http://[::1/v1",
+                "http://h:abc/v1",
+                "http://:80",
+                "ftp://h",
+            )
+        ),
     ],
 )
 def test_a_server_of_ones_own_needs_a_model_and_a_url(values: dict[str, Any], named: str):

@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from agent_actors.clock import SystemClock
 from agent_actors.errors import ModelFailed
 from agent_actors.messages import Message
 from agent_actors.model import Prompt
 from agent_actors.model.scripted import ScriptedModel
+from tests.conftest import Serve
 from tests.hand_clock import HandClock, settle
 
 
@@ -55,3 +57,11 @@ async def test_it_echoes_anything_else():
     reply = await ScriptedModel(HandClock()).reply(a_prompt("slow 3"))
 
     assert reply.content.startswith("Memory: Message count: 1. Got your message: slow 3 at")
+
+
+async def test_its_calls_are_counted_under_its_name(serve: Serve):
+    """Not under that of `echo`, whose words it says."""
+    async with serve(model=ScriptedModel(SystemClock())) as served:
+        assert (await served.say("ada", "hi")).status_code == 200
+
+        assert served.services.tally.model_calls == {("scripted", "done"): 1}

@@ -14,12 +14,11 @@ import aiohttp
 from pydantic_core import from_json
 from yarl import URL
 
-from agent_actors import tracing
+from agent_actors import contracts, tracing
 from agent_actors.errors import Defect, Unavailable
 
 log = logging.getLogger(__name__)
 
-TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
 _AWAY = "The sidecar cannot be reached; try again."
 _JSON = {"content-type": "application/json"}
 
@@ -65,7 +64,7 @@ class Sidecar:
 
     def __init__(self, port: int, token: str | None, timeout: float) -> None:
         self._base = f"http://127.0.0.1:{port}/v1.0/"
-        self._headers = {TOKEN_HEADER: token} if token else {}
+        self._headers = {contracts.TOKEN_HEADER: token} if token else {}
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
