@@ -248,7 +248,7 @@ class Settings(AccessSettings):
         validation_alias="APP_API_TOKEN",
         repr=False,
         description="What callers of the callback routes must carry; by default a random one per"
-        " process (embedded), or none (Dapr).",
+        " process (embedded, and `dev --runtime dapr` without a sidecar), or none (Dapr).",
     )
     require_token: bool = Field(
         False, description="On Dapr: refuse to start without `APP_API_TOKEN`."

@@ -144,16 +144,17 @@ def resumed(
 ) -> AbstractContextManager[Span | None]:
     """The block goes on in the trace of a `traceparent` that was kept, if it is one.
 
-    As a span of that trace, with a link to what runs here; there is none where that is the same.
+    As a span of that trace, with a link to what runs here; none where that has kept it.
     """
     parent = None if _tracer is None else _parent(given)
-    if _tracer is None or parent is None or _trace_of(parent) == _trace_of(None):
+    if _tracer is None or parent is None or _place(parent) == _place(None):
         return _NO_SPAN
     return _spanned(_tracer, name, "internal", attributes, parent, [traceparent() or ""])
 
 
-def _trace_of(context: Parent | None) -> int:
-    return trace.get_current_span(context).get_span_context().trace_id
+def _place(context: Parent | None) -> tuple[int, int]:
+    found = trace.get_current_span(context).get_span_context()
+    return found.trace_id, found.span_id
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.engine.child import Child, environment
 from agent_actors.engine.ports import free_port, status
 from agent_actors.errors import StartupError
@@ -87,6 +88,21 @@ async def test_a_killed_one_leaves_nobody_and_loses_nothing(dev: tuple[Child, in
     ready(child, port)
 
     assert counted(port) == 2
+
+
+def test_the_token_of_the_environment_is_the_sidecars(dev: tuple[Child, int]):
+    """Who has set `APP_API_TOKEN` can use it, as doctor does; nobody else may call back."""
+    child, port = dev
+    child._env["APP_API_TOKEN"] = "a token of one's own"
+    ready(child, port)
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http:
+        asked = [
+            http.put("/actors/ChatAgent/ada/method/Ping", headers={TOKEN_HEADER: token}).status_code
+            for token in ("a token of one's own", "another")
+        ]
+
+    assert counted(port) == 1
+    assert asked == [200, 403]
 
 
 def test_without_the_binaries_it_says_how_to_get_them(dev: tuple[Child, int], tmp_path: Path):

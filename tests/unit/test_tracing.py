@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, ParentBased
 from opentelemetry.trace import SpanKind, StatusCode, TraceFlags
 
 from agent_actors import tracing
@@ -149,12 +149,26 @@ def test_nothing_is_resumed_where_nothing_was_kept(spans: Spans, given: str):
     assert spans.all_named("again") == []
 
 
-def test_a_trace_that_runs_here_is_not_resumed(spans: Spans):
+def test_what_runs_here_is_not_resumed(spans: Spans):
     """It never ended: no span is put in between."""
     with tracing.span("here"), tracing.resumed("again", tracing.traceparent() or "", {}):
         pass
 
     assert spans.all_named("again") == []
+
+
+def test_another_turn_of_the_same_trace_is_resumed(spans: Spans):
+    """A caller may say several things in one trace: each stays below its own request."""
+    with tracing.span("caller"):
+        with tracing.span("first") as first:
+            pass
+        with tracing.span("second"):
+            kept = tracing.traceparent() or ""
+        assert first is not None
+        with tracing.joined(tracing.traceparent()), tracing.resumed("again", kept, {}):
+            pass
+
+    assert parent_of(spans.named("again")) == id_of(spans.named("second"))
 
 
 @pytest.mark.parametrize("spans", [DEFAULT_OFF], indirect=True)
@@ -169,6 +183,17 @@ def test_a_trace_that_was_left_out_makes_no_more_spans(spans: Spans):
     assert second is None
     assert told is not None
     assert int(told[-2:], 16) & TraceFlags.SAMPLED == 0
+
+
+@pytest.mark.parametrize(
+    "spans", [ParentBased(ALWAYS_OFF, remote_parent_sampled=ALWAYS_ON)], indirect=True
+)
+def test_an_event_is_asked_about_by_itself(spans: Spans):
+    """Within a trace that was left out, what belongs to another one is the sampler's to judge."""
+    with tracing.span("left out"), tracing.span("event", parent=GIVEN):
+        pass
+
+    assert parent_of(spans.named("event")) == int(PARENT, 16)
 
 
 @pytest.mark.parametrize("spans", [ALWAYS_ON], indirect=True)

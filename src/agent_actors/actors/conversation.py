@@ -176,8 +176,9 @@ class Conversation(TurnActor):
         if isinstance(outcome, Reply):
             pair = await draft.append(turn, outcome, self.clock.now(), self._history.segment)
         else:
-            error = replace(outcome.error, retry="new-key", turn_id=turn.turn_id)
-            draft.record(turn, Ending("failed", error=error))
+            failed = replace(outcome.error, retry="new-key", turn_id=turn.turn_id)
+            log.warning("turn %s failed: %s", turn.turn_id, failed.title)
+            draft.record(turn, Ending("failed", error=failed))
         await self._commit(draft)
         self._settled.ring(self.conversation)
         if pair is not None:
@@ -228,6 +229,8 @@ class Conversation(TurnActor):
         draft = self._draft(head)
         draft.try_again()
         await self.state.save(draft.changes)
+        first = draft.head.queue[0]
+        log.info("turn %s starts again: start %d of %d", first.turn.turn_id, first.tries, TRIES)
         return draft.head
 
     async def _start(self, head: Head, first: Queued) -> Responding:

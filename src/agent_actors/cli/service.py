@@ -205,7 +205,13 @@ def with_local_dapr(
         )
     folder = settings.data / "dapr"
     click.echo(f"Starting Dapr; its data and logs are in {folder}.")
-    with LocalDapr(folder.absolute(), sock.getsockname()[1], components=source) as dapr:
+    local = LocalDapr(
+        folder.absolute(),
+        sock.getsockname()[1],
+        components=source,
+        app_token=settings.app_api_token,
+    )
+    with local as dapr:
         here = {
             "dapr_http_port": dapr.sidecar.http_port,
             "dapr_grpc_port": dapr.sidecar.grpc_port,

@@ -29,6 +29,7 @@ class LocalDapr:
             may have the configuration.
         app_id: The app's name, by which its state is found again.
         servers: Where the servers are, if not where they are looked for.
+        app_token: What the sidecar shows the app; by default one of its own for this run.
 
     Raises:
         StartupError: A server is missing; the text says which, and what to do.
@@ -42,10 +43,11 @@ class LocalDapr:
         components: Path,
         app_id: str = "agents",
         servers: binaries.Binaries | None = None,
+        app_token: str | None = None,
     ) -> None:
         found = servers or binaries.find()
         logs = folder / "logs"
-        self.app_token = secrets.token_urlsafe(32)
+        self.app_token = app_token or secrets.token_urlsafe(32)
         self.components = folder / "components"
         self.redis = RedisServer(found.redis, folder / "redis", log=logs / "redis.log")
         self.plane = ControlPlane(found, folder, logs=logs)

@@ -1,5 +1,7 @@
 """ChatAgent's recovery tick, its clearing, and the bounds of what it keeps."""
 
+import logging
+
 import pytest
 
 from agent_actors.errors import Unavailable
@@ -117,8 +119,11 @@ async def test_a_turn_whose_end_was_not_taken_is_settled_by_the_tick(talk: Talk)
     assert [each.start for each in talk.responses.asked] == [True, False]
 
 
-async def test_a_turn_that_ends_its_process_each_time_has_failed(talk: Talk):
-    """After three starts it ends as failed; the turn behind it runs."""
+async def test_a_turn_that_ends_its_process_each_time_has_failed(
+    talk: Talk, caplog: pytest.LogCaptureFixture
+):
+    """After three starts it ends as failed; the turn behind it runs, and the log tells of it."""
+    caplog.set_level(logging.INFO, "agent_actors")
     await talk.parked("deadly", "next")
     for _ in range(2):
         talk.activate()
@@ -134,6 +139,11 @@ async def test_a_turn_that_ends_its_process_each_time_has_failed(talk: Talk):
     assert talk.statuses == ["failed"]
     assert talk.head.seq == 0
     assert [queued.turn.turn_id for queued in talk.head.queue] == ["turn of next"]
+    assert [each.message for each in caplog.records] == [
+        "turn turn of deadly starts again: start 2 of 3",
+        "turn turn of deadly starts again: start 3 of 3",
+        "turn turn of deadly failed: The model failed",
+    ]
 
 
 async def test_a_start_that_cannot_be_counted_is_not_made(talk: Talk):
