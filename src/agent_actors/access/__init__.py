@@ -81,7 +81,8 @@ def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
             yield name, settings.access_tokens_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise StartupError(f"{name} cannot be read: {reason}.") from None
+            file = settings.access_tokens_file
+            raise StartupError(f"{name}: {file} cannot be read: {reason}.") from None
 
 
 def _signed(settings: Settings, clock: Clock) -> "SignedTokens | None":

@@ -102,12 +102,12 @@ def test_tokens_come_from_a_file_too(tmp_path: Path):
 
 @pytest.mark.parametrize("content", [None, b"\xff"])
 def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, content: bytes | None):
-    """One line names the setting."""
+    """One line names the setting, and the file."""
     file = tmp_path / "tokens"
     if content is not None:
         file.write_bytes(content)
 
-    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE cannot be read"):
+    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: \S+ cannot be read"):
         access(access_tokens_file=file)
 
 
