@@ -94,6 +94,17 @@ def exporting(version: str) -> "SdkProvider | None":
     return provider(named, version)
 
 
+def require_usable(version: str) -> None:
+    """Makes what a start makes of the variables, and ends it; nothing is sent.
+
+    Raises:
+        StartupError: As `exporting`.
+    """
+    made = exporting(version)
+    if made is not None:
+        made.shutdown()
+
+
 def collector() -> str | None:
     """The variable that names a collector, where one does and spans are not switched off.
 

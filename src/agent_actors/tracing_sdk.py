@@ -52,9 +52,7 @@ def provider(named: str, version: str) -> TracerProvider:
 
 def _require_address(named: str) -> None:
     if not is_address(os.environ[named]):
-        raise StartupError(
-            f"{named} begins with http:// or https://, such as http://localhost:4318"
-        )
+        raise StartupError(f"{named} is no address of a collector such as http://localhost:4318")
 
 
 class WithoutQueries(SpanProcessor):

@@ -5,11 +5,12 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from agent_actors.clock import SystemClock
-from agent_actors.doctor.checks import opened
+from agent_actors.doctor.checks import in_pod, opened
 from agent_actors.doctor.examination import examine
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.settings import SettingsCheck
@@ -22,10 +23,20 @@ _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "skip": "bright_blac
 Show = Callable[[Finding], None]
 
 
+def meant(here: str, data: Path | None) -> str:
+    """The runtime to look at where none was named; `here` is what a start would take.
+
+    In a pod the command of the container names dapr, and whoever asks does not see it: without the
+    sidecar, that is what is to be found out. A folder for data says embedded.
+    """
+    return "dapr" if in_pod() and data is None else here
+
+
 def diagnose(settings: Settings, runtime: str, url: str | None, *, as_json: bool) -> bool:
     """Prints a line for each finding as it is made; is nothing of it a failure?"""
     # Its findings say it in words for people; the log would say it once more.
-    logging.getLogger("agent_actors").addHandler(logging.NullHandler())
+    for name in ("agent_actors", "opentelemetry"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     findings = asyncio.run(_findings(settings, runtime, url, _ignore if as_json else _show))
     if as_json:
         _print(findings)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from agent_actors.access import Access
 from agent_actors.access.rates import Rate
 from agent_actors.clock import Clock
+from agent_actors.doctor.aside import aside
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import StartupError
 from agent_actors.routes import shell
@@ -29,13 +30,16 @@ class AccessCheck:
 
     async def look(self) -> Sequence[Finding]:
         """Whether callers must show a token."""
+        return await aside(self._looked)
+
+    def _looked(self) -> Sequence[Finding]:
         report = Report(self.name)
         try:
             access = Access.open(self._settings, self._clock)
             if self._settings.rate_limit is not None:
                 Rate.read(self._settings.rate_limit)
             if self._settings.cors_origins is not None:
-                shell.origins(self._settings.cors_origins)
+                _require_origins(self._settings.cors_origins)
         except StartupError as error:
             return report.fail(
                 str(error).rstrip("."), "mend that setting; docs/security.md has the forms"
@@ -53,3 +57,14 @@ class AccessCheck:
             "no token is asked for, so only callers on this machine are served, unless it is"
             " started with --insecure"
         )
+
+
+def _require_origins(text: str) -> None:
+    """Without the word of a start that repeats what is no origin: it may have a password in it."""
+    try:
+        shell.origins(text)
+    except StartupError:
+        raise StartupError(
+            "AGENT_ACTORS_CORS_ORIGINS: one is no origin such as https://example.org, without a"
+            " path"
+        ) from None

@@ -33,7 +33,8 @@ ANSWER = 5.0
 """Seconds that a server has for an answer."""
 
 
-def _in_pod() -> bool:
+def in_pod() -> bool:
+    """Is this a pod of Kubernetes?"""
     return "KUBERNETES_SERVICE_HOST" in os.environ  # Kubernetes sets it in every pod.
 
 
@@ -105,7 +106,7 @@ class _Made:
 
     def without_sidecar(self) -> list[Check]:
         return [
-            NoSidecarCheck(in_pod=_in_pod()),
+            NoSidecarCheck(in_pod=in_pod()),
             WithoutSidecarCheck(LoadedCheck.name, self._seen),
             FilesCheck(self._settings, strict=False),
             self._service,
@@ -118,7 +119,7 @@ class _Made:
         settings, seen = self._settings, self._seen
         runtime = DaprRuntime(sidecar, self._clock, ANSWER)
         return [
-            SidecarCheck(sidecar, settings, seen, in_pod=_in_pod()),
+            SidecarCheck(sidecar, settings, seen, in_pod=in_pod()),
             LoadedCheck(settings, seen),
             FilesCheck(settings, strict=False),
             self._service,

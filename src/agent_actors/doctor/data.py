@@ -1,6 +1,5 @@
 """The data folder of the embedded runtime, read without its lock: a service may be using it."""
 
-import asyncio
 import os
 import shutil
 import sqlite3
@@ -9,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from agent_actors.clock import Clock
+from agent_actors.doctor.aside import aside
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.holder import holder
 from agent_actors.doctor.seen import Seen
@@ -60,7 +60,10 @@ class DataCheck:
 
     async def look(self) -> Sequence[Finding]:
         """The folder first; then its disk, then the database."""
-        return self._refused() or [*self._space(), *await asyncio.to_thread(self._database)]
+        return await aside(self._looked)
+
+    def _looked(self) -> Sequence[Finding]:
+        return self._refused() or [*self._space(), *self._database()]
 
     def _refused(self) -> Sequence[Finding]:
         """Why the folder cannot be used."""
@@ -75,6 +78,9 @@ class DataCheck:
                 return self._report.fail(
                     f"{place} cannot be written", f"let this user write it, or {_ANOTHER}"
                 )
+        # Some, such as a pipe, keep whoever opens them until somebody else does, too.
+        if self._file.exists() and not self._file.is_file():
+            return self._report.fail(f"{self._file} is no file", f"take it away, or {_ANOTHER}")
         return []
 
     @property

@@ -1,9 +1,13 @@
 """The component files: whether they can be used, and the traps that they are known to have."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from agent_actors import contracts
+from agent_actors.doctor.aside import aside
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import StartupError
 from agent_actors.runtime.embedded import components
@@ -45,9 +49,13 @@ class FilesCheck:
                 "the sidecar does not show its components' values",
                 "set AGENT_ACTORS_COMPONENTS to the folder of their files",
             )
+        return await aside(self._looked)
+
+    def _looked(self) -> Sequence[Finding]:
+        report = Report(self.name)
         try:
             where = components.find(self._settings.components)
-            known = components.read(where)
+            known = read(where)
             if self._strict:
                 self._require(known, where)
             listed = [each for _, each in components.documents(where)] if where else []
@@ -65,6 +73,30 @@ class FilesCheck:
         Secrets.open(known.secret_stores).require(self._settings.secret_store)
         Outputs(known.bindings).require(self._settings.sms_binding)
         read_inputs(known.bindings)
+
+
+def read(where: Path | None) -> components.Components:
+    """What the component files say; none is opened that could keep us for ever, as a pipe does.
+
+    Raises:
+        StartupError: One is no file, or not of its form.
+    """
+    folders = [Path(name) for name in str(where).split(os.pathsep)] if where else []
+    for path in chain.from_iterable(
+        (*each.glob("*.yaml"), *each.glob("*.yml")) for each in folders
+    ):
+        _require_file(path, f"The component file {str(path)!r}")
+    known = components.read(where)
+    for store in known.secret_stores:
+        named = store.metadata.get("secretsfile")
+        if store.type == components.FILE_STORE and named:
+            _require_file(Path(named), f"The secretsFile {named!r} of {store.name!r}")
+    return known
+
+
+def _require_file(path: Path, named: str) -> None:
+    if path.exists() and not path.is_file():
+        raise StartupError(f"{named} cannot be used: it is no file.")
 
 
 def _unusable(text: str) -> Trap:

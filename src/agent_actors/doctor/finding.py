@@ -6,18 +6,33 @@ from typing import Literal, Protocol
 
 Status = Literal["ok", "warn", "FAIL", "skip"]
 
+LONGEST = 300
+"""Characters of a text: what is ours in it, and some 200 of what another has said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What was looked at, how it stands, and what is to be done about it.
 
-    No text has a key, a token or a secret in it.
+    No text has a key, a token or a secret in it. What others have said is part of some: each is
+    one line, so that nobody else can write one, and has nothing in it that a terminal obeys.
     """
 
     check: str
     status: Status
     found: str
     advice: str = ""
+
+    def __post_init__(self) -> None:
+        """Makes one line of each text."""
+        for name in ("found", "advice"):
+            object.__setattr__(self, name, _line(getattr(self, name)))
+
+
+def _line(text: str) -> str:
+    words = " ".join(text.split())
+    shown = "".join(each for each in words if each.isprintable())
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
 
 
 class Check(Protocol):

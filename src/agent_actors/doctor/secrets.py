@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from agent_actors.doctor.aside import aside
+from agent_actors.doctor.files import read
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import AgentError, Invalid, StartupError
 from agent_actors.model.keys import GEMINI, OPENAI, GetSecret
@@ -67,8 +69,10 @@ class FileStores:
         """
         if self._opened is None:
             try:
-                found = components.read(components.find(self._where))
-                self._opened = Secrets.open(found.secret_stores)
+                self._opened = await aside(self._open)
             except StartupError as error:
                 raise Invalid(str(error)) from None
         return await self._opened.get(store, name)
+
+    def _open(self) -> Secrets:
+        return Secrets.open(read(components.find(self._where)).secret_stores)

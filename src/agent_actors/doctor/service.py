@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from agent_actors.addresses import is_address
 from agent_actors.clock import Clock
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
@@ -38,16 +39,17 @@ class ServiceCheck:
         """What `/readyz` says."""
         report = Report(self.name)
         url = (self._url or _told(self._seen.sidecar) or DEFAULT).rstrip("/")
+        if not is_address(url):
+            return _no_address(report)
+        if any(each in url for each in "@?#"):
+            return report.fail(
+                "AGENT_ACTORS_URL (or --url) has a name, a password or a query in it",
+                "leave it out",
+            )
         try:
-            if httpx2.URL(url).userinfo:
-                return report.fail(
-                    "AGENT_ACTORS_URL (or --url) has a name or a password in it", "leave it out"
-                )
             answer = await self._http.get(f"{url}/readyz")
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
-            return report.fail(
-                "AGENT_ACTORS_URL (or --url) is no address of a service", f"give one like {DEFAULT}"
-            )
+            return _no_address(report)
         except httpx2.HTTPError:
             return self._silent(report, url)
         told = json_object(answer.content)
@@ -70,12 +72,19 @@ class ServiceCheck:
         )
 
 
+def _no_address(report: Report) -> Sequence[Finding]:
+    return report.fail(
+        "AGENT_ACTORS_URL (or --url) is no address of a service", f"give one like {DEFAULT}"
+    )
+
+
 def _told(sidecar: Mapping[str, Any] | None) -> str | None:
     """Where the sidecar looks for the app."""
     told = (sidecar or {}).get("appConnectionProperties")
-    if not isinstance(told, dict) or not told.get("port"):
+    if not isinstance(told, dict) or not isinstance(told.get("port"), int) or not told["port"]:
         return None
-    return f"http://{told.get('channelAddress') or '127.0.0.1'}:{told['port']}"
+    url = f"http://{told.get('channelAddress') or '127.0.0.1'}:{told['port']}"
+    return url if is_address(url) else None
 
 
 def note_skew(seen: Seen, who: str, headers: Mapping[str, str], clock: Clock) -> None:

@@ -13,7 +13,7 @@ from agent_actors.doctor.variables import misspelt
 from agent_actors.errors import StartupError
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
-from agent_actors.tracing_export import collector
+from agent_actors.tracing_export import require_usable
 
 FEW_FILES = 1024
 """Open files that a process should be allowed: each connection, of either side, takes one."""
@@ -67,7 +67,7 @@ class SettingsCheck:
                 "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr", "leave it out, or run on Dapr"
             )
         try:
-            collector()
+            require_usable(_ours())
         except StartupError as error:
             yield from self._report.fail(str(error).rstrip("."), "docs/observability.md tells more")
         if self._runtime == "dapr" and settings.dapr_http_port is not None:
@@ -86,7 +86,8 @@ class SettingsCheck:
         beside = self._runtime == "dapr" and self._settings.dapr_http_port is not None
         if beside and self._settings.app_api_token is None:
             yield from self._report.warn(
-                "APP_API_TOKEN is not set: who reaches the service's port can call actors",
+                "APP_API_TOKEN is not set here; a service without it lets who reaches its port call"
+                " actors",
                 "set the same one for service, sidecar and doctor",
             )
 

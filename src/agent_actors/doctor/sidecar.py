@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agent_actors.doctor.aside import aside
 from agent_actors.doctor.files import TOPICS
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
@@ -37,8 +38,7 @@ class NoSidecarCheck:
                 "have the pod made anew while Dapr's injector runs (docs/kubernetes.md)",
             )
         try:
-            found = binaries.find()
-            number = binaries.version(found.daprd)
+            number = await aside(lambda: binaries.version(binaries.find().daprd))
         except StartupError as error:
             why, _, remedy = str(error).rstrip(".").partition("; ")
             return report.fail(

@@ -2,10 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
 from tests.unit.cli.test_process import run, running
 
@@ -157,3 +162,70 @@ def test_no_sidecar_is_needed_to_ask_about_dapr(tmp_path: Path):
     assert "DAPR_HTTP_PORT names none" in told["sidecar"]["found"]
     assert {told[each]["status"] for each in ("components", "actors", "broker")} == {"skip"}
     assert done.returncode == (1 if told["sidecar"]["status"] == "FAIL" else 0)
+
+
+POD = {"AGENT_ACTORS_URL": AWAY, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+def test_a_pod_without_a_sidecar_is_a_failure():
+    """Whoever asks need not know that the command of the container names dapr."""
+    done = run("doctor", "--json", **POD)
+    told = {each["check"]: each for each in json.loads(done.stdout)}
+
+    assert done.returncode == 1
+    assert told["sidecar"]["found"] == "the pod has none: DAPR_HTTP_PORT is not set"
+
+
+@pytest.mark.parametrize("embedded", ["--runtime=embedded", "--data=there"])
+def test_a_pod_of_the_embedded_runtime_says_so(embedded: str):
+    """By either option."""
+    done = run("doctor", "--json", embedded, **POD)
+
+    assert done.returncode == 0
+    assert "data" in {each["check"] for each in json.loads(done.stdout)}
+
+
+def test_an_address_with_a_port_that_is_none_is_a_line():
+    """For machines, too: the list is whole."""
+    done = run("doctor", "--json", "--runtime", "embedded", "--url", "http://localhost:99999")
+    told = {each["check"]: each for each in json.loads(done.stdout)}
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "no address of a service" in told["service"]["found"]
+    assert "clock" in told
+
+
+def test_who_answers_in_place_of_the_service_writes_no_line():
+    """Its words are part of ours, without what moves the cursor."""
+    detail = "x\x1b[2J\r\nok    broker     all is fine"
+    with answering({"detail": detail}) as url:
+        done = run("doctor", "--runtime", "embedded", "--url", url)
+    lines = done.stdout.splitlines()
+
+    assert done.returncode == 1
+    assert f"FAIL  service    not ready at {url}: x[2J ok broker all is fine — " in done.stdout
+    assert "\x1b" not in done.stdout
+    assert not any(each.startswith("ok    broker") for each in lines)
+
+
+@contextmanager
+def answering(told: dict[str, str]) -> Iterator[str]:
+    """The address of a program that says it is not ready."""
+    body = json.dumps(told).encode()
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", free_port()), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

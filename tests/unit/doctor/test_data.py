@@ -1,5 +1,7 @@
 """The data folder, as `doctor` sees it."""
 
+import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,13 +12,17 @@ import pytest
 
 from agent_actors.clock import SystemClock
 from agent_actors.doctor import data
+from agent_actors.doctor.checks import opened
 from agent_actors.doctor.data import DataCheck
+from agent_actors.doctor.examination import examine
 from agent_actors.doctor.finding import Finding
 from agent_actors.doctor.holder import holder
 from agent_actors.doctor.seen import Seen
+from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.folder import LOCK, Folder
 from agent_actors.runtime.embedded.schema import VERSION, open_writer
+from agent_actors.settings import Settings
 
 PLENTY = 10 * 1024**3
 
@@ -42,6 +48,11 @@ def copied(folder: Path) -> Path:
     for each in folder.glob(f"{DATABASE}*"):
         (other / each.name).write_bytes(each.read_bytes())
     return other
+
+
+def named(device: int) -> str:
+    """As the kernel's lists have it."""
+    return f"{os.major(device):02x}:{os.minor(device):02x}"
 
 
 def made(folder: Path) -> Path:
@@ -103,6 +114,30 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
     assert found.status == "FAIL"
     assert "is damaged" in found.found
     assert (tmp_path / DATABASE).read_text() == "precious" * 100
+
+
+async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
+    """Whoever opened it would wait for ever."""
+    os.mkfifo(tmp_path / DATABASE)
+    async with asyncio.timeout(10):
+        found = await only(tmp_path)
+
+    assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is no file")
+
+
+async def test_later_checks_know_who_has_the_data(tmp_path: Path):
+    """A service that has it, and does not answer where it is asked, is on another port."""
+    url = f"http://127.0.0.1:{free_port()}"
+    lock = Folder.take(tmp_path)
+    try:
+        async with opened(Settings(data=tmp_path), "embedded", url, SystemClock()) as checks:
+            found = [each async for each in examine(checks, SystemClock())]
+    finally:
+        lock.release()
+    (service,) = [each for each in found if each.check == "service"]
+
+    assert service.status == "warn"
+    assert f"process {os.getpid()} uses the data" in service.found
 
 
 async def test_a_damaged_database_is_said(tmp_path: Path):
@@ -183,14 +218,50 @@ def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
     """Neither a lock of another kind, nor a line that is none."""
     lock = tmp_path / LOCK
     lock.touch()
-    ours = f"fe:00:{lock.stat().st_ino} 0 EOF"
+    device = named(lock.stat().st_dev)
+    ours = f"{device}:{lock.stat().st_ino} 0 EOF"
     locks = tmp_path / "locks"
-    others = f"1: FLOCK  ADVISORY  WRITE 7 fe:00:1 0 EOF\n2: POSIX  ADVISORY  READ 8 {ours}\n3:\n"
+    others = (
+        f"1: FLOCK  ADVISORY  WRITE 7 {device}:1 0 EOF\n2: POSIX  ADVISORY  READ 8 {ours}\n3:\n"
+        f"4: FLOCK  ADVISORY  WRITE 6 <none>:{lock.stat().st_ino} 0 EOF\n"
+        f"5: FLOCK  ADVISORY  WRITE 5 ff:77:{lock.stat().st_ino} 0 EOF\n"
+    )
     locks.write_text(others)
 
     assert holder(lock, locks) is None
-    locks.write_text(f"{others}4: FLOCK  ADVISORY  WRITE 9 {ours}\n")
+    locks.write_text(f"{others}6: FLOCK  ADVISORY  WRITE 9 {ours}\n")
     assert holder(lock, locks) == 9
+
+
+@pytest.mark.parametrize(
+    ("device", "listed", "ours"),
+    [
+        ((0xFE, 0x1A), "fe:1a", True),
+        ((0xFE, 0x1A), "fe:1b", False),
+        ((0xFE, 0x1A), "fd:1a", False),
+        ((0, 0x23), "00:1e", True),
+        ((0, 0x23), "fe:23", False),
+        ((0xFE, 0x1A), "00:1a", False),
+    ],
+)
+def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    device: tuple[int, int],
+    listed: str,
+    *,
+    ours: bool,
+):
+    """Of file systems without a disk of their own, the lists and `stat` tell different numbers."""
+    locks = tmp_path / "locks"
+    locks.write_text(f"1: FLOCK  ADVISORY  WRITE 9 {listed}:42 0 EOF\n")
+
+    told = os.stat_result((0o600, 42, os.makedev(*device), 1, 0, 0, 0, 0, 0, 0))
+    with monkeypatch.context() as on_that_disk:
+        on_that_disk.setattr(Path, "stat", lambda _: told)
+        found = holder(tmp_path / LOCK, locks)
+
+    assert found == (9 if ours else None)
 
 
 def test_a_system_that_does_not_say_who_holds_it_raises(tmp_path: Path):

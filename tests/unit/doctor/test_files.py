@@ -1,14 +1,19 @@
 """The component files, as `doctor` sees them."""
 
+import asyncio
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agent_actors.doctor.files import FilesCheck
 from agent_actors.doctor.finding import Finding
+from agent_actors.doctor.secrets import FileStores
+from agent_actors.errors import Invalid
 from agent_actors.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +84,38 @@ async def test_a_file_that_is_no_yaml_is_said(files: Path):
 
     assert found.status == "FAIL"
     assert "broken.yaml" in found.found
+
+
+@pytest.mark.parametrize("name", ["pipe.yaml", "pipe.yml"])
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_pipe_among_the_files_is_not_opened(files: Path, name: str, *, strict: bool):
+    """Whoever opened it would wait for ever."""
+    os.mkfifo(files / name)
+    async with asyncio.timeout(10):
+        (found,) = await look(files, strict=strict)
+
+    assert found.status == "FAIL"
+    assert name in found.found
+    assert "it is no file" in found.found
+
+
+async def test_a_pipe_in_place_of_secrets_is_not_opened(files: Path):
+    """Neither by the check of the files nor when a secret is asked for."""
+    os.mkfifo(files / "secrets.json")
+    store = yaml.safe_load((files / "secretstore.yaml").read_text())
+    store["spec"] = {
+        "type": "secretstores.local.file",
+        "version": "v1",
+        "metadata": [{"name": "secretsFile", "value": str(files / "secrets.json")}],
+    }
+    (files / "secretstore.yaml").write_text(yaml.safe_dump(store))
+    async with asyncio.timeout(10):
+        (found,) = await look(files, strict=True)
+        with pytest.raises(Invalid, match=r"secrets\.json.* is no file"):
+            await FileStores(Settings(components=files)).get("any", "key")
+
+    assert found.status == "FAIL"
+    assert "secrets.json" in found.found
 
 
 async def test_what_the_embedded_runtime_needs_is_missed(files: Path):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import httpx2
 import pytest
@@ -88,9 +89,22 @@ async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Respo
     assert seen.service is None
 
 
-@pytest.mark.parametrize("url", ["http://host:port", "http://[::1", "host", "http://a:hush@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host:port",
+        "http://[::1",
+        "host",
+        "ftp://host",
+        "http://localhost:0",
+        "http://localhost:99999",
+        "http://a:hush@host",
+        "http://host?token=hush",
+        "http://host/#hush",
+    ],
+)
 async def test_an_address_that_is_none_is_said(url: str):
-    """It was mistyped, or has a password in it, which is not repeated."""
+    """It was mistyped, or has a password or a query in it, which is not repeated."""
     async with httpx2.AsyncClient() as http:
         (found,) = await ServiceCheck(http, url, Seen(), HandClock()).look()
 
@@ -113,6 +127,16 @@ async def test_the_sidecar_knows_where_the_service_is():
         URL,
         "http://127.0.0.1:8000",
     ]
+
+
+@pytest.mark.parametrize(
+    "told", [{"port": "7/../x"}, {"port": 99_999}, {"port": 7, "channelAddress": "[x"}, {"port": 0}]
+)
+async def test_what_a_sidecar_tells_and_is_no_address_is_not_asked(told: dict[str, Any]):
+    """Then it is where it is by default."""
+    found = await ask(ready(), Seen(sidecar={"appConnectionProperties": told}), None)
+
+    assert found.found == "ready at http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize(

@@ -139,11 +139,12 @@ async def test_who_may_call_is_said():
 
 
 async def test_origins_that_are_none_are_said():
-    """A start refuses them."""
-    settings = Settings(cors_origins="https://x.example/path")
+    """A start refuses them; what stands there instead may have a password in it."""
+    settings = Settings(cors_origins="https://y.example, https://ada:hush@x.example/path?hush")
     found = only(await AccessCheck(settings, "embedded", SystemClock()).look())
 
     assert (found.status, "no origin" in found.found) == ("FAIL", True)
+    assert "hush" not in f"{found}"
 
 
 async def test_tokens_beside_open_callbacks_are_said():
