@@ -28,6 +28,18 @@ __all__ = ["engine"]
 FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_traces() -> Iterator[None]:
+    """No process that a test starts sends spans to the collector of whoever runs the tests.
+
+    Once, before anything starts: what a test sets itself is for the processes that it starts.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("OTEL_")]:
+            environment.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees settings of the machine it runs on."""

@@ -147,8 +147,9 @@ async def test_changed_code_answers_and_nothing_is_forgotten(service: Reloaded):
 async def test_a_turn_that_runs_at_a_change_is_answered(service: Reloaded):
     """The old process ends its turns first, in its own words, and its callers hear of them."""
     before = service.serving()
-    accepted = await service.say("ada", "/slow 3 one", key="1", prefer="respond-async")
     running = asyncio.create_task(service.say("ada", "/slow 3 one", key="1"))
+    # Told after the other was sent: that one is in the old process before the code changes.
+    accepted = await service.say("ada", "/slow 3 one", key="1", prefer="respond-async")
     service.change("Got your message", "Heard")
     await service.started_again(before)
     answer = await running

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -18,7 +18,30 @@ from agent_actors.errors import StartupError
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Interruptible(click.Group):
+    """Ctrl-C ends each command with the exit code that shells know, and a line for their prompt."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Reads the options, and prints the help."""
+        with _interruptible():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command."""
+        with _interruptible():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Interruptible, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="agent-actors", message="%(prog)s %(version)s")
 def main() -> None:
     """AI agents as virtual actors: durable state, one turn at a time."""
@@ -129,7 +152,7 @@ def _starting() -> Iterator[None]:
 @click.option(
     "--runtime",
     type=click.Choice(["embedded", "dapr"]),
-    help="What carries the actors.  [default: dapr beside a sidecar, else embedded]",
+    help="What carries the actors.  [default: dapr beside a sidecar or in a pod, else embedded]",
 )
 @_data
 @click.option(
@@ -146,7 +169,7 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
     Give it the environment of the service, which may run meanwhile; nothing is changed. Exit code
     0: nothing has failed, 1: something has, 2: a setting cannot be read.
     """
-    from agent_actors.cli.doctor import diagnose, unreadable
+    from agent_actors.cli.doctor import diagnose, meant, unreadable
     from agent_actors.settings import read
 
     try:
@@ -158,7 +181,7 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
         sys.exit(CannotStart.exit_code)
     if data is not None:
         settings = settings.model_copy(update={"data": data})
-    if not diagnose(settings, runtime or _runtime_here(), url, as_json=as_json):
+    if not diagnose(settings, runtime or meant(_runtime_here(), data), url, as_json=as_json):
         sys.exit(1)
 
 
@@ -168,24 +191,13 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
 @_url
 def chat(actor_id: str, message: str | None, url: str) -> None:
     """Send a message, or hold a conversation at the prompt (Ctrl-D ends it)."""
-    with _interruptible():
-        from agent_actors.cli.client import Client
+    from agent_actors.cli.client import Client
 
-        with Client(url) as client:
-            if message is None:
-                _converse(client.say, actor_id)
-            else:
-                click.echo(client.say(actor_id, message))
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends it with the exit code that shells know, and a new line for their prompt."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(err=True)
-        sys.exit(INTERRUPTED)
+    with Client(url) as client:
+        if message is None:
+            _converse(client.say, actor_id)
+        else:
+            click.echo(client.say(actor_id, message))
 
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:

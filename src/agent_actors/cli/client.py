@@ -6,13 +6,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import click
 import httpx2
 
+from agent_actors.addresses import is_address
 from agent_actors.cli.failures import CannotStart, Failure
+from agent_actors.contracts import TOKEN_HEADER
 
 TRIES = 5
 LONGEST_PAUSE = 30.0
@@ -23,6 +25,14 @@ PATIENCE = 900.0
 """Seconds after which a turn is given up here; it goes on in the service."""
 
 PAGE = 200
+
+LONGEST_LINE = 500
+"""Characters of a server's text that are told: it is a line for a terminal, not a page."""
+
+_NOTIFICATION = ("at", "status", "conversation", "turn_id", "to")
+_LETTER = ("id", "at", "topic", "tries", "reason")
+
+Found = TypeVar("Found")
 
 
 def _on_stderr(line: str) -> None:
@@ -46,23 +56,22 @@ class Client:
         pause: Callable[[float], None] = time.sleep,
         tell: Callable[[str], None] = _on_stderr,
     ) -> None:
-        token = os.environ.get("AGENT_ACTORS_TOKEN", "").strip()
+        token = _token("AGENT_ACTORS_TOKEN")
         self._pause = pause
+        self._paused = 0.0
+        """Seconds that all pauses together took."""
         self._tell = tell
         self._waits_for = 0
         """The status that was told last, of those that a message waits for."""
         self._sent = False
         """A message was sent whose answer was lost."""
-        try:
-            self._http = httpx2.Client(
-                base_url=url,
-                headers=_credentials(token),
-                timeout=httpx2.Timeout(10.0, read=WAIT + 15.0),
-                transport=transport,
-                trust_env=False,  # A proxy for the web does not lead to this machine.
-            )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise CannotStart(f"{url!r} is no address of a service: {error}") from None
+        self._http = httpx2.Client(
+            base_url=_address(url),
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx2.Timeout(10.0, read=WAIT + 15.0),
+            transport=transport,
+            trust_env=False,  # A proxy for the web does not lead to this machine.
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -86,12 +95,11 @@ class Client:
             "prefer": f"wait={WAIT}",
         }
         path = _chat(actor_id)
-        self._waits_for = 0
+        self._waits_for, self._sent = 0, False
         answer = self._patiently("POST", path, content=_message(text), headers=headers)
-        turn = _json(answer)
         if answer.status_code == httpx2.codes.ACCEPTED:
-            turn = self._follow(answer.headers["location"])
-        return cast(str, turn["response"]["content"])
+            return self._follow(_parked(answer))
+        return _read(answer, _reply)
 
     def history(self, actor_id: str) -> Iterator[dict[str, str]]:
         """Every entry of a conversation, oldest first."""
@@ -101,37 +109,39 @@ class Client:
     def notifications(self, user: str) -> list[dict[str, Any]]:
         """Which turns a user was told of, newest first."""
         answer = self._send("GET", f"/notifications/{quote(user, safe='')}")
-        return cast(list[dict[str, Any]], _json(answer)["notifications"])
+        return _read(answer, lambda said: _rows(said["notifications"], _NOTIFICATION))
 
     def dead(self) -> list[dict[str, Any]]:
         """The dead letters, newest first."""
-        answer = self._send("GET", "/events/dead", params={"limit": 1000})
-        return cast(list[dict[str, Any]], _json(answer)["dead"])
+        answer = self._send("GET", "/events/dead", params={"limit": 1000}, headers=_operator())
+        return _read(answer, lambda said: _rows(said["dead"], _LETTER))
 
     def requeue(self, letter_id: str) -> None:
         """Delivers a dead letter again."""
-        self._send("POST", f"/events/dead/{quote(letter_id, safe='')}/requeue")
+        path = f"/events/dead/{quote(letter_id, safe='')}/requeue"
+        self._send("POST", path, headers=_operator())
 
     def _pages(self, path: str) -> Iterator[list[dict[str, str]]]:
         at: dict[str, int] = {"limit": PAGE}
         while True:
-            page = _json(self._send("GET", path, params=at))
-            yield page["history"]
-            if page["next"] is None:
+            entries, before = _read(self._send("GET", path, params=at), _page)
+            yield entries
+            if before is None:
                 return
-            at["before"] = page["next"]
+            at["before"] = before
 
-    def _follow(self, location: str) -> dict[str, Any]:
-        waited, pause = 0.0, 0.25
-        while waited < PATIENCE:
-            turn = _json(self._patiently("GET", location))
-            if turn["status"] == "done":
-                return turn
-            if turn["status"] not in {"queued", "running"}:
-                raise Failure(_told(turn.get("error") or {}, f"The turn has {turn['status']}."))
-            self._pause(pause)
-            waited, pause = waited + pause, min(pause * 1.5, 5.0)
-        raise Failure(f"The turn still runs after {PATIENCE:.0f} s; it is at {location}")
+    def _follow(self, path: str) -> str:
+        end, pause = self._paused + PATIENCE, 0.25
+        while self._paused < end:
+            answer = self._patiently("GET", path)
+            status, error = _read(answer, _state)
+            if status == "done":
+                return _read(answer, _reply)
+            if status not in {"queued", "running"}:
+                raise Failure(_told(error, f"The turn has {_line(status)}."))
+            self._rest(pause)
+            pause = min(pause * 1.5, 5.0)
+        raise Failure(f"The turn still runs after {PATIENCE:.0f} s; it is at {path}")
 
     def _patiently(self, method: str, path: str, **more: Any) -> httpx2.Response:
         """Only for what may be sent twice: reads, and messages with a key."""
@@ -140,19 +150,24 @@ class Client:
             try:
                 answer = self._http.request(method, path, **more)
             except httpx2.ConnectError:
-                self._pause(pause)
+                self._rest(pause)
                 continue
-            except httpx2.TransportError:
-                self._sent = method == "POST"
-                self._pause(pause)
+            except httpx2.RequestError:
+                self._sent = self._sent or method == "POST"
+                self._rest(pause)
                 continue
             if answer.status_code not in {429, 503}:
                 return _checked(answer)
             asked = _retry_after(answer)
-            if asked is not None:
-                self._explain(answer, asked)
-            self._pause(pause if asked is None else asked)
+            if asked > pause:
+                pause = asked
+                self._explain(answer, pause)
+            self._rest(pause)
         return self._send(method, path, **more)
+
+    def _rest(self, seconds: float) -> None:
+        self._pause(seconds)
+        self._paused += seconds
 
     def _explain(self, answer: httpx2.Response, seconds: float) -> None:
         """Says what is waited for, unless that is known already."""
@@ -173,24 +188,45 @@ class Client:
             )
         except httpx2.TimeoutException:
             text = f"The service at {where} did not answer in time."
-        except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            text = f"No answer from {where}: {str(error) or type(error).__name__}"
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            text = f"No answer from {where}: {_line(str(error)) or type(error).__name__}"
         if self._sent:
             text += " The message may have been taken: `agent-actors history` shows it if so."
         raise Failure(text)
 
 
-def _credentials(token: str) -> dict[str, str]:
-    """What shows who calls: a user's token, and the sidecar's for operators.
+def _address(url: str) -> httpx2.URL:
+    """Where the service is.
 
     Raises:
-        CannotStart: The user's token is none.
+        CannotStart: That is no address.
     """
+    try:
+        address = httpx2.URL(url)
+        address.raw_host.decode().encode("idna")  # As sockets do, with labels of 63 at most.
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise CannotStart(f"{url!r} is no address of a service: {error}") from None
+    if not is_address(str(address)):
+        raise CannotStart(f"{url!r} is no address of a service; http://127.0.0.1:8000 is one.")
+    return address
+
+
+def _token(variable: str) -> str:
+    """A token of the environment, or nothing.
+
+    Raises:
+        CannotStart: What is there can be none.
+    """
+    token = os.environ.get(variable, "").strip()
     if not (token.isascii() and token.isprintable()):
-        raise CannotStart("AGENT_ACTORS_TOKEN has a character that no token has.")
-    sidecars = os.environ.get("APP_API_TOKEN")
-    headers = {"dapr-api-token": sidecars} if sidecars else {}
-    return headers | {"authorization": f"Bearer {token}"} if token else headers
+        raise CannotStart(f"{variable} has a character that no token has.")
+    return token
+
+
+def _operator() -> dict[str, str]:
+    """The sidecar's token, which opens the routes of operators; others have no use for it."""
+    token = _token("APP_API_TOKEN")
+    return {TOKEN_HEADER: token} if token else {}
 
 
 def _message(text: str) -> bytes:
@@ -204,10 +240,26 @@ def _chat(actor_id: str) -> str:
     return f"/chat/{quote(actor_id, safe='')}"
 
 
-def _retry_after(answer: httpx2.Response) -> float | None:
-    """How many seconds the service asks for, as far as a command waits; None if it does not ask."""
+def _parked(answer: httpx2.Response) -> str:
+    """The path and query of a turn that goes on; who is asked for it stays who was asked before.
+
+    A service behind a proxy may name a host that only the proxy knows, and what is not the service
+    any host: neither gets our tokens.
+    """
+    try:
+        named = httpx2.URL(answer.headers.get("location", ""))
+    except httpx2.InvalidURL:
+        raise _stranger(answer) from None
+    path = named.raw_path.decode()
+    if not str(named) or not path.startswith("/") or path.startswith("//"):
+        raise _stranger(answer)
+    return path
+
+
+def _retry_after(answer: httpx2.Response) -> float:
+    """How many seconds the service asks for, as far as a command waits; 0 if it does not ask."""
     asked = answer.headers.get("retry-after", "")
-    return min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else None
+    return min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else 0.0
 
 
 def _checked(answer: httpx2.Response) -> httpx2.Response:
@@ -221,9 +273,12 @@ def _checked(answer: httpx2.Response) -> httpx2.Response:
 def _why(answer: httpx2.Response) -> str:
     """The service's own words about an error, in one line."""
     otherwise = f"The service answered {answer.status_code}."
-    if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        return _told(_json(answer), otherwise)
-    return otherwise
+    if not answer.headers.get("content-type", "").startswith("application/problem+json"):
+        return otherwise
+    try:
+        return _told(answer.json(), otherwise)
+    except (ValueError, RecursionError):
+        return otherwise
 
 
 def _unauthorized(request: httpx2.Request) -> str:
@@ -232,13 +287,63 @@ def _unauthorized(request: httpx2.Request) -> str:
     return "The service wants to know who calls; set AGENT_ACTORS_TOKEN to your token."
 
 
-def _told(problem: dict[str, Any], otherwise: str) -> str:
+def _told(problem: object, otherwise: str) -> str:
+    if not isinstance(problem, dict):
+        return otherwise
     said = [str(problem[part]) for part in ("title", "detail") if problem.get(part)]
-    return " ".join(": ".join(said).split()) or otherwise
+    return _line(": ".join(said)) or otherwise
 
 
-def _json(answer: httpx2.Response) -> dict[str, Any]:
+def _line(text: str) -> str:
+    """A server's text as a terminal may have it: one line, not too long, that controls nothing."""
+    kept = "".join(each for each in text if each.isprintable() or each.isspace())
+    plain = " ".join(kept.split())
+    return plain if len(plain) <= LONGEST_LINE else f"{plain[: LONGEST_LINE - 1]}…"
+
+
+def _read(answer: httpx2.Response, part: Callable[[Any], Found]) -> Found:
+    """What an answer in JSON holds.
+
+    Raises:
+        Failure: It has another form, so another server has sent it.
+    """
     try:
-        return cast(dict[str, Any], answer.json())
-    except ValueError:
-        raise Failure(f"What answers at {answer.url} is not this service.") from None
+        return part(answer.json())
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise _stranger(answer) from None
+
+
+def _stranger(answer: httpx2.Response) -> Failure:
+    return Failure(f"What answers at {answer.url} is not this service.")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # A lone surrogate cannot be printed.
+    return value
+
+
+def _reply(said: Any) -> str:
+    return _text(said["response"]["content"])
+
+
+def _state(said: Any) -> tuple[str, object]:
+    """How far a turn is, and why it failed if it did."""
+    status = _text(said["status"])
+    return status, said.get("error")
+
+
+def _page(said: Any) -> tuple[list[dict[str, str]], int | None]:
+    """Entries of a history, and where those before them begin."""
+    entries = [
+        {name: _text(each[name]) for name in ("role", "content")} for each in said["history"]
+    ]
+    before = said["next"]
+    if not (before is None or isinstance(before, int)):
+        raise TypeError
+    return entries, before
+
+
+def _rows(said: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{name: each[name] for name in names} for each in said]

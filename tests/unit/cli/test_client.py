@@ -95,14 +95,57 @@ def test_a_message_is_sent_again_with_its_key(trouble: httpx2.Response | Excepti
     assert setup.pauses == [0.25, 0.5]
 
 
-def test_a_service_that_names_a_pause_gets_it():
+@pytest.mark.parametrize("longest", ["900", "9" * 400])
+def test_a_service_that_names_a_pause_gets_it(longest: str):
     """`Retry-After` decides how long the next try waits, up to a bound."""
     setup = Setup(
-        answer({}, 503, retry_after="3"), answer({}, 429, retry_after="900"), answer(DONE)
+        answer({}, 503, retry_after="3"), answer({}, 429, retry_after=longest), answer(DONE)
     )
     setup.client.say("ada", "Hello")
 
     assert setup.pauses == [3.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    "asked", ["0", "00", "", "-5", "2.5", "soon", "Wed, 21 Oct 2099 07:28:00 GMT", "²"]
+)
+def test_a_pause_that_is_none_is_our_own(asked: str):
+    """No service is asked five times at once, nor one that names what is no number of seconds."""
+    trouble = httpx2.Response(429, headers=[(b"retry-after", asked.encode("latin-1"))])
+    setup = Setup(trouble)
+
+    with pytest.raises(Failure, match="The service answered 429"):
+        setup.client.say("ada", "Hello")
+    assert setup.pauses == [0.25, 0.5, 1.0, 2.0]
+    assert setup.told == []
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_turn_is_not_waited_for_for_ever(status: int):
+    """The pauses that the service asks for count like our own."""
+    setup = Setup(answer({}, 202, location="/chat/ada/turns/t"))
+    setup.transport.steps += [
+        answer({}, status, retry_after="30"),
+        answer({"turn_id": "t", "status": "running"}),
+    ] * int(PATIENCE)
+
+    with pytest.raises(Failure, match="The turn still runs after 900 s"):
+        setup.client.say("ada", "Hello")
+    assert PATIENCE <= sum(setup.pauses) < PATIENCE + 40
+
+
+def test_a_lost_answer_belongs_to_its_message():
+    """What may have been taken is said of that message, and of none after it."""
+    setup = Setup(httpx2.ReadError("reset"), answer(DONE), httpx2.ConnectError("refused"))
+    setup.client.say("ada", "one")
+
+    with pytest.raises(Failure, match="No service answers") as caught:
+        setup.client.say("ada", "two")
+    assert "may have been taken" not in caught.value.message
+
+    setup.transport.steps = [httpx2.ReadError("reset"), httpx2.ConnectError("refused")]
+    with pytest.raises(Failure, match="The message may have been taken"):
+        setup.client.say("ada", "three")
 
 
 @pytest.mark.parametrize(("status", "title"), [(429, "Too many requests"), (503, "Unavailable")])
@@ -206,13 +249,31 @@ def test_ids_are_quoted():
     assert setup.requests[0].url.raw_path.startswith(b"/chat/a%2F..%2Fb%3Fc/history")
 
 
-def test_operators_routes_get_the_token(monkeypatch: pytest.MonkeyPatch):
-    """The token of the environment goes with each request."""
+def test_operators_routes_get_the_sidecars_token(monkeypatch: pytest.MonkeyPatch):
+    """`APP_API_TOKEN` of the environment goes with each request to them."""
     monkeypatch.setenv("APP_API_TOKEN", "secret")
     setup = Setup(answer({"dead": []}))
 
     assert setup.client.dead() == []
-    assert setup.requests[0].headers["dapr-api-token"] == "secret"
+    setup.client.requeue("7")
+    assert [request.headers["dapr-api-token"] for request in setup.requests] == ["secret"] * 2
+
+
+def test_others_do_not_get_the_sidecars_token(monkeypatch: pytest.MonkeyPatch):
+    """A chat, a history and notifications are for users, who have no use for it."""
+    monkeypatch.setenv("APP_API_TOKEN", "secret")
+    setup = Setup(
+        answer({}, 202, location="/chat/ada/turns/t"),
+        answer(DONE | {"status": "done"}),
+        answer({"history": [], "next": None}),
+        answer({"notifications": []}),
+    )
+    setup.client.say("ada", "Hello")
+    list(setup.client.history("ada"))
+    setup.client.notifications("ada")
+
+    assert len(setup.requests) == 4
+    assert not [request for request in setup.requests if "dapr-api-token" in request.headers]
 
 
 def test_a_token_of_the_environment_is_shown(monkeypatch: pytest.MonkeyPatch):
@@ -240,13 +301,17 @@ def test_a_refused_caller_is_told_which_variable_to_set(
     assert len(setup.requests) == 1
 
 
-def test_a_token_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("variable", ["AGENT_ACTORS_TOKEN", "APP_API_TOKEN"])
+@pytest.mark.parametrize("token", ["sécret", "sec\nret"])
+def test_a_token_that_is_none_is_refused(
+    variable: str, token: str, monkeypatch: pytest.MonkeyPatch
+):
     """Before anything is sent, and without repeating it."""
-    monkeypatch.setenv("AGENT_ACTORS_TOKEN", "sécret")
+    monkeypatch.setenv(variable, token)
 
-    with pytest.raises(CannotStart, match="AGENT_ACTORS_TOKEN") as caught:
-        Client("http://service")
-    assert "sécret" not in caught.value.message
+    with pytest.raises(CannotStart, match=variable) as caught:
+        Setup(answer({"dead": []})).client.dead()
+    assert token not in caught.value.message
 
 
 def test_a_requeue_is_sent_once():
@@ -286,8 +351,37 @@ def test_text_that_is_no_unicode_is_refused():
     assert not setup.requests
 
 
-@pytest.mark.parametrize("url", ["http://[::1", "http://host:port"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://host:port",
+        "http://host:0",
+        "http://a..b",
+        f"http://{'a' * 70}.example",
+        "http://",
+        "ftp://host",
+        "host",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str):
     """An address that cannot be read is a mistake of the command line."""
-    with pytest.raises(CannotStart):
+    with pytest.raises(CannotStart, match="is no address of a service"):
         Client(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("http://[::1]:8000", "/chat/ada"),
+        ("https://service.example", "/chat/ada"),
+        ("http://localhost./agents/", "/agents/chat/ada"),
+    ],
+)
+def test_an_address_is_kept_as_it_is(url: str, path: str):
+    """Of any form that there is, also with a path before those of the service."""
+    transport = Scripted(answer(DONE))
+    with Client(url, transport) as client:
+        client.say("ada", "Hello")
+
+    assert str(transport.requests[0].url) == url.rstrip("/").removesuffix("/agents") + path

@@ -154,6 +154,36 @@ def _hasty(init: Any) -> Any:
     return without_pauses
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--help",), "agent_actors.cli.main.get_help"),
+        (("chat", "ada", "Hello"), "agent_actors.cli.client.Client"),
+        (("history", "ada"), "agent_actors.cli.client.Client"),
+        (("notifications", "ada"), "agent_actors.cli.client.Client"),
+        (("events", "dead"), "agent_actors.cli.client.Client"),
+        (("events", "requeue", "7"), "agent_actors.cli.client.Client"),
+        (("doctor",), "agent_actors.settings.read"),
+        (("backup", "copy.db"), "agent_actors.cli.snapshot.take"),
+        (("dev", "--port", "0"), "agent_actors.cli.service.listen"),
+        (("serve", "--port", "0"), "agent_actors.cli.service.listen"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else None,
+)
+def test_ctrl_c_ends_every_command(
+    arguments: tuple[str, ...], what: str, monkeypatch: pytest.MonkeyPatch
+):
+    """With the exit code that shells know, and no word about it."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(what, interrupted)
+    result = call(*arguments)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\n")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 @pytest.mark.parametrize("command", ["dev", "serve"])
 def test_other_machines_are_not_served_unasked(command: str, host: str):

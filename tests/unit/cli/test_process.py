@@ -15,12 +15,7 @@ from threading import Timer
 import httpx2
 import pytest
 
-COMMAND = [sys.executable, "-m", "agent_actors"]
-ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith(("AGENT_ACTORS_", "DAPR_", "APP_API_"))
-}
+from tests.e2e.service import COMMAND, environment
 
 
 @dataclass
@@ -49,7 +44,7 @@ def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT | settings,
+        env=environment(**settings),
     ) as process:
         too_late = Timer(30, process.kill)
         too_late.start()
@@ -68,7 +63,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=30,
-        env=ENVIRONMENT | settings,
+        env=environment(**settings),
     )
 
 
@@ -119,6 +114,43 @@ def test_a_backup_is_a_service_to_start_on(tmp_path: Path):
 
     with running(tmp_path / "other") as service:
         assert "user: Hello" in run("history", "ada", "--url", service.url).stdout
+
+
+def test_ctrl_c_while_python_imports_leaves_no_trace(tmp_path: Path):
+    """The exit code is that of every interrupted command, before there is one."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run("history", "ada", PYTHONPATH=path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\n")
+
+
+def test_no_key_of_the_shell_reaches_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Or tests would send their messages to a model's vendor."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-shell")
+    with running(tmp_path / "data") as service:
+        assert "model echo (no key), " in service.said[0]
+
+
+def test_no_collector_of_the_shell_is_known_here():
+    """What these tests start sends its spans nowhere."""
+    assert not [name for name in os.environ if name.startswith("OTEL_")]
+
+
+def test_no_collector_of_the_shell_reaches_the_tests():
+    """The same, where the shell that runs them has one."""
+    which = f"{__file__}::{test_no_collector_of_the_shell_is_known_here.__name__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", which],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=Path(__file__).parents[3],
+        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9"),
+    )
+
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

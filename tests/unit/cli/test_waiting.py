@@ -1,17 +1,21 @@
 """`agent-actors chat` beside a service that tells callers to come back later."""
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread, Timer
 
+import httpx2
 import pytest
 
+from agent_actors.cli.client import Client
 from agent_actors.engine.ports import free_port
-from tests.unit.cli.test_process import COMMAND, ENVIRONMENT, running
+from tests.conftest import Serve
+from tests.e2e.service import COMMAND, environment
+from tests.hand_clock import HandClock
 
 LIMIT = 30.0
 
@@ -41,6 +45,18 @@ def refusing(status: int) -> Iterator[str]:
             serving.join()
 
 
+@pytest.fixture
+def _ctrl_c_is_heeded() -> Iterator[None]:
+    """As at a terminal: what runs in the background of a script was started to ignore it.
+
+    A signal that this process handles is at its default again in those that it starts.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_heeded")
 @pytest.mark.parametrize("status", [429, 503])
 def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
     """What is waited for is on stderr before the wait; Ctrl-C is exit code 130 and no trace."""
@@ -51,7 +67,7 @@ def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=ENVIRONMENT,
+            env=environment(),
         ) as process,
     ):
         too_late = Timer(LIMIT, process.kill)
@@ -66,20 +82,44 @@ def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
     assert (process.returncode, out, err) == (130, "", "\n")
 
 
-def test_a_rate_limit_is_waited_for_and_told(tmp_path: Path):
-    """The real service names the time; after it the message gets its reply."""
-    with running(tmp_path / "data", AGENT_ACTORS_RATE_LIMIT="1/second") as service:
-        done = subprocess.run(
-            [*COMMAND, "chat", "ada", "--url", service.url],
-            input="one\ntwo\nthree\n",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT,
-            env=ENVIRONMENT,
-        )
+class Served(httpx2.BaseTransport):
+    """The app of this process, asked from another thread.
 
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
-    (told,) = set(done.stderr.splitlines())
-    assert told.startswith("Too many requests: ")
-    assert told.endswith(" Trying again in 1 s; Ctrl-C stops that.")
+    Args:
+        http: Leads to it.
+    """
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self._loop = asyncio.get_running_loop()
+        self.statuses: list[int] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        sent = self._http.request(
+            request.method, request.url, headers=request.headers, content=request.read()
+        )
+        answer = asyncio.run_coroutine_threadsafe(sent, self._loop).result(LIMIT)
+        self.statuses.append(answer.status_code)
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+async def test_a_rate_limit_is_waited_for_and_told(serve: Serve):
+    """The real service names the time; after it the message gets its reply."""
+    clock = HandClock()
+    told: list[str] = []
+    async with serve(rate_limit="1/second", clock=clock) as served:
+        transport = Served(served.http)
+        with Client("http://service", transport, clock.jump, told.append) as client:
+            replies = [
+                await asyncio.to_thread(client.say, "ada", text) for text in ("one", "two", "three")
+            ]
+
+    assert [reply.rpartition("message: ")[2].split()[0] for reply in replies] == [
+        "one",
+        "two",
+        "three",
+    ]
+    assert transport.statuses == [200, 429, 200, 429, 200]
+    (line,) = set(told)
+    assert line.startswith("Too many requests: ")
+    assert line.endswith(" Trying again in 1 s; Ctrl-C stops that.")
