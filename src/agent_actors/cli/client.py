@@ -15,6 +15,7 @@ import httpx2
 from agent_actors.addresses import is_address
 from agent_actors.cli.failures import CannotStart, Failure
 from agent_actors.contracts import TOKEN_HEADER
+from agent_actors.lines import one_line
 
 TRIES = 5
 LONGEST_PAUSE = 30.0
@@ -295,10 +296,8 @@ def _told(problem: object, otherwise: str) -> str:
 
 
 def _line(text: str) -> str:
-    """A server's text as a terminal may have it: one line, not too long, that controls nothing."""
-    kept = "".join(each for each in text if each.isprintable() or each.isspace())
-    plain = " ".join(kept.split())
-    return plain if len(plain) <= LONGEST_LINE else f"{plain[: LONGEST_LINE - 1]}…"
+    """A server's text."""
+    return one_line(text, LONGEST_LINE)
 
 
 def _read(answer: httpx2.Response, part: Callable[[Any], Found]) -> Found:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from agent_actors.lines import one_line
+
 Status = Literal["ok", "warn", "FAIL", "skip"]
 
 LONGEST = 300
@@ -26,13 +28,7 @@ class Finding:
     def __post_init__(self) -> None:
         """Makes one line of each text."""
         for name in ("found", "advice"):
-            object.__setattr__(self, name, _line(getattr(self, name)))
-
-
-def _line(text: str) -> str:
-    words = " ".join(text.split())
-    shown = "".join(each for each in words if each.isprintable())
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+            object.__setattr__(self, name, one_line(getattr(self, name), LONGEST))
 
 
 class Check(Protocol):
