@@ -56,16 +56,22 @@ def _rendered(name: str) -> Objects:
         return list(_plain())
     if name in OVERLAYS:
         return documents(kustomized(K8S / "overlays" / name))
+    return documents(composed("dev", name))
+
+
+@functools.cache
+def composed(overlay: str, component: str) -> str:
+    """What kustomize makes of an overlay with one component on top."""
     with TemporaryDirectory() as folder:
         here = os.path.relpath(K8S, Path(folder).resolve())
         written = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"{here}/overlays/dev"],
-            "components": [f"{here}/components/{name}"],
+            "resources": [f"{here}/overlays/{overlay}"],
+            "components": [f"{here}/components/{component}"],
         }
-        Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(written))
-        return documents(kustomized(Path(folder)))
+        Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
+        return kustomized(Path(folder))
 
 
 def kustomized(folder: Path) -> str:

@@ -1,20 +1,16 @@
 """What the network policies of each overlay let through together: what is listed, and no more."""
 
-import functools
-import os
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-import yaml
 
 from tests.deploy.manifests import (
     K8S,
     Objects,
     annotations,
+    composed,
     documents,
-    kustomized,
     need_kubectl,
     of_kind,
     rendered,
@@ -81,27 +77,13 @@ def everywhere() -> set[Way]:
     return names | own | {(whom, who, port) for who, whom, port in own}
 
 
-@functools.cache
-def _with_component(component: str) -> str:
-    with TemporaryDirectory() as folder:
-        here = os.path.relpath(K8S, Path(folder).resolve())
-        written = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "resources": [f"{here}/overlays/prod"],
-            "components": [f"{here}/components/{component}"],
-        }
-        Path(folder, "kustomization.yaml").write_text(yaml.safe_dump(written), encoding="utf-8")
-        return kustomized(Path(folder))
-
-
 def made(name: str) -> Objects:
     """The objects of an overlay, or of production with one component."""
     overlay, _, component = name.partition(" and ")
     if not component:
         return rendered(overlay)
     need_kubectl()
-    return documents(_with_component(component))
+    return documents(composed(overlay, component))
 
 
 @pytest.mark.parametrize("name", ALL)
