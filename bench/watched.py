@@ -6,26 +6,18 @@ Metrics cannot be switched off; what counting costs is in every row of the other
 import http.client
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from statistics import median
 
 from bench.load import Order, client
 from bench.models import Measured, Side
 from bench.process import HOST, PATIENCE, Served, beside, service
 from bench.table import Row
+from bench.turns import Length
 
 USERS = (1, 16)
 TENTH = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
 TRACED: Mapping[str, Mapping[str, str]] = {"all traced": {}, "a tenth traced": TENTH}
 SCRAPES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How much is measured: bursts of so many seconds, of each side in turn."""
-
-    bursts: int
-    seconds: float
 
 
 def measure(quick: bool) -> Iterator[Row]:

@@ -39,7 +39,7 @@ class AccessCheck:
             if self._settings.rate_limit is not None:
                 Rate.read(self._settings.rate_limit)
             if self._settings.cors_origins is not None:
-                _require_origins(self._settings.cors_origins)
+                shell.origins(self._settings.cors_origins)
         except StartupError as error:
             return report.fail(
                 str(error).rstrip("."), "mend that setting; docs/security.md has the forms"
@@ -57,14 +57,3 @@ class AccessCheck:
             "no token is asked for, so only callers on this machine are served, unless it is"
             " started with --insecure"
         )
-
-
-def _require_origins(text: str) -> None:
-    """Without the word of a start that repeats what is no origin: it may have a password in it."""
-    try:
-        shell.origins(text)
-    except StartupError:
-        raise StartupError(
-            "AGENT_ACTORS_CORS_ORIGINS: one is no origin such as https://example.org, without a"
-            " path"
-        ) from None

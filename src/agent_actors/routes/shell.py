@@ -74,15 +74,15 @@ def origins(text: str) -> list[str]:
     """The origins of the setting, a list with commas, or `*`.
 
     Raises:
-        StartupError: One is no origin.
+        StartupError: One is no origin; the text does not repeat it, it may have a password in it.
     """
     allowed = [each.strip() for each in text.split(",") if each.strip()]
     if allowed != ["*"]:
-        for each in allowed:
+        for number, each in enumerate(allowed, 1):
             if not _ORIGIN.fullmatch(each):
                 raise StartupError(
-                    f"AGENT_ACTORS_CORS_ORIGINS: {each!r} is no origin such as https://example.org,"
-                    " without a path."
+                    f"AGENT_ACTORS_CORS_ORIGINS: number {number} is no origin such as"
+                    " https://example.org, without a path."
                 )
     return allowed
 
