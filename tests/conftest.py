@@ -15,9 +15,9 @@ from fastapi import FastAPI
 
 from agent_actors.app import create_app
 from agent_actors.clock import Clock
-from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.model import Model
-from agent_actors.routes.dependencies import Services
+from agent_actors.protocol.wire import TOKEN_HEADER
+from agent_actors.routes.edge.dependencies import Services
 from agent_actors.runtime import Runtime
 from agent_actors.settings import Settings
 from tests.dapr.engine import engine

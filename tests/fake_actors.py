@@ -3,20 +3,20 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from agent_actors.clients import ChatClient, MemoryClient, ResponseClient
 from agent_actors.errors import NotFound
-from agent_actors.messages import (
+from agent_actors.protocol.clients import ChatClient, MemoryClient, ResponseClient
+from agent_actors.protocol.messages import (
     CompleteTurn,
+    EventResult,
+    MemorySnapshot,
     Message,
     Outcome,
     Person,
     ProcessTurn,
-    Recollection,
-    Remember,
-    Remembered,
     Reply,
-    Respond,
-    Responding,
+    ResponseRequest,
+    ResponseState,
+    TurnEvent,
     TurnState,
 )
 
@@ -25,28 +25,30 @@ from agent_actors.messages import (
 class FakeResponses(ResponseClient):
     """ResponseAgent as ChatAgent sees it: answers from a list, then *running*."""
 
-    answers: list[Responding | BaseException] = field(default_factory=list)
-    asked: list[Respond] = field(default_factory=list)
+    answers: list[ResponseState | BaseException] = field(default_factory=list)
+    asked: list[ResponseRequest] = field(default_factory=list)
 
-    async def process(self, request: Respond) -> Responding:
+    async def process(self, request: ResponseRequest) -> ResponseState:
         self.asked.append(request)
-        answer = self.answers.pop(0) if self.answers else Responding("running")
+        answer = self.answers.pop(0) if self.answers else ResponseState("running")
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    def will(self, *answers: "str | Outcome | Responding | BaseException") -> None:
+    def will(self, *answers: "str | Outcome | ResponseState | BaseException") -> None:
         """The next answers: a text is a finished reply."""
         for answer in answers:
             self.answers.append(_responding(answer))
 
 
-def _responding(answer: "str | Outcome | Responding | BaseException") -> Responding | BaseException:
+def _responding(
+    answer: "str | Outcome | ResponseState | BaseException",
+) -> ResponseState | BaseException:
     if isinstance(answer, str):
-        return Responding("done", Reply(answer))
-    if isinstance(answer, Responding | BaseException):
+        return ResponseState("done", Reply(answer))
+    if isinstance(answer, ResponseState | BaseException):
         return answer
-    return Responding("done", answer)
+    return ResponseState("done", answer)
 
 
 @dataclass
@@ -56,22 +58,22 @@ class FakeMemories(MemoryClient):
     entries: tuple[Message, ...] = ()
     marks: dict[tuple[str, str], int] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
-    result: Remembered | BaseException = field(default_factory=lambda: Remembered("applied"))
-    events: list[tuple[str, Remember]] = field(default_factory=list)
+    result: EventResult | BaseException = field(default_factory=lambda: EventResult("applied"))
+    events: list[tuple[str, TurnEvent]] = field(default_factory=list)
     forgot: list[tuple[str, str, int]] = field(default_factory=list)
     """User, conversation, and up to which turn."""
 
     async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
         self.forgot.append((user, conversation, upto))
 
-    async def recall(self, user: str) -> Recollection:
-        return Recollection(self.entries, Person.new(user))
+    async def recall(self, user: str) -> MemorySnapshot:
+        return MemorySnapshot(self.entries, Person.new(user))
 
     async def mark(self, user: str, conversation: str) -> int:
         self.asked.append((user, conversation))
         return self.marks.get((user, conversation), 0)
 
-    async def remember(self, user: str, event: Remember) -> Remembered:
+    async def remember(self, user: str, event: TurnEvent) -> EventResult:
         self.events.append((user, event))
         if isinstance(self.result, BaseException):
             raise self.result

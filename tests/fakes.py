@@ -14,21 +14,18 @@ from dapr.actor.runtime._type_information import ActorTypeInformation
 from dapr.actor.runtime.context import ActorRuntimeContext
 from dapr.clients.base import DaprActorClientBase
 
-from agent_actors import contracts
 from agent_actors.clock import Clock, SystemClock
-from agent_actors.documents import Pair, Record
-from agent_actors.envelopes import DeadLetter
-from agent_actors.messages import (
-    CloudEvent,
-    Message,
-    Reply,
-    Turn,
-)
 from agent_actors.model import Model, Prompt
+from agent_actors.protocol import ids, wire
+from agent_actors.protocol.codec import ValueSerializer
+from agent_actors.protocol.dead_letters import DeadLetter
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.messages import Message, Reply, Turn
 from agent_actors.runtime import Deliver, Withdraw
-from agent_actors.serializer import ValueSerializer
-from agent_actors.slots import Slot
-from agent_actors.turns import Activations, Host
+from agent_actors.state.documents import OutcomeRecord, Pair
+from agent_actors.state.slots import Slot
+from agent_actors.turns.activations import Activations
+from agent_actors.turns.actor import Host
 
 DEADLINE = 10.0
 
@@ -203,7 +200,7 @@ class FakeRuntime:
         return self.letters
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
-        assert (pubsub, topic) == (contracts.PUBSUB, contracts.USER_CHAT)
+        assert (pubsub, topic) == (wire.PUBSUB, wire.USER_CHAT)
         if self.refusal is not None:
             raise self.refusal
         self.published.append(event)
@@ -283,11 +280,11 @@ def a_context(
 def a_turn(content: str = "hello", *, key: str = "", user: str = "ada", turn_id: str = "") -> Turn:
     """A turn of `ada`; its id is made of its content unless it has a key."""
     message = Message("user", content)
-    body = contracts.body_hash(message)
+    body = ids.body_hash(message)
     if not key:
         return Turn(turn_id or f"turn of {content}", "", body, user, message)
-    hashed = contracts.key_hash(key)
-    return Turn(contracts.turn_id(user, hashed, body), hashed, body, user, message)
+    hashed = ids.key_hash(key)
+    return Turn(ids.turn_id(user, hashed, body), hashed, body, user, message)
 
 
 def a_pair(seq: int, said: str = "", answered: str = "") -> Pair:
@@ -297,9 +294,9 @@ def a_pair(seq: int, said: str = "", answered: str = "") -> Pair:
     return Pair(seq, f"turn {seq}", message, reply, "2026-01-01T00:00:00+00:00")
 
 
-def a_record(no: int, seq: int | None = None) -> Record:
+def a_record(no: int, seq: int | None = None) -> OutcomeRecord:
     """How a turn ended."""
-    return Record(no, f"turn {no}", "", "body", "done", seq)
+    return OutcomeRecord(no, f"turn {no}", "", "body", "done", seq)
 
 
 async def all_of(calls: Iterable[Awaitable[Any]]) -> list[Any]:

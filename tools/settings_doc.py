@@ -20,7 +20,7 @@ Read once from the environment when the service starts, then fixed.
 A value that is not of its form stops the start with one line that names it (exit code 2).
 Durations are in seconds.
 Options of `agent-actors dev` (`--data`, `--drain`) come before the environment.
-This page is written by `make docs` from `src/agent_actors/settings.py`.
+This page is written by `make docs` from `src/agent_actors/settings/__init__.py`.
 
 | name | default | allowed | meaning |
 |---|---|---|---|

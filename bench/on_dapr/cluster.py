@@ -19,7 +19,7 @@ from agent_actors.engine.components import components_for
 from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.ports import free_port
 from agent_actors.engine.redis import RedisServer
-from agent_actors.engine.sidecar import Sidecar
+from agent_actors.engine.sidecar import SidecarProcess
 from bench.process import HOST, PATIENCE, cpu_of, turn
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ class Replica:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         token = secrets.token_urlsafe(16)
-        self.sidecar = Sidecar(
+        self.sidecar = SidecarProcess(
             cluster.dapr.binaries,
             folder,
             cluster.dapr.plane,

@@ -11,43 +11,39 @@ from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent_actors import __version__, contracts
+from agent_actors import __version__
 from agent_actors.access import Access
-from agent_actors.access.rates import Rate, Rates
+from agent_actors.access.rates import Rate, RateLimiter
 from agent_actors.clock import Clock, SystemClock
-from agent_actors.composition import Service
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
-from agent_actors.model.chosen import choose
+from agent_actors.model.configured import choose
+from agent_actors.observability.exporter import Traces
+from agent_actors.protocol import wire
 from agent_actors.routes import (
     analytics,
     chat,
-    events,
     follow_up,
-    gate,
     health,
-    lesson_events,
     memories,
     memory,
     metrics,
     notifications,
-    problems,
-    receive,
     response,
     schedules,
     sessions,
-    shell,
-    subscriptions,
     users,
 )
-from agent_actors.routes.body_limit import BodyLimit
-from agent_actors.routes.callbacks import Callbacks
-from agent_actors.routes.delivery import deliverer
+from agent_actors.routes.edge import gate, problems, security_headers
+from agent_actors.routes.edge.body_limit import BodyLimit
+from agent_actors.routes.sidecar import events, lesson_events, receive, subscriptions
+from agent_actors.routes.sidecar.callbacks import Callbacks
+from agent_actors.routes.sidecar.deliveries import deliverer
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.service import Service
 from agent_actors.settings import Settings, read
-from agent_actors.tracing_export import Traces
 
 if TYPE_CHECKING:
     from agents import Agent, Tool
@@ -165,12 +161,12 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
     """
     rates = None
     if settings.rate_limit is not None:
-        rates = Rates(Rate.read(settings.rate_limit), service.wired.clock)
+        rates = RateLimiter(Rate.read(settings.rate_limit), service.wired.clock)
     if access is not None or rates is not None:
         app = gate.Gate(app, access, rates, service.token)
     if settings.cors_origins is not None:
-        app = shell.cors(app, settings.cors_origins)
-    return shell.SecurityHeaders(app, hsts=settings.hsts)
+        app = security_headers.cors(app, settings.cors_origins)
+    return security_headers.SecurityHeaders(app, hsts=settings.hsts)
 
 
 def _runtime(settings: Settings, clock: Clock) -> Runtime:
@@ -199,8 +195,8 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
     return EmbeddedRuntime.open(
         settings,
         clock,
-        recover=frozenset({contracts.SETTLE}),
-        topics=frozenset({(contracts.PUBSUB, contracts.USER_CHAT)}),
+        recover=frozenset({wire.SETTLE}),
+        topics=frozenset({(wire.PUBSUB, wire.USER_CHAT)}),
     )
 
 

@@ -16,13 +16,13 @@ from starlette.routing import Route
 
 from agent_actors.cli.service import KEEP_ALIVE
 from agent_actors.clock import SystemClock
-from agent_actors.composition import actor_config
 from agent_actors.engine.components import SHIPPED
 from agent_actors.engine.ports import free_port
 from agent_actors.engine.redis import RedisServer
-from agent_actors.engine.sidecar import Sidecar
-from agent_actors.routes.callbacks import Callbacks
+from agent_actors.engine.sidecar import SidecarProcess
+from agent_actors.routes.sidecar.callbacks import Callbacks
 from agent_actors.runtime.dapr import DaprRuntime
+from agent_actors.service import actor_config
 from agent_actors.settings import Settings
 from tests.conformance.harness import (
     DEAD_ROUTE,
@@ -107,7 +107,7 @@ class DaprHarness(Harness):
         self._token = secrets.token_urlsafe(16)
         self._port = free_port()
         self._redis = RedisServer(engine.require().redis, folder / "redis")
-        self._sidecar: Sidecar | None = None
+        self._sidecar: SidecarProcess | None = None
         self._runtime: DaprRuntime | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -145,13 +145,13 @@ class DaprHarness(Harness):
         assert self._runtime is not None
         return self._runtime
 
-    def _spawn(self) -> Sidecar:
+    def _spawn(self) -> SidecarProcess:
         """Starts Redis and the sidecar, which then waits for the app; both keep their ports."""
         self._redis.start()
         if self._sidecar is None:
             for name, text in _FILES.items():
                 (self.components / name).write_text(text.replace(SHIPPED, self._redis.address))
-            self._sidecar = Sidecar(
+            self._sidecar = SidecarProcess(
                 self._engine.require(),
                 self.folder,
                 self._engine.whole_plane(),

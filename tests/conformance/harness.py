@@ -15,13 +15,14 @@ from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 
 from agent_actors.clock import SystemClock
-from agent_actors.contracts import READINESS
 from agent_actors.errors import AgentError
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered, Headers, Runtime
-from agent_actors.serializer import ValueSerializer, encode
+from agent_actors.protocol.codec import ValueSerializer, encode
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.wire import READINESS
+from agent_actors.runtime import DeliveryResponse, Headers, Runtime
 from agent_actors.settings import Settings
-from agent_actors.turns import Activations, Host
+from agent_actors.turns.activations import Activations
+from agent_actors.turns.actor import Host
 from tests.conformance.probe import PROBE, Journal, Probe
 from tests.conformance.teller import CALL_TIME, Teller
 
@@ -102,7 +103,7 @@ spec:
     - {name: prefix, value: CONFORMANCE_}
 """
 
-Answer = Callable[[str, Any], Awaitable[Delivered]]
+Answer = Callable[[str, Any], Awaitable[DeliveryResponse]]
 """A subscription route: gets the path and the event, and answers."""
 
 R = TypeVar("R")
@@ -120,9 +121,9 @@ class CallFailed(Exception):
     """The runtime did not do it, in whatever form it tells that; the text is what it says."""
 
 
-async def succeed(path: str, event: Any) -> Delivered:
+async def succeed(path: str, event: Any) -> DeliveryResponse:
     """The route that takes everything."""
-    return Delivered(200, b'{"status":"SUCCESS"}')
+    return DeliveryResponse(200, b'{"status":"SUCCESS"}')
 
 
 class Harness(ABC):
@@ -229,7 +230,7 @@ class Harness(ABC):
     def _client(self) -> DaprActorClientBase:
         return self._running.actor_client
 
-    async def _deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> Delivered:
+    async def _deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> DeliveryResponse:
         event = json.loads(envelope)
         self.deliveries.append(Delivery(path, event))
         return await self.answer(path, event)

@@ -10,7 +10,7 @@ from typing import Any
 from dapr.actor import Actor, ActorId, ActorInterface, Remindable
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.interfaces import Pingable, actormethod
+from agent_actors.protocol.interfaces import Pingable, actormethod
 
 PROBE = "Probe"
 

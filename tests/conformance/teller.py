@@ -9,12 +9,12 @@ from functools import partial
 from dapr.actor import ActorId, ActorInterface, Remindable
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors import slots
-from agent_actors.documents import Head
 from agent_actors.errors import AgentError, Unavailable
-from agent_actors.interfaces import actormethod
-from agent_actors.serializer import encode
-from agent_actors.turns import Host, TurnActor, turn
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.interfaces import actormethod
+from agent_actors.state import slots
+from agent_actors.state.documents import Head
+from agent_actors.turns.actor import Host, TurnActor, turn
 from tests.conformance.probe import Journal
 
 TELLER = "Teller"

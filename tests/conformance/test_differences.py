@@ -13,13 +13,13 @@ import pytest
 
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.runtime import DeliveryResponse
 from tests.conformance.differences import differences, differs
 from tests.conformance.harness import PUBSUB, ROUTE, CallFailed, Harness, eventually
 from tests.conformance.probe import Arm, Hold
 
-DONE = Delivered(200, b'{"status":"SUCCESS"}')
+DONE = DeliveryResponse(200, b'{"status":"SUCCESS"}')
 LONG, SHORT = 20.0, 2.0
 RAW = f"""
 apiVersion: dapr.io/v2alpha1
@@ -244,9 +244,9 @@ async def test_a_key_may_be_empty(runtime: Harness):
 
 async def test_a_failing_event_is_overtaken(runtime: Harness):
     """Others are delivered while an event waits to be tried again (Dapr: they wait behind it)."""
-    left = [Delivered(500, b"")] * 3
+    left = [DeliveryResponse(500, b"")] * 3
 
-    async def answer(path: str, event: Any) -> Delivered:
+    async def answer(path: str, event: Any) -> DeliveryResponse:
         return left.pop() if event["id"] == "1" and left else DONE
 
     runtime.answer = answer
@@ -262,7 +262,7 @@ async def test_waiting_events_are_not_kept(runtime: Harness):
     """What is not delivered at a stop is forgotten (Dapr: it is delivered after the start)."""
     different, gate = differs(runtime, "waiting-events"), asyncio.Event()
 
-    async def answer(path: str, event: Any) -> Delivered:
+    async def answer(path: str, event: Any) -> DeliveryResponse:
         await gate.wait()
         return DONE
 

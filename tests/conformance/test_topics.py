@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.runtime import DeliveryResponse
 from tests.conformance.harness import (
     DEAD_ROUTE,
     PUBSUB,
@@ -24,11 +24,11 @@ def answers(*bodies: bytes | int) -> Answer:
     """A route that answers in turn: a status, or 200 with that body; then SUCCESS."""
     left = list(bodies)
 
-    async def answer(path: str, event: Any) -> Delivered:
+    async def answer(path: str, event: Any) -> DeliveryResponse:
         if path != ROUTE or not left:
-            return Delivered(200, b'{"status":"SUCCESS"}')
+            return DeliveryResponse(200, b'{"status":"SUCCESS"}')
         body = left.pop(0)
-        return Delivered(body, b"") if isinstance(body, int) else Delivered(200, body)
+        return DeliveryResponse(body, b"") if isinstance(body, int) else DeliveryResponse(200, body)
 
     return answer
 

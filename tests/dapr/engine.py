@@ -25,7 +25,7 @@ from agent_actors.engine.components import components_for
 from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.ports import free_port, status
 from agent_actors.engine.redis import RedisServer
-from agent_actors.engine.sidecar import Sidecar
+from agent_actors.engine.sidecar import SidecarProcess
 from agent_actors.errors import StartupError
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Replica:
         folder: For logs.
         command: Starts the app; `--port` and a number are added.
         settings: `AGENT_ACTORS_…` without that prefix, in lower case.
-        sidecar: More of what `Sidecar` takes.
+        sidecar: More of what `SidecarProcess` takes.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Replica:
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = cluster.app_token
         folder.mkdir(parents=True, exist_ok=True)
-        self.sidecar = Sidecar(
+        self.sidecar = SidecarProcess(
             cluster.binaries,
             folder,
             cluster.plane,
@@ -198,7 +198,7 @@ class Cluster:
 
         Args:
             command: Starts another app than the cluster's.
-            sidecar: More of what `Sidecar` takes: `extra`, `api_token`.
+            sidecar: More of what `SidecarProcess` takes: `extra`, `api_token`.
             settings: `AGENT_ACTORS_…` of this one.
         """
         replica = Replica(

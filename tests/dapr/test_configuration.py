@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from agent_actors.engine.ports import free_port
-from agent_actors.engine.sidecar import Sidecar
-from agent_actors.runtime.embedded.components import read
+from agent_actors.engine.sidecar import SidecarProcess
+from agent_actors.runtime.embedded.files.components import read
 from tests.dapr.engine import COMPONENTS, CONFIGURATION, Cluster, Engine
 
 SAID = {"role": "user", "content": "hi"}
@@ -75,7 +75,7 @@ def finding_each_other(folder: Path, base: str) -> Path:
 BARE = "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: bare}\nspec:"
 
 
-def only(sidecar: Sidecar, config: Path) -> None:
+def only(sidecar: SidecarProcess, config: Path) -> None:
     """That file is the sidecar's whole configuration."""
     sidecar.argv = [word for word in sidecar.argv if not word.startswith("--config=")]
     sidecar.argv.append(f"--config={config}")
@@ -101,11 +101,11 @@ def test_another_app_cannot_invoke_the_callbacks(
         stranger.kill()
 
 
-def beside(cluster: Cluster, folder: Path) -> Sidecar:
+def beside(cluster: Cluster, folder: Path) -> SidecarProcess:
     """The sidecar of another app in the same namespace."""
     components = folder / "components"
     components.mkdir(parents=True)
-    return Sidecar(
+    return SidecarProcess(
         cluster.binaries,
         folder,
         cluster.plane,

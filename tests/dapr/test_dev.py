@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.engine.child import Child, environment
 from agent_actors.engine.ports import free_port, status
 from agent_actors.errors import StartupError
+from agent_actors.protocol.wire import TOKEN_HEADER
 from tests.dapr.engine import ROOT, Engine
 from tests.fakes import eventually
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent_actors import contracts
+from agent_actors.protocol import wire
 from tests.dapr.engine import COMPONENTS, Engine
 from tests.dapr.twilio import Twilio
 from tests.e2e.dapr import DaprService, Redis
@@ -225,7 +225,7 @@ async def test_what_comes_again_is_told_once(service: DaprService, twilio: Twili
     await service.reply("ada", "two")
     await become(service, "sent", "sent")
     with Redis(service.cluster.redis) as redis:
-        entries = redis.ask(b"XRANGE", contracts.USER_CHAT.encode(), b"-", b"+")
+        entries = redis.ask(b"XRANGE", wire.USER_CHAT.encode(), b"-", b"+")
     events = [json.loads(fields[fields.index(b"data") + 1]) for _, fields in entries]
     for event in (*events, *reversed(events)):
         await service.http.post(

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent_actors import __version__, contracts, tracing_export
+from agent_actors import __version__
 from agent_actors.app import create_app
 from agent_actors.cli import main
 from agent_actors.engine.components import SHIPPED
 from agent_actors.engine.local import LocalDapr
-from agent_actors.engine.sidecar import Sidecar
-from agent_actors.routes.subscriptions import PATHS
-from agent_actors.runtime.embedded import components
+from agent_actors.engine.sidecar import SidecarProcess
+from agent_actors.observability import exporter
+from agent_actors.protocol import wire
+from agent_actors.routes.sidecar.subscriptions import PATHS
+from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
 from tests.deploy.manifests import (
     K8S,
@@ -33,7 +35,7 @@ from tests.fakes import FakeRuntime
 from tools.settings_doc import variable
 
 NAMES = {variable(name) for name in Settings.model_fields}
-OF_OTHERS = {*tracing_export.ENDPOINTS, "OTEL_SERVICE_NAME"}
+OF_OTHERS = {*exporter.ENDPOINTS, "OTEL_SERVICE_NAME"}
 """Variables of the environment that OpenTelemetry reads."""
 EVERYWHERE = [*OVERLAYS, *OPTIONS]
 
@@ -116,10 +118,10 @@ def test_the_sidecar_is_as_on_a_laptop():
     local = LocalDapr.__init__.__kwdefaults__ or {}
 
     assert said["app-id"] == local["app_id"]
-    assert said["max-body-size"] == Sidecar._addresses(_Ports())["max-body-size"]
+    assert said["max-body-size"] == SidecarProcess._addresses(_Ports())["max-body-size"]
 
 
-class _Ports(Sidecar):
+class _Ports(SidecarProcess):
     """A sidecar of which only the options are asked."""
 
     def __init__(self) -> None:
@@ -136,7 +138,7 @@ def test_every_subscription_leads_to_a_route(name: str):
 
     assert {each["routes"]["default"] for each in subscriptions} == PATHS - {"/receive-message"}
     assert {each["pubsubname"] for each in subscriptions} <= brokers
-    assert (contracts.PUBSUB, contracts.USER_CHAT) in topics
+    assert (wire.PUBSUB, wire.USER_CHAT) in topics
     for each in subscriptions:
         if "deadLetterTopic" in each:
             assert (each["pubsubname"], each["deadLetterTopic"]) in topics
@@ -178,7 +180,7 @@ def test_a_kustomization_is_no_component():
     """The embedded runtime reads the folder as if the file for kustomize were not there."""
     there = components.read(ROOT / "components")
 
-    assert there.pubsubs == {contracts.PUBSUB, contracts.LESSON_PUBSUB}
+    assert there.pubsubs == {wire.PUBSUB, wire.LESSON_PUBSUB}
     assert {each.name for each in components.read(ROOT / "components/bindings").bindings} == {
         "kafka-binding",
         "twilio-binding",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from agent_actors import contracts
+from agent_actors.protocol import ids
 from tests.e2e.dapr import DaprService
 from tests.e2e.service import AnyService, clock, eventually
 
@@ -29,7 +29,7 @@ async def said(service: AnyService, turns: int) -> list[str]:
 
 async def at_rest(service: AnyService, address: str) -> None:
     """Waits until no reminder is left that could say something, or say it again."""
-    reminder = contracts.schedule_reminder(address.rpartition("/")[2])
+    reminder = ids.schedule_reminder(address.rpartition("/")[2])
 
     async def settled() -> bool:
         if isinstance(service, DaprService):

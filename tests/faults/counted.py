@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from agent_actors.cli import main
-from agent_actors.messages import Reply
-from agent_actors.model import Prompt, chosen
+from agent_actors.model import Prompt, configured
 from agent_actors.model.scripted import ScriptedModel
+from agent_actors.protocol.messages import Reply
 
 CALLS = Path("calls")
 
@@ -35,7 +35,7 @@ def write_down(call: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    setattr(chosen, "ScriptedModel", CountedModel)  # noqa: B010 - it is not exported there
+    setattr(configured, "ScriptedModel", CountedModel)  # noqa: B010 - it is not exported there
     if os.environ.get("AGENT_ACTORS_LOG"):
         logging.getLogger("agent_actors").setLevel(os.environ["AGENT_ACTORS_LOG"])
     main(["serve", "--runtime", "dapr", *sys.argv[1:]])

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import httpx2
 
-from agent_actors.documents import Mark, Memory, read
 from agent_actors.model.echo import SHOWN
+from agent_actors.state.documents import Mark, Memory, read
 from tests.e2e.service import clock
 
 KNOWN = 200

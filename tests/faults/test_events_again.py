@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from agent_actors import contracts
-from agent_actors.actors.outbox import conversation_updated
-from agent_actors.documents import Head, Pair, Segment, read, segment_of
-from agent_actors.messages import ConversationUpdated
-from agent_actors.serializer import adapter
+from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import adapter
+from agent_actors.protocol.events import ConversationUpdated
+from agent_actors.state.documents import Head, Pair, Segment, read, segment_of
 from tests.dapr.engine import Engine
 from tests.faults.rig import Replicas, Storm, storm
 
@@ -19,7 +19,7 @@ TIMES = 2
 
 async def head_of(place: Replicas, user: str) -> Head:
     """The head of a conversation; an empty one before its first turn."""
-    value = await place.stored(contracts.CHAT, user, "head")
+    value = await place.stored(wire.CHAT, user, "head")
     return Head() if value is None else read(value, Head)
 
 
@@ -27,7 +27,7 @@ async def pairs(place: Replicas, user: str, head: Head) -> list[Pair]:
     """The committed turns of a conversation."""
     found: list[Pair] = []
     for number in range(segment_of(head.seq) + 1):
-        stored = await place.stored(contracts.CHAT, user, f"h{number}")
+        stored = await place.stored(wire.CHAT, user, f"h{number}")
         found += read(stored, Segment).pairs if stored else ()
     return list({pair.seq: pair for pair in (*found, *head.tail)}.values())
 
@@ -46,7 +46,7 @@ async def events(weather: Storm) -> list[dict[str, Any]]:
 async def send(weather: Storm, event: dict[str, Any]) -> None:
     """Publishes an event, or delivers it past the broker."""
     if weather.random.random() < 0.5:
-        path = f"publish/{contracts.PUBSUB}/{contracts.USER_CHAT}"
+        path = f"publish/{wire.PUBSUB}/{wire.USER_CHAT}"
         answer = await weather.place.sidecar("POST", path, json=event)
         assert answer.status_code == 204, answer.text
         return

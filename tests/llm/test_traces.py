@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from agent_actors import tracing
+from agent_actors.observability import tracing
 from tests.llm.aimock import Aimock
 from tests.llm.conftest import Talk
 from tests.spans import Spans, id_of, parent_of

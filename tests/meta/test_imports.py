@@ -1,5 +1,6 @@
 """What is imported when, and from where."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -49,7 +50,7 @@ def test_every_module_is_in_a_layer():
         for contract in settings["tool"]["importlinter"]["contracts"]
         if contract["type"] == "layers"
     )
-    layered = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
+    layered = [name.strip() for layer in contract["layers"] for name in re.split(r"[|:]", layer)]
     modules = [path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__"]
     packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.errors import Unavailable
-from agent_actors.messages import CloudEvent
-from agent_actors.routes.events import take
-from agent_actors.serializer import encode
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.routes.sidecar.events import take
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process

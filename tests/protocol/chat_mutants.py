@@ -8,7 +8,9 @@ _SETTLE = (
     "        self._settled.ring(self.conversation)\n"
     "        if pair is not None:\n"
 )
-_CLEARED = "        self.head = replace(self.head, queue=(), start=seq, earlier=Earlier(seq))\n"
+_CLEARED = (
+    "        self.head = replace(self.head, queue=(), start=seq, earlier=EarlierSummary(seq))\n"
+)
 _RESTED = "        if erased and not head.queue and mark >= head.seq:\n"
 _APPENDED = (
     '        self.head = replace(self.head, seq=pair.seq, start=start, tail=tail, ended="")\n'
@@ -112,8 +114,8 @@ CHAT_MUTANTS = (
         "oneshot",
         "4.20",
         CONVERSATION,
-        'self.register_reminder(contracts.SETTLE, b"", period, period)',
-        'self.register_reminder(contracts.SETTLE, b"", period)',
+        'self.register_reminder(wire.SETTLE, b"", period, period)',
+        'self.register_reminder(wire.SETTLE, b"", period)',
     ),
     mutant(
         "broker_confirms", "4.21", CONVERSATION, "mark = await self._mark(head)", "mark = head.seq"
@@ -152,7 +154,8 @@ CHAT_MUTANTS = (
         "records_dropped",
         "4.24",
         DRAFT,
-        "        self._documents[slots.records(number)] = Records(records=recent[:RECORDS])\n",
+        "        self._documents[slots.records(number)] ="
+        " OutcomeRecords(records=recent[:RECORDS])\n",
         "",
     ),
     mutant(
@@ -226,7 +229,7 @@ CHAT_MUTANTS = (
         "never_rests",
         "section 2",
         CONVERSATION,
-        "            await self.ask(lambda: self.unregister_reminder(contracts.SETTLE))\n",
+        "            await self.ask(lambda: self.unregister_reminder(wire.SETTLE))\n",
         "            pass\n",
     ),
 )

@@ -133,6 +133,8 @@ CONSUMER_MUTANTS = (
         "{slots.MEMORY: empty, slots.PROFILE: None}",
         "{slots.MEMORY: empty}",
     ),
-    mutant("earlier_kept", "forget", DRAFT, "start=seq, earlier=Earlier(seq))", "start=seq)"),
+    mutant(
+        "earlier_kept", "forget", DRAFT, "start=seq, earlier=EarlierSummary(seq))", "start=seq)"
+    ),
     mutant("late_sum_kept", "forget", CHAT, _SUMMED_UP, "request.upto <= head.seq"),
 )

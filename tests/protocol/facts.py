@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from dapr.actor import ActorId
 
-from agent_actors import contracts
-from agent_actors.actors.memory import MemoryAgentActor
-from agent_actors.messages import Message, Remember
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import Message, TurnEvent
+from agent_actors.users.memory import MemoryAgentActor
 from tests.protocol.scenarios import ACTORS, Steady
 from tests.protocol.schedule import come_to_rest, shrunk
 from tests.protocol.world import Sizes, World
@@ -35,14 +35,14 @@ async def _begun(test: Callable[[World], Awaitable[None]]) -> None:
 
 def an_object(world: World) -> MemoryAgentActor:
     """An object of the user's memory, as the SDK makes one."""
-    context = world.processes[0].managers[contracts.MEMORY]._runtime_ctx
+    context = world.processes[0].managers[wire.MEMORY]._runtime_ctx
     return cast(MemoryAgentActor, context.create_actor(ActorId(ACTORS[2][1])))
 
 
-def an_event(seq: int) -> Remember:
+def an_event(seq: int) -> TurnEvent:
     """An event of the user's conversation."""
     said, answered = Message("user", "said"), Message("assistant", "answered")
-    return Remember("u", f"event-{seq}", said, answered, seq=seq)
+    return TurnEvent("u", f"event-{seq}", said, answered, seq=seq)
 
 
 async def taken(world: World, turn: Coroutine[Any, Any, Any]) -> Any:

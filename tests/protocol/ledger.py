@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from agent_actors import contracts
-from agent_actors.actors import session
-from agent_actors.messages import Turn
-from agent_actors.saved import Page
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import Turn
+from agent_actors.state.reader import TurnPage
+from agent_actors.users import session
 from tests.protocol.model import DIGIT
 from tests.protocol.plans import Plans
 
@@ -89,7 +89,7 @@ class Ledger:
 
     def replied(self, actor: "ActorKey", method: str, answer: bytes) -> None:
         """An actor's answer arrived; ChatAgent's *queued* and *running* are promises."""
-        if actor[0] != contracts.CHAT or method != "ProcessMessage":
+        if actor[0] != wire.CHAT or method != "ProcessMessage":
             return
         state = from_json(answer)
         if state.get("status") in {"queued", "running"}:
@@ -158,11 +158,11 @@ class Ledger:
     def saved(self, actor: "ActorKey", changes: Json) -> None:
         """A save took effect."""
         kind, actor_id = actor
-        if kind == contracts.CHAT:
+        if kind == wire.CHAT:
             at = self._world.clock.now().timestamp()
             if wrong := self.plans[actor_id].saved(changes, at):
                 self._world.violate(wrong)
-        if kind == contracts.CHAT and "head" in changes:
+        if kind == wire.CHAT and "head" in changes:
             self._head_saved(actor_id, changes)
         document = DOCUMENTS.get(kind)
         if document in changes:
@@ -194,10 +194,10 @@ class Ledger:
 
     def start(self, conversation: str) -> int:
         """Up to which pair a conversation is cleared, as it is stored."""
-        head = self._world.store[contracts.CHAT, conversation].get("head")
+        head = self._world.store[wire.CHAT, conversation].get("head")
         return int(from_json(head)["start"]) if head else 0
 
-    def read(self, conversation: str, wanted: set[int], floor: int, page: Page) -> None:
+    def read(self, conversation: str, wanted: set[int], floor: int, page: TurnPage) -> None:
         """A reader got a whole history; `wanted` and `floor` were right when it began."""
         start = self.start(conversation)
         shown = {pair.seq: pair for pair in page.pairs}
@@ -246,15 +246,15 @@ def _counted(before: Json, now: Json) -> list[str]:
 
 
 DOCUMENTS = {
-    contracts.MEMORY: "memory",
-    contracts.SESSION: "exchanges",
-    contracts.ANALYTICS: "analytics",
+    wire.MEMORY: "memory",
+    wire.SESSION: "exchanges",
+    wire.ANALYTICS: "analytics",
 }
 """What consumers keep their effects in."""
 APPLIED = {
-    contracts.MEMORY: _remembered,
-    contracts.SESSION: _exchanged,
-    contracts.ANALYTICS: _counted,
+    wire.MEMORY: _remembered,
+    wire.SESSION: _exchanged,
+    wire.ANALYTICS: _counted,
 }
 """What was applied, by how that document was and is."""
 

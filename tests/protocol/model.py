@@ -4,8 +4,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent_actors.errors import ModelFailed
-from agent_actors.messages import Reply, Usage
-from agent_actors.model import Digest, Model, Prompt
+from agent_actors.model import Model, Prompt, SummaryPrompt
+from agent_actors.protocol.messages import Reply, Usage
 from tests.protocol.sidecar import TURN
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WatchedModel(Model):
             raise ModelFailed("The model failed.")
         return a_reply(prompt.message.content, call.number)
 
-    async def summarise(self, digest: Digest) -> str:
+    async def summarise(self, digest: SummaryPrompt) -> str:
         """All of it, so that whatever is left of it shows."""
         await self._world.gate("summary")
         if self._world.strikes("model"):

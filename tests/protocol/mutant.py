@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass
 
-CHAT = "actors/chat.py"
-CONSUMER = "actors/consumer.py"
-CONVERSATION = "actors/conversation.py"
-DRAFT = "actors/draft.py"
-MEMORY = "actors/memory.py"
-SESSION = "actors/session.py"
-RESPONSE = "actors/response.py"
+CHAT = "conversation/agent.py"
+CONSUMER = "users/consumer.py"
+CONVERSATION = "conversation/steps.py"
+DRAFT = "conversation/draft.py"
+MEMORY = "users/memory.py"
+SESSION = "users/session.py"
+RESPONSE = "conversation/response.py"
 CALLS = "model/calls.py"
-TURNS = "turns.py"
-SLOTS = "slots.py"
-SAVED = "saved.py"
-FORGETTING = "forgetting.py"
-EVENTS = "routes/events.py"
-CONTRACTS = "contracts.py"
+TURNS = "turns/actor.py"
+CACHE = "state/cache.py"
+STORE = "state/store.py"
+ACTIVATIONS = "turns/activations.py"
+SAVED = "state/reader.py"
+FORGETTING = "users/eraser.py"
+EVENTS = "routes/sidecar/events.py"
+CONTRACTS = "protocol/ids.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,17 @@ The row is that of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of s
 
 from tests.protocol.chat_mutants import CHAT_MUTANTS
 from tests.protocol.consumer_mutants import CONSUMER_MUTANTS
-from tests.protocol.mutant import CALLS, CONTRACTS, RESPONSE, SAVED, SLOTS, TURNS, mutant
+from tests.protocol.mutant import (
+    ACTIVATIONS,
+    CACHE,
+    CALLS,
+    CONTRACTS,
+    RESPONSE,
+    SAVED,
+    STORE,
+    TURNS,
+    mutant,
+)
 from tests.protocol.schedule_mutants import SCHEDULE_MUTANTS
 
 _TURN_ID = "json.dumps([conversation, key, body])"
@@ -16,32 +26,32 @@ MUTANTS = (
     *SCHEDULE_MUTANTS,
     mutant("id_not_from_key", "4.1", CONTRACTS, f"uuid.uuid5(_TURNS, {_TURN_ID})", "uuid.uuid4()"),
     mutant("id_ignores_body", "4.2", CONTRACTS, _TURN_ID, "json.dumps([conversation, key])"),
-    mutant("keep_cache", "4.4", SLOTS, "            if not saved:\n", "            if False:\n"),
+    mutant("keep_cache", "4.4", CACHE, "            if not saved:\n", "            if False:\n"),
     mutant(
         "keep_cache_when_cut",
         "rule 2",
-        SLOTS,
+        CACHE,
         "            if not saved:\n",
         "            if not saved and not asyncio.current_task().cancelling():\n",
     ),
     mutant(
         "late_reads_trusted",
         "rule 3",
-        SLOTS,
+        CACHE,
         "        if not self._lives_here:\n",
         "        if False:\n",
     ),
     mutant(
         "late_loads_trusted",
         "rule 2",
-        SLOTS,
+        CACHE,
         "        if slot.cached and turn == self._turns:\n",
         "        if slot.cached:\n",
     ),
     mutant(
         "believe_before_save",
         "rule 2",
-        SLOTS,
+        CACHE,
         "        self._may_act()\n        saved = False\n",
         "        self._may_act()\n        saved = False\n"
         "        for slot, value in changes.items():\n"
@@ -59,7 +69,7 @@ MUTANTS = (
     mutant(
         "dead_can_save",
         "4.18",
-        SLOTS,
+        CACHE,
         "        self._may_act()\n        saved = False\n",
         "        saved = False\n",
     ),
@@ -88,7 +98,7 @@ MUTANTS = (
     mutant(
         "former_lives",
         "rule 3",
-        TURNS,
+        ACTIVATIONS,
         "        if former is not None:\n            former.put_away()\n",
         "",
     ),
@@ -110,11 +120,11 @@ MUTANTS = (
         "tasks_in_activation",
         "4.22",
         RESPONSE,
-        "    async def _start(self, request: Respond) -> Call:\n",
+        "    async def _start(self, request: ResponseRequest) -> Call:\n",
         "    async def _on_deactivate_internal(self) -> None:\n"
         "        self._calls._calls.pop(conversation_of(self.id.id), None)\n"
         "        await super()._on_deactivate_internal()\n\n"
-        "    async def _start(self, request: Respond) -> Call:\n",
+        "    async def _start(self, request: ResponseRequest) -> Call:\n",
     ),
     mutant(
         "segments_first",
@@ -151,7 +161,7 @@ MUTANTS = (
     mutant(
         "absent_is_broken",
         "rule 5",
-        SLOTS,
+        STORE,
         "        except TimeoutError:\n            raise Unavailable(_SLOW) from None\n"
         "        return documents.read",
         "        except (TimeoutError, Unavailable):\n            data = b''\n"

@@ -3,13 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from agent_actors import contracts
 from agent_actors.errors import AgentError
-from agent_actors.messages import AdoptTurn, Message, Turn, TurnState
+from agent_actors.protocol import ids
+from agent_actors.protocol.messages import AdoptTurn, Message, Turn, TurnState
+from agent_actors.protocol.schedules import Schedule
 from agent_actors.routes.chat import turn_of
-from agent_actors.routes.dependencies import Services
-from agent_actors.routes.opening import open_session
-from agent_actors.schedules import Schedule
+from agent_actors.routes.edge.dependencies import Services
+from agent_actors.routes.edge.opening import open_session
 from tests.protocol.ledger import Answered
 from tests.protocol.model import a_reply
 
@@ -81,7 +81,7 @@ class People:
         world = self._world
         turn_id, ended = f"adopted-{said}", ""
         message = Message("user", said)
-        turn = Turn(turn_id, "", contracts.body_hash(message), user, message)
+        turn = Turn(turn_id, "", ids.body_hash(message), user, message)
         told = AdoptTurn(turn, a_reply(said, world.ledger.next_number()))
         world.ledger.made(conversation, turn)
         world.ledger.adopted.add(turn_id)
@@ -106,7 +106,7 @@ class People:
             return ended
         world.seen["forgotten"] += 1
         for name, floor in floors.items():
-            if floor and contracts.session_of(name):
+            if floor and ids.session_of(name):
                 ledger.closed.setdefault(name, max(ledger.pairs[name], default=0))
             ledger.floor[name] = max(ledger.floor[name], floor)
             ledger.forgotten[name] = max(ledger.forgotten[name], floor)

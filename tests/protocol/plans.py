@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_actors import contracts
+from agent_actors.protocol import ids
 
 Json = dict[str, Any]
 
@@ -22,7 +22,7 @@ class Plan:
     def turn_ids(self, conversation: str) -> list[str]:
         """The turns that it says."""
         return [
-            contracts.occurrence_id(conversation, self.schedule_id, self.created, number)
+            ids.occurrence_id(conversation, self.schedule_id, self.created, number)
             for number in range(self.times)
         ]
 

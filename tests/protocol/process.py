@@ -12,15 +12,16 @@ from dapr.actor.runtime.manager import ActorManager
 from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json, to_json
 
-from agent_actors.composition import Service
 from agent_actors.errors import Unavailable
-from agent_actors.messages import CloudEvent, Failure
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call
+from agent_actors.protocol.codec import ValueSerializer
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.messages import Failure
 from agent_actors.runtime import Deliver, Withdraw
-from agent_actors.serializer import ValueSerializer
+from agent_actors.service import Service
 from agent_actors.settings import Settings
-from agent_actors.turns import TurnActor
+from agent_actors.turns.actor import TurnActor
 from tests.protocol.model import WatchedModel
 from tests.protocol.sidecar import TURN
 

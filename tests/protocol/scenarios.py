@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agent_actors import contracts
+from agent_actors.protocol import ids, wire
 from tests.protocol.people import People
 from tests.protocol.schedule import ASIDE, Rest, shrunk
 from tests.protocol.verify import verify
@@ -48,11 +48,11 @@ STORIES = [
     "parked+plan",
     "quick+plan+forget",
 ]
-CHAT = (contracts.CHAT, "u")
+CHAT = (wire.CHAT, "u")
 ACTORS: tuple[ActorKey, ...] = (
     CHAT,
-    (contracts.RESPONSE, contracts.response_id("u")),
-    (contracts.MEMORY, contracts.memory_id("u")),
+    (wire.RESPONSE, ids.response_id("u")),
+    (wire.MEMORY, ids.memory_id("u")),
 )
 OPERATIONS = ("save", "reminder", "publish", "load", "model")
 EVENTS = 4

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent_actors import contracts, documents, feed, forgetting
-from agent_actors.actors import conversation, draft, session
+from agent_actors.conversation import draft, steps
+from agent_actors.protocol import wire
+from agent_actors.state import documents
+from agent_actors.users import eraser, feed, session
 from tests.protocol.people import People
 from tests.protocol.verify import verify
 from tests.protocol.world import Flawless, Sizes, Violation, World
@@ -31,7 +33,7 @@ BUDGET = {
 ODDS = {"save": 0.06, "reminder": 0.05, "publish": 0.05, "load": 0.02, "model": 0.15}
 NAMES = (("u",), ("session:s",), ("u", "session:s"), ("session:s", "session:t"))
 """The conversations there may be."""
-ASIDE = frozenset((contracts.SESSION, contracts.ANALYTICS))
+ASIDE = frozenset((wire.SESSION, wire.ANALYTICS))
 """The actors that are not part of a turn."""
 STEPS = 30_000
 """A schedule that is not at rest after so many steps never will be."""
@@ -45,14 +47,14 @@ def shrunk(sizes: Sizes) -> Iterator[None]:
         (documents, "SEGMENT_BYTES"): 40,
         (documents, "RECENT"): sizes.recent,
         (documents, "RECORDS"): sizes.recent // 2,
-        (conversation, "DRIVE"): 2,
-        (conversation, "PUBLISH"): 4,
-        (conversation, "FELL_OUT"): 1,
+        (steps, "DRIVE"): 2,
+        (steps, "PUBLISH"): 4,
+        (steps, "FELL_OUT"): 1,
         (feed, "PER_USER"): 3,
         (feed, "PAIRS"): 3,
         (feed, "CATCH_UP"): 2,
         (session, "PAGE"): 1,
-        (forgetting, "ROUNDS"): 20,
+        (eraser, "ROUNDS"): 20,
         (draft, "ERASE"): 2,
     }
     names = ("SEGMENT", "SEGMENT_BYTES", "RECENT", "RECORDS")

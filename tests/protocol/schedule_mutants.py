@@ -2,8 +2,8 @@
 
 from tests.protocol.mutant import CHAT, mutant
 
-SPEAKING = "actors/speaking_up.py"
-SCHEDULES = "schedules.py"
+SPEAKING = "conversation/schedules.py"
+SCHEDULES = "protocol/schedules.py"
 
 SCHEDULE_MUTANTS = (
     mutant(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from dapr.actor import ActorId
 
-from agent_actors import contracts
 from agent_actors.errors import Unavailable
-from agent_actors.serializer import encode
+from agent_actors.protocol import ids, wire
+from agent_actors.protocol.codec import encode
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
@@ -98,8 +98,8 @@ class Sidecar:
         old = self.host(actor)
         moved = self.place[actor] != to
         self._world.seen["move" if moved else "idle"] += 1
-        if moved and actor[0] == contracts.RESPONSE:
-            conversation = contracts.conversation_of(actor[1])
+        if moved and actor[0] == wire.RESPONSE:
+            conversation = ids.conversation_of(actor[1])
             self._world.ledger.lost(
                 lambda call: call.conversation == conversation,
                 *(each.data for each in self.handlers if each.actor == actor),

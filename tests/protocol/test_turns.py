@@ -3,11 +3,11 @@
 from dapr.actor import ActorId
 from pydantic_core import from_json
 
-from agent_actors import contracts
-from agent_actors.actors.memory import MemoryAgentActor
-from agent_actors.documents import Memory
-from agent_actors.messages import Failure, Message
-from agent_actors.serializer import encode
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.messages import Failure, Message
+from agent_actors.state.documents import Memory
+from agent_actors.users.memory import MemoryAgentActor
 from tests.protocol.facts import (
     SIZES,
     an_event,
@@ -29,7 +29,7 @@ from tests.protocol.world import World
 async def test_three_first_calls_at_once_run_one_after_another_on_one_activation(world: World):
     """Three first calls to a cold actor make three objects; one of them takes all three."""
     process, actor = world.processes[0], ACTORS[2]
-    manager = process.managers[contracts.MEMORY]
+    manager = process.managers[wire.MEMORY]
     async with manager._active_actors_lock:
         calls = [
             world.spawn(manager.dispatch(ActorId(actor[1]), "GetMemory", b""), process)
@@ -75,7 +75,7 @@ async def test_an_object_that_is_superseded_in_its_turn_saves_nothing(world: Wor
 async def test_after_a_sidecar_was_restarted_a_call_runs_on_a_fresh_object(world: World):
     """What the SDK keeps of the time before is not used: its cache may be old."""
     process, former = world.processes[0], an_object(world)
-    process.managers[contracts.MEMORY]._active_actors[ACTORS[2][1]] = former
+    process.managers[wire.MEMORY]._active_actors[ACTORS[2][1]] = former
     world.sidecar.place[ACTORS[2]] = 0
     reading = world.spawn(process.services.memory.recall("u"), process)
     await let_all_through(world)
@@ -230,7 +230,7 @@ def test_the_consumers_that_nobody_waits_for_share_calls():
     seen = Story("parked+2").tell().world.seen
 
     assert seen["call UpdateMemory"] == 2
-    for method, actor in (("AddExchanges", contracts.SESSION), ("CountTurns", contracts.ANALYTICS)):
+    for method, actor in (("AddExchanges", wire.SESSION), ("CountTurns", wire.ANALYTICS)):
         assert 1 <= seen[f"call {method}"] == seen[f"save of {actor}"] <= 2
 
 

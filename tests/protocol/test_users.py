@@ -2,9 +2,16 @@
 
 from pydantic_core import from_json
 
-from agent_actors import contracts
-from agent_actors.actors.conversation import TRIES
-from agent_actors.messages import ForgetConversation, ForgetUser, KeepSummary, Passed, Person, SumUp
+from agent_actors.conversation.steps import TRIES
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import (
+    ConversationSummary,
+    ForgetConversation,
+    ForgetUser,
+    HighWaterMark,
+    Person,
+    UserSummary,
+)
 from tests.protocol.facts import (
     an_event,
     an_object,
@@ -23,7 +30,7 @@ from tests.protocol.world import World
 @in_a_world
 async def test_a_consumer_that_was_added_later_begins_behind_what_was_erased(world: World):
     """What is erased nobody can publish again: every consumer of then had it."""
-    people, late = People(world), (contracts.SESSION, "u")
+    people, late = People(world), (wire.SESSION, "u")
     for number in range(3):
         world.spawn(people.say("u", "u", f"m{number}", f"K{number}", 20.0))
         await to_rest(world)
@@ -69,9 +76,9 @@ async def test_a_summary_that_was_under_way_when_its_user_was_forgotten_is_ignor
     """Also where as much has been said since as it knows of."""
     memory = an_object(world)
     await taken(world, memory.update_memory(an_event(1)))
-    await taken(world, memory.forget(ForgetUser((Passed("u", 1),), 0.0)))
+    await taken(world, memory.forget(ForgetUser((HighWaterMark("u", 1),), 0.0)))
     await taken(world, memory.update_memory(an_event(2)))
-    await taken(world, memory.keep_summary(KeepSummary(1, "What was said before.")))
+    await taken(world, memory.keep_summary(UserSummary(1, "What was said before.")))
 
     assert (await taken(world, memory.recall())).person == Person.new("u")
 
@@ -113,10 +120,10 @@ async def test_no_summary_of_a_conversation_outlives_its_user(world: World):
         world.spawn(people.say("u", "u", said, said, 20.0))
         await to_rest(world)
     answers = [pair["output"]["content"] for pair in world.ledger.pairs["u"].values()]
-    await taken(world, process.services.chat.sum_up("u", SumUp(0, 1, answers[0])))
+    await taken(world, process.services.chat.sum_up("u", ConversationSummary(0, 1, answers[0])))
     world.spawn(people.forget("u"))
     await to_rest(world)
-    await taken(world, process.services.chat.sum_up("u", SumUp(2, 2, answers[1])))
+    await taken(world, process.services.chat.sum_up("u", ConversationSummary(2, 2, answers[1])))
 
     assert world.seen["forgotten"] == 1
     verify(world)
@@ -144,7 +151,7 @@ async def test_a_page_of_sessions_is_dropped_once_though_its_turn_runs_again(wor
         await to_rest(world)
     world.spawn(people.forget("u"))
     await let_through(world, "was saved UserSessionActor u", "DropSessions")
-    await world.put_away((contracts.SESSION, "u"), 1, again=True)
+    await world.put_away((wire.SESSION, "u"), 1, again=True)
     await to_rest(world)
 
     assert world.seen["forgotten"] == 1

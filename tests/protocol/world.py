@@ -14,8 +14,8 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent_actors import contracts
-from agent_actors.durations import seconds
+from agent_actors.forms.duration import seconds
+from agent_actors.protocol import ids
 from tests.hand_clock import HandClock
 from tests.protocol.broker import Broker
 from tests.protocol.ledger import Ledger
@@ -261,14 +261,14 @@ class World:
 
     def remind(self, actor: ActorKey, name: str, body: dict[str, Any]) -> None:
         """Keeps a reminder; that of a schedule is one of several."""
-        if contracts.schedule_of(name) is None:
+        if ids.schedule_of(name) is None:
             self.reminders[actor] = body
         else:
             self.alarms[actor, name] = self.clock.monotonic() + seconds(body["dueTime"])
 
     def unremind(self, actor: ActorKey, name: str) -> None:
         """Forgets a reminder, if it is there."""
-        if contracts.schedule_of(name) is None:
+        if ids.schedule_of(name) is None:
             self.reminders.pop(actor, None)
         else:
             self.alarms.pop((actor, name), None)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from agent_actors import contracts, interfaces
 from agent_actors.clock import SystemClock
-from agent_actors.documents import Head
 from agent_actors.errors import Unavailable
 from agent_actors.model.scripted import ScriptedModel
-from agent_actors.serializer import encode
+from agent_actors.protocol import interfaces, wire
+from agent_actors.protocol.codec import encode
+from agent_actors.state.documents import Head
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
@@ -153,7 +153,7 @@ async def test_b5_an_event_delivered_five_times_is_remembered_once(
 
 async def _published(served: Served) -> dict[str, Any]:
     """The event of a turn that was committed."""
-    from agent_actors.actors.outbox import conversation_updated
+    from agent_actors.conversation.outbox import conversation_updated
     from tests.fakes import a_pair
 
     data = json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(1))))
@@ -177,10 +177,10 @@ async def test_b6_a_verdict_is_one_that_daprd_knows(serve: Serve):
 async def test_b6_a_poison_message_ends_as_a_dead_letter(serve: Serve):
     """It is delivered a few times at most, then kept aside, and can be sent again."""
     async with serve(delivery_backoff=0.01, delivery_tries=2) as served:
-        from agent_actors.messages import CloudEvent
+        from agent_actors.protocol.events import CloudEvent
 
         poison = CloudEvent("poison", "test", "t", "s", {"nobody": "here"})
-        await served.services.runtime.publish(contracts.PUBSUB, contracts.USER_CHAT, poison)
+        await served.services.runtime.publish(wire.PUBSUB, wire.USER_CHAT, poison)
         letters: list[Any] = []
 
         async def kept() -> bool:
@@ -190,7 +190,7 @@ async def test_b6_a_poison_message_ends_as_a_dead_letter(serve: Serve):
         await eventually(kept)
 
         assert letters[0]["event"]["id"] == "poison"
-        assert letters[0]["topic"] == contracts.USER_CHAT
+        assert letters[0]["topic"] == wire.USER_CHAT
 
 
 async def test_b7_caps_are_kept(serve: Serve):
@@ -279,7 +279,7 @@ async def _tick(runtime: FakeRuntime) -> None:
     from dapr.actor import ActorRuntime
 
     body = b'{"data":"","dueTime":"","period":""}'
-    await ActorRuntime.fire_reminder("ChatAgent", "ada", contracts.SETTLE, body)
+    await ActorRuntime.fire_reminder("ChatAgent", "ada", wire.SETTLE, body)
 
 
 async def test_b12_a_broker_that_hangs_stops_nobody_else(serve: Serve):
@@ -345,11 +345,11 @@ def test_b14_every_method_takes_what_the_sdk_passes():
     """Contract and actor agree: one argument at most, of a type that is named."""
     import inspect
 
-    from agent_actors.actors.analytics import AnalyticsActor
-    from agent_actors.actors.chat import ChatAgent
-    from agent_actors.actors.memory import MemoryAgentActor
-    from agent_actors.actors.response import ResponseAgent
-    from agent_actors.actors.session import UserSessionActor
+    from agent_actors.conversation.agent import ChatAgent
+    from agent_actors.conversation.response import ResponseAgent
+    from agent_actors.users.analytics import AnalyticsActor
+    from agent_actors.users.memory import MemoryAgentActor
+    from agent_actors.users.session import UserSessionActor
 
     pairs: tuple[tuple[type, type], ...] = (
         (ChatAgent, interfaces.ChatAgentInterface),

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agent_actors.routes.subscriptions import INPUTS
-from agent_actors.sms import notification
-from tests.unit.actors.talk import Talk
+from agent_actors.notifications.text import notification
+from agent_actors.routes.sidecar.subscriptions import INPUTS
+from tests.unit.conversation.talk import Talk
 
 BINDINGS = Path(__file__).parents[2] / "components" / "bindings"
 

@@ -10,9 +10,9 @@ import pytest
 from dapr.actor.runtime._reminder_data import ActorReminderData
 
 from agent_actors.clock import SystemClock
+from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import Sidecar
-from agent_actors.serializer import ValueSerializer
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 from tests.dapr.engine import ROOT, Engine, Replica
 from tests.fakes import eventually
 
@@ -33,7 +33,7 @@ async def replica(engine: Engine, tmp_path: Path) -> AsyncIterator[Replica]:
 @pytest.fixture
 async def client(replica: Replica) -> AsyncIterator[DaprActorClient]:
     """Our client of its sidecar."""
-    sidecar = Sidecar(replica.sidecar.http_port, None, WITHIN)
+    sidecar = SidecarClient(replica.sidecar.http_port, None, WITHIN)
     await sidecar.start()
     yield DaprActorClient(sidecar, clock, WITHIN)
     await sidecar.stop()

@@ -5,7 +5,7 @@ import pytest
 from agent_actors.errors import Unavailable
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel
-from tests.unit.routes.lessons import (
+from tests.unit.routes.sidecar.lessons import (
     AT_ONCE,
     becomes,
     conversation,

@@ -12,16 +12,17 @@ import pytest
 import yaml
 from dapr.actor import ActorRuntime
 
-from agent_actors import contracts, slots
 from agent_actors.clock import SystemClock
-from agent_actors.messages import Message, Remember
 from agent_actors.model.scripted import ScriptedModel
-from agent_actors.serializer import encode
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.messages import Message, TurnEvent
 from agent_actors.settings import Settings
+from agent_actors.state import slots
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
-from tests.unit.routes.lessons import conversation, wrapped
+from tests.unit.routes.sidecar.lessons import conversation, wrapped
 
 ROOT = Path(__file__).parents[2]
 TICK = b'{"data":"","dueTime":"","period":""}'
@@ -106,7 +107,7 @@ async def test_b20_the_reminder_is_registered_in_the_first_turn(serve: Serve):
 
     order = [entry[0] for entry in runtime.client.log if entry[0] in {"register", "save"}]
     assert order == ["register", "save"]
-    assert ("ChatAgent", "ada", contracts.SETTLE) in runtime.client.reminders
+    assert ("ChatAgent", "ada", wire.SETTLE) in runtime.client.reminders
 
 
 async def test_b21_a_reminder_ends_itself_and_wipes_nothing(serve: Serve):
@@ -117,9 +118,9 @@ async def test_b21_a_reminder_ends_itself_and_wipes_nothing(serve: Serve):
         (event,) = runtime.published
         await served.deliver({"id": event.id, "data": json.loads(encode(event.data))})
         applied = runtime.client.state
-        await eventually(lambda: applied[contracts.SESSION, "ada"])
-        await eventually(lambda: applied[contracts.ANALYTICS, "ada"])
-        await ActorRuntime.fire_reminder("ChatAgent", "ada", contracts.SETTLE, TICK)
+        await eventually(lambda: applied[wire.SESSION, "ada"])
+        await eventually(lambda: applied[wire.ANALYTICS, "ada"])
+        await ActorRuntime.fire_reminder("ChatAgent", "ada", wire.SETTLE, TICK)
 
         assert runtime.client.reminders == {}
 
@@ -139,7 +140,7 @@ async def test_b23_a_reentrant_call_loses_no_update(serve: Serve):
         await eventually(lambda: runtime.client.did("save"))
         gate.set()
         results = await asyncio.gather(*calls)
-        actor = (contracts.MEMORY, "memory-ada")
+        actor = (wire.MEMORY, "memory-ada")
 
         assert [json.loads(result)["status"] for result in results] == ["applied"] * 3
         assert runtime.client.value(actor, slots.MEMORY)["seen"] == ["e0", "e1", "e2"]
@@ -148,8 +149,8 @@ async def test_b23_a_reentrant_call_loses_no_update(serve: Serve):
 async def _remember(event_id: str) -> bytes:
     """A call as daprd makes it where reentrancy is on: with the id of the chain."""
     said, answered = Message("user", event_id), Message("assistant", event_id)
-    body = encode(Remember("ada", event_id, said, answered))
-    actor = (contracts.MEMORY, "memory-ada")
+    body = encode(TurnEvent("ada", event_id, said, answered))
+    actor = (wire.MEMORY, "memory-ada")
     result: bytes = await ActorRuntime.dispatch(*actor, "UpdateMemory", body, reentrancy_id="same")
     return result
 
@@ -195,7 +196,7 @@ def test_b29_a_subscription_has_no_rule_that_never_matches():
     served = app.openapi()["paths"]
 
     assert len(topics) == len(set(topics))
-    assert {contracts.USER_CHAT} <= set(topics)
+    assert {wire.USER_CHAT} <= set(topics)
     for spec in subscriptions:
         assert spec["routes"]["default"] in served
         assert "rules" not in spec["routes"]

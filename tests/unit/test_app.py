@@ -6,17 +6,17 @@ import pytest
 from dapr.actor import Remindable
 from dapr.actor.runtime._type_information import ActorTypeInformation
 
-from agent_actors.actors.analytics import AnalyticsActor
-from agent_actors.actors.chat import ChatAgent
-from agent_actors.actors.memory import MemoryAgentActor
-from agent_actors.actors.response import ResponseAgent
-from agent_actors.actors.session import UserSessionActor
 from agent_actors.app import create_app
-from agent_actors.composition import Service
-from agent_actors.documents import Analytics, Head, LastExchanges, Memory
+from agent_actors.conversation.agent import ChatAgent
+from agent_actors.conversation.response import ResponseAgent
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.service import Service
 from agent_actors.settings import Settings
+from agent_actors.state.documents import Analytics, Head, LastExchanges, Memory
+from agent_actors.users.analytics import AnalyticsActor
+from agent_actors.users.memory import MemoryAgentActor
+from agent_actors.users.session import UserSessionActor
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel, eventually
 from tests.hand_clock import HandClock

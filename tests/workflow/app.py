@@ -12,10 +12,10 @@ from typing import Any
 
 from agent_actors.cli import main
 from agent_actors.clock import SystemClock
-from agent_actors.model import chosen
+from agent_actors.model import configured
 from agent_actors.workflow import orchestration
-from agent_actors.workflow.activities import Activities, Parts
-from agent_actors.workflow.turn import STEPS, Order
+from agent_actors.workflow.activities import Activities, WorkflowParts
+from agent_actors.workflow.turn import STEPS, TurnOrder
 from tests.faults.counted import CountedModel
 
 REACHED = Path("reached")
@@ -30,7 +30,7 @@ Method = Callable[[Any], Awaitable[Any]]
 class Stopping(Activities):
     """The steps, each between two points."""
 
-    def __init__(self, parts: Parts, follow: Callable[[Order], None]) -> None:
+    def __init__(self, parts: WorkflowParts, follow: Callable[[TurnOrder], None]) -> None:
         super().__init__(parts, follow)
         for step in STEPS:
             setattr(self, step.name, _between(step.name, getattr(self, step.name)))
@@ -66,5 +66,5 @@ def released() -> bool:
 
 if __name__ == "__main__":
     setattr(orchestration, "Activities", Stopping)  # noqa: B010 - it is not exported there
-    setattr(chosen, "ScriptedModel", CountedModel)  # noqa: B010 - neither is this
+    setattr(configured, "ScriptedModel", CountedModel)  # noqa: B010 - neither is this
     main(["serve", "--runtime", "dapr", *sys.argv[1:]])

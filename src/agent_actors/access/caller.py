@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from agent_actors import contracts
 from agent_actors.errors import Forbidden, Invalid
+from agent_actors.protocol import ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Caller:
 def is_user(subject: str) -> bool:
     """May a subject be a user id?"""
     try:
-        contracts.actor_id(subject)
+        ids.actor_id(subject)
     except Invalid:
         return False
     return True

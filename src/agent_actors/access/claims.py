@@ -18,7 +18,7 @@ LEEWAY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trusted:
+class TrustedIssuer:
     """What a JWT must say, and where it says who comes."""
 
     issuer: str
@@ -36,7 +36,7 @@ class SignedTokens:
         keys: The issuer's keys.
     """
 
-    def __init__(self, trusted: Trusted, keys: KeySet) -> None:
+    def __init__(self, trusted: TrustedIssuer, keys: KeySet) -> None:
         self._trusted = trusted
         self._keys = keys
 

@@ -5,7 +5,7 @@ Imported where there is one only: cryptography and the HTTP client take half a s
 
 import httpx2
 
-from agent_actors.access.claims import SignedTokens, Trusted
+from agent_actors.access.claims import SignedTokens, TrustedIssuer
 from agent_actors.access.keys import KeySet
 from agent_actors.clock import Clock
 from agent_actors.errors import StartupError
@@ -25,7 +25,7 @@ def signed(settings: Settings, clock: Clock) -> SignedTokens:
         named = {"ISSUER": issuer, "AUDIENCE": audience, "JWKS_URL": url}
         missing = [f"AGENT_ACTORS_JWT_{name}" for name, value in named.items() if value is None]
         raise StartupError(f"JWTs can be checked only with {' and '.join(missing)}, too.")
-    trusted = Trusted(
+    trusted = TrustedIssuer(
         issuer,
         audience,
         settings.jwt_subject_claim,

@@ -26,7 +26,7 @@ LARGEST = 512 * 1024
 Jwk = dict[str, Any]
 
 
-class Unusable(Exception):
+class InvalidKeySet(Exception):
     """What came is no key set."""
 
 
@@ -106,7 +106,7 @@ class KeySet:
         try:
             async with self._clock.timeout(TIME):
                 self._keys = await self._published()
-        except (httpx2.HTTPError, TimeoutError, Unusable) as error:
+        except (httpx2.HTTPError, TimeoutError, InvalidKeySet) as error:
             reason = str(error) or type(error).__name__
             log.warning("the keys of AGENT_ACTORS_JWT_JWKS_URL were not fetched: %s", reason)
             return
@@ -115,12 +115,12 @@ class KeySet:
     async def _published(self) -> list[Jwk]:
         async with self._client().stream("GET", self._url) as answer:
             if answer.status_code != httpx2.codes.OK:
-                raise Unusable(f"it answered {answer.status_code}")
+                raise InvalidKeySet(f"it answered {answer.status_code}")
             body = bytearray()
             async for part in answer.aiter_bytes():
                 body += part
                 if len(body) > LARGEST:
-                    raise Unusable(f"it has more than {LARGEST} bytes")
+                    raise InvalidKeySet(f"it has more than {LARGEST} bytes")
         return _keys(bytes(body))
 
     def _client(self) -> httpx2.AsyncClient:
@@ -139,5 +139,5 @@ def _keys(body: bytes) -> list[Jwk]:
         published = from_json(body)["keys"]
         keys = [key for key in published if isinstance(key, dict)]
     except (ValueError, TypeError, KeyError):
-        raise Unusable("it is no JSON Web Key Set") from None
+        raise InvalidKeySet("it is no JSON Web Key Set") from None
     return [key for key in keys if key.get("use", "sig") == "sig"]

@@ -38,7 +38,7 @@ class Rate:
         return cls(int(form[1]), _SECONDS[form[2]])
 
 
-class Rates:
+class RateLimiter:
     """Counts the requests of callers, in memory that is bounded whatever their number.
 
     Of each caller one time is kept: when all that it was let have will have come back (the generic

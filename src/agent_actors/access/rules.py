@@ -12,7 +12,7 @@ Rule = Literal["open", "runtime", "own id", "own body", "own session", "operator
 
 `open`: anybody. `runtime`: the sidecar's token, which is no matter of ours here (I12). `own id`:
 the user whose id is in the path. `own body`, `own session`: the user whose id is in the body, or
-whose session it is; the route itself asks (`routes/permits.py`). `operator`: who is on this
+whose session it is; the route itself asks (`routes/edge/permits.py`). `operator`: who is on this
 machine, or has the sidecar's token.
 """
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import click
 import httpx2
 
-from agent_actors.addresses import is_address
 from agent_actors.cli.failures import CannotStart, Failure
-from agent_actors.contracts import TOKEN_HEADER
-from agent_actors.lines import one_line
+from agent_actors.forms.line import one_line
+from agent_actors.forms.url import is_address
+from agent_actors.protocol.wire import TOKEN_HEADER
 
 TRIES = 5
 LONGEST_PAUSE = 30.0

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import Unavailable
-from agent_actors.routes.problems import document
+from agent_actors.routes.edge.problems import document
 
 
 class CutOff:

@@ -19,7 +19,6 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import ChangeReload
 
-from agent_actors import logs
 from agent_actors.app import create_app, embedded
 from agent_actors.cli.cut_off import CutOff
 from agent_actors.cli.failures import CannotStart
@@ -29,11 +28,12 @@ from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
 from agent_actors.model.keys import planned
+from agent_actors.observability import logs
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
-from agent_actors.runtime.embedded import components
+from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
-from agent_actors.stopping import Stopping
+from agent_actors.turns.drain import Drain
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """uvicorn, whose first signal also begins the service's drain time."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Drain) -> None:
         super().__init__(config)
         self._stopping = stopping
         self.drain: Callable[[], Awaitable[None]] | None = None

@@ -8,7 +8,7 @@ from agent_actors.clock import Clock
 from agent_actors.doctor.aside import aside
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import StartupError
-from agent_actors.routes import shell
+from agent_actors.routes.edge import security_headers
 from agent_actors.settings import Settings
 
 
@@ -39,7 +39,7 @@ class AccessCheck:
             if self._settings.rate_limit is not None:
                 Rate.read(self._settings.rate_limit)
             if self._settings.cors_origins is not None:
-                shell.origins(self._settings.cors_origins)
+                security_headers.origins(self._settings.cors_origins)
         except StartupError as error:
             return report.fail(
                 str(error).rstrip("."), "mend that setting; docs/security.md has the forms"

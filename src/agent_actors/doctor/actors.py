@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from agent_actors import contracts
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
 from agent_actors.doctor.sidecar import keeps_actors
 from agent_actors.errors import AgentError
-from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, part, section
+from agent_actors.protocol import wire
+from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, part, section
 from agent_actors.settings import Settings
 
 _NONE = "~doctor"
@@ -21,13 +21,13 @@ _DEAF = "connection refused"
 def types(settings: Settings, *, dapr: bool = True) -> tuple[str, ...]:
     """The actor types that a replica hosts; the embedded runtime keeps dead letters without one."""
     return (
-        contracts.CHAT,
-        contracts.RESPONSE,
-        contracts.MEMORY,
-        contracts.SESSION,
-        contracts.ANALYTICS,
-        *((contracts.LETTERS,) if dapr else ()),
-        *((contracts.NOTIFICATIONS,) if settings.sms_binding is not None else ()),
+        wire.CHAT,
+        wire.RESPONSE,
+        wire.MEMORY,
+        wire.SESSION,
+        wire.ANALYTICS,
+        *((wire.LETTERS,) if dapr else ()),
+        *((wire.NOTIFICATIONS,) if settings.sms_binding is not None else ()),
     )
 
 
@@ -42,7 +42,7 @@ class PlacementCheck:
 
     name = "actors"
 
-    def __init__(self, sidecar: Sidecar, settings: Settings, seen: Seen) -> None:
+    def __init__(self, sidecar: SidecarClient, settings: Settings, seen: Seen) -> None:
         self._sidecar = sidecar
         self._types = types(settings)
         self._seen = seen
@@ -93,8 +93,8 @@ class PlacementCheck:
                 return self._report.fail(f"{name} cannot be called: {_why(answer)}", _what(answer))
         return []
 
-    async def _ping(self, name: str) -> Answer | None:
-        path = f"actors/{part(name)}/{part(contracts.READINESS)}/method/{part(contracts.PING)}"
+    async def _ping(self, name: str) -> SidecarResponse | None:
+        path = f"actors/{part(name)}/{part(wire.READINESS)}/method/{part(wire.PING)}"
         try:
             return await self._sidecar.send("POST", path)
         except AgentError:
@@ -103,7 +103,7 @@ class PlacementCheck:
     async def _stateless(self) -> Sequence[Finding]:
         if not keeps_actors(self._seen.sidecar or {}):
             return self._report.fail("they have no state store", "see `components` above")
-        path = f"actors/{contracts.CHAT}/{part(contracts.READINESS)}/state/{part(_NONE)}"
+        path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/state/{part(_NONE)}"
         try:
             answer = await self._sidecar.send("GET", path)
         except AgentError:
@@ -121,11 +121,11 @@ class PlacementCheck:
 
     async def _unreminded(self) -> Sequence[Finding]:
         """Asked for, since the metadata go on to name a scheduler that has gone (Dapr 1.18)."""
-        path = f"actors/{contracts.CHAT}/{part(contracts.READINESS)}/reminders/{part(_NONE)}"
+        path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/reminders/{part(_NONE)}"
         try:
             answer = await self._sidecar.send("GET", path)
         except AgentError:
-            answer = Answer(500, b"")
+            answer = SidecarResponse(500, b"")
         if answer.ok or answer.code == _NO_REMINDER:
             return []
         return self._report.fail(
@@ -134,7 +134,7 @@ class PlacementCheck:
         )
 
 
-def _why(answer: Answer | None) -> str:
+def _why(answer: SidecarResponse | None) -> str:
     if answer is None:
         return "the sidecar does not answer"
     if _REFUSED in answer.message:
@@ -144,7 +144,7 @@ def _why(answer: Answer | None) -> str:
     return answer.code or str(answer.status)
 
 
-def _what(answer: Answer | None) -> str:
+def _what(answer: SidecarResponse | None) -> str:
     if answer is not None and _REFUSED in answer.message:
         return "start both with the same APP_API_TOKEN"
     if answer is not None and _DEAF in answer.message:

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
 
-from agent_actors import contracts
 from agent_actors.clock import Clock
-from agent_actors.contracts import TOKEN_HEADER
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
 from agent_actors.errors import AgentError
-from agent_actors.messages import CloudEvent
-from agent_actors.routes import probes
-from agent_actors.serializer import json_object
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import json_object
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.wire import TOKEN_HEADER
+from agent_actors.routes.sidecar import probes
 from agent_actors.settings import Settings
 
 Publish = Callable[[str, str, CloudEvent], Awaitable[None]]
@@ -71,7 +71,7 @@ class BrokerCheck:
                 return self._report.ok(f"an event came back after {took:.2f} s")
         except AgentError as error:
             return self._report.fail(
-                f"{contracts.PUBSUB!r} takes no event ({error.detail.rstrip('.')})",
+                f"{wire.PUBSUB!r} takes no event ({error.detail.rstrip('.')})",
                 "start the broker; the sidecar's log has its words",
             )
         except httpx2.HTTPError:
@@ -89,7 +89,7 @@ class BrokerCheck:
         end, due = now + WITHIN, now
         while now < end:
             if now >= due:
-                await self._publish(contracts.PUBSUB, contracts.USER_CHAT, event)
+                await self._publish(wire.PUBSUB, wire.USER_CHAT, event)
                 due = now + AGAIN
             await self._clock.sleep(PAUSE)
             _, verdict = await self._asked()

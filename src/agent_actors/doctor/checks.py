@@ -26,7 +26,7 @@ from agent_actors.doctor.sidecar import (
 )
 from agent_actors.model.keys import GetSecret
 from agent_actors.runtime.dapr import DaprRuntime
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 from agent_actors.settings import Settings
 
 ANSWER = 5.0
@@ -67,7 +67,7 @@ async def opened(
         elif settings.dapr_http_port is None:
             yield [*always, *made.without_sidecar()]
         else:
-            sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token, ANSWER)
+            sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, ANSWER)
             await sidecar.start()
             try:
                 yield [*always, *made.dapr(sidecar)]
@@ -115,7 +115,7 @@ class _Made:
             *self._last(FileStores(self._settings).get),
         ]
 
-    def dapr(self, sidecar: Sidecar) -> list[Check]:
+    def dapr(self, sidecar: SidecarClient) -> list[Check]:
         settings, seen = self._settings, self._seen
         runtime = DaprRuntime(sidecar, self._clock, ANSWER)
         return [

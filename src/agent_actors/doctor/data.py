@@ -13,8 +13,8 @@ from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.holder import holder
 from agent_actors.doctor.seen import Seen
 from agent_actors.runtime.embedded import DATABASE
-from agent_actors.runtime.embedded.folder import LOCK
-from agent_actors.runtime.embedded.schema import VERSION
+from agent_actors.runtime.embedded.disk.folder import LOCK
+from agent_actors.runtime.embedded.disk.schema import VERSION
 
 LITTLE = 500 * 1024**2
 TOO_LITTLE = 50 * 1024**2

@@ -6,23 +6,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from agent_actors import contracts
 from agent_actors.doctor.aside import aside
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import StartupError
-from agent_actors.runtime.embedded import components
-from agent_actors.runtime.embedded.kafka_component import KAFKA, read_inputs
-from agent_actors.runtime.embedded.outputs import SMS, Outputs
-from agent_actors.runtime.embedded.secrets import Secrets
+from agent_actors.protocol import wire
+from agent_actors.runtime.embedded.files import components
+from agent_actors.runtime.embedded.files.outputs import SMS, RecordedOutputs
+from agent_actors.runtime.embedded.files.secrets import SecretStores
+from agent_actors.runtime.embedded.kafka.component import KAFKA, read_inputs
 from agent_actors.settings import Settings
 
 Trap = tuple[str, str]
 """What is wrong, and what to do."""
 
 TOPICS = (
-    (contracts.PUBSUB, contracts.USER_CHAT),
-    (contracts.LESSON_PUBSUB, contracts.CONVERSATIONS),
-    (contracts.LESSON_PUBSUB, contracts.MESSAGES),
+    (wire.PUBSUB, wire.USER_CHAT),
+    (wire.LESSON_PUBSUB, wire.CONVERSATIONS),
+    (wire.LESSON_PUBSUB, wire.MESSAGES),
 )
 """What this service subscribes to: without the first nothing is remembered."""
 _REDIS = "state.redis"
@@ -70,8 +70,8 @@ class FilesCheck:
     def _require(self, known: components.Components, where: Any) -> None:
         """What `EmbeddedRuntime.open` requires of them."""
         components.require(known, where, TOPICS[:1])
-        Secrets.open(known.secret_stores).require(self._settings.secret_store)
-        Outputs(known.bindings).require(self._settings.sms_binding)
+        SecretStores.open(known.secret_stores).require(self._settings.secret_store)
+        RecordedOutputs(known.bindings).require(self._settings.sms_binding)
         read_inputs(known.bindings)
 
 

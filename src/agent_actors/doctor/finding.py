@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from agent_actors.lines import one_line
+from agent_actors.forms.line import one_line
 
 Status = Literal["ok", "warn", "FAIL", "skip"]
 

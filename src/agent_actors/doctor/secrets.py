@@ -7,8 +7,8 @@ from agent_actors.doctor.files import read
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.errors import AgentError, Invalid, StartupError
 from agent_actors.model.keys import GEMINI, OPENAI, GetSecret
-from agent_actors.runtime.embedded import components
-from agent_actors.runtime.embedded.secrets import Secrets
+from agent_actors.runtime.embedded.files import components
+from agent_actors.runtime.embedded.files.secrets import SecretStores
 from agent_actors.settings import Settings
 
 NAMES = (OPENAI.secret, GEMINI.secret)
@@ -58,7 +58,7 @@ class FileStores:
 
     def __init__(self, settings: Settings) -> None:
         self._where = settings.components
-        self._opened: Secrets | None = None
+        self._opened: SecretStores | None = None
 
     async def get(self, store: str, name: str) -> str | None:
         """A secret, as the embedded runtime reads it.
@@ -74,5 +74,5 @@ class FileStores:
                 raise Invalid(str(error)) from None
         return await self._opened.get(store, name)
 
-    def _open(self) -> Secrets:
-        return Secrets.open(read(components.find(self._where)).secret_stores)
+    def _open(self) -> SecretStores:
+        return SecretStores.open(read(components.find(self._where)).secret_stores)

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx2
 
-from agent_actors.addresses import is_address
 from agent_actors.clock import Clock
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
-from agent_actors.serializer import json_object
+from agent_actors.forms.url import is_address
+from agent_actors.protocol.codec import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
 _ELSEWHERE = "set AGENT_ACTORS_URL (or --url) to the address that its start has said"

@@ -11,9 +11,9 @@ from agent_actors.doctor.actors import types
 from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.variables import misspelt
 from agent_actors.errors import StartupError
+from agent_actors.observability.exporter import require_usable
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
-from agent_actors.tracing_export import require_usable
 
 FEW_FILES = 1024
 """Open files that a process should be allowed: each connection, of either side, takes one."""

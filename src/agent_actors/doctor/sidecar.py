@@ -10,7 +10,7 @@ from agent_actors.doctor.finding import Finding, Report
 from agent_actors.doctor.seen import Seen
 from agent_actors.engine import binaries
 from agent_actors.errors import AgentError, Defect, StartupError
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 from agent_actors.settings import Settings
 
 WITHIN = 5.0
@@ -82,7 +82,7 @@ class SidecarCheck:
     name = "sidecar"
 
     def __init__(
-        self, sidecar: Sidecar, settings: Settings, seen: Seen, *, in_pod: bool = False
+        self, sidecar: SidecarClient, settings: Settings, seen: Seen, *, in_pod: bool = False
     ) -> None:
         self._sidecar = sidecar
         self._port = settings.dapr_http_port
@@ -112,7 +112,7 @@ class SidecarCheck:
         return self._report.ok(f"Dapr {number} on port {self._port}, app id {told.get('id')!r}")
 
     def _unheard(self, error: AgentError) -> Sequence[Finding]:
-        """Which of the errors of `Sidecar.metadata` it is: the text says why."""
+        """Which of the errors of `SidecarClient.metadata` it is: the text says why."""
         if "DAPR_API_TOKEN" in error.detail:
             self._seen.silent = "the sidecar refuses us"
             return self._report.fail(

@@ -10,7 +10,7 @@ from agent_actors.engine import binaries
 from agent_actors.engine.components import components_for
 from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.redis import RedisServer
-from agent_actors.engine.sidecar import Sidecar
+from agent_actors.engine.sidecar import SidecarProcess
 
 NAMESPACE = "default"
 CONFIGURATION = "configuration.yaml"
@@ -51,7 +51,7 @@ class LocalDapr:
         self.components = folder / "components"
         self.redis = RedisServer(found.redis, folder / "redis", log=logs / "redis.log")
         self.plane = ControlPlane(found, folder, logs=logs)
-        self.sidecar = Sidecar(
+        self.sidecar = SidecarProcess(
             found,
             logs,
             self.plane,

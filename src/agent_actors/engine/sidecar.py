@@ -25,7 +25,7 @@ spec:
 """
 
 
-class Sidecar(Child):
+class SidecarProcess(Child):
     """`daprd` beside an app; a restart keeps its ports.
 
     Args:

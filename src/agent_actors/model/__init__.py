@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agent_actors.messages import Exchange, Message, Person, Reply
+from agent_actors.protocol.messages import Exchange, Message, Person, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class SummaryPrompt:
     """What is to be summed up: the last summary, and what was said since, oldest first.
 
     `about` is the user whom the summary is about, or empty where it is about a conversation.
@@ -70,7 +70,7 @@ class Model:
         """
         raise NotImplementedError
 
-    async def summarise(self, digest: Digest) -> str:
+    async def summarise(self, digest: SummaryPrompt) -> str:
         """A summary of at most a few sentences; the plain one says what was said last.
 
         Raises:

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from sys import getsizeof
 from typing import Any, TypeVar
 
-from agent_actors import contracts, tracing
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, ModelError, ModelFailed, ModelTimedOut, TryLater
-from agent_actors.log_fields import Acting
-from agent_actors.messages import Failure, Outcome, Problem, Reply
 from agent_actors.model import Model, Prompt
-from agent_actors.tally import CallEnd, Tally
+from agent_actors.observability import tracing
+from agent_actors.observability.counters import CallEnd, Counters
+from agent_actors.observability.log_fields import LogContext
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import Failure, Outcome, Problem, Reply
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +88,13 @@ class ModelCalls:
         clock: Clock,
         model_time: float,
         complete: Complete,
-        tally: Tally | None = None,
+        tally: Counters | None = None,
     ) -> None:
         self.model = model
         self._clock = clock
         self._model_time = model_time
         self._complete = complete
-        self._tally = tally or Tally()
+        self._tally = tally or Counters()
         self.running = 0
         """Calls that have not ended."""
         self._calls: dict[str, dict[str, Call]] = {}
@@ -224,8 +225,8 @@ class ModelCalls:
             del self._calls[conversation]
 
 
-def _acting(prompt: Prompt) -> Acting:
-    return Acting(contracts.CHAT, prompt.conversation, (prompt,))
+def _acting(prompt: Prompt) -> LogContext:
+    return LogContext(wire.CHAT, prompt.conversation, (prompt,))
 
 
 def _agent(prompt: Prompt) -> dict[str, tracing.Value]:

@@ -1,8 +1,8 @@
 """The default model: says back what it heard, with what memory holds."""
 
 from agent_actors.clock import Clock
-from agent_actors.messages import Reply
 from agent_actors.model import Model, Prompt
+from agent_actors.protocol.messages import Reply
 
 SHOWN = 80
 """Characters of an entry that are repeated; more would let replies contain replies, and grow."""

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from agent_actors.addresses import is_address
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, StartupError, Unavailable
+from agent_actors.forms.url import is_address
 from agent_actors.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
-from agent_actors.messages import Reply
 from agent_actors.model import Model, Prompt
 from agent_actors.model.echo import EchoModel
+from agent_actors.protocol.messages import Reply
 
 
 class ScriptedModel(Model):

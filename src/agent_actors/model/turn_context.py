@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 
-class Tally:
+class ToolCallCount:
     """Tool calls that a turn has made."""
 
     def __init__(self) -> None:
@@ -26,4 +26,4 @@ class TurnContext:
     user: str
     conversation: str
     turn_id: str
-    tally: Tally = field(default_factory=Tally, repr=False, compare=False)
+    tally: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)

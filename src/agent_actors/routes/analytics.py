@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors.documents import Analytics
 from agent_actors.errors import NotFound
-from agent_actors.routes.dependencies import Services, UserIdPath, services
-from agent_actors.routes.problems import responses
+from agent_actors.routes.edge.dependencies import Services, UserIdPath, services
+from agent_actors.routes.edge.problems import responses
+from agent_actors.state.documents import Analytics
 
 router = APIRouter(prefix="/analytics", tags=["users"])
 
@@ -19,7 +19,7 @@ class MessageCount(BaseModel):
     message_count: int = Field(strict=True, ge=0, le=2**53, examples=[5])
 
 
-class Counted(BaseModel):
+class InitializedAnalytics(BaseModel):
     """What was set."""
 
     status: Literal["success"] = "success"
@@ -27,7 +27,7 @@ class Counted(BaseModel):
     message_count: int = Field(examples=[5])
 
 
-class ModelNumbers(BaseModel):
+class ModelUsage(BaseModel):
     """What one model did for the user, in its own tokens."""
 
     messages: int
@@ -35,23 +35,23 @@ class ModelNumbers(BaseModel):
     output_tokens: int
 
 
-class Numbers(BaseModel):
+class UsageDocument(BaseModel):
     """What the user's messages took, by model."""
 
     message_count: int = Field(examples=[5])
     input_tokens: int
     output_tokens: int
-    models: dict[str, ModelNumbers]
+    models: dict[str, ModelUsage]
 
     @classmethod
-    def of(cls, analytics: Analytics) -> "Numbers":
+    def of(cls, analytics: Analytics) -> "UsageDocument":
         """The numbers as routes show them."""
         return cls(
             message_count=analytics.message_count,
             input_tokens=analytics.usage.input_tokens,
             output_tokens=analytics.usage.output_tokens,
             models={
-                name: ModelNumbers(
+                name: ModelUsage(
                     messages=use.messages,
                     input_tokens=use.input_tokens,
                     output_tokens=use.output_tokens,
@@ -69,16 +69,18 @@ async def count(user_id: UserIdPath, request: Request) -> MessageCount:
 
 
 @router.get("/{user_id}/usage", responses=responses(404, 422, 503))
-async def usage(user_id: UserIdPath, request: Request) -> Numbers:
+async def usage(user_id: UserIdPath, request: Request) -> UsageDocument:
     """The same, with tokens, for each model."""
-    return Numbers.of(await _analytics(services(request), user_id))
+    return UsageDocument.of(await _analytics(services(request), user_id))
 
 
 @router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
-async def initialize(user_id: UserIdPath, given: MessageCount, request: Request) -> Counted:
+async def initialize(
+    user_id: UserIdPath, given: MessageCount, request: Request
+) -> InitializedAnalytics:
     """Set the number of messages."""
     await services(request).analytics.initialize(user_id, given.message_count)
-    return Counted(user_id=user_id, message_count=given.message_count)
+    return InitializedAnalytics(user_id=user_id, message_count=given.message_count)
 
 
 async def _analytics(wired: Services, user: str) -> Analytics:

@@ -5,12 +5,20 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_actors import contracts
-from agent_actors.documents import Pair
-from agent_actors.messages import Message, Problem, Role, Turn, TurnState, TurnStatus
-from agent_actors.routes.dependencies import ActorIdPath, Services, services
-from agent_actors.routes.preferences import Preferences
-from agent_actors.routes.problems import responses
+from agent_actors.protocol import ids
+from agent_actors.protocol.messages import (
+    Message,
+    Problem,
+    Role,
+    Turn,
+    TurnState,
+    TurnStatus,
+    check_message,
+)
+from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services
+from agent_actors.routes.edge.preferences import Preferences
+from agent_actors.routes.edge.problems import responses
+from agent_actors.state.documents import Pair
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
@@ -26,7 +34,7 @@ PreferHeader = Annotated[
 TurnIdPath = Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])]
 
 
-class Said(BaseModel):
+class ChatMessage(BaseModel):
     """A user's message."""
 
     model_config = ConfigDict(
@@ -37,22 +45,22 @@ class Said(BaseModel):
     content: str
 
 
-class Entry(BaseModel):
+class MessageDocument(BaseModel):
     """One thing that was said."""
 
     role: Role = Field(examples=["user"])
     content: str = Field(examples=["Hello, agent!"])
 
     @classmethod
-    def of(cls, message: Message) -> "Entry":
+    def of(cls, message: Message) -> "MessageDocument":
         """The message as routes show it."""
         return cls.model_construct(role=message.role, content=message.content)
 
 
-class Answered(BaseModel):
+class ChatReply(BaseModel):
     """The agent's reply, and the turn that made it."""
 
-    response: Entry
+    response: MessageDocument
     turn_id: str = Field(examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])
 
 
@@ -61,23 +69,23 @@ class TurnDocument(BaseModel):
 
     turn_id: str
     status: TurnStatus
-    response: Entry | None = None
+    response: MessageDocument | None = None
     error: Problem | None = None
 
 
-class HistoryEntry(Entry):
+class HistoryEntry(MessageDocument):
     """One thing that was said, or answered; `scheduled` is there where a schedule said it."""
 
     scheduled: bool = False
 
 
-class History(BaseModel):
+class HistoryDocument(BaseModel):
     """What was said, oldest first; `next` is the `before` of the page before this one."""
 
     history: list[HistoryEntry]
 
 
-class HistoryPage(History):
+class HistoryPage(HistoryDocument):
     """A page of the whole transcript."""
 
     next: int | None
@@ -92,17 +100,17 @@ SAYING: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/{actor_id}",
-    response_model=Answered,
+    response_model=ChatReply,
     responses=SAYING,
 )
 async def say(
     actor_id: ActorIdPath,
-    said: Said,
+    said: ChatMessage,
     request: Request,
     response: Response,
     idempotency_key: KeyHeader = None,
     prefer: PreferHeader = None,
-) -> Answered | Response:
+) -> ChatReply | Response:
     """Say something to the agent and get its reply.
 
     The turn happens once, however often it is sent with its `Idempotency-Key`. A caller that will
@@ -118,14 +126,14 @@ async def say(
     if applied:
         response.headers["Preference-Applied"] = applied
     if state.reply is not None:
-        reply = Entry.model_construct(role="assistant", content=state.reply.content)
-        return Answered.model_construct(response=reply, turn_id=state.turn_id)
+        reply = MessageDocument.model_construct(role="assistant", content=state.reply.content)
+        return ChatReply.model_construct(response=reply, turn_id=state.turn_id)
     return accepted(f"/chat/{actor_id}/turns", state, applied)
 
 
 @router.get(
     "/{actor_id}/history",
-    response_model=HistoryPage | History,
+    response_model=HistoryPage | HistoryDocument,
     response_model_exclude_unset=True,
     responses=responses(422, 503),
 )
@@ -138,13 +146,13 @@ async def history(
     before: Annotated[
         int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
     ] = None,
-) -> HistoryPage | History:
+) -> HistoryPage | HistoryDocument:
     """What was said lately; with `limit` or `before`, any page of the whole transcript."""
     pairs = max(1, (limit or SHOWN) // 2)
     page = await services(request).saved.history(actor_id, pairs, before)
     entries = [entry for pair in page.pairs for entry in entries_of(pair)]
     if limit is None and before is None:
-        return History.model_construct(history=entries)
+        return HistoryDocument.model_construct(history=entries)
     return HistoryPage.model_construct(history=entries, next=page.next)
 
 
@@ -191,12 +199,12 @@ def turn_of(wired: Services, whose: tuple[str, str], message: Message, key: str 
         CallerError: The message or the key is not one.
     """
     conversation, user = whose
-    contracts.check_message(message, wired.settings.message_bytes)
-    body = contracts.body_hash(message)
+    check_message(message, wired.settings.message_bytes)
+    body = ids.body_hash(message)
     if key is None:
         return Turn(wired.new_turn_id(), "", body, user, message)
-    hashed = contracts.key_hash(key)
-    return Turn(contracts.turn_id(conversation, hashed, body), hashed, body, user, message)
+    hashed = ids.key_hash(key)
+    return Turn(ids.turn_id(conversation, hashed, body), hashed, body, user, message)
 
 
 def document(state: TurnState) -> TurnDocument:
@@ -205,7 +213,7 @@ def document(state: TurnState) -> TurnDocument:
     return TurnDocument(
         turn_id=state.turn_id,
         status=state.status,
-        response=Entry(role="assistant", content=reply.content) if reply else None,
+        response=MessageDocument(role="assistant", content=reply.content) if reply else None,
         error=state.error,
     )
 

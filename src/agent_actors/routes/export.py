@@ -6,18 +6,17 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from agent_actors import contracts
-from agent_actors.documents import Analytics, Head, Memory, Pair
-from agent_actors.envelopes import DeadLetter
-from agent_actors.letters import told_by
-from agent_actors.messages import Message, Person, SessionExchange, Usage
-from agent_actors.routes.analytics import Numbers
-from agent_actors.routes.dependencies import Services
+from agent_actors.protocol import ids
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.dead_letters import DeadLetter, told_by
+from agent_actors.protocol.messages import Message, Person, SessionExchange, Usage
+from agent_actors.protocol.schedules import Schedule
+from agent_actors.routes.analytics import UsageDocument
+from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.notifications import Notification, notified
 from agent_actors.routes.schedules import ScheduleDocument
-from agent_actors.saved import Saved
-from agent_actors.schedules import Schedule
-from agent_actors.serializer import encode
+from agent_actors.state.documents import Analytics, Head, Memory, Pair
+from agent_actors.state.reader import StateReader
 
 PAIRS = 32
 """Pairs that are read at once."""
@@ -51,7 +50,7 @@ class ExportedConversation(BaseModel):
     turns: list[ExportedTurn]
 
 
-class Exported(BaseModel):
+class ExportDocument(BaseModel):
     """Everything that is known of a user."""
 
     user_id: str = Field(examples=["ada"])
@@ -60,7 +59,7 @@ class Exported(BaseModel):
     memory: list[Message]
     preferences: dict[str, str]
     last_exchanges: list[SessionExchange]
-    analytics: Numbers
+    analytics: UsageDocument
     schedules: list[ScheduleDocument]
     notifications: list[Notification]
     conversations: list[ExportedConversation]
@@ -119,7 +118,7 @@ class Export:
             "memory": self.memory.entries,
             "preferences": self.preferences,
             "last_exchanges": self.exchanges,
-            "analytics": Numbers.of(self.analytics or Analytics()).model_dump(),
+            "analytics": UsageDocument.of(self.analytics or Analytics()).model_dump(),
             "schedules": [ScheduleDocument.of(each).model_dump() for each in self.schedules],
             "notifications": [each.model_dump() for each in self.notifications],
         }
@@ -152,14 +151,14 @@ class Export:
             found = await self.wired.saved.sessions(self.user, page)
             for session_id in found.session_ids:
                 if session_id not in listed:
-                    yield contracts.session(session_id)
+                    yield ids.session(session_id)
             listed.update(found.session_ids)
             page = found.next
 
     async def _conversation(self, conversation: str, head: Head) -> AsyncIterator[bytes]:
         waiting = [queued.turn.message for queued in head.queue]
         about = {
-            "session_id": contracts.session_of(conversation) or "",
+            "session_id": ids.session_of(conversation) or "",
             "summary": head.earlier.text,
             "waiting": waiting,
         }
@@ -173,7 +172,9 @@ class Export:
         yield b"]}"
 
     @staticmethod
-    async def _pairs(saved: Saved, conversation: str, head: Head, first: int) -> tuple[Pair, ...]:
+    async def _pairs(
+        saved: StateReader, conversation: str, head: Head, first: int
+    ) -> tuple[Pair, ...]:
         return await saved.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
 
 

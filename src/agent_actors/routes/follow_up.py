@@ -3,18 +3,18 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from agent_actors.messages import Message, ProcessTurn
+from agent_actors.protocol.messages import Message, ProcessTurn
 from agent_actors.routes.chat import (
     SAYING,
-    Entry,
+    ChatMessage,
     KeyHeader,
-    Said,
+    MessageDocument,
     TurnDocument,
     accepted,
     document,
     turn_of,
 )
-from agent_actors.routes.dependencies import ActorIdPath, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, services
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
@@ -25,23 +25,23 @@ class FollowUpDocument(TurnDocument):
     question: str = Field(examples=["Tell me more about: Hello, agent!"])
 
 
-class Followed(BaseModel):
+class FollowUpReply(BaseModel):
     """The agent's reply, the turn that made it, and the turn that followed it."""
 
-    response: Entry
+    response: MessageDocument
     turn_id: str = Field(examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])
     follow_up: FollowUpDocument
 
 
 @router.post(
     "/{actor_id}/follow-up",
-    response_model=Followed,
+    response_model=FollowUpReply,
     response_model_exclude_none=True,
     responses=SAYING,
 )
 async def follow_up(
-    actor_id: ActorIdPath, said: Said, request: Request, idempotency_key: KeyHeader = None
-) -> Followed | Response:
+    actor_id: ActorIdPath, said: ChatMessage, request: Request, idempotency_key: KeyHeader = None
+) -> FollowUpReply | Response:
     """Say something, and have the agents ask about it: ChatAgent is called back by ResponseAgent.
 
     It needs Dapr's reentrancy (`AGENT_ACTORS_REENTRANCY_DEPTH`); without it: 409. Both turns happen
@@ -56,8 +56,8 @@ async def follow_up(
     if followed.turn.reply is None or followed.follow_up is None:
         return accepted(f"/chat/{actor_id}/turns", followed.turn, "")
     follows = document(followed.follow_up)
-    return Followed(
-        response=Entry(role="assistant", content=followed.turn.reply.content),
+    return FollowUpReply(
+        response=MessageDocument(role="assistant", content=followed.turn.reply.content),
         turn_id=followed.turn.turn_id,
         follow_up=FollowUpDocument(question=followed.question, **dict(follows)),
     )

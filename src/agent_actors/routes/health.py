@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
 from agent_actors.errors import Unavailable
-from agent_actors.routes.dependencies import services
-from agent_actors.routes.problems import responses
+from agent_actors.routes.edge.dependencies import services
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(tags=["health"])
 

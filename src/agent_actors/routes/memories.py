@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors.messages import Person
-from agent_actors.routes.dependencies import Text, UserIdPath, services
-from agent_actors.routes.problems import responses
+from agent_actors.protocol.messages import Person
+from agent_actors.routes.edge.dependencies import Text, UserIdPath, services
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/memories", tags=["users"])
 
@@ -24,7 +24,7 @@ class UserMetadata(BaseModel):
     )
 
 
-class Initialized(BaseModel):
+class InitializedUser(BaseModel):
     """What was set."""
 
     status: Literal["success"] = "success"
@@ -42,8 +42,10 @@ async def memories(user_id: UserIdPath, request: Request) -> UserMetadata:
 
 
 @router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
-async def initialize(user_id: UserIdPath, metadata: UserMetadata, request: Request) -> Initialized:
+async def initialize(
+    user_id: UserIdPath, metadata: UserMetadata, request: Request
+) -> InitializedUser:
     """Say who the user is."""
     person = Person(metadata.name, metadata.preferred_style, metadata.user_summary)
     await services(request).memory.initialize(user_id, person)
-    return Initialized(user_id=user_id, metadata=metadata)
+    return InitializedUser(user_id=user_id, metadata=metadata)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from agent_actors.routes.dependencies import services
+from agent_actors.routes.edge.dependencies import services
 
 router = APIRouter(tags=["health"])
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors import contracts
 from agent_actors.errors import NotFound
-from agent_actors.notices import Notice, Status
-from agent_actors.routes.dependencies import Services, UserIdPath, services
-from agent_actors.routes.problems import responses
+from agent_actors.protocol import ids
+from agent_actors.protocol.notifications import NotificationRecord, NotificationStatus
+from agent_actors.routes.edge.dependencies import Services, UserIdPath, services
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/notifications", tags=["users"])
 
@@ -23,14 +23,14 @@ class Notification(BaseModel):
     at: str = Field(examples=["2026-01-01T12:00:00Z"])
     conversation: str = Field(examples=["ada"], description="A session, or the user's own.")
     turn_id: str
-    status: Status
+    status: NotificationStatus
     to: str = Field(examples=["123"])
 
     @classmethod
-    def of(cls, notice: Notice) -> "Notification":
+    def of(cls, notice: NotificationRecord) -> "Notification":
         """A notification as it is shown."""
         at = datetime.fromtimestamp(notice.at, UTC).isoformat().replace("+00:00", "Z")
-        named = contracts.session_of(notice.conversation) or notice.conversation
+        named = ids.session_of(notice.conversation) or notice.conversation
         return cls(
             at=at,
             conversation=named,

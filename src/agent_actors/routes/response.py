@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors.routes.dependencies import ActorIdPath, services
-from agent_actors.routes.problems import responses
+from agent_actors.routes.edge.dependencies import ActorIdPath, services
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/response", tags=["response"])
 

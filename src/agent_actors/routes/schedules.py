@@ -16,13 +16,14 @@ from pydantic import (
     field_validator,
 )
 
-from agent_actors import contracts, durations
 from agent_actors.errors import NotFound, TryLater
-from agent_actors.messages import Message
+from agent_actors.forms import duration
+from agent_actors.protocol import ids
+from agent_actors.protocol.messages import Message, check_message
+from agent_actors.protocol.schedules import RemoveSchedule, Schedule
 from agent_actors.routes.chat import KeyHeader
-from agent_actors.routes.dependencies import ActorIdPath, Services, services
-from agent_actors.routes.problems import responses
-from agent_actors.schedules import Schedule, Unschedule
+from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/chat", tags=["schedules"])
 
@@ -41,7 +42,7 @@ def _seconds(given: object) -> object:
     if not isinstance(given, str):
         return given
     try:
-        return durations.seconds(given)
+        return duration.seconds(given)
     except ValueError:
         # Not its text, which repeats what was sent.
         msg = "not a duration such as '1h30m', 'PT1H30M', 'P1D' or 90 (seconds)"
@@ -189,7 +190,7 @@ async def schedule(
     With an `Idempotency-Key`, the same request sent again is the same schedule.
     """
     wired = services(request)
-    contracts.check_message(Message("user", asked.content), wired.settings.message_bytes)
+    check_message(Message("user", asked.content), wired.settings.message_bytes)
     made = _schedule(wired, actor_id, asked, idempotency_key)
     late = not made.created <= made.next_due <= made.created + FURTHEST
     if late and not (await wired.saved.schedules(actor_id)).knows(made.id):
@@ -236,12 +237,12 @@ async def one(
 )
 async def unschedule(actor_id: ActorIdPath, schedule_id: ScheduleIdPath, request: Request) -> None:
     """End a schedule, also one that has ended already; what it has said stays."""
-    await services(request).chat.remove_schedule(actor_id, Unschedule(schedule_id))
+    await services(request).chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
 
 
 def _schedule(wired: Services, user: str, asked: NewSchedule, key: str | None) -> Schedule:
-    hashed = "" if key is None else contracts.key_hash(key)
-    schedule_id = contracts.schedule_id(user, hashed, asked.plan) if hashed else wired.new_turn_id()
+    hashed = "" if key is None else ids.key_hash(key)
+    schedule_id = ids.schedule_id(user, hashed, asked.plan) if hashed else wired.new_turn_id()
     now = wired.clock.now().timestamp()
     return Schedule(
         schedule_id,

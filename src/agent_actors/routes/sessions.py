@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from agent_actors import contracts
 from agent_actors.errors import Blank
-from agent_actors.messages import Message, Role, TurnState
+from agent_actors.protocol import ids
+from agent_actors.protocol.messages import Message, Role, TurnState
 from agent_actors.routes.chat import (
     SAYING,
     KeyHeader,
@@ -19,24 +19,24 @@ from agent_actors.routes.chat import (
     document,
     turn_of,
 )
-from agent_actors.routes.dependencies import Services, UserId, services
-from agent_actors.routes.opening import open_session
-from agent_actors.routes.permits import permit, permit_session, place_of_turns
-from agent_actors.routes.preferences import Preferences
-from agent_actors.routes.problems import responses
+from agent_actors.routes.edge.dependencies import Services, UserId, services
+from agent_actors.routes.edge.opening import open_session
+from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
+from agent_actors.routes.edge.preferences import Preferences
+from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(tags=["sessions"])
 
 SESSION = "90f6242e-7dae-494f-a919-e47b0bd8815e"
-SessionId = Annotated[str, AfterValidator(contracts.session_id)]
+SessionId = Annotated[str, AfterValidator(ids.session_id)]
 SessionIdPath = Annotated[
     str,
     Path(
-        json_schema_extra={"pattern": f"^{contracts.ID_FORM}$"},
+        json_schema_extra={"pattern": f"^{ids.ID_FORM}$"},
         description="A session, as `POST /chat/` named it or was told it.",
         examples=[SESSION],
     ),
-    AfterValidator(contracts.session_id),
+    AfterValidator(ids.session_id),
 ]
 
 
@@ -113,7 +113,7 @@ async def say(
     if not said.text.strip():
         raise Blank("Message text cannot be empty")
     session_id = _session(said, idempotency_key)
-    conversation = contracts.session(session_id)
+    conversation = ids.session(session_id)
     message = Message("user", said.text)
     turn = turn_of(wired, (conversation, said.user_id), message, idempotency_key)
     await open_session(wired, said.user_id, conversation)
@@ -146,7 +146,7 @@ async def history(
 
     Where there is more before it, the header `Link` has the address of that (`rel="next"`).
     """
-    conversation = contracts.session(session_id)
+    conversation = ids.session(session_id)
     await permit_session(request, conversation)
     page = await services(request).saved.history(conversation, limit // 2, before)
     if page.next is not None:
@@ -171,7 +171,7 @@ async def history(
 )
 async def turn(session_id: SessionIdPath, turn_id: TurnIdPath, request: Request) -> TurnDocument:
     """Where a turn of a session is, with its answer once it has one."""
-    place = await place_of_turns(request, contracts.session(session_id))
+    place = await place_of_turns(request, ids.session(session_id))
     return document(await services(request).carried.turn(place, turn_id))
 
 
@@ -180,7 +180,7 @@ def _session(said: UserMessage, key: str | None) -> str:
     if said.metadata is not None and said.metadata.session_id is not None:
         return said.metadata.session_id
     if key is not None:
-        return contracts.session_for(said.user_id, contracts.key_hash(key))
+        return ids.session_for(said.user_id, ids.key_hash(key))
     return str(uuid.uuid4())
 
 

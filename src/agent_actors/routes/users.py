@@ -7,11 +7,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, RootModel, model_validator
 from starlette.responses import StreamingResponse
 
-from agent_actors import sms
 from agent_actors.errors import NotFound
-from agent_actors.routes.dependencies import Text, UserIdPath, services
-from agent_actors.routes.export import Export, Exported
-from agent_actors.routes.problems import responses
+from agent_actors.forms import phone_number
+from agent_actors.routes.edge.dependencies import Text, UserIdPath, services
+from agent_actors.routes.edge.problems import responses
+from agent_actors.routes.export import Export, ExportDocument
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -50,20 +50,20 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Value = Annotated[Text, Field(max_length=1_024)]
 
 
-class UserPreferences(RootModel[dict[Name, Value]]):
+class PreferencesDocument(RootModel[dict[Name, Value]]):
     """What a user prefers, by name; `phone` is the number that is told of answered turns."""
 
     model_config = {
         "json_schema_extra": {
             "additionalProperties": False,
             "maxProperties": PREFERENCES,
-            "properties": {"phone": {"type": "string", "pattern": f"^{sms.NUMBER_FORM}$"}},
+            "properties": {"phone": {"type": "string", "pattern": f"^{phone_number.NUMBER_FORM}$"}},
             "examples": [{"language": "en", "timezone": "UTC"}],
         }
     }
 
     @model_validator(mode="after")
-    def _bounded(self) -> "UserPreferences":
+    def _bounded(self) -> "PreferencesDocument":
         if len(self.root) > PREFERENCES:
             msg = f"at most {PREFERENCES} preferences"
             raise ValueError(msg)
@@ -109,15 +109,15 @@ async def sessions(
 
 
 @router.get("/{user_id}/preferences", responses=responses(422, 503))
-async def preferences(user_id: UserIdPath, request: Request) -> UserPreferences:
+async def preferences(user_id: UserIdPath, request: Request) -> PreferencesDocument:
     """What the user prefers."""
-    return UserPreferences.model_construct(await services(request).saved.preferences(user_id))
+    return PreferencesDocument.model_construct(await services(request).saved.preferences(user_id))
 
 
 @router.put("/{user_id}/preferences", responses=responses(400, 413, 422, 503))
 async def prefer(
-    user_id: UserIdPath, preferences: UserPreferences, request: Request
-) -> UserPreferences:
+    user_id: UserIdPath, preferences: PreferencesDocument, request: Request
+) -> PreferencesDocument:
     """Replace what the user prefers."""
     _check_phone(preferences.root.get("phone"))
     await services(request).sessions.set_preferences(user_id, preferences.root)
@@ -128,7 +128,7 @@ async def prefer(
     "/{user_id}/export",
     response_class=StreamingResponse,
     responses={
-        200: {"model": Exported, "description": "Everything, as one document."},
+        200: {"model": ExportDocument, "description": "Everything, as one document."},
         **responses(404, 422, 503),
     },
 )
@@ -152,7 +152,7 @@ async def forget(user_id: UserIdPath, request: Request) -> None:
 
 
 def _check_phone(number: str | None) -> None:
-    if number is None or sms.is_number(number):
+    if number is None or phone_number.is_number(number):
         return
     reason = "a phone number is + and 8 to 15 digits, the first one not 0, as in +14155550123"
     raise RequestValidationError([{"loc": ("body", "phone"), "msg": reason, "type": "phone"}])

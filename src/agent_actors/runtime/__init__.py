@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from dapr.clients.base import DaprActorClientBase
 
-from agent_actors.envelopes import DeadLetter
-from agent_actors.messages import CloudEvent
+from agent_actors.protocol.dead_letters import DeadLetter
+from agent_actors.protocol.events import CloudEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryResponse:
     """A subscription route's answer to an event."""
 
     status: int
@@ -32,7 +32,9 @@ class Deliver(Protocol):
     A CloudEvent envelope (JSON bytes), or what `headers` say: they name its content type, too.
     """
 
-    def __call__(self, path: str, body: bytes, headers: Headers = (), /) -> Awaitable[Delivered]:
+    def __call__(
+        self, path: str, body: bytes, headers: Headers = (), /
+    ) -> Awaitable[DeliveryResponse]:
         """The route's answer."""
         ...
 

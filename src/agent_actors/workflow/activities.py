@@ -4,49 +4,42 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent_actors import contracts
-from agent_actors.actors.history import fitting
-from agent_actors.actors.limits import ChatLimits
-from agent_actors.actors.outbox import SOURCE
-from agent_actors.clients import ChatClient, MemoryClient
 from agent_actors.clock import Clock
-from agent_actors.documents import Head
+from agent_actors.conversation.history import fitting
+from agent_actors.conversation.limits import ChatLimits
+from agent_actors.conversation.outbox import SOURCE
 from agent_actors.errors import AgentError, Gone, TryLater
-from agent_actors.messages import (
-    AdoptTurn,
-    CloudEvent,
-    Exchange,
-    Outcome,
-    Problem,
-    Reply,
-    TurnState,
-)
 from agent_actors.model import Prompt
 from agent_actors.model.calls import Call, ModelCalls
-from agent_actors.saved import Saved
-from agent_actors.stopping import Stopping
+from agent_actors.protocol import wire
+from agent_actors.protocol.clients import ChatClient, MemoryClient
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.messages import AdoptTurn, Exchange, Outcome, Problem, Reply, TurnState
+from agent_actors.state.documents import Head
+from agent_actors.state.reader import StateReader
+from agent_actors.turns.drain import Drain
 from agent_actors.workflow.turn import (
-    Answered,
-    Asked,
-    Found,
-    Order,
-    Past,
-    Storing,
+    HistoryLookup,
+    PromptContext,
+    ReplyRequest,
+    ReplyResult,
+    StoreRequest,
+    TurnOrder,
     without_reply,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkflowParts:
     """What the steps work with. `publish` hands an event to a component's topic."""
 
-    saved: Saved
+    saved: StateReader
     memory: MemoryClient
     chat: ChatClient
     calls: ModelCalls
     publish: Callable[[str, str, CloudEvent], Awaitable[None]]
     limits: ChatLimits
-    stopping: Stopping
+    stopping: Drain
     call_time: float
 
     @property
@@ -64,16 +57,16 @@ class Activities:
             last steps does so: the process that has begun the turn may be gone.
     """
 
-    def __init__(self, parts: Parts, follow: Callable[[Order], None]) -> None:
+    def __init__(self, parts: WorkflowParts, follow: Callable[[TurnOrder], None]) -> None:
         self._parts = parts
         self._follow = follow
 
-    async def fetch_analytics(self, order: Order) -> int:
+    async def fetch_analytics(self, order: TurnOrder) -> int:
         """How many messages of the user were answered before."""
         analytics = await self._parts.saved.analytics(order.turn.user)
         return analytics.message_count if analytics else 0
 
-    async def fetch_history(self, order: Order) -> Found:
+    async def fetch_history(self, order: TurnOrder) -> HistoryLookup:
         """What the model is told of the time before, or the turn's end if it has one already."""
         saved = self._parts.saved
         try:
@@ -81,17 +74,19 @@ class Activities:
         except TryLater:
             raise
         except AgentError as error:
-            return Found(ended=_refused(order, error))
+            return HistoryLookup(ended=_refused(order, error))
         if state is not None:
-            return Found(ended=without_reply(state))
+            return HistoryLookup(ended=without_reply(state))
         head, recalled = await asyncio.gather(
             saved.head(order.conversation), self._parts.memory.recall(order.turn.user)
         )
         window = await self._window(order.conversation, head)
-        past = Past(head.seq + 1, recalled.entries, window, recalled.person, head.earlier.text)
-        return Found(past)
+        past = PromptContext(
+            head.seq + 1, recalled.entries, window, recalled.person, head.earlier.text
+        )
+        return HistoryLookup(past)
 
-    async def generate_reply(self, asked: Asked) -> Answered:
+    async def generate_reply(self, asked: ReplyRequest) -> ReplyResult:
         """The model's end of the turn; a call of this turn that runs or has answered is that one.
 
         While the process stops no call begins: the sidecar gives the step to the next process.
@@ -102,9 +97,9 @@ class Activities:
                 await asyncio.Event().wait()
             call = self._parts.calls.start(_prompt(asked))
         outcome = await _ended(call)
-        return Answered(outcome, again=_may_do_better(outcome))
+        return ReplyResult(outcome, again=_may_do_better(outcome))
 
-    async def store_conversation(self, storing: Storing) -> TurnState:
+    async def store_conversation(self, storing: StoreRequest) -> TurnState:
         """Commits the turn by ChatAgent, as any other; a failed one is recorded for its key."""
         order = storing.order
         self._follow(order)
@@ -119,7 +114,7 @@ class Activities:
             return _refused(order, error)
         return without_reply(state)
 
-    async def publish_message_sent(self, order: Order) -> None:
+    async def publish_message_sent(self, order: TurnOrder) -> None:
         """Tells other services, as in the lessons; ours counts the turn once, however it hears."""
         self._follow(order)
         turn_id, user = order.turn.turn_id, order.turn.user
@@ -127,10 +122,10 @@ class Activities:
             await self._parts.saved.turn(order.conversation, turn_id)
         except Gone:
             return  # The user was forgotten meanwhile.
-        said = {"event_type": contracts.SENT_TYPE, "user_id": user, "turn_id": turn_id}
-        event = CloudEvent(turn_id, SOURCE, contracts.SENT_TYPE, order.conversation, said)
+        said = {"event_type": wire.SENT_TYPE, "user_id": user, "turn_id": turn_id}
+        event = CloudEvent(turn_id, SOURCE, wire.SENT_TYPE, order.conversation, said)
         async with self._parts.clock.timeout(self._parts.call_time):
-            await self._parts.publish(contracts.LESSON_PUBSUB, contracts.MESSAGES, event)
+            await self._parts.publish(wire.LESSON_PUBSUB, wire.MESSAGES, event)
 
     async def _window(self, conversation: str, head: Head) -> tuple[Exchange, ...]:
         """The last exchanges, as ChatAgent would show them to the model."""
@@ -140,7 +135,7 @@ class Activities:
         return tuple(pair.exchange for pair in fitting(pairs, limits))
 
 
-def _prompt(asked: Asked) -> Prompt:
+def _prompt(asked: ReplyRequest) -> Prompt:
     turn, past = asked.order.turn, asked.past
     return Prompt(
         asked.order.conversation,
@@ -168,5 +163,5 @@ def _may_do_better(outcome: Outcome) -> bool:
     return not isinstance(outcome, Reply) and outcome.error.retry == "same-key"
 
 
-def _refused(order: Order, error: AgentError) -> TurnState:
+def _refused(order: TurnOrder, error: AgentError) -> TurnState:
     return TurnState(order.turn.turn_id, "failed", error=Problem.of(error))

@@ -11,10 +11,10 @@ from pydantic_core import from_json
 
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, Unavailable
-from agent_actors.messages import TurnState
-from agent_actors.serializer import adapter
+from agent_actors.protocol.codec import adapter
+from agent_actors.protocol.messages import TurnState
 from agent_actors.workflow.sdk import quiet
-from agent_actors.workflow.turn import NAME, Order
+from agent_actors.workflow.turn import NAME, TurnOrder
 
 T = TypeVar("T")
 
@@ -30,10 +30,10 @@ _AWAY = "The sidecar's workflows cannot be reached; try again."
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkflowProgress:
     """Where a workflow is: `done` with the turn's end, `failed` when a step never worked."""
 
-    order: Order
+    order: TurnOrder
     status: Literal["running", "done", "failed"]
     ended: TurnState | None = None
 
@@ -52,13 +52,13 @@ class Workflows:
         self._clock = clock
         self._patience = patience
 
-    async def schedule(self, order: Order) -> bool:
+    async def schedule(self, order: TurnOrder) -> bool:
         """Starts the workflow of a turn; False where one of that id runs already, and goes on.
 
         Raises:
             Unavailable: It could not be started; it may have been, all the same.
         """
-        given = adapter(Order).dump_python(order, mode="json")
+        given = adapter(TurnOrder).dump_python(order, mode="json")
         end = self._clock.monotonic() + self._patience
         pause = FIRST_PAUSE
         while (started := await self._scheduled(order.turn.turn_id, given)) is None:
@@ -68,7 +68,7 @@ class Workflows:
             pause = min(pause * 2, LONGEST_PAUSE)
         return started
 
-    async def standing(self, turn_id: str) -> Standing | None:
+    async def standing(self, turn_id: str) -> WorkflowProgress | None:
         """Where the workflow of a turn is; None where there is none.
 
         Raises:
@@ -138,11 +138,11 @@ class _Client(DaprWorkflowClient):
         await self._DaprWorkflowClient__obj.aclose()  # type: ignore[attr-defined]
 
 
-def _standing(state: WorkflowState) -> Standing:
-    order = _read(state.serialized_input, Order)
+def _standing(state: WorkflowState) -> WorkflowProgress:
+    order = _read(state.serialized_input, TurnOrder)
     if state.runtime_status == WorkflowStatus.COMPLETED:
-        return Standing(order, "done", _read(state.serialized_output, TurnState))
-    return Standing(order, "failed" if state.runtime_status in _ENDED else "running")
+        return WorkflowProgress(order, "done", _read(state.serialized_output, TurnState))
+    return WorkflowProgress(order, "failed" if state.runtime_status in _ENDED else "running")
 
 
 def _read(text: str | None, form: type[T]) -> T:

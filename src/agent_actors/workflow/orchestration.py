@@ -1,16 +1,16 @@
 """What carries turns by workflows, in one process: started and stopped by the composition."""
 
-from agent_actors.clients import ChatClient
+from agent_actors.conversation.runner import TurnRunner
 from agent_actors.errors import StartupError
-from agent_actors.routes.answers import Answers
-from agent_actors.saved import Saved
+from agent_actors.protocol.clients import ChatClient
 from agent_actors.settings import Settings
-from agent_actors.settled import Settled
-from agent_actors.workflow.activities import Activities, Parts
-from agent_actors.workflow.answers import WorkflowAnswers
+from agent_actors.state.reader import StateReader
+from agent_actors.turns.bell import TurnBell
+from agent_actors.workflow.activities import Activities, WorkflowParts
 from agent_actors.workflow.client import Workflows
+from agent_actors.workflow.runner import WorkflowTurnRunner
 from agent_actors.workflow.sdk import know_token
-from agent_actors.workflow.worker import Worker
+from agent_actors.workflow.worker import WorkflowWorker
 
 
 class Orchestration:
@@ -28,7 +28,12 @@ class Orchestration:
     """
 
     def __init__(
-        self, settings: Settings, parts: Parts, chat: ChatClient, saved: Saved, settled: Settled
+        self,
+        settings: Settings,
+        parts: WorkflowParts,
+        chat: ChatClient,
+        saved: StateReader,
+        settled: TurnBell,
     ) -> None:
         if settings.dapr_grpc_port is None:
             raise StartupError(
@@ -38,11 +43,13 @@ class Orchestration:
         know_token(settings.dapr_api_token)
         port, stopping = settings.dapr_grpc_port, parts.stopping
         self._workflows = Workflows(port, parts.clock, settings.call_time)
-        self._answers = WorkflowAnswers(chat, saved, settled, stopping, settings, self._workflows)
-        self._worker = Worker(port, Activities(parts, self._answers.follow))
+        self._answers = WorkflowTurnRunner(
+            chat, saved, settled, stopping, settings, self._workflows
+        )
+        self._worker = WorkflowWorker(port, Activities(parts, self._answers.follow))
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> TurnRunner:
         """What answers `POST /chat/`."""
         return self._answers
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from dapr.ext.workflow import DaprWorkflowContext, RetryPolicy
 
-from agent_actors.messages import Exchange, Message, Outcome, Person, Turn, TurnState
+from agent_actors.protocol.messages import Exchange, Message, Outcome, Person, Turn, TurnState
 
 NAME = "chat_turn"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkflowStep:
     """An activity: its name, how often it is tried, and the seconds between two tries."""
 
     name: str
@@ -34,16 +34,16 @@ class Step:
         )
 
 
-ANALYTICS = Step("fetch_analytics", 3, 5.0)
-HISTORY = Step("fetch_history", 3, 5.0)
-REPLY = Step("generate_reply", 2, 3.0)
-STORE = Step("store_conversation", 3, 5.0)
-PUBLISH = Step("publish_message_sent", 5, 2.0)
+ANALYTICS = WorkflowStep("fetch_analytics", 3, 5.0)
+HISTORY = WorkflowStep("fetch_history", 3, 5.0)
+REPLY = WorkflowStep("generate_reply", 2, 3.0)
+STORE = WorkflowStep("store_conversation", 3, 5.0)
+PUBLISH = WorkflowStep("publish_message_sent", 5, 2.0)
 STEPS = (ANALYTICS, HISTORY, REPLY, STORE, PUBLISH)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TurnOrder:
     """What a workflow is started with; its id is the turn's."""
 
     conversation: str
@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PromptContext:
     """What the model is told of the time before the turn, as in `model.Prompt`."""
 
     number: int
@@ -62,24 +62,24 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HistoryLookup:
     """What `fetch_history` finds: the past, or that the turn has ended before."""
 
-    past: Past | None = None
+    past: PromptContext | None = None
     ended: TurnState | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReplyRequest:
     """What `generate_reply` is given."""
 
-    order: Order
+    order: TurnOrder
     message_count: int
-    past: Past
+    past: PromptContext
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ReplyResult:
     """What `generate_reply` returns; `again` says that another try may do better."""
 
     outcome: Outcome
@@ -87,10 +87,10 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Storing:
+class StoreRequest:
     """What `store_conversation` is given."""
 
-    order: Order
+    order: TurnOrder
     outcome: Outcome
 
 
@@ -122,7 +122,7 @@ def _generated(ctx: DaprWorkflowContext, asked: Any) -> Steps:
     return answered
 
 
-def _call(ctx: DaprWorkflowContext, step: Step, given: Any) -> Any:
+def _call(ctx: DaprWorkflowContext, step: WorkflowStep, given: Any) -> Any:
     return ctx.call_activity(step.name, input=given, retry_policy=step.policy)
 
 

@@ -13,7 +13,7 @@ from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, Work
 from pydantic import ValidationError
 
 from agent_actors.errors import Defect
-from agent_actors.serializer import adapter, fields
+from agent_actors.protocol.codec import adapter, fields
 from agent_actors.workflow.activities import Activities
 from agent_actors.workflow.sdk import quiet
 from agent_actors.workflow.turn import (
@@ -23,11 +23,11 @@ from agent_actors.workflow.turn import (
     PUBLISH,
     REPLY,
     STORE,
-    Asked,
-    Order,
-    Step,
+    ReplyRequest,
     Steps,
-    Storing,
+    StoreRequest,
+    TurnOrder,
+    WorkflowStep,
     chat_turn,
 )
 
@@ -39,7 +39,7 @@ LOOK = 0.1
 Activity = Callable[[WorkflowActivityContext, Any], Coroutine[Any, Any, Any]]
 
 
-class Worker:
+class WorkflowWorker:
     """Connects to the sidecar, and again whenever that comes back.
 
     Args:
@@ -72,12 +72,12 @@ class Worker:
 
     def _register(self, loop: asyncio.AbstractEventLoop) -> None:
         steps = self._activities
-        taken: list[tuple[Step, Callable[[Any], Awaitable[Any]], type]] = [
-            (ANALYTICS, steps.fetch_analytics, Order),
-            (HISTORY, steps.fetch_history, Order),
-            (REPLY, steps.generate_reply, Asked),
-            (STORE, steps.store_conversation, Storing),
-            (PUBLISH, steps.publish_message_sent, Order),
+        taken: list[tuple[WorkflowStep, Callable[[Any], Awaitable[Any]], type]] = [
+            (ANALYTICS, steps.fetch_analytics, TurnOrder),
+            (HISTORY, steps.fetch_history, TurnOrder),
+            (REPLY, steps.generate_reply, ReplyRequest),
+            (STORE, steps.store_conversation, StoreRequest),
+            (PUBLISH, steps.publish_message_sent, TurnOrder),
         ]
         for step, method, form in taken:
             self._runtime.register_activity(_on(loop, method, form), name=step.name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_actors.access.rates import Rate, Rates
+from agent_actors.access.rates import Rate, RateLimiter
 from agent_actors.errors import StartupError
 from tests.hand_clock import HandClock
 
@@ -28,7 +28,7 @@ def test_a_rate_of_another_form_stops_the_start(text: str):
 def test_the_whole_rate_may_come_at_once_and_then_as_it_comes_back():
     """Sixty in a minute are sixty now, and then one each second."""
     clock = HandClock()
-    rates = Rates(Rate(60, 60), clock)
+    rates = RateLimiter(Rate(60, 60), clock)
 
     assert [rates.wait("ada") for _ in range(60)] == [0.0] * 60
     assert rates.wait("ada") == pytest.approx(1.0)
@@ -44,7 +44,7 @@ def test_the_whole_rate_may_come_at_once_and_then_as_it_comes_back():
 def test_what_is_refused_costs_nothing():
     """Who goes on asking is let in as soon as who waits."""
     clock = HandClock()
-    rates = Rates(Rate(1, 10), clock)
+    rates = RateLimiter(Rate(1, 10), clock)
     rates.wait("ada")
     for _ in range(100):
         rates.wait("ada")
@@ -55,14 +55,14 @@ def test_what_is_refused_costs_nothing():
 
 def test_callers_do_not_wait_for_each_other():
     """Each has the whole rate."""
-    rates = Rates(Rate(1, 60), HandClock())
+    rates = RateLimiter(Rate(1, 60), HandClock())
 
     assert [rates.wait(who) for who in ("ada", "ben", "eve")] == [0.0] * 3
 
 
 def test_memory_is_bounded_whatever_the_number_of_callers():
     """Who was away longest is forgotten, and who asks all the time is not."""
-    rates = Rates(Rate(1, 86_400), HandClock(), most=100)
+    rates = RateLimiter(Rate(1, 86_400), HandClock(), most=100)
     rates.wait("ada")
     for number in range(10_000):
         rates.wait(f"user{number}")
@@ -74,7 +74,7 @@ def test_memory_is_bounded_whatever_the_number_of_callers():
 def test_callers_that_went_away_are_forgotten():
     """What is kept shrinks as others come."""
     clock = HandClock()
-    rates = Rates(Rate(10, 60), clock)
+    rates = RateLimiter(Rate(10, 60), clock)
     for number in range(1_000):
         rates.wait(f"user{number}")
     clock.jump(60)

@@ -13,8 +13,8 @@ from agent_actors.doctor.examination import PATIENCE
 from agent_actors.doctor.finding import Finding
 from agent_actors.doctor.seen import Seen
 from agent_actors.errors import Unavailable
-from agent_actors.messages import CloudEvent
-from agent_actors.routes.probes import Probes
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.routes.sidecar.probes import Probes
 from agent_actors.settings import Settings
 from tests.unit.doctor.conftest import answering
 

@@ -20,8 +20,8 @@ from agent_actors.doctor.holder import holder
 from agent_actors.doctor.seen import Seen
 from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
-from agent_actors.runtime.embedded.folder import LOCK, Folder
-from agent_actors.runtime.embedded.schema import VERSION, open_writer
+from agent_actors.runtime.embedded.disk.folder import LOCK, DataFolder
+from agent_actors.runtime.embedded.disk.schema import VERSION, open_writer
 from agent_actors.settings import Settings
 
 PLENTY = 10 * 1024**3
@@ -85,7 +85,7 @@ async def test_a_database_is_whole_and_left_as_it_was(tmp_path: Path):
 async def test_a_folder_in_use_is_fine_and_says_by_whom(tmp_path: Path):
     """What the service has written since is read, too, and it goes on to write."""
     path = tmp_path / DATABASE
-    lock = Folder.take(tmp_path)
+    lock = DataFolder.take(tmp_path)
     with closing(open_writer(path, "NORMAL")) as writer:
         writer.execute("INSERT INTO state VALUES ('T', 'a', 'k', x'00')")
         found = await only(tmp_path)
@@ -128,7 +128,7 @@ async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
 async def test_later_checks_know_who_has_the_data(tmp_path: Path):
     """A service that has it, and does not answer where it is asked, is on another port."""
     url = f"http://127.0.0.1:{free_port()}"
-    lock = Folder.take(tmp_path)
+    lock = DataFolder.take(tmp_path)
     try:
         async with opened(Settings(data=tmp_path), "embedded", url, SystemClock()) as checks:
             found = [each async for each in examine(checks, SystemClock())]

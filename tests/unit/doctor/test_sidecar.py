@@ -22,7 +22,7 @@ from agent_actors.doctor.sidecar import (
 )
 from agent_actors.engine.binaries import SERVERS, VARIABLE
 from agent_actors.engine.ports import free_port
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 from agent_actors.settings import Settings
 from tests.conftest import Serve
 from tests.unit.runtime.dapr.conftest import FakeSidecar
@@ -52,12 +52,12 @@ TOLD: dict[str, Any] = {
 }
 
 
-async def ask(sidecar: Sidecar, seen: Seen) -> Finding:
+async def ask(sidecar: SidecarClient, seen: Seen) -> Finding:
     (finding,) = await SidecarCheck(sidecar, Settings(), seen).look()
     return finding
 
 
-async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: Sidecar):
+async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: SidecarClient):
     """What it says of itself is there for the checks that follow."""
     seen = Seen()
     daprd.answers = [(200, TOLD), (204, None)]
@@ -81,7 +81,11 @@ async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: S
     ],
 )
 async def test_a_sidecar_that_cannot_be_used_is_said(
-    daprd: FakeSidecar, sidecar: Sidecar, answers: list[tuple[int, Any]], words: str, silent: str
+    daprd: FakeSidecar,
+    sidecar: SidecarClient,
+    answers: list[tuple[int, Any]],
+    words: str,
+    silent: str,
 ):
     """And nobody relies on what it says of itself; later checks say why they are skipped."""
     seen = Seen()
@@ -102,7 +106,7 @@ async def test_a_sidecar_that_is_away_is_started_by_whom_it_belongs_to(
 ):
     """By hand, or as a container of the pod: each has its own remedy."""
     port = free_port()
-    away = Sidecar(port, None, 5.0)
+    away = SidecarClient(port, None, 5.0)
     await away.start()
     settings = Settings(dapr_http_port=port)
     (found,) = await SidecarCheck(away, settings, Seen(), in_pod=in_pod).look()
@@ -113,7 +117,7 @@ async def test_a_sidecar_that_is_away_is_started_by_whom_it_belongs_to(
     assert advice.format(port=port) in found.advice
 
 
-async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: Sidecar):
+async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: SidecarClient):
     """Its version is no number."""
     daprd.answers = [(200, TOLD | {"runtimeVersion": "edge"}), (204, None)]
 
@@ -197,7 +201,7 @@ async def test_a_subscription_without_a_dead_letter_topic_is_a_warning():
     assert "user-chat" in found.found
 
 
-async def test_without_a_sidecar_nothing_is_known(sidecar: Sidecar):
+async def test_without_a_sidecar_nothing_is_known(sidecar: SidecarClient):
     """What it has loaded and hosts is skipped."""
     (components,) = await loaded(None)
     (hosted,) = await PlacementCheck(sidecar, SETTINGS, Seen()).look()
@@ -205,7 +209,7 @@ async def test_without_a_sidecar_nothing_is_known(sidecar: Sidecar):
     assert (components.status, hosted.status) == ("skip", "skip")
 
 
-async def placed(sidecar: Sidecar, **changes: Any) -> Finding:
+async def placed(sidecar: SidecarClient, **changes: Any) -> Finding:
     told = TOLD | {"actorRuntime": HOSTED | changes}
     seen = Seen(sidecar=told, service="http://127.0.0.1:1")
     (finding,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
@@ -222,7 +226,7 @@ async def placed(sidecar: Sidecar, **changes: Any) -> Finding:
     ],
 )
 async def test_actors_without_a_place_are_said(
-    daprd: FakeSidecar, sidecar: Sidecar, changes: dict[str, Any], words: str
+    daprd: FakeSidecar, sidecar: SidecarClient, changes: dict[str, Any], words: str
 ):
     """No actor is called then."""
     found = await placed(sidecar, **changes)
@@ -232,7 +236,7 @@ async def test_actors_without_a_place_are_said(
     assert not daprd.seen
 
 
-async def test_a_service_that_does_not_run_hosts_nothing(sidecar: Sidecar):
+async def test_a_service_that_does_not_run_hosts_nothing(sidecar: SidecarClient):
     """That is no failure: doctor is asked before the start, too."""
     seen = Seen(sidecar=TOLD | {"actorRuntime": HOSTED | {"activeActors": []}})
     (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
@@ -255,7 +259,7 @@ def told(code: str, message: str) -> web.Response:
     ],
 )
 async def test_actors_that_cannot_be_used_are_said(
-    daprd: FakeSidecar, sidecar: Sidecar, part: str, code: str, message: str, words: str
+    daprd: FakeSidecar, sidecar: SidecarClient, part: str, code: str, message: str, words: str
 ):
     """Of the sidecar's words only the code: they may repeat what was said."""
 
@@ -270,7 +274,7 @@ async def test_actors_that_cannot_be_used_are_said(
     assert "hush" not in f"{found}"
 
 
-async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, sidecar: Sidecar):
+async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, sidecar: SidecarClient):
     """Dapr 1.18 fails inside when it is asked to."""
     seen = Seen(sidecar=TOLD | {"components": BROKERS})
     (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
@@ -279,7 +283,7 @@ async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, side
     assert not any("/state/" in each.path for each in daprd.seen)
 
 
-async def test_each_type_is_called_by_the_id_of_nobody(daprd: FakeSidecar, sidecar: Sidecar):
+async def test_each_type_is_called_by_the_id_of_nobody(daprd: FakeSidecar, sidecar: SidecarClient):
     """No conversation can have it."""
     found = await placed(sidecar)
     called = [each.path for each in daprd.seen if "/method/" in each.path]

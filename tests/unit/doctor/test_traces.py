@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from agent_actors import tracing_export
 from agent_actors.clock import SystemClock
 from agent_actors.doctor.finding import Finding
 from agent_actors.doctor.settings import SettingsCheck
+from agent_actors.observability import exporter
 from agent_actors.settings import Settings
 
 VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -16,7 +16,7 @@ GOOD = "http://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*tracing_export.ENDPOINTS, "OTEL_SDK_DISABLED"):
+    for name in (*exporter.ENDPOINTS, "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -6,9 +6,9 @@ from contextvars import ContextVar
 import pytest
 
 from agent_actors.errors import Defect, Invalid, ModelFailed, Unavailable
-from agent_actors.messages import Failure, Message, Outcome, Reply
 from agent_actors.model import Prompt, calls
 from agent_actors.model.calls import ModelCalls
+from agent_actors.protocol.messages import Failure, Message, Outcome, Reply
 from tests.fakes import HeldModel, QuickModel
 from tests.hand_clock import HandClock, settle
 

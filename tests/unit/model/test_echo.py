@@ -1,8 +1,8 @@
 """The default model's text."""
 
-from agent_actors.messages import Exchange, Message, Reply
 from agent_actors.model import Prompt
 from agent_actors.model.echo import EchoModel
+from agent_actors.protocol.messages import Exchange, Message, Reply
 from tests.hand_clock import HandClock
 
 AT = "2026-01-01T00:00:00+00:00"

@@ -6,9 +6,9 @@ import pytest
 
 from agent_actors.clock import SystemClock
 from agent_actors.errors import ModelFailed
-from agent_actors.messages import Message
 from agent_actors.model import Prompt
 from agent_actors.model.scripted import ScriptedModel
+from agent_actors.protocol.messages import Message
 from tests.conftest import Serve
 from tests.hand_clock import HandClock, settle
 

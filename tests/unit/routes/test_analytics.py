@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.fakes import HeldModel, QuickModel
-from tests.unit.routes.lessons import AT_ONCE, HALF, becomes, got, replied, send
+from tests.unit.routes.sidecar.lessons import AT_ONCE, HALF, becomes, got, replied, send
 
 
 async def test_a_new_user_has_said_nothing(serve: Serve):

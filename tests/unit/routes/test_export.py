@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from agent_actors.errors import Unavailable
-from agent_actors.messages import Passed
-from agent_actors.routes.export import PAIRS, Export, Exported
+from agent_actors.protocol.messages import HighWaterMark
+from agent_actors.routes.export import PAIRS, Export, ExportDocument
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
-from tests.unit.routes.lessons import (
+from tests.unit.routes.sidecar.lessons import (
     AT_ONCE,
     conversation,
     got,
@@ -54,7 +54,7 @@ async def test_everything_is_in_one_document(serve: Serve):
         own, *sessions = document["conversations"]
 
         assert document.keys() == MEMBERS
-        assert Exported.model_validate(document).model_dump(mode="json") == document
+        assert ExportDocument.model_validate(document).model_dump(mode="json") == document
         assert document["user_id"] == "ada"
         assert document["profile"] == await got(served, "/memories/ada")
         assert document["memory"] == await served.memory("ada")
@@ -194,7 +194,7 @@ async def test_a_document_is_whole_whatever_is_cleared_meanwhile(serve: Serve):
         await served.http.delete("/chat/ada/history")
 
         async def erased() -> bool:
-            return await served.services.chat.settle(Passed("ada", PAIRS + 4))
+            return await served.services.chat.settle(HighWaterMark("ada", PAIRS + 4))
 
         await eventually(erased)
         document += b"".join([part async for part in parts])

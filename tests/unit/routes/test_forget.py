@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from agent_actors.actors.outbox import conversation_updated
-from agent_actors.documents import Pair
-from agent_actors.serializer import encode
+from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.protocol.codec import encode
+from agent_actors.state.documents import Pair
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel
-from tests.unit.routes.lessons import (
+from tests.unit.routes.sidecar.lessons import (
     AT_ONCE,
     LATER,
     applied,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from agent_actors import contracts
 from agent_actors.errors import Unavailable
-from agent_actors.messages import Passed
-from agent_actors.serializer import encode
+from agent_actors.protocol import ids, wire
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.messages import HighWaterMark
 from tests.conftest import Serve, Served
 from tests.fakes import FakeActorClient, FakeRuntime, HeldModel, QuickModel, eventually
-from tests.unit.routes.lessons import (
+from tests.unit.routes.sidecar.lessons import (
     AT_ONCE,
     LATER,
     becomes,
@@ -30,7 +30,7 @@ from tests.unit.routes.test_forget import MARKER, forget, rows_with
 async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, session: str | None):
     """The one at the model and the one behind it; their late answers are not committed."""
     model = HeldModel()
-    name = contracts.session(session) if session else "ada"
+    name = ids.session(session) if session else "ada"
 
     async def say(content: str) -> str:
         told = (
@@ -54,7 +54,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
         model.says = MARKER
         model.free.set()
         await eventually(lambda: not served.services.answers._tasks)
-        await served.services.chat.settle(Passed(name, 0))
+        await served.services.chat.settle(HighWaterMark(name, 0))
         assert len(model.prompts) == 1
         assert rows_with(tmp_path, MARKER) == []
         assert (await served.services.saved.head(name)).seq == 0
@@ -142,7 +142,7 @@ class Held(FakeActorClient):
 
     @asynccontextmanager
     async def _doing(self, operation: str, *names: str) -> AsyncIterator[None]:
-        if (operation, *names[:2]) == ("save", contracts.CHAT, self.conversation):
+        if (operation, *names[:2]) == ("save", wire.CHAT, self.conversation):
             self.waiting.set()
             await self.gate.wait()
         async with super()._doing(operation, *names):
@@ -194,7 +194,7 @@ async def test_a_deletion_does_not_wait_for_what_is_said_since(serve: Serve):
         model.free.clear()
         gate = runtime.client.hold("save")
         deleted = asyncio.create_task(served.http.delete("/users/ada"))
-        await eventually(lambda: ("save", contracts.CHAT, "ada", "head") in runtime.client.log[-1:])
+        await eventually(lambda: ("save", wire.CHAT, "ada", "head") in runtime.client.log[-1:])
         said = asyncio.create_task(served.say("ada", "new"))
         gate.set()
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.fakes import QuickModel
-from tests.unit.routes.lessons import HALF, becomes, got, replied, send
+from tests.unit.routes.sidecar.lessons import HALF, becomes, got, replied, send
 
 JUNAID = {
     "name": "Junaid",

@@ -5,15 +5,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent_actors import contracts
 from agent_actors.errors import ModelFailed, Unavailable
-from agent_actors.messages import Reply, Usage
 from agent_actors.model import Model, Prompt
-from agent_actors.routes import subscriptions
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import Reply, Usage
+from agent_actors.routes.sidecar import subscriptions
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.readings import PREFIX, Readings, read
-from tests.unit.routes.test_events import foreign, ours
+from tests.unit.routes.sidecar.test_events import foreign, ours
 
 
 async def turn_of(served: Served, user: str, content: str = "hello") -> None:
@@ -267,7 +267,7 @@ async def test_every_label_has_few_values(serve: Serve):
         readings = await read(served.http)
 
     assert not [key for key in readings.series if "somebody" in str(key)]
-    types: Mapping[str, Any] = vars(contracts)
+    types: Mapping[str, Any] = vars(wire)
     assert {
         dict(labels)["type"]
         for name, labels in readings.series

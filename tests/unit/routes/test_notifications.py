@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from dapr.actor import ActorRuntime
 
-from agent_actors import contracts
-from agent_actors.actors.outbox import conversation_updated
+from agent_actors.conversation.outbox import conversation_updated
 from agent_actors.errors import BindingFailed, Conflict, StartupError
-from agent_actors.notifications import Carrier
-from agent_actors.routes import subscriptions
+from agent_actors.notifications.sender import SmsBinding
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import encode
+from agent_actors.routes.sidecar import subscriptions
 from agent_actors.runtime.embedded import EmbeddedRuntime
-from agent_actors.runtime.embedded.outputs import Outputs
-from agent_actors.serializer import encode
+from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel, eventually
-from tests.unit.routes.lessons import AT_ONCE, LATER, becomes, got, letters, replied
+from tests.unit.routes.sidecar.lessons import AT_ONCE, LATER, becomes, got, letters, replied
 
 COMPONENTS = Path(__file__).parents[3] / "components"
 NUMBER = "+14155550123"
@@ -50,7 +50,7 @@ def telling(serve: Serve, tmp_path: Path) -> Telling:
     return served
 
 
-def outputs(served: Served) -> Outputs:
+def outputs(served: Served) -> RecordedOutputs:
     """What went out."""
     runtime = served.services.runtime
     assert isinstance(runtime, EmbeddedRuntime)
@@ -135,7 +135,7 @@ async def test_a_user_without_a_number_is_owed_nothing(telling: Telling, tmp_pat
         await settled(tmp_path)
 
         assert await notified(served) == []
-        manager = ActorRuntime._actor_managers[contracts.NOTIFICATIONS]
+        manager = ActorRuntime._actor_managers[wire.NOTIFICATIONS]
         assert manager._active_actors == {}
 
 
@@ -233,7 +233,7 @@ async def test_a_failing_service_does_not_touch_the_turn(
         await has_number(served)
         with monkeypatch.context() as broken:
             sending = served.services.notifications
-            broken.setattr(sending, "_carrier", Carrier(refuse, BINDING, 1.0))
+            broken.setattr(sending, "_carrier", SmsBinding(refuse, BINDING, 1.0))
             await served.reply("ada", "turn 1")
             await become(served, "failed")
         (letter,) = await letters(served)
@@ -292,7 +292,7 @@ async def test_without_a_binding_nobody_is_told(serve: Serve):
 
         assert answer.status_code == 404
         assert "AGENT_ACTORS_SMS_BINDING" in answer.json()["detail"]
-        assert contracts.NOTIFICATIONS not in ActorRuntime.get_registered_actor_types()
+        assert wire.NOTIFICATIONS not in ActorRuntime.get_registered_actor_types()
         assert (await got(served, "/users/ada/export"))["notifications"] == []
         with pytest.raises(Conflict):
             await subscriptions.redeliver(served.services, BINDING, b"{}")
@@ -317,7 +317,7 @@ async def test_what_is_being_sent_is_drained_at_a_stop(
         return b""
 
     async with telling(drain=5.0) as served, asyncio.timeout(10):
-        carrier = Carrier(slowly, BINDING, 10.0)
+        carrier = SmsBinding(slowly, BINDING, 10.0)
         monkeypatch.setattr(served.services.notifications, "_carrier", carrier)
         await has_number(served)
         await served.reply("ada", "turn 1")

@@ -10,7 +10,7 @@ from agent_actors.errors import Unavailable
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
-from tests.unit.routes.lessons import HALF, applied, becomes, got, send
+from tests.unit.routes.sidecar.lessons import HALF, applied, becomes, got, send
 from tests.unit.routes.test_forget import MARKER, forget, rows_with
 
 PATH = "/chat/ada/schedules"

@@ -13,7 +13,7 @@ from agent_actors.model.scripted import ScriptedModel
 from tests.conftest import Serve
 from tests.fakes import HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
-from tests.unit.routes.lessons import HALF, got, post, remembered, replied, send, texts
+from tests.unit.routes.sidecar.lessons import HALF, got, post, remembered, replied, send, texts
 from tests.unit.routes.test_chat import BAD_IDS
 
 SESSION = "90f6242e-7dae-494f-a919-e47b0bd8815e"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Serve
 from tests.fakes import QuickModel
-from tests.unit.routes.lessons import AT_ONCE, HALF, becomes, got, post, replied, send
+from tests.unit.routes.sidecar.lessons import AT_ONCE, HALF, becomes, got, post, replied, send
 
 
 def exchange(said: str) -> dict[str, str]:

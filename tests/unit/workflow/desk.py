@@ -4,21 +4,23 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_actors import slots
-from agent_actors.actors.limits import ChatLimits
-from agent_actors.clients import ChatClient
-from agent_actors.documents import Analytics, Head, Record
-from agent_actors.messages import AdoptTurn, CloudEvent, Reply, TurnState
+from agent_actors.conversation.limits import ChatLimits
 from agent_actors.model.calls import ModelCalls
-from agent_actors.saved import Saved
+from agent_actors.protocol.clients import ChatClient
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.messages import AdoptTurn, Reply, TurnState
 from agent_actors.settings import Settings
-from agent_actors.settled import Settled
-from agent_actors.slots import State, Store
-from agent_actors.stopping import Stopping
-from agent_actors.workflow.activities import Activities, Parts
-from agent_actors.workflow.answers import WorkflowAnswers
-from agent_actors.workflow.client import Standing, Workflows
-from agent_actors.workflow.turn import Order
+from agent_actors.state import slots
+from agent_actors.state.cache import ActorState
+from agent_actors.state.documents import Analytics, Head, OutcomeRecord
+from agent_actors.state.reader import StateReader
+from agent_actors.state.store import StateStore
+from agent_actors.turns.bell import TurnBell
+from agent_actors.turns.drain import Drain
+from agent_actors.workflow.activities import Activities, WorkflowParts
+from agent_actors.workflow.client import WorkflowProgress, Workflows
+from agent_actors.workflow.runner import WorkflowTurnRunner
+from agent_actors.workflow.turn import TurnOrder
 from tests.fake_actors import FakeMemories
 from tests.fakes import FakeActorClient, QuickModel, a_turn
 from tests.hand_clock import HandClock
@@ -46,22 +48,22 @@ class FakeWorkflows(Workflows):
     """The sidecar's workflows: they run until a test ends them."""
 
     def __init__(self) -> None:
-        self.scheduled: list[Order] = []
-        self.known: dict[str, Standing] = {}
+        self.scheduled: list[TurnOrder] = []
+        self.known: dict[str, WorkflowProgress] = {}
         self.purged: list[str] = []
         self.error: BaseException | None = None
         """What every call raises, if anything."""
         self._over: dict[str, asyncio.Event] = {}
 
-    async def schedule(self, order: Order) -> bool:
+    async def schedule(self, order: TurnOrder) -> bool:
         self._fail()
         if order.turn.turn_id in self.known:
             return False
         self.scheduled.append(order)
-        self.known[order.turn.turn_id] = Standing(order, "running")
+        self.known[order.turn.turn_id] = WorkflowProgress(order, "running")
         return True
 
-    async def standing(self, turn_id: str) -> Standing | None:
+    async def standing(self, turn_id: str) -> WorkflowProgress | None:
         self._fail()
         return self.known.get(turn_id)
 
@@ -75,7 +77,7 @@ class FakeWorkflows(Workflows):
         self.purged.append(turn_id)
         self.known.pop(turn_id, None)
 
-    def end(self, standing: Standing) -> None:
+    def end(self, standing: WorkflowProgress) -> None:
         """The workflow has ended so."""
         turn_id = standing.order.turn.turn_id
         self.known[turn_id] = standing
@@ -93,25 +95,25 @@ class Desk:
         self.clock = HandClock()
         self.client = FakeActorClient()
         self.settings = Settings(**settings)
-        self.store = Store(self.client, self.clock, 5.0)
-        self.saved = Saved(self.store, 64)
-        self.settled = Settled()
-        self.stopping = Stopping(self.clock, 7.0, self.settled)
+        self.store = StateStore(self.client, self.clock, 5.0)
+        self.saved = StateReader(self.store, 64)
+        self.settled = TurnBell()
+        self.stopping = Drain(self.clock, 7.0, self.settled)
         self.memory = FakeMemories()
         self.chat = Adopting()
         self.model = QuickModel()
         self.calls = ModelCalls(self.model, self.clock, 120.0, _never)
         self.published: list[tuple[str, str, CloudEvent]] = []
         self.refusal: BaseException | None = None
-        self.followed: list[Order] = []
+        self.followed: list[TurnOrder] = []
         self.steps = Activities(self._parts(), self.followed.append)
         self.workflows = FakeWorkflows()
-        self.answers = WorkflowAnswers(
+        self.answers = WorkflowTurnRunner(
             self.chat, self.saved, self.settled, self.stopping, self.settings, self.workflows
         )
 
-    def _parts(self) -> Parts:
-        return Parts(
+    def _parts(self) -> WorkflowParts:
+        return WorkflowParts(
             saved=self.saved,
             memory=self.memory,
             chat=self.chat,
@@ -136,20 +138,20 @@ class Desk:
         analytics = Analytics(message_count=messages)
         await self._state("AnalyticsActor", "ada").save({slots.ANALYTICS: analytics})
 
-    def _state(self, *actor: str) -> State:
-        return State(self.store, *actor, may_act=lambda: None)
+    def _state(self, *actor: str) -> ActorState:
+        return ActorState(self.store, *actor, may_act=lambda: None)
 
 
 async def _never(*_: object) -> None:
     raise AssertionError("nothing is parked")
 
 
-def an_order(content: str = "hi", key: str = "") -> Order:
+def an_order(content: str = "hi", key: str = "") -> TurnOrder:
     """A turn of Ada's session."""
-    return Order(CONVERSATION, a_turn(content, key=key))
+    return TurnOrder(CONVERSATION, a_turn(content, key=key))
 
 
-def ended_as(order: Order, status: Any, seq: int | None = None) -> Record:
+def ended_as(order: TurnOrder, status: Any, seq: int | None = None) -> OutcomeRecord:
     """How that turn ended."""
     turn = order.turn
-    return Record(0, turn.turn_id, turn.key_hash, turn.body_hash, status, seq)
+    return OutcomeRecord(0, turn.turn_id, turn.key_hash, turn.body_hash, status, seq)

@@ -5,11 +5,19 @@ import asyncio
 import pytest
 from dapr.ext.workflow._durabletask.internal import shared
 
-from agent_actors.documents import Earlier, Head
 from agent_actors.errors import Defect, GuardrailRefused, ModelFailed, Refused, Unavailable
-from agent_actors.messages import Exchange, Failure, Message, Person, Problem, Reply, TurnState
-from agent_actors.serializer import adapter
-from agent_actors.workflow.turn import Answered, Asked, Past, Storing
+from agent_actors.protocol.codec import adapter
+from agent_actors.protocol.messages import (
+    Exchange,
+    Failure,
+    Message,
+    Person,
+    Problem,
+    Reply,
+    TurnState,
+)
+from agent_actors.state.documents import EarlierSummary, Head
+from agent_actors.workflow.turn import PromptContext, ReplyRequest, ReplyResult, StoreRequest
 from tests.fakes import HeldModel, a_pair
 from tests.hand_clock import settle
 from tests.unit.workflow.desk import Desk, an_order, ended_as
@@ -18,7 +26,7 @@ ORDER = an_order()
 TURN_ID = ORDER.turn.turn_id
 REPLY = Reply("hello", "held", items='["tool"]')
 FAILURE = Failure(Problem(502, "t", "d"))
-PAST = Past(1, (Message("user", "before"),), (), Person.new("ada"), "earlier on")
+PAST = PromptContext(1, (Message("user", "before"),), (), Person.new("ada"), "earlier on")
 
 
 @pytest.fixture
@@ -42,7 +50,9 @@ async def test_the_past_is_what_the_ordinary_turn_would_tell_the_model(desk: Des
     """Number, memory, the last exchanges that fit, and the summary of what was before them."""
     desk.memory.entries = (Message("user", "before"),)
     tail = tuple(a_pair(seq) for seq in range(9, 12))
-    await desk.save(Head(user="ada", seq=11, start=9, tail=tail, earlier=Earlier(9, "long ago")))
+    await desk.save(
+        Head(user="ada", seq=11, start=9, tail=tail, earlier=EarlierSummary(9, "long ago"))
+    )
     past = (await desk.steps.fetch_history(ORDER)).past
 
     assert past is not None
@@ -94,13 +104,13 @@ async def test_a_store_that_is_away_is_asked_again(desk: Desk):
 async def test_the_model_is_asked_once_for_a_turn(desk: Desk):
     """However often the step is run in one process, also while the call runs."""
     desk.model.free.clear()
-    asked = Asked(ORDER, 3, PAST)
+    asked = ReplyRequest(ORDER, 3, PAST)
     running = [asyncio.create_task(desk.steps.generate_reply(asked)) for _ in range(2)]
     await settle()
     desk.model.free.set()
     answers = [*(await asyncio.gather(*running)), await desk.steps.generate_reply(asked)]
 
-    assert answers == [Answered(Reply("reply to hi", model="held"))] * 3
+    assert answers == [ReplyResult(Reply("reply to hi", model="held"))] * 3
     (prompt,) = desk.model.prompts
     assert (prompt.turn_id, prompt.user, prompt.number) == (TURN_ID, "ada", 1)
     assert (prompt.message_count, prompt.earlier, prompt.memory) == (3, "earlier on", PAST.memory)
@@ -112,12 +122,12 @@ async def test_the_model_is_asked_once_for_a_turn(desk: Desk):
 async def test_a_failure_is_a_value(desk: Desk, error: BaseException, *, again: bool):
     """It says whether another try may do better; that one asks the model anew."""
     desk.model.error = error
-    answered = await desk.steps.generate_reply(Asked(ORDER, 0, PAST))
+    answered = await desk.steps.generate_reply(ReplyRequest(ORDER, 0, PAST))
     desk.model.error = None
 
     assert isinstance(answered.outcome, Failure)
     assert answered.again is again
-    assert (await desk.steps.generate_reply(Asked(ORDER, 0, PAST))).outcome == Reply(
+    assert (await desk.steps.generate_reply(ReplyRequest(ORDER, 0, PAST))).outcome == Reply(
         "reply to hi", model="held"
     )
 
@@ -126,10 +136,10 @@ async def test_a_process_that_stops_begins_no_call(desk: Desk):
     """The step waits until it is taken away; a call that runs is still answered."""
     held = HeldModel()
     desk.calls.model = held
-    running = asyncio.create_task(desk.steps.generate_reply(Asked(ORDER, 0, PAST)))
+    running = asyncio.create_task(desk.steps.generate_reply(ReplyRequest(ORDER, 0, PAST)))
     await settle()
     desk.stopping.begin()
-    late = asyncio.create_task(desk.steps.generate_reply(Asked(an_order("late"), 0, PAST)))
+    late = asyncio.create_task(desk.steps.generate_reply(ReplyRequest(an_order("late"), 0, PAST)))
     await settle()
     held.free.set()
 
@@ -142,7 +152,7 @@ async def test_a_process_that_stops_begins_no_call(desk: Desk):
 @pytest.mark.parametrize("outcome", [REPLY, FAILURE])
 async def test_a_turn_is_committed_by_its_conversation(desk: Desk, outcome: Reply | Failure):
     """With all that the model has left behind; the workflow keeps nothing of what was said."""
-    state = await desk.steps.store_conversation(Storing(ORDER, outcome))
+    state = await desk.steps.store_conversation(StoreRequest(ORDER, outcome))
 
     assert [(each.turn, each.outcome) for each in desk.chat.adopted] == [(ORDER.turn, outcome)]
     assert state == TurnState(TURN_ID, "done")
@@ -152,7 +162,7 @@ async def test_a_turn_is_committed_by_its_conversation(desk: Desk, outcome: Repl
 async def test_what_the_conversation_refuses_ends_the_turn(desk: Desk):
     """The user was forgotten meanwhile: to try again would not help."""
     desk.chat.result = Refused(410, "Cleared", "It was deleted.", retry="no")
-    state = await desk.steps.store_conversation(Storing(ORDER, REPLY))
+    state = await desk.steps.store_conversation(StoreRequest(ORDER, REPLY))
 
     assert state.error is not None
     assert (state.status, state.error.status) == ("failed", 410)
@@ -164,7 +174,7 @@ async def test_what_was_not_committed_is_tried_again(desk: Desk, error: BaseExce
     desk.chat.result = error
 
     with pytest.raises(type(error)):
-        await desk.steps.store_conversation(Storing(ORDER, REPLY))
+        await desk.steps.store_conversation(StoreRequest(ORDER, REPLY))
 
 
 async def test_other_services_are_told_of_the_message(desk: Desk):
@@ -200,11 +210,11 @@ async def test_a_broker_that_is_away_is_told_again(desk: Desk):
 
 def test_tool_calls_survive_the_workflow():
     """An exchange and a reply are the same after their way through JSON."""
-    past = Past(
+    past = PromptContext(
         2, (), (Exchange(Message("user", "a"), Message("assistant", "b"), "[1.0]"),), PAST.person
     )
-    asked = Asked(ORDER, 1, past)
-    storing = Storing(ORDER, REPLY)
+    asked = ReplyRequest(ORDER, 1, past)
+    storing = StoreRequest(ORDER, REPLY)
 
     for value in (asked, storing):
         assert through_json(value) == value

@@ -11,10 +11,10 @@ import pytest
 from dapr.ext.workflow import WorkflowStatus
 
 from agent_actors.errors import Defect, Unavailable
-from agent_actors.messages import TurnState
-from agent_actors.serializer import adapter
-from agent_actors.workflow.client import Standing, Workflows
-from agent_actors.workflow.turn import NAME, Order
+from agent_actors.protocol.codec import adapter
+from agent_actors.protocol.messages import TurnState
+from agent_actors.workflow.client import WorkflowProgress, Workflows
+from agent_actors.workflow.turn import NAME, TurnOrder
 from agent_actors.workflow.worker import _run
 from tests.fakes import a_turn
 from tests.hand_clock import HandClock
@@ -22,7 +22,7 @@ from tests.unit.workflow.desk import CONVERSATION, an_order
 
 ORDER = an_order(key="k")
 TURN_ID = ORDER.turn.turn_id
-GIVEN = json.dumps(adapter(Order).dump_python(ORDER, mode="json"))
+GIVEN = json.dumps(adapter(TurnOrder).dump_python(ORDER, mode="json"))
 
 
 def refusal(details: str) -> grpc.aio.AioRpcError:
@@ -84,7 +84,7 @@ async def test_a_workflow_is_started_under_the_turns_id(asking: Asking):
     ((name, (instance, given)),) = asking.sidecar.asked
 
     assert (name, instance) == (NAME, TURN_ID)
-    assert adapter(Order).validate_python(given) == ORDER
+    assert adapter(TurnOrder).validate_python(given) == ORDER
 
 
 async def test_a_workflow_that_runs_goes_on(asking: Asking):
@@ -128,14 +128,14 @@ async def test_where_a_workflow_is(asking: Asking, status: WorkflowStatus, stand
     """It runs, or it has failed."""
     asking.sidecar.state = _state(status)
 
-    assert await asking.workflows.standing(TURN_ID) == Standing(ORDER, standing)
+    assert await asking.workflows.standing(TURN_ID) == WorkflowProgress(ORDER, standing)
 
 
 async def test_how_a_workflow_ended(asking: Asking):
     """With the turn's end."""
     asking.sidecar.state = _state(WorkflowStatus.COMPLETED, '{"turn_id": "t", "status": "done"}')
 
-    assert await asking.workflows.standing(TURN_ID) == Standing(
+    assert await asking.workflows.standing(TURN_ID) == WorkflowProgress(
         ORDER, "done", TurnState("t", "done")
     )
 
@@ -209,21 +209,21 @@ async def test_the_connection_is_closed(asking: Asking):
 async def test_a_step_goes_from_json_to_json():
     """Its input is read, its result is plain."""
 
-    async def step(order: Order) -> TurnState:
+    async def step(order: TurnOrder) -> TurnState:
         return TurnState(order.turn.turn_id, "done")
 
-    assert await _run(step, Order, json.loads(GIVEN)) == {"turn_id": TURN_ID, "status": "done"}
+    assert await _run(step, TurnOrder, json.loads(GIVEN)) == {"turn_id": TURN_ID, "status": "done"}
 
 
 async def test_a_step_of_another_release_says_nothing_of_what_was_said():
     """The SDK logs what a step raises."""
 
-    async def step(_order: Order) -> None:
+    async def step(_order: TurnOrder) -> None:
         raise AssertionError("not reached")
 
-    given = adapter(Order).dump_python(Order(CONVERSATION, a_turn("xyzzy")), mode="json")
+    given = adapter(TurnOrder).dump_python(TurnOrder(CONVERSATION, a_turn("xyzzy")), mode="json")
     given["turn"]["message"]["content"] = ["xyzzy"]
 
     with pytest.raises(Defect) as caught:
-        await _run(step, Order, given)
+        await _run(step, TurnOrder, given)
     assert "xyzzy" not in str(caught.value)

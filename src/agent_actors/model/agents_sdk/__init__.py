@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
-from agent_actors.messages import Reply
-from agent_actors.model import Digest, Model, Prompt
+from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.keys import Endpoint
+from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
 
 if TYPE_CHECKING:
     import httpx2
     from agents import Agent, Tool
 
-    from agent_actors.model.agents_sdk.turns import Turns
+    from agent_actors.model.agents_sdk.runner import AgentRunner
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ Renew = Callable[[Endpoint], Awaitable[Endpoint | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class CustomAgent:
     """What a user of this library brings: an agent in place of the default one, and tools."""
 
     agent: "Agent[Any] | None" = None
@@ -60,7 +60,7 @@ class AgentsModel(Model):
         settings: Settings,
         clock: Clock,
         endpoint: Endpoint | None,
-        own: Own = Own(),
+        own: CustomAgent = CustomAgent(),
         renew: Renew | None = None,
         *,
         transport: "httpx2.AsyncBaseTransport | None" = None,
@@ -71,7 +71,7 @@ class AgentsModel(Model):
         self._own = own
         self._renew = renew
         self._transport = transport
-        self._loading: asyncio.Task[Turns] | None = None
+        self._loading: asyncio.Task[AgentRunner] | None = None
 
     async def start(self) -> None:
         """Begins to import the SDK."""
@@ -103,35 +103,35 @@ class AgentsModel(Model):
         turns = await asyncio.shield(self._begin())
         return await turns.reply(prompt)
 
-    async def summarise(self, digest: Digest) -> str:
+    async def summarise(self, digest: SummaryPrompt) -> str:
         """A summary by one call of the same model, without tools. Raises as `reply`."""
         turns = await asyncio.shield(self._begin())
         return await turns.summarise(digest)
 
-    def _begin(self) -> "asyncio.Task[Turns]":
+    def _begin(self) -> "asyncio.Task[AgentRunner]":
         if self._loading is None:
             self._loading = asyncio.create_task(self._load(), name="load the model's library")
             self._loading.add_done_callback(_tell)
         return self._loading
 
-    async def _load(self) -> "Turns":
+    async def _load(self) -> "AgentRunner":
         return await asyncio.to_thread(self._turns)
 
-    def _turns(self) -> "Turns":
-        from agent_actors.model.agents_sdk.connection import Connection
-        from agent_actors.model.agents_sdk.turns import Turns
+    def _turns(self) -> "AgentRunner":
+        from agent_actors.model.agents_sdk.connection import ModelConnection
+        from agent_actors.model.agents_sdk.runner import AgentRunner
 
-        connection = Connection(
+        connection = ModelConnection(
             self._settings, self._clock, self._endpoint, self._renew, self._transport
         )
-        return Turns(self._settings, self._clock, connection, self._own)
+        return AgentRunner(self._settings, self._clock, connection, self._own)
 
 
-def _worked(loading: "asyncio.Task[Turns]") -> bool:
+def _worked(loading: "asyncio.Task[AgentRunner]") -> bool:
     return not loading.cancelled() and loading.exception() is None
 
 
-def _tell(loading: "asyncio.Task[Turns]") -> None:
+def _tell(loading: "asyncio.Task[AgentRunner]") -> None:
     if not loading.cancelled() and (error := loading.exception()) is not None:
         log.error("the model cannot be made ready: %s", type(error).__name__)
         log.debug("its trace", exc_info=error)

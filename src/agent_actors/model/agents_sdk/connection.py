@@ -13,7 +13,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
 from agent_actors.model.agents_sdk import Renew, failures
 from agent_actors.model.agents_sdk.client import PlainClient
-from agent_actors.model.agents_sdk.whole import WholeAnswers
+from agent_actors.model.agents_sdk.complete_answers import CompleteAnswersModel
 from agent_actors.model.keys import GEMINI, OPENAI, Endpoint
 from agent_actors.settings import Settings
 
@@ -28,7 +28,7 @@ LONGEST_WAIT = 30.0
 """A server that asks to wait longer than this is not waited for."""
 
 
-class Connection:
+class ModelConnection:
     """Sends calls, and sends those again that the server surely did not take.
 
     Args:
@@ -73,7 +73,7 @@ class Connection:
         gemini = self.endpoint is not None and self.endpoint.base_url == GEMINI.base_url
         return "gcp.gemini" if gemini else "openai"
 
-    async def send(self, name: str, ask: Callable[[WholeAnswers], Awaitable[R]]) -> R:
+    async def send(self, name: str, ask: Callable[[CompleteAnswersModel], Awaitable[R]]) -> R:
         """What the server answers; nothing that may have been paid for is asked for twice.
 
         Raises:
@@ -100,10 +100,10 @@ class Connection:
         if self._client is not None:
             await self._client.close()
 
-    def _model(self, name: str) -> tuple[Endpoint, WholeAnswers]:
+    def _model(self, name: str) -> tuple[Endpoint, CompleteAnswersModel]:
         if self.endpoint is None or self._client is None:
             raise ModelFailed("The agent names a model, but there is no key; set OPENAI_API_KEY.")
-        return self.endpoint, WholeAnswers(name, self._client, self._clock)
+        return self.endpoint, CompleteAnswersModel(name, self._client, self._clock)
 
     def _pause(self, error: Exception, sent: int) -> float | None:
         """Seconds before it is sent again, or None if it must not be."""

@@ -18,11 +18,11 @@ from openai.types.responses import (
     ResponseOutputText,
 )
 
-from agent_actors import tracing
-from agent_actors.model.agents_sdk.connection import Connection
+from agent_actors.model.agents_sdk.connection import ModelConnection
+from agent_actors.observability import tracing
 
 
-class Models(ModelProvider):
+class GuardedModels(ModelProvider):
     """Every name means a model of the one server; no name means the settings' model.
 
     Args:
@@ -30,7 +30,7 @@ class Models(ModelProvider):
         stream: Ask for streams.
     """
 
-    def __init__(self, connection: Connection, *, stream: bool) -> None:
+    def __init__(self, connection: ModelConnection, *, stream: bool) -> None:
         self._connection = connection
         self._stream = stream
 
@@ -48,7 +48,7 @@ class GuardedModel(Model):
         stream: Ask for streams, so that one that stalls is noticed. Nobody sees the parts.
     """
 
-    def __init__(self, connection: Connection, name: str | None, *, stream: bool) -> None:
+    def __init__(self, connection: ModelConnection, name: str | None, *, stream: bool) -> None:
         self._connection = connection
         self._named = name is not None
         self.name = name or connection.default_model

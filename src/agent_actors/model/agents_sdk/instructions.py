@@ -2,8 +2,8 @@
 
 import json
 
-from agent_actors.messages import Message
-from agent_actors.model import Digest, Prompt
+from agent_actors.model import Prompt, SummaryPrompt
+from agent_actors.protocol.messages import Message
 
 AGENT = """\
 You are a helpful assistant in a conversation that goes on over many days.
@@ -42,13 +42,13 @@ def notes(prompt: Prompt) -> str:
     return "\n".join([NOTES, "<notes>", *lines, "</notes>"])
 
 
-def summary_of(digest: Digest) -> str:
+def summary_of(digest: SummaryPrompt) -> str:
     """The instructions for a summary."""
     about = "what is known of the user" if digest.about else "the conversation so far"
     return SUMMARY.format(about=about)
 
 
-def material(digest: Digest) -> str:
+def material(digest: SummaryPrompt) -> str:
     """What is to be summed up."""
     known = [
         ("user", digest.about),

@@ -6,20 +6,20 @@ from typing import Any
 from agents import Agent, Handoff, RunContextWrapper, Tool
 
 from agent_actors.clock import Clock
-from agent_actors.model.agents_sdk import Own
+from agent_actors.model.agents_sdk import CustomAgent
 from agent_actors.model.agents_sdk.instructions import AGENT
 from agent_actors.model.agents_sdk.tools import ToolLimits, current_time
 from agent_actors.settings import Settings
 
 
-def prepared(own: Own, settings: Settings, clock: Clock) -> Agent[Any]:
+def prepared(own: CustomAgent, settings: Settings, clock: Clock) -> Agent[Any]:
     """The agent of a process. What the user of this library made is copied, never changed."""
     agent = _default(own, clock) if own.agent is None else own.agent
     tools = [*agent.tools, *own.tools]
     return _Copies(ToolLimits.of(settings, clock)).of(agent.clone(tools=tools))
 
 
-def _default(own: Own, clock: Clock) -> Agent[Any]:
+def _default(own: CustomAgent, clock: Clock) -> Agent[Any]:
     ours = current_time(clock)
     taken = {tool.name for tool in own.tools}
     return Agent("assistant", instructions=AGENT, tools=[] if ours.name in taken else [ours])

@@ -14,9 +14,9 @@ from agents.run_config import ToolErrorFormatterArgs
 from agents.tool import ToolOutputFileContent, ToolOutputImage
 from agents.tool_context import ToolContext
 
-from agent_actors import tracing
 from agent_actors.clock import Clock
 from agent_actors.model.turn_context import TurnContext
+from agent_actors.observability import tracing
 from agent_actors.settings import Settings
 
 log = logging.getLogger(__name__)

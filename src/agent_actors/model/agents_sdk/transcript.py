@@ -8,7 +8,7 @@ from typing import Any, cast
 from agents import SessionSettings
 from agents.items import TResponseInputItem
 
-from agent_actors.messages import Exchange
+from agent_actors.protocol.messages import Exchange
 
 log = logging.getLogger(__name__)
 

@@ -15,14 +15,14 @@ from dapr.clients.base import DaprActorClientBase
 from pydantic_core import from_json
 
 from agent_actors.clock import Clock
-from agent_actors.contracts import CHAT, PING, READINESS, RESPONSE
 from agent_actors.errors import AgentError, BindingFailed, Invalid, StartupError
-from agent_actors.messages import CloudEvent
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.wire import CHAT, PING, READINESS, RESPONSE
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, failure, part, section
-from agent_actors.runtime.dapr.watch import Watch
-from agent_actors.serializer import encode
+from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part, section
+from agent_actors.runtime.dapr.watch import SidecarWatch
 from agent_actors.settings import Settings
 
 __all__ = ["DaprRuntime"]
@@ -48,11 +48,11 @@ class DaprRuntime:
     called_by_sidecar = True
     dead_letters = None
 
-    def __init__(self, sidecar: Sidecar, clock: Clock, deadline: float) -> None:
+    def __init__(self, sidecar: SidecarClient, clock: Clock, deadline: float) -> None:
         self._sidecar = sidecar
         self._clock = clock
         self._client = DaprActorClient(sidecar, clock, deadline)
-        self._watch: Watch | None = None
+        self._watch: SidecarWatch | None = None
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -76,7 +76,9 @@ class DaprRuntime:
             )
         if settings.app_api_token is None:
             _tell_of_no_token(required=settings.require_token)
-        sidecar = Sidecar(settings.dapr_http_port, settings.dapr_api_token, settings.actor_time)
+        sidecar = SidecarClient(
+            settings.dapr_http_port, settings.dapr_api_token, settings.actor_time
+        )
         return cls(sidecar, clock, settings.actor_time)
 
     @property
@@ -87,7 +89,7 @@ class DaprRuntime:
     async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:  # noqa: ARG002 - the broker calls the routes itself
         """Opens the pool and begins to look for the sidecar; waits for nothing."""
         await self._sidecar.start()
-        self._watch = Watch(self._sidecar, self._clock, withdraw)
+        self._watch = SidecarWatch(self._sidecar, self._clock, withdraw)
         self._watching = asyncio.create_task(self._watch.run(), name="watch of the sidecar")
 
     async def stop(self) -> None:
@@ -190,7 +192,7 @@ class DaprRuntime:
         return None
 
 
-def _binding_failed(name: str, answer: Answer) -> BindingFailed:
+def _binding_failed(name: str, answer: SidecarResponse) -> BindingFailed:
     """Of the sidecar's words only a status: they may repeat an address, with an account in it."""
     told = re.search(r"\((\d{3})\)", answer.message)
     if told:
@@ -200,7 +202,7 @@ def _binding_failed(name: str, answer: Answer) -> BindingFailed:
     return BindingFailed(f"The binding {name!r} could not reach what it speaks to, or refused.")
 
 
-def _has_none(answer: Answer, name: str) -> bool:
+def _has_none(answer: SidecarResponse, name: str) -> bool:
     """Has the store no secret of that name? Dapr has one code for all that a store can say."""
     words = (f"secret {name} not found", f'secrets "{name}" not found')
     return answer.code == "ERR_SECRET_GET" and answer.message.endswith(words)

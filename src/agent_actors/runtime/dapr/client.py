@@ -8,7 +8,7 @@ from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
-from agent_actors.runtime.dapr.sidecar import Answer, Sidecar, failure, part
+from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part
 
 _UNTIL_DECIDED = aiohttp.ClientTimeout(total=None)
 FIRST_PAUSE = 0.05
@@ -28,7 +28,7 @@ class DaprActorClient(DaprActorClientBase):
         deadline: Seconds that a call of an actor may take, with finding its place.
     """
 
-    def __init__(self, sidecar: Sidecar, clock: Clock, deadline: float) -> None:
+    def __init__(self, sidecar: SidecarClient, clock: Clock, deadline: float) -> None:
         self._sidecar = sidecar
         self._clock = clock
         self._deadline = deadline
@@ -118,7 +118,9 @@ class DaprActorClient(DaprActorClientBase):
         """Stops a timer; one that is not there is stopped already. Raises as above."""
         await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "timers", name))
 
-    async def _send(self, path: str, body: bytes, headers: dict[str, str] | None) -> Answer:
+    async def _send(
+        self, path: str, body: bytes, headers: dict[str, str] | None
+    ) -> SidecarResponse:
         try:
             return await self._sidecar.send("POST", path, body, headers)
         except Unavailable as error:
@@ -160,7 +162,7 @@ def _lost(error: Unavailable | Defect) -> Unreachable | Defect:
     return error if isinstance(error, Defect) else Unreachable(error.detail)
 
 
-def _unplaced(answer: Answer) -> bool:
+def _unplaced(answer: SidecarResponse) -> bool:
     """Has the actor no place yet? Nothing ran then, so the call may be sent again."""
     if answer.code in _NO_PLACE:
         return True

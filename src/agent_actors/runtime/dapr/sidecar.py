@@ -14,8 +14,9 @@ import aiohttp
 from pydantic_core import from_json
 from yarl import URL
 
-from agent_actors import contracts, tracing
 from agent_actors.errors import Defect, Unavailable
+from agent_actors.observability import tracing
+from agent_actors.protocol import wire
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SidecarResponse:
     """What the sidecar answered: an HTTP status and a body."""
 
     status: int
@@ -53,7 +54,7 @@ class Answer:
         return str(told.get(field, "")) if isinstance(told, dict) else ""
 
 
-class Sidecar:
+class SidecarClient:
     """The sidecar's HTTP API.
 
     Args:
@@ -64,7 +65,7 @@ class Sidecar:
 
     def __init__(self, port: int, token: str | None, timeout: float) -> None:
         self._base = f"http://127.0.0.1:{port}/v1.0/"
-        self._headers = {contracts.TOKEN_HEADER: token} if token else {}
+        self._headers = {wire.TOKEN_HEADER: token} if token else {}
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -92,7 +93,7 @@ class Sidecar:
         headers: dict[str, str] | None = None,
         *,
         patience: aiohttp.ClientTimeout | None = None,
-    ) -> Answer:
+    ) -> SidecarResponse:
         """Sends one request.
 
         Args:
@@ -120,7 +121,7 @@ class Sidecar:
                 allow_redirects=False,  # The token is the sidecar's, and nobody else's.
                 timeout=patience or self._session.timeout,
             ) as answer:
-                return Answer(answer.status, await answer.read())
+                return SidecarResponse(answer.status, await answer.read())
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             log.debug("%s %s: %s", method, path, type(error).__name__)
             raise Unavailable(_AWAY) from None
@@ -177,7 +178,7 @@ def part(text: str) -> str:
     return quote(text, safe="~")
 
 
-def failure(answer: Answer, path: str) -> Unavailable | Defect:
+def failure(answer: SidecarResponse, path: str) -> Unavailable | Defect:
     """The error behind an answer that is not a success.
 
     The sidecar's message is kept out of it: it may repeat what an actor, and so a person, said.
@@ -188,7 +189,7 @@ def failure(answer: Answer, path: str) -> Unavailable | Defect:
     return _refusal(answer)
 
 
-def _refusal(answer: Answer) -> Unavailable | Defect:
+def _refusal(answer: SidecarResponse) -> Unavailable | Defect:
     if answer.status in {401, 403}:
         return Unavailable("The sidecar refuses this service: is its DAPR_API_TOKEN the same?")
     if 400 <= answer.status < 500 and not answer.code.startswith("ERR_ACTOR"):

@@ -12,7 +12,7 @@ import secrets
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError
 from agent_actors.runtime import Withdraw
-from agent_actors.runtime.dapr.sidecar import Sidecar, section
+from agent_actors.runtime.dapr.sidecar import SidecarClient, section
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ WITHIN = 2.0
 """Seconds that a look may take."""
 
 
-class Watch:
+class SidecarWatch:
     """Looks after the mark.
 
     Args:
@@ -32,7 +32,7 @@ class Watch:
         withdraw: Puts every actor of this process away.
     """
 
-    def __init__(self, sidecar: Sidecar, clock: Clock, withdraw: Withdraw) -> None:
+    def __init__(self, sidecar: SidecarClient, clock: Clock, withdraw: Withdraw) -> None:
         self._sidecar = sidecar
         self._clock = clock
         self._withdraw = withdraw

@@ -15,23 +15,23 @@ from dapr.clients.base import DaprActorClientBase
 
 from agent_actors.clock import Clock
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.letters import Bounds
-from agent_actors.messages import CloudEvent
+from agent_actors.protocol.dead_letters import LetterLimits
+from agent_actors.protocol.events import CloudEvent
 from agent_actors.runtime import DeadLetters, Deliver, Withdraw
-from agent_actors.runtime.embedded import components
 from agent_actors.runtime.embedded.client import EmbeddedActorClient
-from agent_actors.runtime.embedded.components import Components
-from agent_actors.runtime.embedded.dead_letters import EmbeddedDeadLetters, Graveyard
-from agent_actors.runtime.embedded.folder import Folder
-from agent_actors.runtime.embedded.kafka import KafkaInputs
-from agent_actors.runtime.embedded.kafka_component import KafkaInput, read_inputs
-from agent_actors.runtime.embedded.outputs import Outputs
-from agent_actors.runtime.embedded.reminders import Reminders
-from agent_actors.runtime.embedded.secrets import Secrets
-from agent_actors.runtime.embedded.store import Store
-from agent_actors.runtime.embedded.timers import Timers
-from agent_actors.runtime.embedded.topics import Delivery, Topics
-from agent_actors.runtime.embedded.turns import Turns
+from agent_actors.runtime.embedded.disk.database import Database
+from agent_actors.runtime.embedded.disk.dead_letters import DeadLetterTable, EmbeddedDeadLetters
+from agent_actors.runtime.embedded.disk.folder import DataFolder
+from agent_actors.runtime.embedded.files import components
+from agent_actors.runtime.embedded.files.components import Components
+from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
+from agent_actors.runtime.embedded.files.secrets import SecretStores
+from agent_actors.runtime.embedded.kafka.component import KafkaInput, read_inputs
+from agent_actors.runtime.embedded.kafka.inputs import KafkaInputs
+from agent_actors.runtime.embedded.time.reminders import Reminders
+from agent_actors.runtime.embedded.time.timers import Timers
+from agent_actors.runtime.embedded.topics import DeliverySettings, Topics
+from agent_actors.runtime.embedded.turns import ActorTurns
 from agent_actors.settings import Settings
 
 __all__ = ["EmbeddedRuntime"]
@@ -43,11 +43,11 @@ DATABASE = "agent-actors.db"
 class _Held:
     """What `open` has taken and `stop` gives back, and what it has read."""
 
-    folder: Folder
-    store: Store
+    folder: DataFolder
+    store: Database
     components: Components
-    secrets: Secrets
-    outputs: Outputs
+    secrets: SecretStores
+    outputs: RecordedOutputs
     inputs: tuple[KafkaInput, ...]
 
 
@@ -76,12 +76,14 @@ class EmbeddedRuntime:
         self._store = held.store
         self._secrets = held.secrets
         self._outputs = held.outputs
-        self._turns = Turns(clock, settings.rules_of)
+        self._turns = ActorTurns(clock, settings.rules_of)
         self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
         self._timers = Timers(clock, self._turns.tick)
         self._client = EmbeddedActorClient(self._turns, held.store, self._reminders, self._timers)
-        graveyard = Graveyard(held.store, clock, Bounds(settings.dead_letters, settings.retention))
-        delivery = Delivery(settings.delivery_tries, settings.delivery_backoff, random)
+        graveyard = DeadLetterTable(
+            held.store, clock, LetterLimits(settings.dead_letters, settings.retention)
+        )
+        delivery = DeliverySettings(settings.delivery_tries, settings.delivery_backoff, random)
         self._topics = Topics(held.components, clock, delivery, graveyard)
         self._inputs = KafkaInputs(held.inputs, clock)
         self._letters = EmbeddedDeadLetters(graveyard, self._redeliver)
@@ -113,14 +115,14 @@ class EmbeddedRuntime:
         where = components.find(settings.components)
         known = components.read(where)
         components.require(known, where, topics)
-        secrets = Secrets.open(known.secret_stores)
+        secrets = SecretStores.open(known.secret_stores)
         secrets.require(settings.secret_store)
-        outputs = Outputs(known.bindings)
+        outputs = RecordedOutputs(known.bindings)
         outputs.require(settings.sms_binding)
         inputs = read_inputs(known.bindings)
-        folder = Folder.take(settings.data)
+        folder = DataFolder.take(settings.data)
         try:
-            store = Store.open(folder.path / DATABASE, settings.synchronous)
+            store = Database.open(folder.path / DATABASE, settings.synchronous)
         except StartupError:
             folder.release()
             raise

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
-from agent_actors.runtime.embedded.reminders import Reminders
-from agent_actors.runtime.embedded.store import Store
-from agent_actors.runtime.embedded.timers import Timers
-from agent_actors.runtime.embedded.turns import Turns
-from agent_actors.serializer import fields
-from agent_actors.slots import DocumentClient
+from agent_actors.protocol.codec import fields
+from agent_actors.runtime.embedded.disk.database import Database
+from agent_actors.runtime.embedded.time.reminders import Reminders
+from agent_actors.runtime.embedded.time.timers import Timers
+from agent_actors.runtime.embedded.turns import ActorTurns
+from agent_actors.state.store import DocumentClient
 
 _READ = "SELECT value FROM state WHERE type = ? AND id = ? AND key = ?"
 _UPSERT = (
@@ -52,7 +52,9 @@ _changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
 class EmbeddedActorClient(DocumentClient):
     """Calls, state, reminders and timers of actors that live in this process."""
 
-    def __init__(self, turns: Turns, store: Store, reminders: Reminders, timers: Timers) -> None:
+    def __init__(
+        self, turns: ActorTurns, store: Database, reminders: Reminders, timers: Timers
+    ) -> None:
         self._turns = turns
         self._store = store
         self._reminders = reminders

@@ -4,8 +4,8 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from contextlib import suppress
 
-from agent_actors.actor_rules import RulesOf
 from agent_actors.clock import Clock
+from agent_actors.settings.actors import RulesOf
 
 Key = tuple[str, str]
 """The actor's type and id."""
@@ -13,7 +13,7 @@ Key = tuple[str, str]
 _LOOK_AGAIN = 3600.0
 
 
-class Idle:
+class IdleActors:
     """A list by time for each actor type, since each has an idle timeout of its own.
 
     Args:

@@ -14,13 +14,13 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, Invalid, Unavailable
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Deliver, Delivered, Headers
-from agent_actors.runtime.embedded.agenda import Agenda
-from agent_actors.runtime.embedded.components import Components, Subscription
-from agent_actors.runtime.embedded.dead_letters import Graveyard
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.runtime import Deliver, DeliveryResponse, Headers
+from agent_actors.runtime.embedded.disk.dead_letters import DeadLetterTable
+from agent_actors.runtime.embedded.files.components import Components, Subscription
+from agent_actors.runtime.embedded.time.agenda import Agenda
 from agent_actors.runtime.embedded.turns import begin_work
-from agent_actors.runtime.embedded.verdicts import Verdict, judge
+from agent_actors.runtime.embedded.verdicts import DeliveryVerdict, judge
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 64
@@ -51,7 +51,7 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliverySettings:
     """How deliveries are tried.
 
     Args:
@@ -73,7 +73,11 @@ class Topics:
     """The topics that the component files name."""
 
     def __init__(
-        self, components: Components, clock: Clock, delivery: Delivery, graveyard: Graveyard
+        self,
+        components: Components,
+        clock: Clock,
+        delivery: DeliverySettings,
+        graveyard: DeadLetterTable,
     ) -> None:
         self._pubsubs = components.pubsubs
         self._subscriptions = {(each.pubsub, each.topic): each for each in components.subscriptions}
@@ -216,21 +220,25 @@ class Topics:
         else:
             await self._bury(tried, answer.reason)
 
-    async def _offer(self, subscription: Subscription, kind: str, envelope: bytes) -> Verdict:
+    async def _offer(
+        self, subscription: Subscription, kind: str, envelope: bytes
+    ) -> DeliveryVerdict:
         """One delivery. Whatever a route does, it is an answer."""
         path = subscription.route(kind)
         deliver = self._deliver
         if path is None:
-            return Verdict("drop" if subscription.dead_letter_topic else "done", "no rule matches")
+            return DeliveryVerdict(
+                "drop" if subscription.dead_letter_topic else "done", "no rule matches"
+            )
         if deliver is None:
-            return Verdict("retry", "the runtime is stopping")
+            return DeliveryVerdict("retry", "the runtime is stopping")
         try:
             async with self._clock.timeout(_ROUTE_TIME):
                 answer = await posted(deliver, path, envelope)
         except TimeoutError:
-            return Verdict("retry", f"{path} took too long")
+            return DeliveryVerdict("retry", f"{path} took too long")
         except RouteFailed as failed:
-            return Verdict("retry", str(failed))
+            return DeliveryVerdict("retry", str(failed))
         return judge(path, answer)
 
     def _later(self, event: _Waiting) -> None:
@@ -262,7 +270,9 @@ class RouteFailed(Exception):
     """A route raised; the text says which and what, and nothing that was said."""
 
 
-async def posted(deliver: Deliver, path: str, body: bytes, headers: Headers = ()) -> Delivered:
+async def posted(
+    deliver: Deliver, path: str, body: bytes, headers: Headers = ()
+) -> DeliveryResponse:
     """One delivery to a route of the app.
 
     Raises:

@@ -22,10 +22,10 @@ from uuid import uuid4
 from dapr.actor import ActorRuntime
 from dapr.common.reentrancy_context import reentrancy_ctx
 
-from agent_actors.actor_rules import RulesOf
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, TryLater, Unavailable
-from agent_actors.runtime.embedded.idle import Idle, Key
+from agent_actors.runtime.embedded.idle import IdleActors, Key
+from agent_actors.settings.actors import RulesOf
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class _Slot:
         self.held = False
 
 
-class Turns:
+class ActorTurns:
     """The actors of this process, one turn at a time each, in the order of the calls.
 
     Args:
@@ -117,7 +117,7 @@ class Turns:
         self._clock = clock
         self._rules_of = rules_of
         self._slots: dict[Key, _Slot] = {}
-        self._idle = Idle(clock, rules_of)
+        self._idle = IdleActors(clock, rules_of)
         self._running: set[asyncio.Task[Any]] = set()
         self._open = self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None

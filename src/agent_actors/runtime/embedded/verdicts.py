@@ -5,31 +5,31 @@ from typing import Literal
 
 from pydantic_core import from_json
 
-from agent_actors.runtime import Delivered
+from agent_actors.runtime import DeliveryResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryVerdict:
     """What becomes of an event, and why. The reason never repeats what was in it."""
 
     end: Literal["done", "retry", "drop"]
     reason: str = ""
 
 
-def judge(path: str, answer: Delivered) -> Verdict:
+def judge(path: str, answer: DeliveryResponse) -> DeliveryVerdict:
     """What a route's answer means: an unknown status is a failure, silence is success."""
     if answer.status == 404:
-        return Verdict("drop", f"{path} answered 404")
+        return DeliveryVerdict("drop", f"{path} answered 404")
     if not 200 <= answer.status < 300:
-        return Verdict("retry", f"{path} answered {answer.status}")
+        return DeliveryVerdict("retry", f"{path} answered {answer.status}")
     status = _status(answer.body)
     if status in ("", "SUCCESS"):
-        return Verdict("done")
+        return DeliveryVerdict("done")
     if status == "DROP":
-        return Verdict("drop", f"{path} answered DROP")
+        return DeliveryVerdict("drop", f"{path} answered DROP")
     if status == "RETRY":
-        return Verdict("retry", f"{path} answered RETRY")
-    return Verdict("retry", f"{path} answered an unknown status")
+        return DeliveryVerdict("retry", f"{path} answered RETRY")
+    return DeliveryVerdict("retry", f"{path} answered an unknown status")
 
 
 def _status(body: bytes) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent_actors.model.agents_sdk import AgentsModel, Own
+from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
 from agent_actors.model.keys import Endpoint
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
@@ -40,7 +40,7 @@ async def ready(vendor: Vendor, clock: HandClock) -> AsyncIterator[Ready]:
         renew: Any = None,
         **values: Any,
     ) -> AgentsModel:
-        own = Own(agent, tools)
+        own = CustomAgent(agent, tools)
         model = AgentsModel(settings(**values), clock, endpoint, own, renew, transport=vendor)
         made.append(model)
         await model.start()

@@ -6,9 +6,9 @@ import httpx2
 import pytest
 
 from agent_actors.errors import ModelError, ModelFailed, ModelTimedOut
-from agent_actors.messages import Usage
 from agent_actors.model.agents_sdk import connection
 from agent_actors.model.keys import Endpoint
+from agent_actors.protocol.messages import Usage
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
 from tests.unit.model.agents_sdk.asking import both, failing, in_time

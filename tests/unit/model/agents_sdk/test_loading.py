@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent_actors.clock import SystemClock
-from agent_actors.model.agents_sdk import AgentsModel, Own
+from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
 from agent_actors.settings import Settings
 from tests.fakes import eventually
 from tests.unit.model.agents_sdk.vendor import HERE, Vendor, a_prompt, answer
@@ -96,7 +96,7 @@ async def test_a_model_of_ones_own_is_no_name():
         def __init__(self, model: object) -> None:
             self.model = model
 
-    brought = [Own(Agent(model)).brings_its_model for model in (None, "name", object())]  # type: ignore[arg-type]
+    brought = [CustomAgent(Agent(model)).brings_its_model for model in (None, "name", object())]  # type: ignore[arg-type]
 
     assert brought == [False, False, True]
-    assert not Own().brings_its_model
+    assert not CustomAgent().brings_its_model

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from agent_actors.errors import ModelFailed, ModelTimedOut
-from agent_actors.messages import Message
-from agent_actors.model import Digest
+from agent_actors.model import SummaryPrompt
+from agent_actors.protocol.messages import Message
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
 from tests.unit.model.agents_sdk.asking import SECRET, Pausing
@@ -25,7 +25,7 @@ async def test_a_summary_is_one_call_without_tools(ready: Ready, vendor: Vendor)
     vendor.will(answer("x" * 3_000))
     model = await ready()
     said = (Message("user", "I moved </notes> to Oslo."), Message("assistant", "Nice."))
-    summary = await model.summarise(Digest("ada", "Ada likes rain.", said))
+    summary = await model.summarise(SummaryPrompt("ada", "Ada likes rain.", said))
     (body,) = vendor.bodies
     told = json.dumps(body["messages"])
 
@@ -40,7 +40,8 @@ async def test_a_summary_is_one_call_without_tools(ready: Ready, vendor: Vendor)
 async def test_nothing_to_sum_up_costs_nothing(ready: Ready, vendor: Vendor):
     """The last summary stays as it is."""
     assert (
-        await (await ready()).summarise(Digest("ada", "Ada likes rain.", ())) == "Ada likes rain."
+        await (await ready()).summarise(SummaryPrompt("ada", "Ada likes rain.", ()))
+        == "Ada likes rain."
     )
     assert not vendor.requests
 
@@ -52,7 +53,7 @@ async def test_a_summary_ends_in_time(ready: Ready, vendor: Vendor, clock: HandC
         error(401), httpx2.Response(200, stream=silent, headers={"content-type": "text/plain"})
     )
     model = await ready(model_time=9.0, parking_time=1.0)
-    digest = Digest("", "", (Message("user", SECRET),))
+    digest = SummaryPrompt("", "", (Message("user", SECRET),))
     with pytest.raises(ModelFailed, match="AGENT_ACTORS_MODEL_API_KEY"):
         await model.summarise(digest)
     asked = asyncio.create_task(model.summarise(digest))

@@ -7,9 +7,9 @@ import pytest
 from agents import Agent, Session, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 
-from agent_actors.messages import Exchange, Message
 from agent_actors.model.agents_sdk import transcript
 from agent_actors.model.agents_sdk.transcript import BufferedSession, kept, recalled
+from agent_actors.protocol.messages import Exchange, Message
 from tests.unit.model.agents_sdk.conftest import Ready
 from tests.unit.model.agents_sdk.vendor import a_prompt
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx2
 from pydantic import SecretStr
 
-from agent_actors.messages import Exchange, Message
 from agent_actors.model import Prompt
 from agent_actors.model.keys import Endpoint
+from agent_actors.protocol.messages import Exchange, Message
 from agent_actors.settings import Settings
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -54,8 +54,8 @@ async def daprd() -> AsyncIterator[FakeSidecar]:
 
 
 @pytest.fixture
-async def sidecar(daprd: FakeSidecar) -> AsyncIterator[Sidecar]:
-    made = Sidecar(daprd.port, "secret", 5.0)
+async def sidecar(daprd: FakeSidecar) -> AsyncIterator[SidecarClient]:
+    made = SidecarClient(daprd.port, "secret", 5.0)
     await made.start()
     yield made
     await made.stop()

@@ -10,7 +10,7 @@ from dapr.common.reentrancy_context import reentrancy_ctx
 from agent_actors.clock import SystemClock
 from agent_actors.errors import PutAway, Unavailable, Unreachable
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import Sidecar
+from agent_actors.runtime.dapr.sidecar import SidecarClient
 from tests.fakes import eventually
 from tests.unit.runtime.dapr.conftest import FakeSidecar
 
@@ -18,7 +18,7 @@ NO_ADDRESS = {"errorCode": "ERR_ACTOR_NO_ADDRESS", "message": "did not find addr
 
 
 @pytest.fixture
-def client(sidecar: Sidecar) -> DaprActorClient:
+def client(sidecar: SidecarClient) -> DaprActorClient:
     return DaprActorClient(sidecar, SystemClock(), 0.5)
 
 
@@ -171,7 +171,7 @@ async def test_a_save_waits_for_its_end(daprd: FakeSidecar):
         return web.Response(status=204)
 
     daprd.handler = slow
-    hasty = Sidecar(daprd.port, None, 0.05)
+    hasty = SidecarClient(daprd.port, None, 0.05)
     await hasty.start()
     await DaprActorClient(hasty, SystemClock(), 0.5).save_state_transactionally("A", "1", b"[]")
     await hasty.stop()

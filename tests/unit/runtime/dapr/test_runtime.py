@@ -9,8 +9,8 @@ from dapr.actor import ActorRuntime
 
 from agent_actors.clock import SystemClock
 from agent_actors.errors import BindingFailed, Invalid, StartupError, Unavailable
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered, Headers
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.runtime import DeliveryResponse, Headers
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
 from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
@@ -25,7 +25,7 @@ def beside(port: int) -> Settings:
 async def runtime(daprd: FakeSidecar) -> AsyncIterator[DaprRuntime]:
     made = DaprRuntime.open(beside(daprd.port), SystemClock())
 
-    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> Delivered:
+    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> DeliveryResponse:
         raise AssertionError
 
     await made.start(deliver, lambda: None)
@@ -121,7 +121,7 @@ async def test_it_is_not_ready_without_a_sidecar():
     """The service starts before its sidecar, and says that it waits for it."""
     alone = DaprRuntime.open(beside(1), SystemClock())
 
-    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> Delivered:
+    async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> DeliveryResponse:
         raise AssertionError
 
     await alone.start(deliver, lambda: None)

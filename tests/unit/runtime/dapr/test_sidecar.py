@@ -6,18 +6,18 @@ import pytest
 from aiohttp import web
 
 from agent_actors.errors import Defect, Unavailable
-from agent_actors.runtime.dapr.sidecar import Sidecar, part
+from agent_actors.runtime.dapr.sidecar import SidecarClient, part
 from tests.unit.runtime.dapr.conftest import FakeSidecar
 
 
-async def test_every_request_carries_the_token(sidecar: Sidecar, daprd: FakeSidecar):
+async def test_every_request_carries_the_token(sidecar: SidecarClient, daprd: FakeSidecar):
     """Dapr refuses an app without `dapr-api-token` where it has been given one."""
     await sidecar.ask("GET", "metadata")
     assert daprd.seen[0].headers["dapr-api-token"] == "secret"
     assert daprd.seen[0].path == "/v1.0/metadata"
 
 
-async def test_one_connection_serves_many_requests(sidecar: Sidecar, daprd: FakeSidecar):
+async def test_one_connection_serves_many_requests(sidecar: SidecarClient, daprd: FakeSidecar):
     """A connection per call costs two to four times as much; there is a pool."""
     ports = set()
 
@@ -34,7 +34,7 @@ async def test_one_connection_serves_many_requests(sidecar: Sidecar, daprd: Fake
 
 async def test_a_sidecar_that_is_away_is_unavailable(daprd: FakeSidecar):
     """A refused connection is 503 and to be tried again, not a defect."""
-    away = Sidecar(1, None, 1.0)
+    away = SidecarClient(1, None, 1.0)
     await away.start()
     with pytest.raises(Unavailable, match="cannot be reached"):
         await away.ask("GET", "metadata")
@@ -49,14 +49,16 @@ async def test_a_sidecar_that_does_not_answer_is_unavailable(daprd: FakeSidecar)
         raise AssertionError
 
     daprd.handler = hang
-    slow = Sidecar(daprd.port, None, 0.05)
+    slow = SidecarClient(daprd.port, None, 0.05)
     await slow.start()
     with pytest.raises(Unavailable):
         await slow.ask("GET", "metadata")
     await slow.stop()
 
 
-async def test_a_connection_cut_in_the_middle_is_unavailable(sidecar: Sidecar, daprd: FakeSidecar):
+async def test_a_connection_cut_in_the_middle_is_unavailable(
+    sidecar: SidecarClient, daprd: FakeSidecar
+):
     """So ends a request whose sidecar is killed."""
 
     async def cut(request: web.Request) -> web.Response:
@@ -71,7 +73,7 @@ async def test_a_connection_cut_in_the_middle_is_unavailable(sidecar: Sidecar, d
 
 async def test_nothing_is_sent_before_the_start_or_after_the_stop(daprd: FakeSidecar):
     """Calls then are refused in words, not with an error of the library's."""
-    idle = Sidecar(daprd.port, None, 1.0)
+    idle = SidecarClient(daprd.port, None, 1.0)
     with pytest.raises(Unavailable, match="started"):
         await idle.ask("GET", "metadata")
     await idle.start()
@@ -94,7 +96,7 @@ async def test_nothing_is_sent_before_the_start_or_after_the_stop(daprd: FakeSid
     ],
 )
 async def test_an_error_says_whether_to_try_again(
-    sidecar: Sidecar, daprd: FakeSidecar, status: int, code: str, kind: type[Exception]
+    sidecar: SidecarClient, daprd: FakeSidecar, status: int, code: str, kind: type[Exception]
 ):
     """What passes is 503, what will never work is our defect; neither repeats Dapr's message."""
     daprd.answers = [(status, {"errorCode": code, "message": "ada said: my secret"})]
@@ -103,7 +105,9 @@ async def test_an_error_says_whether_to_try_again(
     assert "secret" not in str(caught.value)
 
 
-async def test_an_error_that_is_no_json_is_one_all_the_same(sidecar: Sidecar, daprd: FakeSidecar):
+async def test_an_error_that_is_no_json_is_one_all_the_same(
+    sidecar: SidecarClient, daprd: FakeSidecar
+):
     """A proxy in between may answer in another form."""
 
     async def plain(_request: web.Request) -> web.Response:
@@ -120,7 +124,7 @@ def test_parts_of_a_path_are_encoded():
     assert part("s:ada@x~1") == "s%3Aada%40x~1"
 
 
-async def test_a_redirect_is_not_followed(sidecar: Sidecar, daprd: FakeSidecar):
+async def test_a_redirect_is_not_followed(sidecar: SidecarClient, daprd: FakeSidecar):
     """The token and what was said go to the sidecar, and to nobody it names."""
 
     async def elsewhere(_request: web.Request) -> web.Response:

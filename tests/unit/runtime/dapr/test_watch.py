@@ -6,8 +6,8 @@ import json
 import pytest
 from aiohttp import web
 
-from agent_actors.runtime.dapr.sidecar import Sidecar
-from agent_actors.runtime.dapr.watch import MARK, Watch
+from agent_actors.runtime.dapr.sidecar import SidecarClient
+from agent_actors.runtime.dapr.watch import MARK, SidecarWatch
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
 from tests.unit.runtime.dapr.conftest import FakeSidecar
@@ -52,12 +52,12 @@ def withdrawn() -> Withdrawn:
 
 
 @pytest.fixture
-def watch(sidecar: Sidecar, withdrawn: Withdrawn) -> Watch:
-    return Watch(sidecar, HandClock(), withdrawn)
+def watch(sidecar: SidecarClient, withdrawn: Withdrawn) -> SidecarWatch:
+    return SidecarWatch(sidecar, HandClock(), withdrawn)
 
 
 async def test_the_first_mark_puts_nobody_away(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
     """A process that starts beside a running sidecar has nothing old, but may have turns."""
     metadata.extended[MARK] = "of the process before"
@@ -67,7 +67,7 @@ async def test_the_first_mark_puts_nobody_away(
 
 
 async def test_a_sidecar_with_the_mark_is_the_same(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
     """Looking again and again changes nothing."""
     for _ in range(3):
@@ -76,7 +76,7 @@ async def test_a_sidecar_with_the_mark_is_the_same(
 
 
 async def test_a_sidecar_without_the_mark_is_a_new_one(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
     """Every actor is put away once, and the new sidecar is marked."""
     await watch.look()
@@ -88,7 +88,7 @@ async def test_a_sidecar_without_the_mark_is_a_new_one(
 
 
 async def test_a_sidecar_that_is_away_puts_nobody_away(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
     """It may only be slow; when it answers without the mark it was another one."""
     await watch.look()
@@ -100,10 +100,12 @@ async def test_a_sidecar_that_is_away_puts_nobody_away(
     assert withdrawn.times == 0
 
 
-async def test_it_looks_every_second(sidecar: Sidecar, metadata: Metadata, withdrawn: Withdrawn):
+async def test_it_looks_every_second(
+    sidecar: SidecarClient, metadata: Metadata, withdrawn: Withdrawn
+):
     """A killed sidecar tells nobody, so it is looked after for as long as the service runs."""
     clock = HandClock()
-    running = asyncio.create_task(Watch(sidecar, clock, withdrawn).run())
+    running = asyncio.create_task(SidecarWatch(sidecar, clock, withdrawn).run())
     await eventually(lambda: MARK in metadata.extended)
     metadata.extended.clear()
 
@@ -116,7 +118,7 @@ async def test_it_looks_every_second(sidecar: Sidecar, metadata: Metadata, withd
 
 
 async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
     """It is about to host actors; what is kept of them may be old, and would be saved over."""
     await watch.look()
@@ -130,7 +132,7 @@ async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
 
 
 async def test_whoever_asks_for_the_configuration_changes_nothing(
-    watch: Watch, metadata: Metadata, withdrawn: Withdrawn, daprd: FakeSidecar
+    watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn, daprd: FakeSidecar
 ):
     """The route is open; a crowd there causes one look at a time, and puts nobody away."""
     await watch.look()
@@ -142,7 +144,7 @@ async def test_whoever_asks_for_the_configuration_changes_nothing(
 
 
 async def test_metadata_of_another_form_is_survived(
-    watch: Watch, daprd: FakeSidecar, withdrawn: Withdrawn
+    watch: SidecarWatch, daprd: FakeSidecar, withdrawn: Withdrawn
 ):
     """A watch that has ended would notice no sidecar any more."""
 

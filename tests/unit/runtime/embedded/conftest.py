@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from dapr.actor import ActorRuntime
 
-from agent_actors.messages import CloudEvent
-from agent_actors.runtime import Delivered, Headers
+from agent_actors.protocol.codec import ValueSerializer, encode
+from agent_actors.protocol.events import CloudEvent
+from agent_actors.runtime import DeliveryResponse, Headers
 from agent_actors.runtime.embedded import EmbeddedRuntime
-from agent_actors.runtime.embedded.store import Store
-from agent_actors.serializer import ValueSerializer, encode
+from agent_actors.runtime.embedded.disk.database import Database
 from agent_actors.settings import Settings
 from tests.conformance.probe import PROBE, Journal, Probe
 from tests.hand_clock import HandClock, settle
@@ -100,18 +100,18 @@ class World:
         event = CloudEvent(f"{subject}-{number}", "/chat", "Said", subject, {"text": "secret"})
         await self.runtime.publish(pubsub, topic, event)
 
-    async def deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> Delivered:
+    async def deliver(self, path: str, envelope: bytes, headers: Headers = ()) -> DeliveryResponse:
         """Answers with the next of `answers`: a body, a status, an exception or an event."""
         self.delivered.append((path, json.loads(envelope)["id"]))
         answer = self.answers.pop(0) if self.answers else b""
         if isinstance(answer, Exception):
             raise answer
         if isinstance(answer, int):
-            return Delivered(answer, b"")
+            return DeliveryResponse(answer, b"")
         if not isinstance(answer, bytes):
             await answer.wait()
-            return Delivered(200, b"")
-        return Delivered(200, answer)
+            return DeliveryResponse(200, b"")
+        return DeliveryResponse(200, answer)
 
 
 @pytest.fixture(autouse=True)
@@ -143,8 +143,8 @@ async def world(unstarted: World) -> World:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database."""
-    store = Store.open(tmp_path / "test.db", "NORMAL")
+    store = Database.open(tmp_path / "test.db", "NORMAL")
     yield store
     await store.close()

@@ -6,8 +6,8 @@ import pytest
 from dapr.actor import ActorRuntime
 from dapr.common.reentrancy_context import reentrancy_ctx
 
-from agent_actors.actor_rules import ActorRules
 from agent_actors.errors import Defect, Invalid, Unavailable
+from agent_actors.settings.actors import ActorRules
 from tests.conformance.probe import PROBE
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from agent_actors.errors import Invalid, Unavailable
-from agent_actors.messages import CloudEvent
+from agent_actors.protocol.events import CloudEvent
 from agent_actors.runtime import Headers
 from agent_actors.runtime.embedded import topics
-from agent_actors.runtime.embedded.components import Subscription
+from agent_actors.runtime.embedded.files.components import Subscription
 from tests.conformance.probe import PROBE
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -243,7 +243,7 @@ async def test_a_dead_letter_that_cannot_be_kept_is_not_lost(
 async def test_a_bounded_number_of_events_waits(world: World, monkeypatch: pytest.MonkeyPatch):
     """Beyond the bound the publisher is told, and events that wait for a retry count too."""
     monkeypatch.setattr(
-        world.runtime._topics, "_delivery", topics.Delivery(5, 10, Random(1), waiting=2)
+        world.runtime._topics, "_delivery", topics.DeliverySettings(5, 10, Random(1), waiting=2)
     )
     world.answers = [RETRY]
     await world.publish(1)
@@ -258,7 +258,7 @@ async def test_a_bounded_number_of_events_waits(world: World, monkeypatch: pytes
 async def test_a_bounded_number_of_bytes_waits(world: World, monkeypatch: pytest.MonkeyPatch):
     """Large events fill the memory before their number does, and room comes back."""
     monkeypatch.setattr(
-        world.runtime._topics, "_delivery", topics.Delivery(5, 10, Random(1), bytes=100)
+        world.runtime._topics, "_delivery", topics.DeliverySettings(5, 10, Random(1), bytes=100)
     )
     await world.publish(1)
     with pytest.raises(Unavailable, match="Too many events wait"):

@@ -1,6 +1,6 @@
 import pytest
 
-from agent_actors.runtime import Delivered
+from agent_actors.runtime import DeliveryResponse
 from agent_actors.runtime.embedded.verdicts import judge
 
 
@@ -28,7 +28,7 @@ from agent_actors.runtime.embedded.verdicts import judge
 )
 def test_answers_mean_what_they_mean_to_daprd(status: int, body: bytes, end: str):
     """Silence and SUCCESS settle an event, DROP and 404 end it, everything else is a failure."""
-    verdict = judge("/route", Delivered(status, body))
+    verdict = judge("/route", DeliveryResponse(status, body))
 
     assert verdict.end == end
     assert "Event processed" not in verdict.reason

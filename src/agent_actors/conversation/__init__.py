@@ -1,0 +1,1 @@
+"""A conversation: ChatAgent, ResponseAgent, and the turns they carry together."""

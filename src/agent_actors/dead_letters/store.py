@@ -1,0 +1,173 @@
+"""`runtime.DeadLetters` over DeadLetterActor, for a runtime that has no place of its own."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+from pydantic_core import from_json, to_json
+
+from agent_actors.clock import Clock
+from agent_actors.protocol import dead_letters, wire
+from agent_actors.protocol.clients import DeadLetterClient
+from agent_actors.protocol.dead_letters import (
+    DeadLetter,
+    Envelope,
+    ForgetDeadLetter,
+    KeepDeadLetter,
+    Redeliver,
+)
+from agent_actors.state import slots
+from agent_actors.state.documents import Letter, LetterIndex, LetterPage, ListedLetter
+from agent_actors.state.slots import Slot
+from agent_actors.state.store import StateStore
+
+D = TypeVar("D")
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of an event that is kept whole; a sidecar takes no document of any size."""
+BEGINNING = 64 * 1024
+"""Bytes that are kept of a longer one."""
+SHOWN = 4 * 1024 * 1024
+"""Bytes of events after which no older letters are shown."""
+BATCH = 4
+"""Letters that are read at once; each may be as long as an event."""
+PAGES = 16
+"""Pages that are read at once; they are short."""
+
+
+class ActorDeadLetters:
+    """Keeps by turns of the actor; shows what is saved, without a turn (I9).
+
+    Args:
+        client: Calls the actor.
+        store: Where it keeps its state.
+        redeliver: How a letter is delivered again.
+        clock: The time.
+        age: Seconds after which a letter is not shown any more.
+
+    Every method raises `Unavailable` when the store or the actor is away.
+    """
+
+    def __init__(
+        self,
+        client: DeadLetterClient,
+        store: StateStore,
+        redeliver: Redeliver,
+        clock: Clock,
+        age: float,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._redeliver = redeliver
+        self._clock = clock
+        self._age = age
+
+    async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
+        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+
+        Of one with more than `LARGEST` bytes its ids and its beginning are kept.
+
+        Raises:
+            TryLater: The actor or its store is away; whether it was kept is not known.
+        """
+        if len(event) > LARGEST:
+            reason, event = f"{reason} ({len(event)} bytes, cut)", _cut(event)
+        return await self._client.keep(KeepDeadLetter(topic, reason, tries, Envelope.of(event)))
+
+    async def list(self, limit: int) -> Sequence[DeadLetter]:
+        """The newest letters, newest first; fewer where some are forgotten, or very long."""
+        listed = await self._newest(limit)
+        shown: list[DeadLetter] = []
+        size = 0
+        for start in range(0, len(listed), BATCH):
+            ids = [each.letter_id for each in listed[start : start + BATCH]]
+            read = await asyncio.gather(*(self._read(slots.letter(each)) for each in ids))
+            pairs = zip(ids, read, strict=True)
+            shown += [_shown(letter_id, letter) for letter_id, letter in pairs if letter]
+            size += sum(len(letter.envelope.data) for letter in read if letter)
+            if size > SHOWN:
+                break
+        return shown
+
+    async def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
+        """The letters whose event, as it is shown, is one of those, oldest page first."""
+        index = await self._read(slots.LETTERS) or LetterIndex()
+        for number in range(index.first, index.last + 1):
+            for listed in await self._listed([number]):
+                letter = await self._read(slots.letter(listed.letter_id))
+                if letter is not None and which(_shown(listed.letter_id, letter).event):
+                    yield _shown(listed.letter_id, letter)
+
+    async def forget(self, letter_id: str) -> None:
+        """Removes a letter, if it is there."""
+        letter = (
+            await self._read(slots.letter(letter_id)) if dead_letters.is_id(letter_id) else None
+        )
+        if letter is not None:
+            await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
+
+    async def requeue(self, letter_id: str) -> DeadLetter | None:
+        """Delivers a letter again, once and now, and forgets it if that succeeds.
+
+        Returns:
+            The letter, or None where there is none of that id.
+
+        Raises:
+            Conflict: It failed again; the text says how, and the letter is still there.
+        """
+        letter = (
+            await self._read(slots.letter(letter_id)) if dead_letters.is_id(letter_id) else None
+        )
+        if letter is None:
+            return None
+        await self._redeliver(letter.topic, letter.envelope.event)
+        await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
+        return _shown(letter_id, letter)
+
+    async def _newest(self, limit: int) -> Sequence[ListedLetter]:
+        """What the pages list, from the newest, down to the first that is too old."""
+        index = await self._read(slots.LETTERS) or LetterIndex()
+        oldest = self._clock.now().timestamp() - self._age
+        found: list[ListedLetter] = []
+        last = index.last
+        while last >= index.first and len(found) < min(limit, index.count):
+            first = max(index.first, last - PAGES + 1)
+            listed = await self._listed(range(last, first - 1, -1))
+            fresh = [each for each in listed if each.at > oldest]
+            found += fresh
+            if len(fresh) < len(listed):
+                break
+            last = first - 1
+        return found[:limit]
+
+    async def _listed(self, numbers: Sequence[int]) -> Sequence[ListedLetter]:
+        """The letters of these pages, each page's newest first."""
+        pages = await asyncio.gather(*(self._read(slots.letter_page(each)) for each in numbers))
+        there = (page or LetterPage() for page in pages)
+        return [each for page in there for each in reversed(page.letters)]
+
+    async def _read(self, slot: Slot[D]) -> D | None:
+        return await self._store.read(wire.LETTERS, wire.LETTERS_ID, slot)
+
+
+def _shown(letter_id: str, letter: Letter) -> DeadLetter:
+    event = letter.envelope.event
+    return dead_letters.shown(
+        letter_id, letter.topic, letter.reason, letter.tries, letter.at, event
+    )
+
+
+def _cut(event: bytes) -> bytes:
+    """What can be kept of an event that is too long: who sent it, and how it begins."""
+    try:
+        envelope = from_json(event)
+    except ValueError:
+        envelope = None
+    named = envelope if isinstance(envelope, dict) else {}
+    ids = {name: str(named[name])[:1024] for name in ("id", "source", "type") if name in named}
+    # Whoever forgets the user must find it.
+    whose = {name: value[:128] for name, value in dead_letters.names(envelope).items()}
+    digest = hashlib.sha256(event).hexdigest()
+    begins = event[:BEGINNING].decode(errors="replace")
+    return to_json({**ids, "data": whose, "sha256": digest, "begins": begins})

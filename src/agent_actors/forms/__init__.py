@@ -1,0 +1,1 @@
+"""Small text forms that several parts read: URLs, durations, lines, phone numbers."""

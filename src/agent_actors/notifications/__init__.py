@@ -1,0 +1,1 @@
+"""Notifications by SMS: which turns a user is told of, and the sending."""

@@ -1,0 +1,1 @@
+"""The contract between actors, clients and topics: ids, messages, interfaces and events."""

@@ -1,0 +1,148 @@
+"""Events that could not be applied, as they travel and are shown. All values are frozen."""
+
+import json
+import uuid
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic_core import from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event as it was delivered, byte for byte, as JSON can carry it."""
+
+    data: str
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+
+    @classmethod
+    def of(cls, event: bytes) -> "Envelope":
+        """Text where it is text."""
+        try:
+            return cls(event.decode())
+        except UnicodeDecodeError:
+            return cls(b64encode(event).decode(), "base64")
+
+    @property
+    def event(self) -> bytes:
+        """What was delivered."""
+        return self.data.encode() if self.encoding == "utf-8" else b64decode(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDeadLetter:
+    """`DeadLetterActor.Keep`: an event that could not be applied, on its topic."""
+
+    topic: str
+    reason: str
+    tries: int
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetDeadLetter:
+    """`DeadLetterActor.Forget`: the letter of that id, if it is on that page."""
+
+    letter_id: str
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that could not be applied, kept so that nothing is lost.
+
+    `at` is an RFC 3339 time, `event` the CloudEvent envelope as it was delivered.
+    """
+
+    id: str
+    topic: str
+    reason: str
+    tries: int
+    at: str
+    event: Any
+
+
+Redeliver = Callable[[str, bytes], Awaitable[None]]
+"""Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
+
+WRAPPED = 4
+"""Envelopes that are looked into; more of them nobody makes."""
+_IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
+
+
+@dataclass(frozen=True, slots=True)
+class LetterLimits:
+    """How many letters are kept, and for how many seconds."""
+
+    number: int
+    age: float
+
+
+def id_of(topic: str, event: bytes) -> str:
+    """The id of an envelope's letter: the same event of the same source, on its topic, is one."""
+    try:
+        envelope = from_json(event)
+    except ValueError:
+        envelope = None
+    event_id = envelope.get("id") if isinstance(envelope, dict) else None
+    source = str(envelope.get("source")) if isinstance(envelope, dict) else ""
+    name = json.dumps([topic, source, str(event_id)] if event_id else [topic, event.hex()])
+    return str(uuid.uuid5(_IDS, name))
+
+
+def is_id(text: str) -> bool:
+    """Whether `id_of` could have made it; nothing else becomes part of a key."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def shown(
+    letter_id: str, topic: str, reason: str, tries: int, at: float, event: bytes
+) -> DeadLetter:
+    """A letter as it is shown; `at` is in epoch seconds."""
+    when = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    return DeadLetter(letter_id, topic, reason, tries, when, _read(event))
+
+
+def _read(event: bytes) -> Any:
+    try:
+        return from_json(event)
+    except ValueError:
+        return event.decode(errors="replace")
+
+
+def told_by(event: Any, user: str) -> bool:
+    """Whether a letter's event, as it is shown, is about this user.
+
+    What it is applied to may hang on either name, so both count.
+    """
+    return user in names(event).values()
+
+
+def names(event: Any) -> dict[str, str]:
+    """Whom an event names: wrapped once, twice or not at all, as JSON, as text or in base64."""
+    for _ in range(WRAPPED):
+        if not isinstance(event, dict) or not event.keys() & {"data", "data_base64"}:
+            break
+        event = _inner(event)
+    told = event if isinstance(event, dict) else {}
+    found = {name: told.get(name) for name in ("user_id", "actor_id")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _inner(envelope: dict[str, Any]) -> Any:
+    data = envelope.get("data")
+    if isinstance(data, str):
+        return _read(data.encode(errors="replace"))
+    encoded = envelope.get("data_base64")
+    if data is None and isinstance(encoded, str):
+        try:
+            return _read(b64decode(encoded))
+        except ValueError:
+            return None
+    return data

@@ -1,0 +1,38 @@
+"""The names that travel: actor types, reminders, timers, topics and event types.
+
+Wire spellings live here and in `interfaces`, and nowhere else.
+"""
+
+CHAT = "ChatAgent"
+RESPONSE = "ResponseAgent"
+MEMORY = "MemoryAgentActor"
+SESSION = "UserSessionActor"
+ANALYTICS = "AnalyticsActor"
+NOTIFICATIONS = "NotificationActor"
+LETTERS = "DeadLetterActor"
+
+TOKEN_HEADER = "dapr-api-token"  # noqa: S105 - the name of a header
+"""What a sidecar and its app show each other, each the other's token."""
+PING = "Ping"
+READINESS = "~ready"
+"""The id that is pinged to learn whether a type can be called; no conversation can have it."""
+
+PUBSUB = "daca-pubsub"
+USER_CHAT = "user-chat"
+LESSON_PUBSUB = "pubsub"
+CONVERSATIONS = "conversations"
+MESSAGES = "messages"
+"""The lessons' topics: other services publish there, and so does a turn that a workflow carries."""
+SENT_TYPE = "MessageSent"
+LETTERS_ID = USER_CHAT
+"""The one DeadLetterActor: all letters share its bounds."""
+SETTLE = "settle"
+"""The one recovery reminder of a conversation."""
+EXPIRE = "clear-history"
+"""The reminder that clears a conversation in which nobody has spoken for long enough."""
+COUNT = "log-message-count"
+"""The timer that logs how many messages a conversation has."""
+
+EVENT_TYPE = "ConversationUpdated"
+CLEARED_TYPE = "ConversationCleared"
+EVENT_VERSION = 1

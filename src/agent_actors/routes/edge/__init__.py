@@ -1,0 +1,1 @@
+"""What stands in front of every route: limits, access, errors, shared parameters."""

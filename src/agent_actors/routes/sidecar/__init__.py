@@ -1,0 +1,1 @@
+"""What a sidecar calls: actors, subscriptions and input bindings."""

@@ -1,0 +1,1 @@
+"""The embedded runtime's data folder and its SQLite database."""

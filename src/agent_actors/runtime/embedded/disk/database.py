@@ -1,0 +1,224 @@
+"""The database: one thread writes, many writes share a commit; reads happen where they are asked.
+
+A commit costs about as much as ten writes, so whatever waits when the writer comes back is one
+transaction (group commit). A read by key takes some ten microseconds in WAL mode and never waits
+for the writer: handing it to a thread costs several times that, so it is done on the loop.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from agent_actors.errors import StartupError, Unavailable
+from agent_actors.runtime.embedded.disk.schema import empty_log, open_reader, open_writer
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+"""What is done within a transaction. It may run twice, if a companion in its batch fails."""
+
+_Job = tuple[Operation[Any], asyncio.Future[Any]]
+
+_log = logging.getLogger(__name__)
+_BATCH = 512
+_FAILURES = (sqlite3.Error, ValueError, TypeError, OverflowError)
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_BUSY: "another process holds the database",
+    sqlite3.SQLITE_LOCKED: "the database is locked",
+    sqlite3.SQLITE_READONLY: "the database cannot be written",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged",
+}
+
+
+class Database:
+    """The database of a runtime, from `open` to `close`."""
+
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, path: Path) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._open = True
+        self._ended: asyncio.Future[None] | None = None
+        self._thread = threading.Thread(target=self._work, name="agent-actors-store", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path, synchronous: Literal["NORMAL", "FULL"]) -> "Database":
+        """The database in that file, made or brought to the present form.
+
+        Raises:
+            StartupError: It cannot be opened; the text says why.
+        """
+        writer = open_writer(path, synchronous)
+        try:
+            reader = open_reader(path)
+        except StartupError:
+            writer.close()
+            raise
+        return cls(writer, reader, path)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes writes."""
+        return self._open and self._thread.is_alive()
+
+    async def write(self, operation: Operation[T]) -> T:
+        """Returns once the operation is committed. A caller that leaves does not undo it.
+
+        Raises:
+            Unavailable: It could not be saved. Nothing of it is, unless the disk failed midway.
+        """
+        return await asyncio.shield(self.submit(operation))
+
+    def submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
+        """Queues the operation; the future is done once it is decided what became of it.
+
+        Raises:
+            Unavailable: The store is closed.
+        """
+        if not self.alive:
+            raise Unavailable("The store is closed.")
+        decided: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        decided.add_done_callback(_seen)
+        self._jobs.put((operation, decided))
+        return decided
+
+    def rows(self, sql: str, *values: object) -> Sequence[Any]:
+        """Everything a query finds in what is committed.
+
+        Raises:
+            Unavailable: The database could not be read.
+        """
+        try:
+            return self._reader.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise _unavailable("read", error) from None
+
+    async def purge(self) -> None:
+        """What was deleted is not in the log of writes any more; pages are overwritten at once.
+
+        Raises:
+            Unavailable: The log could not be emptied now.
+        """
+        try:
+            emptied = await asyncio.to_thread(empty_log, self._path)
+        except sqlite3.Error as error:
+            raise _unavailable("cleaned", error) from None
+        if not emptied:
+            raise Unavailable("What was deleted is in the log of writes for a while; try again.")
+
+    async def close(self) -> None:
+        """Commits what is queued, then closes. Idempotent."""
+        if self._ended is None:
+            self._open = False
+            self._ended = asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
+        self._reader.close()
+
+    def _work(self) -> None:
+        batch: list[_Job] = []
+        try:
+            while batch := self._take():
+                _answer(batch, self._commit(batch))
+        finally:
+            # Also where a bug ends the thread: nobody is left waiting.
+            self._open = False
+            self._writer.close()
+            _answer([*batch, *self._left()], None)
+
+    def _take(self) -> list[_Job]:
+        """What waits, at least one; nothing at the end."""
+        batch: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == _BATCH or self._jobs.empty():
+                return batch
+            job = self._jobs.get_nowait()
+        if batch:
+            self._jobs.put(None)
+        return batch
+
+    def _left(self) -> list[_Job]:
+        left: list[_Job] = []
+        with suppress(queue.Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    left.append(job)
+        return left
+
+    def _commit(self, batch: list[_Job]) -> list[Any]:
+        """One transaction if all goes well, else one for each, so that none fails for another."""
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [_Failed(error)] * len(batch)
+        try:
+            results = [operation(self._writer) for operation, _ in batch]
+            self._writer.execute("COMMIT")
+        except _FAILURES as error:
+            self._roll_back()
+            if len(batch) == 1:
+                return [_Failed(error)]
+            return [self._commit([job])[0] for job in batch]
+        return results
+
+    def _roll_back(self) -> None:
+        # SQLite has already done it after some errors (a full disk), and then refuses to.
+        with suppress(sqlite3.Error):
+            self._writer.execute("ROLLBACK")
+
+
+def _seen(decided: "asyncio.Future[Any]") -> None:
+    """Its caller may have left; then nobody else asks for the error."""
+    if not decided.cancelled():
+        decided.exception()
+
+
+class _Failed:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _answer(batch: list[_Job], results: list[Any] | None) -> None:
+    if not batch:
+        return
+    # A closed loop has nobody left who waits.
+    with suppress(RuntimeError):
+        batch[0][1].get_loop().call_soon_threadsafe(_resolve, batch, results)
+
+
+def _resolve(batch: list[_Job], results: list[Any] | None) -> None:
+    for number, (_, future) in enumerate(batch):
+        if future.done():
+            continue
+        result = results[number] if results is not None else None
+        if results is None:
+            future.set_exception(Unavailable("The store was closed."))
+        elif isinstance(result, _Failed):
+            future.set_exception(_saving_failed(result.error))
+        else:
+            future.set_result(result)
+
+
+def _saving_failed(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+        return _unavailable("saved to", error)
+    return error
+
+
+def _unavailable(what: str, error: sqlite3.Error) -> Unavailable:
+    # The low byte is the primary code; the rest tells which part of the disk or lock it was.
+    reason = _REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, "it failed")
+    _log.error("the store could not be %s: %s", what, getattr(error, "sqlite_errorname", error))
+    return Unavailable(f"The store cannot be {what}: {reason}. Try again later.")

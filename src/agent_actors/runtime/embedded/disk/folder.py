@@ -1,0 +1,46 @@
+"""The data folder: one process at a time."""
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from agent_actors.errors import StartupError
+
+LOCK = "lock"
+
+
+class DataFolder:
+    """A data folder held by this process. The system frees it when the process dies, however."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def take(cls, path: Path) -> "DataFolder":
+        """Makes the folder if need be, and holds it.
+
+        Raises:
+            StartupError: It cannot be written, or another process holds it.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # A soft lock would outlive a killed process.
+            lock = FileLock(path / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
+            lock.acquire()
+        except Timeout:
+            raise StartupError(
+                f"The data folder {str(path)!r} is in use by another process; stop that one, or"
+                " take another folder (--data, or AGENT_ACTORS_DATA)."
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it cannot be locked"
+            raise StartupError(
+                f"The data folder {str(path)!r} cannot be written ({reason}); set AGENT_ACTORS_DATA"
+                " to another folder."
+            ) from None
+        return cls(path, lock)
+
+    def release(self) -> None:
+        """Lets another process have it. Idempotent."""
+        self._lock.release()

@@ -1,0 +1,1 @@
+"""Dapr's component files, as far as the embedded runtime reads them."""

@@ -1,0 +1,1 @@
+"""Kafka input bindings of the embedded runtime."""

@@ -1,0 +1,1 @@
+"""Time in the embedded runtime: reminders, timers and when they are due."""

@@ -1,0 +1,253 @@
+"""Durable reminders: saved before they are promised, fired as turns, over restarts.
+
+What is promised is what Dapr does (FACTS live 1): a failing fire is tried four times, one second
+apart, then that tick is gone; a missed tick is not made up for more than once, and only what fires
+is counted of the repetitions.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dapr.actor import ActorRuntime
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, Unavailable
+from agent_actors.runtime.embedded.disk.database import Database
+from agent_actors.runtime.embedded.time.agenda import Agenda
+from agent_actors.runtime.embedded.time.schedules import Recurrence, Registration, parse
+
+Key = tuple[str, str, str]
+"""The actor's type and id, and the reminder's name."""
+
+Fire = Callable[[str, str, str, bytes], Awaitable[None]]
+"""Runs a reminder as a turn of its actor; raises where the turn failed."""
+
+_log = logging.getLogger(__name__)
+_RETRIES = 3
+_RETRY_AFTER = 1.0
+_AT_ONCE = 256
+_RECOVER_AT_ONCE = 16
+_UNHOSTED_AFTER = 60.0
+_VOID_KEPT = 1024
+
+_LOAD = (
+    "SELECT type, id, name, due, period, expires, remaining, data, version FROM reminders"
+    " ORDER BY due"
+)
+_UPSERT = (
+    "INSERT INTO reminders (type, id, name, due, period, expires, remaining, data, version)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due,"
+    " period = excluded.period, expires = excluded.expires, remaining = excluded.remaining,"
+    " data = excluded.data, version = excluded.version"
+)
+_FORGET = "DELETE FROM reminders WHERE type = ? AND id = ? AND name = ?"
+_FORGET_THIS = _FORGET + " AND version = ?"
+_MOVE = (
+    "UPDATE reminders SET due = ?, remaining = ?"
+    " WHERE type = ? AND id = ? AND name = ? AND version = ?"
+)
+
+
+@dataclass(slots=True)
+class _Reminder:
+    """A saved reminder. `version` tells this registration from a later one of the same name."""
+
+    schedule: Recurrence
+    data: bytes
+    version: int
+
+
+class Reminders:
+    """The reminders of every actor of this process.
+
+    Args:
+        store: Where they are saved.
+        clock: When they are due.
+        fire: How they are fired.
+        recover: Names of reminders that fire at a start whatever their due time.
+    """
+
+    def __init__(self, store: Database, clock: Clock, fire: Fire, recover: frozenset[str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._fire = fire
+        self._recover = recover
+        self._known: dict[Key, _Reminder] = {}
+        self._firing: set[Key] = set()
+        self._agenda: Agenda[tuple[Key, int]] = Agenda(clock, self._now)
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._version = 0
+        self._refusing = False
+        self._scheduler: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Reads what is saved and begins to fire."""
+        early: list[Key] = []
+        for actor_type, actor_id, name, *when, data, version in self._store.rows(_LOAD):
+            key = (actor_type, actor_id, name)
+            schedule = Recurrence(*when)
+            self._known[key] = _Reminder(schedule, bytes(data), version)
+            self._version = max(self._version, version)
+            if name in self._recover:
+                early.append(key)
+            else:
+                self._agenda.add(schedule.due, (key, version))
+        self._scheduler = self._spawn(self._run())
+        self._firing.update(early)
+        waiting = iter(early)
+        for _ in range(min(_RECOVER_AT_ONCE, len(early))):
+            self._spawn(self._recover_some(waiting))
+
+    def refuse(self) -> None:
+        """From now on no fire begins; what is due stays saved."""
+        self._refusing = True
+        if self._scheduler is not None:
+            self._scheduler.cancel()
+
+    async def stop(self) -> None:
+        """Ends what still fires, as after a crash: it fires again at the next start."""
+        self.refuse()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def register(self, key: Key, body: bytes) -> None:
+        """Saves a reminder, in place of one of the same name, and returns once it is committed.
+
+        Raises:
+            Invalid: The body is not of Dapr's form.
+            Unavailable: The store is away.
+        """
+        registration: Registration = parse(body, self._now())
+        self._version += 1
+        reminder = _Reminder(registration.schedule, registration.data, self._version)
+        schedule = reminder.schedule
+        row = (*key, schedule.due, schedule.period, schedule.expires, schedule.left)
+        await self._execute(_UPSERT, *row, reminder.data, reminder.version)
+        self._known[key] = reminder
+        self._agenda.add(schedule.due, (key, reminder.version))
+        if len(self._agenda) > 2 * len(self._known) + _VOID_KEPT:
+            self._agenda.prune(self._is_current)
+
+    async def unregister(self, key: Key) -> None:
+        """Forgets a reminder, if it is there.
+
+        Raises:
+            Unavailable: The store is away.
+        """
+        await self._execute(_FORGET, *key)
+        self._known.pop(key, None)
+
+    async def _run(self) -> None:
+        while True:
+            await self._room.acquire()
+            key = await self._next()
+            self._firing.add(key)
+            self._spawn(self._fire_in_room(key))
+
+    async def _next(self) -> Key:
+        """The next reminder to fire: still registered as it was entered, and not firing now."""
+        while True:
+            _, entry = await self._agenda.take()
+            if self._is_current(entry) and entry[0] not in self._firing:
+                return entry[0]
+
+    def _is_current(self, entry: tuple[Key, int]) -> bool:
+        """Whether an entry is of the present registration; older ones stay until they fall due."""
+        reminder = self._known.get(entry[0])
+        return reminder is not None and reminder.version == entry[1]
+
+    async def _fire_in_room(self, key: Key) -> None:
+        try:
+            await self._tick(key)
+        finally:
+            self._room.release()
+
+    async def _recover_some(self, waiting: Iterator[Key]) -> None:
+        for key in waiting:
+            if self._refusing:
+                return
+            if key in self._known:
+                self._known[key].schedule = self._known[key].schedule.early(self._now())
+                await self._tick(key)
+            self._firing.discard(key)
+
+    async def _tick(self, key: Key) -> None:
+        """One tick with its retries; then the next is entered, or the reminder is gone."""
+        reminder = self._known.get(key)
+        if reminder is None:
+            self._firing.discard(key)
+            return
+        after: Recurrence | None = self._postponed(reminder)
+        if key[0] in ActorRuntime.get_registered_actor_types():
+            if not await self._settled(key, reminder):
+                return
+            after = reminder.schedule.next(self._now())
+        self._firing.discard(key)
+        current = self._known.get(key)
+        if current is reminder:
+            await self._move(key, reminder, after)
+        elif current is not None:
+            # Registered again meanwhile; its entry may have come up while this one was firing.
+            self._agenda.add(current.schedule.due, (key, current.version))
+
+    async def _settled(self, key: Key, reminder: _Reminder) -> bool:
+        """Whether this tick is over: fired, given up or void, but not cut by a stop."""
+        body = b'{"data":' + reminder.data + b',"dueTime":"","period":""}'
+        for attempt in range(_RETRIES + 1):
+            if attempt:
+                await self._clock.sleep(_RETRY_AFTER)
+            if self._known.get(key) is not reminder:
+                return True
+            try:
+                await self._fire(*key, body)
+            except AgentError as error:
+                if self._refusing:
+                    return False
+                _log.warning("reminder %s of %s/%s failed: %s", key[2], *key[:2], error.title)
+            else:
+                return True
+        _log.error("a tick of reminder %s of %s/%s is given up", key[2], *key[:2])
+        return True
+
+    async def _move(self, key: Key, reminder: _Reminder, after: Recurrence | None) -> None:
+        if after is None:
+            self._known.pop(key)
+        else:
+            reminder.schedule = after
+            self._agenda.add(after.due, (key, reminder.version))
+        try:
+            if after is None:
+                await self._execute(_FORGET_THIS, *key, reminder.version)
+            else:
+                await self._execute(_MOVE, after.due, after.left, *key, reminder.version)
+        except Unavailable:
+            # It goes on from memory; after a restart the tick may come once more.
+            _log.warning("reminder %s of %s/%s could not be saved", key[2], *key[:2])
+
+    def _postponed(self, reminder: _Reminder) -> Recurrence:
+        # An actor type that this process does not host, as of an older release: nothing is lost.
+        return reminder.schedule.early(self._now() + _UNHOSTED_AFTER)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    async def _execute(self, sql: str, *values: object) -> None:
+        await self._store.write(partial(_execute, sql, values))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _execute(sql: str, values: tuple[object, ...], connection: sqlite3.Connection) -> None:
+    connection.execute(sql, values)

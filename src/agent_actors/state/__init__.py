@@ -1,0 +1,1 @@
+"""Where actors keep their state: documents, the store, and reads without a turn."""

@@ -1,0 +1,194 @@
+"""A turn, and the base of every actor: one at a time (I1), and a failed one leaves no trace (I2).
+
+The SDK keeps one object per actor that it believes active, but three first calls at once make
+three objects, and a killed sidecar tells none of them to go. So who may act is recorded here, per
+(type, id): an object that is not the recorded one saves nothing, calls nothing and starts no model
+(PROTOCOL, rule 3), and a call that the SDK hands to such an object runs on the recorded one.
+
+Where the rules of a type let calls back in, turns of one chain of calls may be in an actor at once,
+but only one of them acts: the others are asking somebody (`ask`). What one of them had read, and
+another has saved, it must read again before it saves it (`slots`).
+"""
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from dapr.actor import Actor, ActorId
+from dapr.actor.runtime.context import ActorRuntimeContext
+
+from agent_actors.clock import Clock
+from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
+from agent_actors.observability import tracing
+from agent_actors.observability.counters import Counters
+from agent_actors.observability.log_fields import LogContext
+from agent_actors.protocol.codec import Malformed
+from agent_actors.protocol.interfaces import Pingable
+from agent_actors.protocol.messages import Failure, Problem
+from agent_actors.state.cache import ActorState, ReadTracker
+from agent_actors.state.store import StateStore
+from agent_actors.turns.activations import Activations, ActorKey
+from agent_actors.turns.lock import asking
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound="TurnActor")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What every actor of a process shares.
+
+    `call_time` is in seconds: what any call but the wait for a model may take.
+    """
+
+    activations: Activations
+    clock: Clock
+    call_time: float
+    tally: Counters = field(default_factory=Counters)
+
+
+class TurnActor(Actor, Pingable):
+    """The base of our actors.
+
+    Args:
+        ctx: The SDK's context.
+        actor_id: The SDK's id.
+        host: What the actors of this process share.
+    """
+
+    def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host) -> None:
+        super().__init__(ctx, actor_id)
+        self.key: ActorKey = (ctx.actor_type_info.type_name, actor_id.id)
+        self.live = True
+        self.activations = host.activations
+        self.clock = host.clock
+        self._call_time = host.call_time
+        self.tally = host.tally
+        store = StateStore(ctx.dapr_client, host.clock, host.call_time, host.tally)
+        self.state = ActorState(store, *self.key, may_act=self.require_live)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that this actor has yet to answer."""
+        return 0
+
+    async def ping(self) -> bool:
+        """True, at once: not a turn, since a probe must not wait for one."""
+        return True
+
+    def successor(self) -> "TurnActor":
+        """A fresh activation of the same actor, recorded by the actor factory."""
+        return cast(TurnActor, self.runtime_ctx.create_actor(self.id))
+
+    def put_away(self) -> None:
+        """From now on this object may do nothing; what it kept is given back at once."""
+        self.live = False
+        self.state.void()
+
+    def require_live(self) -> None:
+        """Raises `PutAway` when another activation, or none, acts for this actor."""
+        if not self.live:
+            raise PutAway("The actor was put away while this turn ran; send the request again.")
+
+    async def ask(self, call: Callable[[], Awaitable[R]], wait: float = 0.0) -> R:
+        """Calls another actor, the runtime or the broker on behalf of this turn.
+
+        Args:
+            call: Makes the call.
+            wait: Seconds that the callee may spend waiting for a model, beyond the call time.
+
+        Raises:
+            PutAway: This activation may not act any more.
+            Unavailable: No answer in time.
+        """
+        self.require_live()
+        try:
+            # The time of the call ends before the wait for one's turn to act again begins.
+            async with asking(), self.clock.timeout(self._call_time + wait):
+                return await call()
+        except TimeoutError:
+            raise Unavailable("A part of the service did not answer in time; try again.") from None
+
+    def traced(self, method: str) -> AbstractContextManager[object]:
+        """A turn as a span of the trace that its caller belongs to."""
+        if not tracing.on():
+            return tracing.span("")
+        kind, actor_id = self.key
+        said = {"actor.type": kind, "actor.id": actor_id}
+        return tracing.span(f"{kind}.{method}", attributes=said)
+
+    async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
+        """One turn, under the lock: its result, or the error it returns (rule 10)."""
+        self.state.begin_turn()
+        try:
+            for arg in args:
+                if isinstance(arg, Malformed):
+                    raise Invalid(f"The argument is not of the method's form: {arg.reason}")
+            self.activations.require_shallow(self.key)
+            self.require_live()
+            return await method(self, *args)
+        except AgentError as error:
+            if error.status >= 500:
+                log.warning("turn of %s %s: %s", *self.key, error.detail)
+                tracing.failed(type(error).__name__)
+            return Failure(Problem.of(error))
+        except Exception as error:
+            # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
+            self.state.void()
+            log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
+            tracing.failed(type(error).__name__)
+            log.debug("its trace", exc_info=error)
+            return Failure(Problem.of(Defect("The turn failed inside the service.")))
+        finally:
+            self.state.end_turn()
+
+    async def _on_activate_internal(self) -> None:
+        """Nothing: state is loaded inside the turn, under the lock."""
+
+    async def _on_deactivate_internal(self) -> None:
+        """Withdraws the record before the SDK's first await."""
+        self.activations.withdraw(self.key)
+
+    async def _save_state_internal(self) -> None:
+        """Nothing: a turn saves by itself, in one transaction."""
+
+    async def _reset_state_internal(self) -> None:
+        """Nothing: the SDK's state manager stays empty."""
+
+
+_ENDS = {429: "busy", 502: "model", 503: "unavailable", 504: "model"}
+
+
+def end_of(result: object) -> str:
+    """How a turn has ended, for the tally: well, or who must act."""
+    if not isinstance(result, Failure):
+        return "ok"
+    status = result.error.status
+    return _ENDS.get(status, "defect" if status >= 500 else "rejected")
+
+
+def turn(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[A, P], Coroutine[Any, Any, R]]:
+    """Makes an actor's method a turn: serial per actor, on the live activation, never raising.
+
+    The wrapped method returns its result, or a `messages.Failure` that travels as `{"error": …}`;
+    a returned error has saved nothing.
+    """
+    name = method.__name__
+
+    @functools.wraps(method)
+    async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
+        actor = self.activations.current(self)
+        async with self.activations.turn(actor.key):
+            with ReadTracker(), LogContext(*actor.key, args), actor.traced(name):
+                result = await actor.run(method, args)
+        actor.tally.acted(actor.key[0], name, end_of(result))
+        return cast(R, result)
+
+    return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

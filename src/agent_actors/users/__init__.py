@@ -1,0 +1,1 @@
+"""What belongs to a user over all conversations: memory, sessions, analytics."""

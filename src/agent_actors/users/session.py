@@ -1,0 +1,176 @@
+"""UserSessionActor: what a user did last, prefers, and which sessions the user has."""
+
+import functools
+from dataclasses import replace
+
+from agent_actors.forms import phone_number
+from agent_actors.protocol.interfaces import UserSessionInterface
+from agent_actors.protocol.messages import (
+    ForgetUser,
+    HighWaterMark,
+    MarkRequest,
+    OpenSession,
+    SessionExchange,
+    Sessions,
+    TurnEvent,
+)
+from agent_actors.protocol.notifications import PhoneNumber
+from agent_actors.state import slots
+from agent_actors.state.documents import LastExchanges, SessionIndex, SessionPage, UserPreferences
+from agent_actors.turns.actor import turn
+from agent_actors.users.consumer import Consumer, kept_apart, origin_of, with_id
+
+PHONE = "phone"
+"""The preference that is the number to tell of turns."""
+EXCHANGES = 10
+"""Exchanges that are kept."""
+EXCHANGE_BYTES = 262_144
+"""Bytes of them; above, fewer are kept, but always the last one."""
+PAGE = 64
+"""Sessions of a page."""
+
+
+class UserSessionActor(Consumer, UserSessionInterface):
+    """One user, over all conversations.
+
+    The sessions lie on pages, so that opening one costs the same however many there are (I7).
+    """
+
+    @turn
+    async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
+        """Applies events, in one transaction; the ids of those that came too early."""
+        last = await self._last()
+        found, early = await self.sorted_out(events, last.seen)
+        if found:
+            await self.apply(found, {slots.EXCHANGES: functools.reduce(adding, found, last)})
+        return early
+
+    @turn
+    async def get_mark(self, request: MarkRequest) -> int:
+        """The number of the last event of a conversation that is effective; 0 before the first."""
+        return await self.mark(request.conversation)
+
+    @turn
+    async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
+        """The last exchanges, newest last."""
+        return (await self._last()).exchanges
+
+    @turn
+    async def clear_history(self) -> None:
+        """Drops the last exchanges; which foreign events were applied is still known."""
+        last = await self._last()
+        if last.exchanges:
+            await self.state.save({slots.EXCHANGES: replace(last, exchanges=(), origins=())})
+
+    @turn
+    async def forget_conversation(self, passed: HighWaterMark) -> None:
+        """Drops the last exchanges of a conversation up to a turn; once, however often told."""
+        marks = await self.forgetting(passed)
+        if marks is None:
+            return
+        last = await self._last()
+        exchanges, origins = kept_apart(last.exchanges, last.origins, passed)
+        kept = replace(last, exchanges=exchanges, origins=origins)
+        await self.state.save({**marks, slots.EXCHANGES: kept})
+
+    @turn
+    async def set_preferences(self, values: dict[str, str]) -> None:
+        """Replaces the preferences."""
+        kept = UserPreferences(values=tuple(sorted(values.items()))) if values else None
+        phone = await self._phone(values.get(PHONE, ""))
+        await self.state.save({slots.PREFERENCES: kept, slots.PHONE: phone})
+
+    @turn
+    async def open_session(self, request: OpenSession) -> None:
+        """Puts a session on the list, unless it is on its last page."""
+        index = await self._index()
+        page = await self._page(index.last)
+        if request.session_id in page.session_ids:
+            return
+        if len(page.session_ids) >= PAGE:
+            index, page = replace(index, last=index.last + 1), SessionPage()
+        page = SessionPage(session_ids=(*page.session_ids, request.session_id))
+        await self.state.save({slots.SESSIONS: index, slots.session_page(index.last): page})
+
+    @turn
+    async def close_sessions(self) -> None:
+        """Closes the list: who opens a session from now on opens it on another one.
+
+        So a session whose first turn is still on its way is on the closed list, and will be closed
+        before the turn comes; or it is of a new life of the user.
+        """
+        index = await self._index()
+        if (await self._page(index.last)).session_ids:
+            index = replace(index, last=index.last + 1)
+        if index.open < index.last:
+            await self.state.save({slots.SESSIONS: replace(index, open=index.last)})
+
+    @turn
+    async def closed_sessions(self) -> Sessions:
+        """The first page of the closed list; an empty one where there is none."""
+        index = await self._index()
+        if index.first >= index.open:
+            return Sessions(())
+        following = index.first + 1
+        page = await self._page(index.first)
+        return Sessions(page.session_ids, following if following < index.open else None)
+
+    @turn
+    async def drop_sessions(self, page: Sessions) -> None:
+        """Drops this page, if it is the first of the closed list.
+
+        A turn may run twice, and then the sessions of the next page are not forgotten yet.
+        """
+        index = await self._index()
+        first = await self._page(index.first)
+        if index.first < index.open and first.session_ids == page.session_ids:
+            following = replace(index, first=index.first + 1)
+            await self.state.save(
+                {slots.SESSIONS: following, slots.session_page(index.first): None}
+            )
+
+    @turn
+    async def forget(self, request: ForgetUser) -> None:
+        """Forgets the user, but for the list of sessions; the marks move up."""
+        gone = (slots.EXCHANGES, slots.PREFERENCES, slots.PHONE)
+        await self.wipe(request, dict.fromkeys(gone))
+
+    async def _phone(self, number: str) -> PhoneNumber | None:
+        """Where the user is told of turns: one that stays is the user's as long as before."""
+        former = await self.state.load(slots.PHONE)
+        if former is not None and former.number == number:
+            return former
+        return (
+            PhoneNumber(number, self.clock.now().timestamp())
+            if phone_number.is_number(number)
+            else None
+        )
+
+    async def _last(self) -> LastExchanges:
+        return await self.state.load(slots.EXCHANGES) or LastExchanges()
+
+    async def _index(self) -> SessionIndex:
+        return await self.state.load(slots.SESSIONS) or SessionIndex()
+
+    async def _page(self, number: int) -> SessionPage:
+        return await self.state.load(slots.session_page(number)) or SessionPage()
+
+
+def adding(last: LastExchanges, event: TurnEvent) -> LastExchanges:
+    """The last exchanges with one more, within their bounds."""
+    new = SessionExchange(event.input.content, event.output.content)
+    kept = [new]
+    room = EXCHANGE_BYTES - size(new)
+    for exchange in reversed(last.exchanges[-(EXCHANGES - 1) :]):
+        room -= size(exchange)
+        if room < 0:
+            break
+        kept.append(exchange)
+    seen = last.seen if event.seq is not None else with_id(last.seen, event.event_id)
+    origins = (*last.origins, origin_of(event))[-len(kept) :]
+    return replace(last, exchanges=tuple(reversed(kept)), seen=seen, origins=origins)
+
+
+def size(exchange: SessionExchange) -> int:
+    """Bytes of what was said."""
+    return len(exchange.message.encode()) + len(exchange.reply.encode())

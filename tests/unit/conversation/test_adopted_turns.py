@@ -1,0 +1,145 @@
+"""ChatAgent: turns that another service has answered."""
+
+import pytest
+
+from agent_actors.errors import Unavailable
+from agent_actors.protocol.messages import AdoptTurn, Failure, Problem, Reply, ResponseState
+from tests.fakes import a_turn
+from tests.unit.conversation.talk import Talk, problem
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+async def test_an_adopted_turn_is_committed_like_any(talk: Talk):
+    """History, record and count in one save, then its event; no model is asked."""
+    state = await talk.adopt("hi")
+
+    assert (state.status, state.reply) == ("done", Reply("re hi", "theirs"))
+    assert (talk.saves, talk.head.user, talk.head.seq) == (1, "ada", 1)
+    assert [(record.turn_id, record.seq) for record in talk.head.recent] == [("turn of hi", 1)]
+    assert (talk.published(), talk.armed) == ([1], True)
+    assert talk.responses.asked == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_turn_is_adopted_once(talk: Talk, restarted: bool):
+    """Told of again, also after a restart, it is the same turn and saves nothing."""
+    first = await talk.adopt("hi")
+    if restarted:
+        talk.activate()
+
+    assert await talk.adopt("hi") == first
+    assert (talk.saves, talk.head.seq, talk.published()) == (1, 1, [1])
+
+
+async def test_a_turn_is_adopted_once_after_many_others(talk: Talk):
+    """Its record has left the head by then."""
+    await talk.adopt("hi")
+    for number in range(60):
+        await talk.answered(f"m{number}")
+
+    assert (await talk.adopt("hi")).reply == Reply("re hi", "theirs")
+    assert talk.head.seq == 61
+
+
+@pytest.mark.parametrize("worked", [False, True])
+async def test_a_save_that_fails_adopts_nothing_twice(talk: Talk, worked: bool):
+    """Who tells of it is refused, tells again, and the turn is there once."""
+    talk.client.fail("save", Unavailable("away"), after=worked)
+    refused = problem(await talk.adopt("hi"))
+    await talk.adopt("hi")
+
+    assert (refused.status, talk.head.seq) == (503, 1)
+
+
+async def test_a_queue_is_not_touched(talk: Talk):
+    """What was accepted goes on, behind the adopted turn; its starts stay counted."""
+    await talk.parked("slow", "next")
+    before = talk.head.queue
+    await talk.tick()
+    await talk.adopt("told")
+
+    assert talk.head.queue == before
+    await talk.complete("slow", Reply("done"))
+    assert [pair.input.content for pair in talk.head.tail] == ["told", "slow"]
+
+
+async def test_the_starts_of_a_queued_turn_stay_counted(talk: Talk):
+    """A message that ends its process is not given new tries by what is told meanwhile."""
+    await talk.parked("deadly")
+    talk.activate()
+    talk.responses.will(ResponseState("unknown"))
+    await talk.tick()
+    await talk.adopt("told")
+
+    assert [queued.tries for queued in talk.head.queue] == [2]
+
+
+async def test_a_turn_of_ours_that_is_told_of_ends_once(talk: Talk):
+    """While it waits, its own end is waited for."""
+    await talk.parked("slow")
+
+    assert (await talk.adopt("slow")).status == "queued"
+    await talk.complete("slow", Reply("ours"))
+    assert [pair.output for pair in talk.head.tail] == [Reply("ours")]
+    assert (await talk.adopt("slow")).reply == Reply("ours")
+
+
+async def test_another_users_conversation_is_not_there(talk: Talk):
+    """Nobody adopts a turn into what belongs to another."""
+    await talk.answered("hi")
+
+    assert problem(await talk.adopt("told", user="eve")).status == 404
+    assert talk.head.seq == 1
+
+
+async def test_a_closed_conversation_takes_no_turn(talk: Talk):
+    """It was deleted with its user."""
+    await talk.answered("hi")
+    await talk.forget(close=True)
+
+    assert problem(await talk.adopt("told")).status == 410
+    assert talk.head.seq == 1
+
+
+async def test_an_adopted_turn_that_was_cleared_is_gone(talk: Talk):
+    """Told of again, it does not come back."""
+    await talk.adopt("hi")
+    await talk.chat.clear_history()
+
+    assert problem(await talk.adopt("hi")).status == 410
+    assert talk.head.seq == 1
+
+
+async def test_who_waits_for_a_turn_is_woken(talk: Talk):
+    """The bell rings as for any other end."""
+    with talk.settled.listen("ada") as bell:
+        await talk.adopt("hi")
+
+        assert bell.is_set()
+
+
+async def test_a_failure_is_adopted_like_an_answer(talk: Talk):
+    """It is recorded once, is final for its key, and nothing is told of it."""
+    turn = a_turn("hi", key="k")
+    failed = AdoptTurn(turn, Failure(Problem(502, "t", "d", "same-key")))
+    first = await talk.chat.adopt_turn(failed)
+    again = await talk.chat.adopt_turn(failed)
+
+    assert first == again
+    assert first.status == "failed"
+    assert first.error == Problem(502, "t", "d", "new-key", turn.turn_id)
+    assert (talk.saves, talk.head.seq, talk.published()) == (1, 0, [])
+
+
+async def test_a_key_of_an_adopted_turn_is_of_one_message(talk: Talk):
+    """Another message under the same key is refused, and changes nothing."""
+    await talk.chat.adopt_turn(AdoptTurn(a_turn("hi", key="k"), Reply("yes")))
+    refused: object = await talk.chat.adopt_turn(AdoptTurn(a_turn("other", key="k"), Reply("no")))
+
+    assert isinstance(refused, Failure)
+    assert refused.error.status == 422
+    assert talk.head.seq == 1

@@ -1,0 +1,256 @@
+"""ChatAgent: what is left of a conversation whose user is forgotten."""
+
+import pytest
+
+from agent_actors.errors import Gone, NotFound, Unavailable
+from agent_actors.protocol.messages import Failure, HighWaterMark, Reply
+from agent_actors.state.reader import StateReader
+from agent_actors.state.store import StateStore
+from tests.fakes import a_turn
+from tests.unit.conversation.talk import ADA, Talk, problem, segment
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+def saved(talk: Talk) -> StateReader:
+    return StateReader(StateStore(talk.client, talk.clock, 5.0), 256)
+
+
+def text(talk: Talk) -> str:
+    """All that is stored of the conversation."""
+    return b" ".join(talk.client.state[ADA].values()).decode()
+
+
+async def test_a_forgotten_conversation_says_how_far_it_came(talk: Talk):
+    """It is hidden in one save, and no later event has that number, or a lower one."""
+    for content in "abc":
+        await talk.answered(content)
+
+    assert await talk.forget() == HighWaterMark("ada", 3)
+    assert await talk.chat.get_conversation_history() == ()
+    assert (talk.head.seq, talk.head.start, talk.saves) == (3, 3, 4)
+    assert (await saved(talk).history("ada", 9)).pairs == ()
+
+    await talk.answered("new")
+    assert talk.published()[-1] == 4
+
+
+async def test_what_is_queued_is_cancelled(talk: Talk):
+    """It has an end, and the model's late one is ignored."""
+    await talk.parked("slow", "next")
+    await talk.forget()
+    await talk.complete("slow", Reply("late"))
+
+    assert (talk.head.queue, talk.statuses) == ((), ["cancelled", "cancelled"])
+    assert talk.head.seq == 0
+    assert "late" not in text(talk)
+
+
+async def test_who_waits_is_woken(talk: Talk):
+    """A cancelled turn has ended."""
+    await talk.parked("slow")
+    with talk.settled.listen("ada") as bell:
+        await talk.forget()
+
+        assert bell.is_set()
+
+
+async def test_another_users_conversation_is_not_forgotten(talk: Talk):
+    """Whoever was quicker to open it keeps it."""
+    await talk.answered("hi")
+    before = talk.head
+
+    assert problem(await talk.forget("eve", close=True)).status == 404
+    assert talk.head == before
+
+
+async def test_a_conversation_that_never_was_is_left_alone(talk: Talk):
+    """No document is made for it."""
+    assert await talk.forget() == HighWaterMark("ada", 0)
+    assert (talk.saves, talk.armed) == (0, False)
+
+
+async def test_a_session_without_a_turn_is_closed_all_the_same(talk: Talk):
+    """Its first turn may be on its way: it comes too late."""
+    assert await talk.forget(close=True) == HighWaterMark("ada", 0)
+    assert problem(await talk.process(a_turn("hi"))).status == 410
+    assert talk.responses.asked == []
+
+
+async def test_a_closed_conversation_is_closed_for_ever(talk: Talk):
+    """Also after a restart, and when its user is forgotten again."""
+    await talk.answered("hi", key="k")
+    for _ in range(2):
+        await talk.forget(close=True)
+        talk.activate()
+
+        for message in (a_turn("hi", key="k"), a_turn("other")):
+            assert problem(await talk.process(message)).status == 410
+    assert (talk.head.seq, len(talk.responses.asked)) == (1, 1)
+
+
+async def test_a_stranger_is_not_told_that_a_conversation_was_closed(talk: Talk):
+    """To another user it is not there, as before."""
+    await talk.answered("hi")
+    await talk.forget(close=True)
+
+    assert problem(await talk.process(a_turn("hi", user="eve"))).status == 404
+
+
+async def test_a_conversation_that_is_not_closed_can_be_begun_again(talk: Talk):
+    """By the next turn, quick or parked."""
+    await talk.answered("old")
+    await talk.forget()
+    await talk.answered("new")
+
+    assert [entry.content for entry in await talk.chat.get_conversation_history()] == [
+        "new",
+        "re new",
+    ]
+
+    await talk.forget()
+    await talk.parked("slow")
+    assert talk.head.ended == ""
+
+
+async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk):
+    """Until something is said again; then it goes on, since numbers never go back."""
+    await talk.answered("old")
+    await talk.forget()
+    with pytest.raises(NotFound):
+        await saved(talk).count("ada")
+
+    await talk.answered("new")
+    assert await saved(talk).count("ada") == 2
+
+
+async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
+    """For ever."""
+    await talk.answered("old")
+    await talk.forget(close=True)
+
+    with pytest.raises(NotFound):
+        await saved(talk).count("ada")
+
+
+async def test_a_forgotten_answer_is_gone(talk: Talk):
+    """A retry of its key is told so, and does not run again."""
+    state = await talk.answered("hi", key="k")
+    await talk.forget()
+
+    assert problem(await talk.process(a_turn("hi", key="k"))).status == 410
+    with pytest.raises(Gone):
+        await saved(talk).turn("ada", state.turn_id)
+
+
+async def test_forgetting_can_be_repeated(talk: Talk):
+    """A deletion that broke off is sent again; what was said between is forgotten, too."""
+    await talk.answered("a")
+    assert await talk.forget() == HighWaterMark("ada", 1)
+    assert await talk.forget() == HighWaterMark("ada", 1)
+
+    await talk.answered("b")
+    assert await talk.forget() == HighWaterMark("ada", 2)
+
+
+async def test_forgetting_that_cannot_be_saved_is_refused(talk: Talk):
+    """Nothing is hidden then."""
+    await talk.answered("a")
+    talk.client.fail("save", Unavailable("away"))
+
+    assert problem(await talk.forget()).status == 503
+    assert (talk.head.start, talk.head.ended) == (0, "")
+
+
+async def test_the_reminder_is_there_before_the_end_is_saved(talk: Talk):
+    """Whatever becomes of the deletion, what was hidden is erased."""
+    await talk.answered("a")
+    talk.remembers(1)
+    await talk.tick()
+    assert not talk.armed
+
+    await talk.forget()
+    assert talk.armed
+
+
+async def test_settling_erases_what_consumers_have_passed(talk: Talk):
+    """And rests: the reminder goes."""
+    for number in range(12):
+        await talk.answered(f"m{number}")
+    await talk.forget()
+    talk.remembers(12)
+
+    assert await talk.settle() is True
+    assert (segment(talk, 0), segment(talk, 1), talk.head.tail) == (None, None, ())
+    assert not talk.armed
+    assert "re m" not in text(talk)
+
+
+async def test_settling_waits_for_the_consumers(talk: Talk):
+    """What one of them has not passed is not erased, but published again."""
+    for content in "abc":
+        await talk.answered(content)
+    await talk.forget()
+    talk.remembers(2)
+    talk.runtime.published.clear()
+
+    assert await talk.settle() is False
+    assert (talk.head.low, talk.published(), talk.armed) == (3, [3], True)
+
+
+async def test_the_slowest_consumer_is_waited_for():
+    """All of them are asked for their marks."""
+    talk = Talk()
+    slow = talk.another_consumer()
+    for content in "abc":
+        await talk.answered(content)
+    talk.runtime.published.clear()
+    talk.remembers(3)
+    slow.marks["ada", "ada"] = 1
+    await talk.tick()
+
+    assert (talk.published(), talk.armed) == ([2, 3], True)
+
+
+async def test_settling_does_not_wait_for_what_is_said_since(talk: Talk):
+    """Whoever forgets wants what was said before to be erased; a new turn is another matter."""
+    await talk.answered("old")
+    await talk.forget()
+    talk.remembers(1)
+    await talk.parked("slow")
+
+    assert await talk.settle() is True
+    assert (talk.head.low, len(talk.head.queue), talk.armed) == (2, 1, True)
+
+    await talk.complete("slow", Reply("done"))
+    assert await talk.settle() is True
+    assert talk.armed
+
+
+async def test_settling_erases_some_segments_at_a_time():
+    """Twenty: who waits asks again."""
+    talk = Talk()
+    for number in range(8 * 21):
+        await talk.answered(f"m{number}")
+    await talk.forget()
+    talk.remembers(8 * 21)
+
+    assert await talk.settle() is False
+    assert await talk.settle() is True
+    assert talk.head.low == 8 * 21 + 1
+
+
+async def test_settling_that_fails_is_told(talk: Talk):
+    """Whoever waits does not take it for done."""
+    await talk.answered("a")
+    await talk.forget()
+
+    async def away(user: str, conversation: str) -> int:
+        raise Unavailable("away")
+
+    talk.memories.mark = away  # type: ignore[method-assign]
+
+    assert isinstance(await talk.settle(), Failure)

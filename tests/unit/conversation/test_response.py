@@ -1,0 +1,243 @@
+"""ResponseAgent: runs the model, and never waits for it longer than the parking time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from dapr.actor import ActorId
+
+from agent_actors.conversation.response import ResponseAgent, ResponseParts
+from agent_actors.errors import ModelFailed, Unavailable
+from agent_actors.model.calls import ModelCalls
+from agent_actors.protocol import wire
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.messages import (
+    Failure,
+    MemorySnapshot,
+    Message,
+    Outcome,
+    Person,
+    Reply,
+    ResponseRequest,
+)
+from agent_actors.state import slots
+from agent_actors.state.documents import Analytics, Head
+from agent_actors.state.reader import StateReader
+from agent_actors.state.store import StateStore
+from tests.fake_actors import FakeChats, FakeMemories
+from tests.fakes import FakeActorClient, HeldModel, a_context, a_host
+from tests.hand_clock import HandClock, settle
+
+SAID = Message("user", "hi")
+
+
+class Bench:
+    """A ResponseAgent with a model that is held."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.client = FakeActorClient()
+        self.model = HeldModel()
+        self.memories = FakeMemories(entries=(Message("user", "remembered"),))
+        self.handed: list[str] = []
+        self.calls = ModelCalls(self.model, self.clock, 120.0, self._complete)
+        self.host = a_host(self.clock)
+        saved = StateReader(StateStore(self.client, self.clock, 5.0), 256)
+        self.chats = FakeChats()
+        self._parts = ResponseParts(self.chats, self.memories, self.calls, saved, 1.5)
+        self.actor = self.activate()
+
+    def activate(self) -> ResponseAgent:
+        context = a_context(ResponseAgent, self.client, lambda ctx, id_: self.activate())
+        actor = ResponseAgent(context, ActorId("response-ada"), self.host, self._parts)
+        self.actor = self.host.activations.record(actor)
+        return self.actor
+
+    async def _complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
+        self.handed.append(turn_id)
+
+    async def ask(self, turn_id: str = "t", *, start: bool = True, wait: float = 1.5) -> Any:
+        request = ResponseRequest("ada", turn_id, "ada", 3, SAID, (), start, wait)
+        return await self.actor.process_message(request)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_quick_model_is_answered_in_the_same_turn(bench: Bench):
+    """Done, with its reply; nothing is handed over."""
+    bench.model.free.set()
+    responding = await bench.ask()
+
+    assert (responding.state, responding.outcome) == ("done", Reply("reply to hi", "held"))
+    assert bench.handed == []
+
+
+async def test_the_model_sees_memory_and_the_turns_number(bench: Bench):
+    """What the request carries, and what memory holds at its start."""
+    bench.model.free.set()
+    await bench.ask()
+    (prompt,) = bench.model.prompts
+
+    assert (prompt.conversation, prompt.user, prompt.turn_id, prompt.number) == (
+        "ada",
+        "ada",
+        "t",
+        3,
+    )
+    assert prompt.memory == (Message("user", "remembered"),)
+
+
+async def test_the_model_sees_who_the_user_is_and_what_came_before(bench: Bench):
+    """From memory, and from what ChatAgent has of the conversation."""
+    bench.model.free.set()
+    request = ResponseRequest("ada", "t", "ada", 3, SAID, (), True, 1.5, "They greeted.")
+    await bench.actor.process_message(request)
+    (prompt,) = bench.model.prompts
+
+    assert (prompt.person, prompt.earlier) == (Person.new("ada"), "They greeted.")
+
+
+@pytest.mark.parametrize(("converses", "told"), [(True, 7), (False, 0)])
+async def test_only_a_model_that_converses_is_told_how_much_was_said(
+    bench: Bench, converses: bool, told: int
+):
+    """For the others it is not read."""
+    bench.model.free.set()
+    bench.model.converses = converses
+    analytics = encode(Analytics(message_count=7))
+    bench.client.state[wire.ANALYTICS, "ada"][slots.ANALYTICS.key] = analytics
+    await bench.ask()
+
+    assert bench.model.prompts[0].message_count == told
+    assert len(bench.client.did("get")) == converses
+
+
+async def test_of_a_user_whose_messages_nobody_has_counted_there_are_none(bench: Bench):
+    """Analytics may be behind."""
+    bench.model.free.set()
+    bench.model.converses = True
+    await bench.ask()
+
+    assert bench.model.prompts[0].message_count == 0
+
+
+async def test_a_slow_model_is_waited_for_the_parking_time(bench: Bench):
+    """Then the turn ends with *running*, and the end is handed over later."""
+    asked = asyncio.create_task(bench.ask(wait=300.0))
+    await settle()
+    await bench.clock.advance(1.4)
+
+    assert not asked.done()
+
+    await bench.clock.advance(0.1)
+
+    assert (await asked).state == "running"
+
+    bench.model.free.set()
+    await settle()
+
+    assert bench.handed == ["t"]
+
+
+async def test_a_wait_of_zero_waits_for_nothing(bench: Bench):
+    """The model is started, and the actor is free at once."""
+    responding = await bench.ask(wait=0.0)
+    await settle()
+
+    assert responding.state == "running"
+    assert len(bench.model.prompts) == 1
+    await bench.calls.stop()
+
+
+async def test_an_unknown_turn_is_not_started_unless_told(bench: Bench):
+    """ChatAgent counts the start before it is made."""
+    assert (await bench.ask(start=False)).state == "unknown"
+    assert bench.model.prompts == []
+
+
+async def test_a_turn_that_runs_is_not_started_twice(bench: Bench):
+    """Also when the actor was put away and back meanwhile: the call is the process's."""
+    await bench.ask(wait=0.0)
+    bench.activate()
+    await bench.ask(wait=0.0)
+    bench.model.free.set()
+    await settle()
+    done = await bench.ask(start=False)
+
+    assert done.outcome == Reply("reply to hi", "held")
+    assert len(bench.model.prompts) == 1
+
+
+async def test_a_failed_call_is_made_again_when_told(bench: Bench):
+    """A failure is an outcome to who looks, and starts over for who starts."""
+    bench.model.free.set()
+    bench.model.error = ModelFailed("no")
+    await bench.ask()
+    looked = await bench.ask(start=False)
+    bench.model.error = None
+    again = await bench.ask()
+
+    assert isinstance(looked.outcome, Failure)
+    assert again.outcome == Reply("reply to hi", "held")
+
+
+async def test_two_turns_do_not_displace_each_other(bench: Bench):
+    """The outcome of one is still there after the other."""
+    bench.model.free.set()
+    await bench.ask("one")
+    await bench.ask("two")
+
+    assert (await bench.ask("one", start=False)).state == "done"
+
+
+async def test_no_model_is_started_without_memory(bench: Bench):
+    """A memory that cannot be asked fails the turn; it is not taken for an empty one."""
+
+    async def away(user: str) -> MemorySnapshot:
+        raise Unavailable("away")
+
+    bench.memories.recall = away  # type: ignore[method-assign]
+    answer = await bench.ask()
+
+    assert isinstance(answer, Failure)
+    assert answer.error.status == 503
+    assert bench.model.prompts == []
+
+
+async def test_an_activation_that_was_put_away_starts_no_model(bench: Bench):
+    """It may have been moved while it asked memory: another one starts it then."""
+    gate = asyncio.Event()
+
+    async def slowly(user: str) -> MemorySnapshot:
+        await gate.wait()
+        return MemorySnapshot((), Person.new(user))
+
+    bench.memories.recall = slowly  # type: ignore[method-assign]
+    asked = asyncio.create_task(bench.ask())
+    await settle()
+    bench.host.activations.withdraw_all()
+    gate.set()
+    answer = await asked
+
+    assert isinstance(answer, Failure)
+    assert bench.model.prompts == []
+
+
+async def test_the_count_is_that_of_the_conversation(bench: Bench):
+    """It is read from what ChatAgent saved; ChatAgent is not called."""
+    head = encode(Head(user="ada", seq=7))
+    bench.client.state[wire.CHAT, "ada"][slots.HEAD.key] = head
+
+    assert await bench.actor.get_message_count() == 7
+    assert not bench.client.did("invoke")
+
+
+async def test_it_stores_nothing(bench: Bench):
+    """ResponseAgent has no state of its own."""
+    bench.model.free.set()
+    await bench.ask()
+
+    assert not bench.client.did("save")

@@ -1,0 +1,130 @@
+"""How the turns of a conversation are counted."""
+
+from typing import Any
+
+import pytest
+
+from agent_actors.errors import GuardrailRefused, ModelFailed, ModelTimedOut, Unavailable
+from agent_actors.observability.counters import Counters
+from agent_actors.protocol.messages import Failure, Problem, Reply
+from tests.fakes import a_turn
+from tests.unit.conversation.talk import Talk
+
+
+def counted(talk: Talk) -> dict[tuple[str, ...], int]:
+    """The turns that were counted, by kind and end."""
+    return {key: number for key, number in talk.tally.turns.items() if number}
+
+
+def took(tally: Counters, path: Any) -> int:
+    """How many turns were timed."""
+    return sum(tally.turn_seconds[path].counts)
+
+
+async def test_a_turn_that_its_caller_waits_for():
+    """Done, and timed as direct."""
+    talk = Talk()
+    await talk.answered("hello")
+
+    assert counted(talk) == {("message", "done"): 1}
+    assert (took(talk.tally, "direct"), took(talk.tally, "parked")) == (1, 0)
+
+
+async def test_a_turn_that_is_parked():
+    """Counted as parked at once, as done with its end, and timed from its beginning."""
+    talk = Talk()
+    await talk.parked("one")
+
+    assert counted(talk) == {}
+    assert talk.tally.parked[()] == 1
+    assert talk.chat.waiting == 1
+
+    await talk.clock.advance(7.0)
+    await talk.complete("one", Reply("done"))
+
+    assert counted(talk) == {("message", "done"): 1}
+    assert took(talk.tally, "parked") == 1
+    assert talk.tally.turn_seconds["parked"].sum == pytest.approx(7.0)
+    assert talk.chat.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (ModelFailed("no"), "model_failed"),
+        (ModelTimedOut("late"), "model_timed_out"),
+        (GuardrailRefused("no"), "guardrail"),
+    ],
+)
+async def test_a_turn_that_the_model_fails(error: Any, end: str):
+    """By its reason, and the same whether somebody waits or not."""
+    talk = Talk()
+    talk.responses.will(Failure(Problem.of(error)))
+    await talk.process(a_turn("one"))
+    await talk.parked("two")
+    await talk.complete("two", Failure(Problem.of(error)))
+
+    assert counted(talk) == {("message", end): 2}
+
+
+async def test_turns_that_are_cleared():
+    """Each that waited is cancelled; none is timed."""
+    talk = Talk()
+    await talk.parked("one", "two", "three")
+    await talk.chat.clear_history()
+
+    assert counted(talk) == {("message", "cancelled"): 3}
+    assert took(talk.tally, "parked") == 0
+
+
+async def test_a_message_that_finds_the_queue_full():
+    """It is busy, and none of those that wait."""
+    talk = Talk(queue_length=2)
+    await talk.parked("one", "two")
+    await talk.process(a_turn("three"))
+
+    assert counted(talk) == {("message", "busy"): 1}
+    assert talk.chat.waiting == 2
+
+
+async def test_a_turn_that_ended_elsewhere():
+    """It is adopted, and how long it took is not known here."""
+    talk = Talk()
+    await talk.adopt("one")
+
+    assert counted(talk) == {("adopted", "done"): 1}
+    assert took(talk.tally, "direct") == 0
+
+
+async def test_a_turn_whose_save_fails_has_not_ended():
+    """It is sent again, and counted then, once."""
+    talk = Talk()
+    talk.responses.will("hi")
+    talk.client.fail("save", Unavailable("away"))
+    await talk.process(a_turn("one", key="k"))
+
+    assert counted(talk) == {}
+
+    await talk.answered("one", key="k")
+
+    assert counted(talk) == {("message", "done"): 1}
+
+
+async def test_a_turn_that_comes_again_is_counted_once():
+    """Its answer is repeated, and nothing is counted."""
+    talk = Talk()
+    await talk.answered("one", key="k")
+    await talk.process(a_turn("one", key="k"))
+
+    assert counted(talk) == {("message", "done"): 1}
+
+
+async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed():
+    """Nobody here knows when it was taken."""
+    talk = Talk()
+    await talk.parked("one")
+    talk.activate()
+    await talk.complete("one", Reply("done"))
+
+    assert counted(talk) == {("message", "done"): 1}
+    assert took(talk.tally, "parked") == 0

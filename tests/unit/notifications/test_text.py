@@ -1,0 +1,114 @@
+"""What an SMS says, and to which numbers one can be sent."""
+
+import pytest
+
+from agent_actors.forms.phone_number import ending, is_number
+from agent_actors.notifications.text import LENGTH, cut, notification
+
+
+@pytest.mark.parametrize("number", ["+14155550123", "+12345678", "+123456789012345"])
+def test_a_number_is_of_the_form_e164(number: str):
+    """A plus, and 8 to 15 digits."""
+    assert is_number(number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "14155550123",
+        "+1234567",
+        "+1234567890123456",
+        "+04155550123",
+        "+1 415 555 0123",
+        "+14155550123 ",
+        "+14155550123\n",
+        "+" + "\uff11" * 11,
+        "++14155550123",
+        "tel:+14155550123",
+    ],
+)
+def test_anything_else_is_no_number(text: str):
+    """Neither too short nor too long, nor written in another way."""
+    assert not is_number(text)
+
+
+def test_of_a_number_the_last_digits_are_kept():
+    """Three of them."""
+    assert ending("+14155550123") == "123"
+
+
+def test_a_notification_says_who_and_what():
+    """In the words of the lesson."""
+    assert notification("user1", "Hi", "Hello") == "New message from user1: Hi -> Hello"
+
+
+def test_a_notification_is_no_longer_than_an_sms():
+    """What is too long loses its end."""
+    text = notification("user1", "x" * 500, "never seen")
+
+    assert text == ("New message from user1: " + "x" * 500)[:LENGTH]
+    assert notification("a" * 128, "said", "answered").startswith("New message from aaa")
+    assert len(notification("a" * 128, "said", "answered")) == LENGTH
+
+
+WHOLE = {
+    "an accent": "e\u0301",
+    "many accents": "a\u0300\u0301\u0302",
+    "a family": "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "a colour of skin": "\U0001f44d\U0001f3fd",
+    "a presentation": "\u2764\ufe0f",
+    "a key": "1\ufe0f\u20e3",
+    "a flag": "\U0001f1e9\U0001f1ea",
+    "a flag of tags": "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    "a line's end": "\r\n",
+    "Devanagari": "\u0915\u094d\u0937\u093f",
+    "Korean letters": "\u1112\u1161\u11ab",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_character_is_kept_whole_or_left_out(name: str):
+    """Wherever the cut falls in it."""
+    character = WHOLE[name]
+    for before in range(1, len(character) + 1):
+        text = "x" * (10 - before) + character + "yz"
+        kept = cut(text, 10)
+
+        assert kept == (text[:10] if before == len(character) else "x" * (10 - before))
+
+
+def test_flags_are_cut_between_two_of_them():
+    """Whatever they are preceded by."""
+    flag = WHOLE["a flag"]
+
+    assert cut(flag * 5, 7) == flag * 3
+    assert cut("x" + flag * 5, 7) == "x" + flag * 3
+
+
+def test_korean_syllables_are_cut_apart():
+    """Each is a character of its own."""
+    assert cut("\ud55c\uae00\ud55c\uae00", 3) == "\ud55c\uae00\ud55c"
+
+
+def test_a_character_that_is_too_long_is_cut_all_the_same():
+    """Marks upon marks: something has to be sent."""
+    assert cut("e" + "\u0301" * 500, 160) == "e" + "\u0301" * 159
+
+
+def test_what_is_short_enough_is_not_touched():
+    """Also where it ends in the middle of something."""
+    for text in ("", "x" * LENGTH, "\u200d", "\u0301" * LENGTH, "\U0001f1e9"):
+        assert cut(text) == text
+
+
+def test_every_cut_is_a_beginning_that_utf8_can_carry():
+    """Of each mixture of characters, at each length."""
+    text = "".join(WHOLE.values()) * 2
+    for length in range(1, len(text)):
+        kept = cut(text, length)
+
+        assert text.startswith(kept)
+        assert 0 < len(kept) <= length
+        assert kept.encode()

@@ -1,0 +1,191 @@
+"""The log, as lines for people and for machines."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from agent_actors.observability import logs, tracing
+from agent_actors.observability.log_fields import LogContext, fields
+from agent_actors.protocol.messages import CompleteTurn, ProcessTurn, Reply
+from tests.fakes import a_turn
+
+OURS = "agent_actors.some.part"
+
+
+class Log:
+    """What was written."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    def install(self, form: logs.Form, level: logs.Level = "INFO") -> None:
+        logs.install(form, level, self.stream)
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """A log of its own; the process's is as it was, afterwards."""
+    root, ours = logging.getLogger(), logging.getLogger("agent_actors")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    root.handlers.clear()
+    yield Log()
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+def broken(text: str) -> tuple[Any, Any, Any]:
+    """An exception that was raised."""
+    try:
+        raise RuntimeError(text)
+    except RuntimeError as error:
+        return RuntimeError, error, error.__traceback__
+
+
+def test_a_record_is_an_object(log: Log):
+    """Its time is UTC, and its message has its arguments."""
+    log.install("json")
+    logging.getLogger(OURS).warning("turn %s: %d", "t-1", 7)
+    (line,) = log.lines
+
+    assert list(line) == ["time", "level", "logger", "message"]
+    assert line["level"] == "WARNING"
+    assert line["logger"] == OURS
+    assert line["message"] == "turn t-1: 7"
+    assert line["time"].endswith("Z")
+    assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "\r\n\x00\x1b[31m", '"quoted" \\', "half \ud800", "☃ \u2028 é", "{}", ""]
+)
+def test_any_text_is_one_line(log: Log, text: str):
+    """And is read as it was written."""
+    log.install("json")
+    logging.getLogger(OURS).info("%s", text)
+    (line,) = log.lines
+
+    assert log.text.count("\n") == 1
+    assert log.text.isascii()
+    assert line["message"] == text
+
+
+def test_the_ids_of_a_turn_are_fields(log: Log):
+    """As long as it runs; a turn inside another one has its own."""
+    log.install("json")
+    logger = logging.getLogger(OURS)
+    with LogContext("ChatAgent", "ada", (ProcessTurn(a_turn("hi", turn_id="t-1"), 1.0),)):
+        with LogContext("ResponseAgent", "ada-response"):
+            logger.info("inside")
+        logger.info("outside")
+    logger.info("after")
+    inside, outside, after = log.lines
+
+    assert inside["actor_type"] == "ResponseAgent"
+    assert "turn_id" not in inside
+    assert {key: outside[key] for key in ("actor_type", "actor_id", "turn_id")} == {
+        "actor_type": "ChatAgent",
+        "actor_id": "ada",
+        "turn_id": "t-1",
+    }
+    assert "actor_id" not in after
+
+
+@pytest.mark.parametrize(
+    ("about", "turn_id"),
+    [
+        ((), None),
+        (("a text", 3, None), None),
+        ((CompleteTurn("t-2", Reply("yes")),), "t-2"),
+        ((1, a_turn("hi", turn_id="t-3")), "t-3"),
+    ],
+)
+def test_a_turn_is_found_in_what_an_actor_was_given(about: tuple[object, ...], turn_id: str | None):
+    """Where there is one."""
+    with LogContext("ChatAgent", "ada", about):
+        assert fields().get("turn_id") == turn_id
+
+
+def test_the_trace_that_runs_is_a_field(log: Log, monkeypatch: pytest.MonkeyPatch):
+    """Where traces are on."""
+    log.install("json")
+    monkeypatch.setattr(tracing, "trace_id", lambda: "0af7651916cd43dd8448eb211c80319c")
+    logging.getLogger(OURS).info("traced")
+    monkeypatch.setattr(tracing, "trace_id", lambda: None)
+    logging.getLogger(OURS).info("not traced")
+    traced, plain = log.lines
+
+    assert traced["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert "trace_id" not in plain
+
+
+def test_an_exception_is_its_type(log: Log):
+    """Its text may hold what people said; in either form, and also where a library logs it."""
+    forms: tuple[logs.Form, ...] = ("json", "text")
+    for form in forms:
+        log.install(form)
+        logging.getLogger("some.library").error("it broke", exc_info=broken("a secret word"))
+
+    machine, *people = log.text.splitlines()
+    assert json.loads(machine)["exception"] == "RuntimeError"
+    assert people[-1] == "RuntimeError"
+    assert "secret" not in log.text
+    assert "Traceback" not in log.text
+
+
+def test_a_trace_is_told_at_debug(log: Log):
+    """As one field, with its line breaks inside."""
+    log.install("json", "DEBUG")
+    logging.getLogger(OURS).debug("its trace", exc_info=broken("a word"))
+    (line,) = log.lines
+
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("RuntimeError: a word")
+
+
+def test_nothing_is_a_field_that_others_attached(log: Log):
+    """Nobody here has looked at it."""
+    log.install("json")
+    logging.getLogger("openai").warning("asked", extra={"body": "a secret word"})
+
+    assert "secret" not in log.text
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_the_level_is_the_lowest(log: Log, level: Any):
+    """Of our own lines; libraries never tell what is below INFO, with messages in it."""
+    log.install("json", level)
+    for name in (OURS, "openai"):
+        for number in (10, 20, 30, 40):
+            logging.getLogger(name).log(number, "said")
+    told = {
+        name: [line["level"] for line in log.lines if line["logger"] == name]
+        for name in (OURS, "openai")
+    }
+
+    names = ["DEBUG", "INFO", "WARNING", "ERROR"]
+    assert told[OURS] == names[names.index(level) :]
+    assert told["openai"] == [each for each in told[OURS] if each != "DEBUG"]
+
+
+def test_installed_twice_it_writes_once(log: Log):
+    """A process that serves again has one log."""
+    log.install("text")
+    log.install("text")
+    logging.getLogger(OURS).info("once")
+
+    assert log.text.count("once") == 1
+    assert "INFO agent_actors.some.part: once" in log.text

@@ -1,0 +1,205 @@
+"""Spans of ours: off until somebody listens, and never a word of what was said."""
+
+import asyncio
+
+import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, DEFAULT_OFF, ParentBased
+from opentelemetry.trace import SpanKind, StatusCode, TraceFlags
+
+from agent_actors.background import Background
+from agent_actors.observability import tracing
+from tests.spans import Spans, id_of, parent_of, spans
+
+__all__ = ["spans"]
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+GIVEN = f"00-{TRACE}-{PARENT}-01"
+
+
+def test_nothing_happens_while_nobody_listens():
+    """There is no span, no header, and no id."""
+    with (
+        tracing.span("a", parent=GIVEN) as span,
+        tracing.joined(GIVEN),
+        tracing.resumed("b", GIVEN, {}),
+    ):
+        tracing.failed("x")
+        tracing.note({"n": 1})
+
+        assert (span, dict(tracing.headers()), tracing.traceparent()) == (None, {}, None)
+        assert (tracing.on(), tracing.trace_id()) == (False, None)
+
+
+def test_spans_nest(spans: Spans):
+    """What happens within a block is its child, with its kind and its attributes."""
+    with tracing.span("outer"), tracing.span("inner", "client", {"n": 1}):
+        pass
+
+    inner = spans.named("inner")
+    assert parent_of(inner) == id_of(spans.named("outer"))
+    assert (inner.kind, dict(inner.attributes or {})) == (SpanKind.CLIENT, {"n": 1})
+
+
+def test_an_error_is_named_without_its_text(spans: Spans):
+    """The text of an exception may hold what people said."""
+    with pytest.raises(LookupError), tracing.span("a"):
+        raise LookupError("my secret")
+
+    span = spans.named("a")
+    assert span.status.status_code is StatusCode.ERROR
+    assert dict(span.attributes or {}) == {"error.type": "LookupError"}
+    assert "secret" not in span.to_json()
+
+
+def test_a_cancellation_is_no_error(spans: Spans):
+    """Whoever cancels knows why."""
+    with pytest.raises(asyncio.CancelledError), tracing.span("a"):
+        raise asyncio.CancelledError
+
+    assert spans.named("a").status.status_code is StatusCode.UNSET
+
+
+def test_a_trace_travels(spans: Spans):
+    """What one side says in its header is the parent of the other's span."""
+    with tracing.span("sent") as sent:
+        told = tracing.traceparent()
+        assert sent is not None
+        assert told is not None
+        assert tracing.trace_id() == told.split("-")[1]
+    with tracing.span("taken", parent=told), tracing.span("below"):
+        pass
+
+    assert parent_of(spans.named("taken")) == id_of(spans.named("sent"))
+    assert parent_of(spans.named("below")) == id_of(spans.named("taken"))
+
+
+def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
+    """Its spans are children of what came, and it is left at the end."""
+    with tracing.joined(GIVEN):
+        assert tracing.traceparent() == GIVEN
+        with tracing.span("a"):
+            pass
+
+    assert f"{parent_of(spans.named('a')):016x}" == PARENT
+    assert tracing.trace_id() is None
+
+
+@pytest.mark.parametrize(
+    "told", ["", "no trace", "00-0-0-01", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01"]
+)
+def test_what_is_no_trace_is_ignored(spans: Spans, told: str):
+    """A stranger's header begins no trace, and harms none."""
+    with tracing.joined(told), tracing.span("joined"):
+        pass
+    with tracing.span("a", parent=told, links=[told]):
+        pass
+
+    assert parent_of(spans.named("joined")) is None
+    assert (parent_of(spans.named("a")), spans.named("a").links) == (None, ())
+
+
+def test_a_batch_is_linked_to_the_others(spans: Spans):
+    """It has one parent, and names the traces of what else it works on."""
+    other = f"00-{'1' * 32}-{PARENT}-01"
+    with tracing.span("batch", parent=GIVEN, links=[other]):
+        pass
+
+    (link,) = spans.named("batch").links
+    assert f"{link.context.trace_id:032x}" == "1" * 32
+
+
+async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
+    """A task of its own belongs to the trace; work that nobody waits for begins one of its own."""
+
+    async def work(name: str) -> None:
+        with tracing.span(name):
+            pass
+
+    background = Background("work failed")
+    with tracing.span("outer"):
+        await asyncio.create_task(work("fresh"), context=tracing.fresh())
+        await background.begin(work("background"))
+
+    assert parent_of(spans.named("fresh")) == id_of(spans.named("outer"))
+    assert parent_of(spans.named("background")) is None
+
+
+def test_a_fresh_context_is_empty_otherwise():
+    """While nobody listens it is simply empty: nothing of the caller's is inherited (rule 7)."""
+    assert not tracing.fresh()
+
+
+def test_what_was_kept_is_resumed(spans: Spans):
+    """Somebody else's trace goes on in its own, with a link to what runs here."""
+    with tracing.span("here") as here, tracing.resumed("again", GIVEN, {"n": 1}):
+        assert tracing.trace_id() == TRACE
+
+    assert here is not None
+    (again,) = spans.all_named("again")
+    assert (parent_of(again), dict(again.attributes or {})) == (int(PARENT, 16), {"n": 1})
+    assert [link.context.span_id for link in again.links] == [here.get_span_context().span_id]
+
+
+@pytest.mark.parametrize("given", ["", "no trace"])
+def test_nothing_is_resumed_where_nothing_was_kept(spans: Spans, given: str):
+    """What follows stays in the trace that runs here."""
+    with tracing.span("here"), tracing.resumed("again", given, {}):
+        pass
+
+    assert spans.all_named("again") == []
+
+
+def test_what_runs_here_is_not_resumed(spans: Spans):
+    """It never ended: no span is put in between."""
+    with tracing.span("here"), tracing.resumed("again", tracing.traceparent() or "", {}):
+        pass
+
+    assert spans.all_named("again") == []
+
+
+def test_another_turn_of_the_same_trace_is_resumed(spans: Spans):
+    """A caller may say several things in one trace: each stays below its own request."""
+    with tracing.span("caller"):
+        with tracing.span("first") as first:
+            pass
+        with tracing.span("second"):
+            kept = tracing.traceparent() or ""
+        assert first is not None
+        with tracing.joined(tracing.traceparent()), tracing.resumed("again", kept, {}):
+            pass
+
+    assert parent_of(spans.named("again")) == id_of(spans.named("second"))
+
+
+@pytest.mark.parametrize("spans", [DEFAULT_OFF], indirect=True)
+def test_a_trace_that_was_left_out_makes_no_more_spans(spans: Spans):
+    """The first span asks the sampler; those below it cost nothing and keep its header."""
+    with tracing.span("first") as first:
+        told = tracing.traceparent()
+        with tracing.span("second") as second:
+            assert tracing.traceparent() == told
+
+    assert first is not None
+    assert second is None
+    assert told is not None
+    assert int(told[-2:], 16) & TraceFlags.SAMPLED == 0
+
+
+@pytest.mark.parametrize(
+    "spans", [ParentBased(ALWAYS_OFF, remote_parent_sampled=ALWAYS_ON)], indirect=True
+)
+def test_an_event_is_asked_about_by_itself(spans: Spans):
+    """Within a trace that was left out, what belongs to another one is the sampler's to judge."""
+    with tracing.span("left out"), tracing.span("event", parent=GIVEN):
+        pass
+
+    assert parent_of(spans.named("event")) == int(PARENT, 16)
+
+
+@pytest.mark.parametrize("spans", [ALWAYS_ON], indirect=True)
+def test_another_process_does_not_decide_for_our_sampler(spans: Spans):
+    """A caller's trace that it left out is recorded where our sampler takes everything."""
+    with tracing.joined(GIVEN.removesuffix("01") + "00"), tracing.span("here"):
+        pass
+
+    assert parent_of(spans.named("here")) == int(PARENT, 16)

@@ -1,0 +1,321 @@
+"""In front of the public routes: tokens, walls and rates."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from agent_actors.access import Access
+from agent_actors.app import create_app
+from agent_actors.clock import SystemClock
+from agent_actors.errors import StartupError
+from agent_actors.model.scripted import ScriptedModel
+from agent_actors.routes.edge.gate import Gate, _peer
+from agent_actors.settings import Settings
+from tests.conftest import Serve, Served
+from tests.fakes import FakeRuntime
+from tests.hand_clock import HandClock
+from tests.issuer import AUDIENCE, ISSUER, Published, SigningKey
+from tests.unit.routes.edge.access import ADA, BEN, GUARDED, ROOT, STRANGER, TOKENS, bearer
+from tests.unit.routes.edge.test_problems import a_problem
+
+MESSAGE = {"role": "user", "content": "hi"}
+
+
+async def say(served: Served, user: str, token: str | None = None, **headers: str) -> Any:
+    given = headers | (bearer(token) if token else {})
+    return await served.http.post(f"/chat/{user}", json=MESSAGE, headers=given)
+
+
+async def test_a_refusal_says_what_to_send(serve: Serve):
+    """401 is a problem document with a challenge, as RFC 6750 has it."""
+    async with serve(**GUARDED) as served:
+        nothing = await say(served, "ada")
+        wrong = await say(served, "ada", "wrong-0123456789abcdef")
+        other = await say(served, "ada", BEN)
+
+        a_problem(nothing, 401)
+        assert nothing.headers["www-authenticate"] == 'Bearer realm="agent-actors"'
+        a_problem(wrong, 401)
+        assert 'error="invalid_token"' in wrong.headers["www-authenticate"]
+        assert "another user" in a_problem(other, 403)["detail"]
+
+
+async def test_two_headers_are_none(serve: Serve):
+    """What is in front of the service may have looked at the other one."""
+    async with serve(**GUARDED) as served:
+        headers = [("authorization", f"Bearer {token}") for token in (ADA, BEN)]
+        answer = await served.http.get("/memory/ada", headers=headers)
+
+        a_problem(answer, 401)
+
+
+async def test_nothing_of_a_strangers_body_is_read(serve: Serve):
+    """A broken or endless one is 401 like any other."""
+
+    async def endless() -> Any:
+        raise AssertionError("it was read")
+        yield b""
+
+    async with serve(**GUARDED) as served:
+        a_problem(await served.http.post("/chat/ada", content=endless()), 401)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/memory/ada/",
+        "/memory/ben/../ada",
+        "/memory/ben%2f..%2fada",
+        "/memory/%61da",
+        "/memory/ada%00",
+        "/memory/ada%0a",
+        "/memory/ADA",
+        "/memory/ada%20",
+        "/memory//ada",
+        "//memory/ada",
+        "/memory/session:ada",
+        "/chat/ada/history%0a",
+        "/chat/ben/../ada/history",
+        "/chat/ada/history;x",
+        "/users/ada/export?user_id=ben",
+        "/conversations/ada",
+        "/conversations/session:ada",
+    ],
+)
+async def test_no_spelling_of_an_id_reaches_another_user(serve: Serve, path: str):
+    """Ben's token with each of them is refused, and nothing of Ada's is in the answer."""
+    async with serve(**GUARDED) as served:
+        await say(served, "ada", ADA)
+        answer = await served.http.get(path, headers=bearer(BEN), follow_redirects=True)
+
+        assert answer.status_code in {403, 404, 422}, answer.text
+        assert '"hi"' not in answer.text
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PATCH", "HEAD", "TRACE", "get", "PROPFIND"])
+async def test_no_method_is_a_way_around(serve: Serve, method: str):
+    """Nothing is said to it without a token of that user."""
+    async with serve(**GUARDED) as served:
+        for headers in ({}, bearer(BEN)):
+            answer = await served.http.request(method, "/chat/ada/history", headers=headers)
+            assert answer.status_code in {401, 403, 404}
+
+
+async def test_what_is_not_in_the_table_is_for_admins(serve: Serve):
+    """A route that was added, and one that is not there."""
+    async with serve(**GUARDED) as served:
+
+        @served.app.get("/added")
+        async def added() -> str:
+            return "x"
+
+        for path, status in (("/added", 200), ("/nowhere", 404)):
+            a_problem(await served.http.get(path), 401)
+            a_problem(await served.http.get(path, headers=bearer(ADA)), 404)
+            for headers in (bearer(ROOT), served.token):
+                answer = await served.http.get(path, headers=headers)
+                assert answer.status_code == status
+
+
+async def test_a_websocket_is_nobodys():
+    """It is closed where callers are asked for tokens, and no matter of ours elsewhere."""
+    passed: list[str] = []
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["type"])
+
+    async def receive() -> Any: ...
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    access = Access.open(Settings(access_tokens=TOKENS), SystemClock())
+    await Gate(app, access, None, "t")({"type": "websocket"}, receive, send)
+    assert (passed, sent) == ([], [{"type": "websocket.close", "code": 1008}])
+    await Gate(app, None, None, "t")({"type": "websocket"}, receive, send)
+    await Gate(app, access, None, "t")({"type": "lifespan"}, receive, send)
+    assert passed == ["websocket", "lifespan"]
+
+
+async def test_a_message_of_a_session_is_its_users(serve: Serve):
+    """The user of the body is the caller; another user's session is 404, as one that is none."""
+    async with serve(**GUARDED) as served:
+        said = {"user_id": "ada", "text": "hi"}
+        a_problem(await served.http.post("/chat/", json=said, headers=bearer(BEN)), 403)
+        begun = await served.http.post("/chat/", json=said, headers=bearer(ADA))
+        session = begun.json()["metadata"]["session_id"]
+        path = f"/conversations/{session}"
+        bens = said | {"user_id": "ben", "metadata": {"session_id": session}}
+
+        assert len((await served.http.get(path, headers=bearer(ADA))).json()["history"]) == 2
+        assert len((await served.http.get(path, headers=bearer(ROOT))).json()["history"]) == 2
+        refused = a_problem(await served.http.get(path, headers=bearer(BEN)), 404)
+        unknown = await served.http.get("/conversations/none", headers=bearer(BEN))
+        assert a_problem(unknown, 404) == refused
+        a_problem(await served.http.post("/chat/", json=bens, headers=bearer(BEN)), 404)
+
+
+async def test_a_turn_of_a_session_is_its_users(serve: Serve):
+    """Its address answers who began the session, and nobody else."""
+    model = ScriptedModel(SystemClock())
+    async with serve(**GUARDED, model=model, parking_time=0.05) as served:
+        said = {"user_id": "ada", "text": "/slow 0.3 hi"}
+        headers = bearer(ADA) | {"prefer": "respond-async"}
+        accepted = await served.http.post("/chat/", json=said, headers=headers)
+        address = accepted.headers["location"]
+
+        own = await served.http.get(address, headers=bearer(ADA))
+        assert own.json()["status"] in {"queued", "running", "done"}
+        a_problem(await served.http.get(address, headers=bearer(BEN)), 404)
+
+
+async def test_letters_are_for_this_machine_the_sidecar_and_admins(serve: Serve):
+    """Where tokens are asked for, this machine alone is not enough: a proxy may be on it."""
+    async with serve() as served:
+        assert (await served.http.get("/events/dead")).status_code == 200
+    async with serve(access_tokens=TOKENS) as served:
+        assert (await served.http.get("/events/dead")).status_code == 401
+        forwarded = {"x-forwarded-for": STRANGER}
+        a_problem(await served.http.get("/events/dead", headers=forwarded), 401)
+        admins = forwarded | bearer(ROOT)
+        assert (await served.http.get("/events/dead", headers=admins)).status_code == 200
+
+
+async def test_a_jwt_opens_its_users_routes(serve: Serve):
+    """Beside tokens of the settings; an issuer that is away is 503, never 200 and never 500."""
+    key = SigningKey()
+    published = Published(key)
+    issuer = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": published.url}
+    async with serve(**GUARDED, **issuer) as served:
+        a_problem(await say(served, "ada", key.token("ada")), 503)
+        assert (await say(served, "ada", ADA)).status_code == 200
+    with published.served():
+        async with serve(**GUARDED, **issuer) as served:
+            assert (await say(served, "ada", key.token("ada"))).status_code == 200
+            a_problem(await say(served, "ada", key.token("ben")), 403)
+            a_problem(await say(served, "a", key.token("a|b")), 403)
+            a_problem(await say(served, "ada", SigningKey().token("ada")), 401)
+
+
+async def test_a_subject_that_is_no_user_reaches_no_session(serve: Serve):
+    """An issuer's subject is never taken for an id of ours unless it has the form of one."""
+    key = SigningKey()
+    with Published(key).served() as published:
+        issuer = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": published.url}
+        async with serve(**GUARDED, **issuer) as served:
+            for subject in ("session:x", "a/../b", "a b"):
+                headers = bearer(key.token(subject))
+                a_problem(await served.http.get("/conversations/x", headers=headers), 404)
+                turn = await served.http.get("/conversations/x/turns/t", headers=headers)
+                a_problem(turn, 403)
+
+
+async def test_a_caller_that_asks_too_often_waits(serve: Serve):
+    """429 says for how long; others, health and callbacks do not wait."""
+    clock = HandClock()
+    runtime = FakeRuntime()
+    settings = GUARDED | {"rate_limit": "2/minute"}
+    async with serve(**settings, clock=clock, runtime=runtime, APP_API_TOKEN="t") as served:
+        path = "/users/ada"
+        statuses = [
+            (await served.http.get(path, headers=bearer(ADA))).status_code for _ in range(3)
+        ]
+        refused = await served.http.get(path, headers=bearer(ADA))
+
+        assert statuses == [200, 200, 429]
+        assert a_problem(refused, 429)["retry"] == "same-key"
+        assert refused.headers["retry-after"] == "30"
+        assert (await served.http.get("/users/ben", headers=bearer(BEN))).status_code == 200
+        for _ in range(5):
+            assert (await served.http.get("/livez")).status_code == 200
+            dropped = await served.http.post("/subscribe", json={}, headers=served.token)
+            assert dropped.status_code == 200
+        clock.jump(30)
+        assert (await served.http.get(path, headers=bearer(ADA))).status_code == 200
+
+
+async def test_who_guesses_tokens_waits(serve: Serve):
+    """Refused tokens count for the address; good ones from there are taken all the same."""
+    async with serve(**GUARDED, rate_limit="2/hour", clock=HandClock()) as served:
+        guesses = [(await say(served, "ada", "x" * 20)).status_code for _ in range(4)]
+
+        assert guesses == [401, 401, 429, 429]
+        assert (await served.http.get("/users/ada", headers=bearer(ADA))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("203.0.113.9", "203.0.113.9", True),
+        ("203.0.113.9", "203.0.113.10", False),
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+    ],
+)
+async def test_without_tokens_the_address_is_counted(
+    serve: Serve, first: str, second: str, same: bool
+):
+    """Of IPv6 the network, of which one machine has all; what a header says is not believed."""
+    async with serve(rate_limit="1/hour", clock=HandClock(), caller=first) as served:
+        assert (await served.http.get("/users/ada")).status_code == 200
+        forged = await served.http.get("/users/ada", headers={"x-forwarded-for": second})
+        assert forged.status_code == 429
+        served.http._transport.client = (second, 1)  # type: ignore[attr-defined]
+        answer = await served.http.get("/users/ada")
+
+        assert (answer.status_code == 429) is same
+
+
+async def test_no_token_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture):
+    """Neither one that is taken nor one that is not, on any level."""
+    with caplog.at_level(logging.DEBUG):
+        async with serve(**GUARDED) as served:
+            await say(served, "ada", ADA)
+            await say(served, "ada", "wrong-0123456789abcdef")
+
+    assert ADA not in caplog.text
+    assert "wrong-0123456789abcdef" not in caplog.text
+
+
+def test_on_dapr_access_needs_the_sidecars_token():
+    """Without it the callbacks would be a way around."""
+    runtime = FakeRuntime(called_by_sidecar=True)
+    with pytest.raises(StartupError, match="APP_API_TOKEN"):
+        create_app(Settings(access_tokens=TOKENS), runtime=runtime)
+    create_app(Settings(access_tokens=TOKENS, APP_API_TOKEN="t"), runtime=runtime)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_description_names_the_tokens(on: bool):
+    """Where they are asked for, and at the routes where they are."""
+    settings = Settings(access_tokens=TOKENS) if on else Settings()
+    described = create_app(settings, runtime=FakeRuntime()).openapi()
+    said = described["paths"]["/chat/{actor_id}"]["post"]
+    alive = described["paths"]["/livez"]["get"]
+
+    assert ("securitySchemes" in described["components"]) is on
+    assert ("security" in said) is on
+    assert ("401" in said["responses"]) is on
+    assert "security" not in alive
+    assert json.dumps(described)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("203.0.113.7", "203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("::ffff:203.0.113.7", "::ffff:203.0.113.8", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+    ],
+)
+def test_one_machine_is_one_caller(one: str, other: str, same: bool):
+    """Of IPv6 a machine has a network; an address of IPv4 in its clothes is that of IPv4."""
+    first, second = ({"client": (host, 1)} for host in (one, other))
+
+    assert (_peer(first) == _peer(second)) is same

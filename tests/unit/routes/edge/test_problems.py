@@ -1,0 +1,198 @@
+"""Every failure has one shape, on every route."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from agent_actors.app import create_app
+from agent_actors.errors import AgentError, Busy, Unavailable
+from agent_actors.routes.edge import problems
+from agent_actors.settings import Settings
+from tests.conftest import Serve
+from tests.fakes import FakeRuntime
+
+MEDIA_TYPE = "application/problem+json"
+MEMBERS = {"type", "title", "status", "detail", "retry"}
+PRIVATE = {"/events", "/subscribe", "/messages", "/receive-message"}
+"""How the paths begin that are not for callers from elsewhere, `POST /conversations` too."""
+BODIES: dict[str, Any] = {
+    "/chat/": {"user_id": "ada", "text": "hi"},
+    "/chat/{actor_id}": {"role": "user", "content": "hi"},
+    "/chat/{actor_id}/follow-up": {"role": "user", "content": "hi"},
+    "/chat/{actor_id}/schedules": {"content": "hi", "every": "1m"},
+    "/memories/{user_id}/initialize": {
+        "name": "Ada",
+        "preferred_style": "formal",
+        "user_summary": "Ada is new.",
+    },
+    "/analytics/{user_id}/initialize": {"message_count": 1},
+    "/users/{user_id}/preferences": {"language": "en"},
+}
+"""What each route that takes a body takes."""
+
+
+def a_problem(answer: httpx2.Response, status: int) -> Any:
+    """It is a problem document of that status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    body = answer.json()
+    assert set(body) >= MEMBERS
+    assert set(body) <= MEMBERS | {"turn_id", "errors"}
+    assert body["status"] == status
+    assert body["retry"] in {"same-key", "new-key", "no"}
+    assert body["detail"]
+    assert ("retry-after" in answer.headers) == (status in {429, 503})
+    return body
+
+
+def operations(tmp_path: Any) -> Iterator[tuple[str, str]]:
+    """Every method and path of the API."""
+    described = create_app(Settings(data=tmp_path), runtime=FakeRuntime()).openapi()
+    for path, methods in described["paths"].items():
+        for method in methods:
+            yield method.upper(), path
+
+
+async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
+    """A wrong id, a wrong body, a missing token: a problem document on each route there is."""
+    seen = 0
+    async with serve(caller="203.0.113.9") as served:
+        for method, path in operations(tmp_path):
+            if path in {"/", "/livez", "/readyz", "/healthz", "/metrics", "/dapr/config"}:
+                continue
+            wrong = fill(path, "-")
+            answer = await served.http.request(method, wrong, content=b"{")
+            a_problem(answer, 403 if private(method, path) else 422)
+            seen += 1
+
+    assert seen >= 30
+
+
+def fill(path: str, some_id: str) -> str:
+    """The path of a request: whatever it names has that id."""
+    return path.format(
+        actor_id=some_id,
+        user_id=some_id,
+        session_id=some_id,
+        schedule_id="x",
+        turn_id="x",
+        letter_id="x",
+    )
+
+
+def private(method: str, path: str) -> bool:
+    """Is the operation for the runtime or operators only?"""
+    first = "/" + path.split("/")[1]
+    return first in PRIVATE or (first == "/conversations" and method == "POST")
+
+
+async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: Any):
+    """503 in the same shape, wherever a store is needed."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime, reentrancy_depth=2, sms_binding="twilio-binding") as served:
+        for method, path in operations(tmp_path):
+            if not re.search(r"\{(actor|user|session)_id\}|/chat/", path):
+                continue
+            if (method, path) == ("GET", "/users/{user_id}"):
+                continue  # It says back what it was told.
+            step = "save" if method == "PUT" else "get"  # What is replaced is not read.
+            runtime.client.fail(step, Unavailable("The store is away."))
+            body = BODIES.get(path) if method in {"POST", "PUT"} else None
+            answer = await served.http.request(method, fill(path, "ada"), json=body)
+            a_problem(answer, 503)
+
+
+async def test_every_path_refuses_other_methods(serve: Serve, tmp_path: Any):
+    """405 and 404 are problem documents, too."""
+    async with serve() as served:
+        for _, path in operations(tmp_path):
+            a_problem(await served.http.request("PATCH", fill(path, "ada")), 405)
+        for path in ("/nowhere", "/users", "/chat/ada/b/c"):
+            a_problem(await served.http.get(path), 404)
+
+
+async def test_a_body_over_the_limit_is_a_problem(serve: Serve):
+    """By its declared length, and as it comes."""
+
+    async def endless() -> Any:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    async with serve() as served:
+        a_problem(await served.http.post("/chat/ada", content=b"x" * 500_000), 413)
+        a_problem(await served.http.post("/chat/ada", content=endless()), 413)
+
+
+async def test_wrong_fields_are_named_and_not_repeated(serve: Serve):
+    """Each has its place and its reason; what was sent is not in the answer."""
+    async with serve() as served:
+        sent = {"role": "secret", "content": {"x": "secret"}}
+        answer = await served.http.post("/chat/ada", json=sent)
+        body = a_problem(answer, 422)
+
+        assert {row["field"] for row in body["errors"]} == {"role", "content"}
+        assert "secret" not in answer.text
+
+
+async def test_advice_fits_a_message_without_a_key(serve: Serve):
+    """Where the turn's fate is unknown its id is told; else it may be sent anew."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime) as served:
+        runtime.client.fail("save", Unavailable("away"))
+        unknown = a_problem(await served.say("ada", "hi"), 503)
+        runtime.client.fail("save", Unavailable("away"))
+        keyed = a_problem(await served.say("ada", "hi", idempotency_key="k"), 503)
+
+        assert unknown["turn_id"]
+        assert unknown["retry"] == "no"
+        assert keyed["turn_id"]
+        assert keyed["retry"] == "same-key"
+
+
+class Body(BaseModel):
+    number: int
+
+
+@pytest.fixture
+def bare() -> FastAPI:
+    """An app with nothing but the handlers."""
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/{name}")
+    async def fail(name: str) -> None:
+        errors: dict[str, Exception] = {
+            "busy": Busy("Too many.", turn_id="t"),
+            "bug": ValueError("secret"),
+            "agent": AgentError("plain"),
+        }
+        raise errors[name]
+
+    return app
+
+
+@pytest.mark.parametrize(("name", "status"), [("busy", 429), ("bug", 500), ("agent", 500)])
+async def test_every_exception_is_a_problem(bare: FastAPI, name: str, status: int):
+    """Ours with their own text, any other without it."""
+    transport = httpx2.ASGITransport(app=bare, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
+        answer = await http.get(f"/{name}")
+
+    body = a_problem(answer, status)
+    assert "secret" not in answer.text
+    assert body.get("turn_id") == ("t" if name == "busy" else None)
+
+
+def test_the_description_names_the_problems(tmp_path: Any):
+    """Each route's refusals are in the OpenAPI document, under their media type."""
+    described = create_app(Settings(data=tmp_path), runtime=FakeRuntime()).openapi()
+    told = described["paths"]["/chat/{actor_id}"]["post"]["responses"]
+
+    assert {"202", "400", "413", "422", "429", "502", "503", "504"} <= set(told)
+    assert MEDIA_TYPE in told["422"]["content"]
+    assert "ProblemDocument" in described["components"]["schemas"]

@@ -1,0 +1,373 @@
+"""`/subscribe`, `/subscribe/dead` and `/events/dead`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.errors import Invalid, Unavailable
+from agent_actors.protocol.codec import encode
+from agent_actors.state.documents import Head
+from tests.conftest import Serve, Served
+from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
+
+TOKEN = "dapr-api-token"
+STRANGER = "203.0.113.9"
+
+
+def ours(number: int, **changes: Any) -> dict[str, Any]:
+    """An event of ours, as daprd delivers it."""
+    data = (
+        json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(number)))) | changes
+    )
+    return {"id": data["event_id"], "type": "ConversationUpdated", "specversion": "1.0",
+            "source": "agent-actors", "topic": "user-chat", "pubsubname": "daca-pubsub",
+            "datacontenttype": "application/json", "data": data}  # fmt: skip
+
+
+def foreign(event_id: str, **changes: Any) -> dict[str, Any]:
+    """The lesson's form: no number, an actor, what was said."""
+    data = {"event_type": "ConversationUpdated", "actor_id": "ada",
+            "input": {"role": "user", "content": "10m"},
+            "output": {"role": "assistant", "content": "2024-01-05 standup"}}  # fmt: skip
+    return {"id": event_id, "type": "com.dapr.event.sent", "data": data | changes}
+
+
+def as_text(event: dict[str, Any]) -> dict[str, Any]:
+    """The same with its data as text: what the SDK's `publish_event` sends."""
+    return event | {"datacontenttype": "text/plain", "data": json.dumps(event["data"])}
+
+
+async def test_an_event_reaches_memory_before_it_is_acknowledged(serve: Serve):
+    """SUCCESS means that the effect is saved."""
+    async with serve() as served:
+        assert await served.deliver(ours(1)) == "SUCCESS"
+        assert await served.memory("ada") == [
+            {"role": "user", "content": "said 1"},
+            {"role": "assistant", "content": "answered 1"},
+        ]
+
+
+async def test_a_duplicate_is_acknowledged_and_not_applied(serve: Serve):
+    """Redelivered for ever, it is remembered once."""
+    async with serve() as served:
+        verdicts = [await served.deliver(ours(seq)) for seq in (1, 1, 2, 1, 2, 2)]
+
+        assert verdicts == ["SUCCESS"] * 6
+        assert [entry["content"] for entry in await served.memory("ada")] == [
+            "answered 1",
+            "said 2",
+            "answered 2",
+        ]
+
+
+async def test_an_event_that_is_too_early_comes_again(serve: Serve):
+    """A gap is RETRY; in order they all succeed."""
+    async with serve() as served:
+        assert await served.deliver(ours(2)) == "RETRY"
+        assert await served.memory("ada") == []
+        assert await served.deliver(ours(1)) == "SUCCESS"
+        assert await served.deliver(ours(2)) == "SUCCESS"
+
+
+@pytest.mark.parametrize("form", [dict, as_text])
+async def test_the_lessons_form_is_effective_once_per_id(
+    serve: Serve, form: Callable[[dict[str, Any]], dict[str, Any]]
+):
+    """Data as an object or as JSON in text; said is stored, to the letter."""
+    async with serve() as served:
+        verdicts = [await served.deliver(form(foreign("x"))) for _ in range(2)]
+
+        assert verdicts == ["SUCCESS", "SUCCESS"]
+        assert await served.memory("ada") == [
+            {"role": "user", "content": "10m"},
+            {"role": "assistant", "content": "2024-01-05 standup"},
+        ]
+        assert await served.deliver(form(foreign("y"))) == "SUCCESS"
+        assert len(await served.memory("ada")) == 3
+
+
+async def test_our_event_may_be_text_too(serve: Serve):
+    """A broker that carries text changes nothing."""
+    async with serve() as served:
+        assert await served.deliver(as_text(ours(1))) == "SUCCESS"
+        assert await served.services.saved.mark("ada", "ada") == 1
+
+
+@pytest.mark.parametrize("version", [2, 0, None, "1", 1.5])
+async def test_an_unknown_version_comes_again(serve: Serve, version: Any):
+    """Another release of this service may know it: RETRY, then a dead letter."""
+    async with serve() as served:
+        assert await served.deliver(ours(1, version=version)) == "RETRY"
+        assert await served.memory("ada") == []
+
+
+JUNK = [
+    b"",
+    b"{",
+    b"[]",
+    b"7",
+    b"null",
+    b"\xff\xfe",
+    {},
+    {"id": "x"},
+    {"id": "x", "data": None},
+    {"id": "x", "data": 7},
+    {"id": "x", "data": []},
+    {"id": "x", "data": "no json"},
+    {"id": "x", "data": "[]"},
+    {"id": "x", "data": {}},
+    {"id": 7, "data": {"actor_id": 7}},
+    foreign("x", actor_id=None),
+    foreign("x", actor_id=""),
+    foreign("x", actor_id="a b"),
+    foreign("x", actor_id="session:1"),
+    foreign("x", input=None),
+    foreign("x", input={}),
+    foreign("x", output="text"),
+    foreign("x", input={"role": "system", "content": "x"}),
+    foreign(""),
+    ours(1, user_id="../x"),
+    ours(1, seq="x"),
+    ours(1, input={"role": "user"}),
+    ours(1, user_id=None),
+]
+
+
+@pytest.mark.parametrize("event", JUNK, ids=range(len(JUNK)))
+async def test_junk_is_dropped(serve: Serve, event: Any):
+    """What can never work is DROP, and makes nobody's memory."""
+    async with serve() as served:
+        assert await served.deliver(event) == "DROP"
+        assert await served.memory("unknown") == []
+        assert await served.memory("ada") == []
+
+
+async def test_a_memory_that_is_away_asks_for_the_event_again(serve: Serve):
+    """A store error is RETRY: nothing is acknowledged untrue."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime) as served:
+        runtime.client.fail("save", Unavailable("away"))
+
+        assert await served.deliver(ours(1)) == "RETRY"
+        assert await served.deliver(ours(1)) == "SUCCESS"
+
+
+async def test_a_defect_asks_for_the_event_again(serve: Serve):
+    """A bug of ours may be mended by the next release; the event waits for it."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime) as served:
+        runtime.client.fail("save", RuntimeError("bug"))
+
+        assert await served.deliver(ours(1)) == "RETRY"
+
+
+async def test_a_memory_that_refuses_for_good_drops(serve: Serve):
+    """A caller's error of the actor is DROP."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime) as served:
+        runtime.client.fail("save", Invalid("no"))
+
+        assert await served.deliver(ours(1)) == "DROP"
+
+
+@pytest.mark.parametrize("path", ["/subscribe", "/subscribe/dead"])
+@pytest.mark.parametrize("token", [None, "", "wrong", "ü"])
+async def test_callbacks_are_private(serve: Serve, path: str, token: str | None):
+    """Without the token nobody feeds events, not even from this machine."""
+    async with serve() as served:
+        headers = {} if token is None else {TOKEN.encode(): token.encode()}
+        answer = await served.http.post(path, json=ours(1), headers=headers)
+
+        assert answer.status_code == 403
+        assert await served.memory("ada") == []
+
+
+async def test_a_token_of_the_environment_is_the_one(serve: Serve):
+    """`APP_API_TOKEN` is what the sidecar carries."""
+    async with serve(APP_API_TOKEN="secret") as served:
+        assert served.token == {TOKEN: "secret"}
+        assert await served.deliver(ours(1)) == "SUCCESS"
+
+
+async def test_actor_routes_are_not_served(serve: Serve):
+    """The SDK's own routes are on an app that nobody can reach."""
+    async with serve() as served:
+        body = {"role": "user", "content": "x"}
+        for method in ("PUT", "POST", "DELETE", "GET"):
+            path = "/actors/ChatAgent/ada/method/ProcessMessage"
+            answer = await served.http.request(method, path, json=body)
+
+            assert answer.status_code == 404
+        assert (await served.http.get("/healthz")).status_code == 200
+        assert (await served.http.get("/dapr/config")).json()["entities"]
+
+
+async def dead(served: Served) -> list[dict[str, Any]]:
+    letters: list[dict[str, Any]] = (await served.http.get("/events/dead")).json()["dead"]
+    return letters
+
+
+async def test_a_dead_letter_is_kept_listed_and_sent_again(serve: Serve):
+    """What failed each time waits until somebody requeues it."""
+    async with serve(model=QuickModel()) as served:
+        event = ours(3)
+        assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
+        (letter,) = await dead(served)
+
+        assert letter["event"] == event
+        assert letter["id"]
+        assert letter["at"].endswith("Z")
+
+
+async def test_junk_is_kept_as_a_dead_letter(serve: Serve):
+    """With the reason, so that nothing is lost without a trace."""
+    async with serve() as served:
+        await served.deliver({"id": "x", "data": {}}, "/subscribe/dead")
+        (letter,) = await dead(served)
+
+        assert "names no user" in letter["reason"]
+
+
+async def test_an_event_that_memory_has_is_no_dead_letter(serve: Serve):
+    """It was applied meanwhile: nothing is to be done."""
+    async with serve() as served:
+        await served.deliver(ours(1))
+        assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
+        assert await dead(served) == []
+
+
+async def test_an_event_that_history_has_is_no_dead_letter(serve: Serve):
+    """The reminder publishes it again."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime, model=QuickModel()) as served:
+        await served.reply("ada", "hi")
+        assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
+
+        assert await dead(served) == []
+
+
+async def test_an_unknown_letter_is_not_found(serve: Serve):
+    """404 where there is none of that id."""
+    async with serve() as served:
+        assert (await served.http.post("/events/dead/none/requeue")).status_code == 404
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x"])
+async def test_a_wrong_limit_is_refused(serve: Serve, limit: str):
+    """1 to 1000 letters a time."""
+    async with serve() as served:
+        assert (await served.http.get(f"/events/dead?limit={limit}")).status_code == 422
+
+
+async def test_dead_letters_are_for_this_machine_or_the_token(serve: Serve):
+    """A stranger neither reads nor requeues what was said."""
+    async with serve(caller=STRANGER) as served:
+        assert (await served.http.get("/events/dead")).status_code == 403
+        assert (await served.http.post("/events/dead/x/requeue")).status_code == 403
+        assert (await served.http.get("/events/dead", headers=served.token)).status_code == 200
+
+
+async def test_a_header_does_not_make_a_caller_local(serve: Serve):
+    """A proxy on this machine passes strangers on; what it forwards is not from here."""
+    async with serve() as served:
+        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            answer = await served.http.get("/events/dead", headers={name: "127.0.0.1"})
+
+            assert answer.status_code == 403
+
+
+async def test_an_event_may_be_larger_than_any_message(serve: Serve):
+    """It has each text of a turn twice, escaped: what may be said must reach memory."""
+    long = "\n" * 400_000
+    async with serve() as served:
+        answer = await served.http.post(
+            "/subscribe", content=encode(ours(1, text=long)), headers=served.token
+        )
+
+        assert answer.json() == {"status": "SUCCESS"}
+
+
+async def test_an_event_that_is_given_up_becomes_a_dead_letter(serve: Serve):
+    """Published by a foreign producer, delivered, dropped, kept; requeued it fails again: 409."""
+    async with serve() as served:
+        envelope = encode({"id": "x", "pubsubname": "daca-pubsub", "data": {}})
+        await served.services.dead_letters.keep(
+            topic="user-chat", event=envelope, reason="r", tries=5
+        )
+        (letter,) = await dead(served)
+        answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
+
+        assert answer.status_code == 409
+        assert len(await dead(served)) == 1
+
+
+async def test_a_letter_that_works_now_is_forgotten(serve: Serve):
+    """Requeued, it takes effect and is no dead letter any more."""
+    async with serve() as served:
+        envelope = encode(ours(1))
+        letters = served.services.dead_letters
+        letter_id = await letters.keep(topic="user-chat", event=envelope, reason="r", tries=5)
+        answer = await served.http.post(f"/events/dead/{letter_id}/requeue")
+
+        assert answer.json() == {"status": "SUCCESS"}
+        assert await dead(served) == []
+        assert await served.services.saved.mark("ada", "ada") == 1
+
+
+async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
+    """What `/subscribe/dead` kept is delivered to `/subscribe` again."""
+    async with serve() as served:
+        await served.deliver(ours(2), "/subscribe/dead")
+        await served.deliver(ours(1))
+        (letter,) = await dead(served)
+        answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
+
+        assert answer.status_code == 200, answer.text
+        assert await served.services.saved.mark("ada", "ada") == 2
+
+
+def cleared(upto: int, **changes: Any) -> dict[str, Any]:
+    """A clearing of ours, as daprd delivers it."""
+    data = {"version": 1, "event_id": "e", "event_type": "ConversationCleared", "actor_id": "ada",
+            "actor_type": "ChatAgent", "user_id": "ada", "upto": upto,
+            "occurred_at": "2026-01-01T00:00:00+00:00"}  # fmt: skip
+    return {"id": "e", "type": "ConversationCleared", "data": data | changes}
+
+
+async def test_a_cleared_conversation_is_forgotten(serve: Serve):
+    """By memory and session, at once, where the setting says so."""
+    async with serve(clearing_forgets=True, feed_time=0.01) as served:
+        await served.reply("ada", "hello")
+        await served.remembered("ada", 1)
+        answer = await served.http.delete("/chat/ada/history")
+
+        async def forgotten() -> bool:
+            session = (await served.http.get("/users/ada/session")).json()
+            return not await served.memory("ada") and session == {"history": []}
+
+        assert answer.status_code == 204
+        await eventually(forgotten)
+
+
+async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
+    """The event is checked against the conversation: of another user, or not cleared that far."""
+    async with serve() as served:
+        await served.reply("ada", "hello")
+        await served.remembered("ada", 1)
+
+        for upto in (1, 0, -1):
+            assert await served.deliver(cleared(upto)) == "DROP"
+        assert await served.deliver(cleared(1, version=2)) == "RETRY"
+        assert await served.deliver(cleared(1, user_id="eve")) == "DROP"
+        assert await served.deliver(cleared(1, actor_id="bad id")) == "DROP"
+        assert await served.memory("ada") != []
+
+
+async def test_a_clearing_that_was_given_up_is_not_kept(serve: Serve):
+    """The conversation's reminder sees to it."""
+    async with serve() as served:
+        assert await served.deliver(cleared(1), "/subscribe/dead") == "SUCCESS"
+        assert (await served.http.get("/events/dead")).json() == {"dead": []}

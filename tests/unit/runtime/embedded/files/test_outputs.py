@@ -1,0 +1,89 @@
+"""Output bindings of the embedded runtime: nothing is sent."""
+
+from pathlib import Path
+
+import pytest
+
+from agent_actors.errors import Invalid, StartupError
+from agent_actors.runtime.embedded.files.components import Binding, read
+from agent_actors.runtime.embedded.files.outputs import KEPT, SMS, RecordedOutput, RecordedOutputs
+
+NUMBER = {"toNumber": "+14155550123"}
+
+
+def binding(name: str = "sms", kind: str = SMS, **metadata: str) -> Binding:
+    return Binding(name, kind, Path("sms.yaml"), metadata)
+
+
+@pytest.fixture
+def outputs() -> RecordedOutputs:
+    return RecordedOutputs([binding(), binding("queue", "bindings.kafka")])
+
+
+async def test_an_output_is_kept_and_sent_nowhere(
+    outputs: RecordedOutputs, caplog: pytest.LogCaptureFixture
+):
+    """It can be looked at; neither its number nor its text is logged."""
+    caplog.set_level("DEBUG")
+    assert await outputs.invoke("sms", "create", "hello", NUMBER) == b""
+
+    assert list(outputs.sent) == [RecordedOutput("sms", "create", "hello", NUMBER)]
+    assert "binding sms" in caplog.text
+    assert NUMBER["toNumber"] not in caplog.text
+    assert "hello" not in caplog.text
+
+
+async def test_the_last_outputs_are_kept(outputs: RecordedOutputs):
+    """No more of them than can be looked at."""
+    for number in range(KEPT + 1):
+        await outputs.invoke("sms", "create", number, NUMBER)
+
+    assert [each.data for each in outputs.sent] == list(range(1, KEPT + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "metadata", "words"),
+    [
+        ("other", "create", NUMBER, "There is no output binding 'other'."),
+        ("queue", "create", NUMBER, "There is no output binding 'queue'."),
+        ("sms", "get", NUMBER, "The binding 'sms' has no operation 'get'."),
+        ("sms", "create", {}, "The binding 'sms' needs a number in 'toNumber'."),
+        ("sms", "create", {"toNumber": ""}, "The binding 'sms' needs a number in 'toNumber'."),
+    ],
+)
+async def test_what_dapr_would_refuse_is_refused(
+    outputs: RecordedOutputs, name: str, operation: str, metadata: dict[str, str], words: str
+):
+    """So that a laptop is no more patient than production."""
+    with pytest.raises(Invalid) as refused:
+        await outputs.invoke(name, operation, "hello", metadata)
+
+    assert refused.value.detail == words
+    assert not outputs.sent
+
+
+def test_a_binding_that_is_not_there_stops_the_start(outputs: RecordedOutputs):
+    """As does one of another type; no setting needs none."""
+    outputs.require(None)
+    outputs.require("sms")
+    for name in ("other", "queue"):
+        with pytest.raises(StartupError, match=f"AGENT_ACTORS_SMS_BINDING is '{name}'"):
+            outputs.require(name)
+
+
+def test_a_number_in_the_component_stops_the_start():
+    """On Dapr it wins over the user's own: one phone would get the SMS of everybody."""
+    outputs = RecordedOutputs([binding(tonumber="+14155550100")])
+
+    with pytest.raises(StartupError, match="SMS of every user") as refused:
+        outputs.require("sms")
+    assert "+14155550100" not in str(refused.value)
+
+
+def test_the_shipped_binding_is_served():
+    """Under the name that the documents have, without a number in it."""
+    folder = Path(__file__).parents[5] / "components" / "bindings"
+    known = read(folder)
+
+    RecordedOutputs(known.bindings).require("twilio-binding")
+    assert [each.name for each in known.secret_stores] == ["secretstore"]

@@ -1,0 +1,219 @@
+"""What is stored, and how an older form of it is read."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from agent_actors.errors import Defect
+from agent_actors.protocol.codec import encode
+from agent_actors.protocol.dead_letters import Envelope
+from agent_actors.protocol.messages import Message, Reply, SessionExchange, Usage
+from agent_actors.state.documents import (
+    Analytics,
+    EarlierSummary,
+    Head,
+    LastExchanges,
+    Letter,
+    LetterIndex,
+    LetterPage,
+    ListedLetter,
+    Mark,
+    Memory,
+    ModelUse,
+    OutcomeRecords,
+    Pair,
+    Profile,
+    QueuedTurn,
+    Segment,
+    SessionIndex,
+    SessionPage,
+    Tombstone,
+    Upgrade,
+    UserPreferences,
+    find_pair,
+    find_queued,
+    find_record,
+    older_records,
+    read,
+    segment_of,
+)
+from tests.fakes import a_pair, a_record, a_turn
+
+
+@dataclass(frozen=True, slots=True)
+class Third:
+    """A document in its third version."""
+
+    v: int
+    name: str
+    tags: tuple[str, ...]
+
+
+def _to_second(stored: dict[str, Any]) -> dict[str, Any]:
+    return {"v": 2, "name": stored["title"]}
+
+
+def _to_third(stored: dict[str, Any]) -> dict[str, Any]:
+    return stored | {"v": 3, "tags": []}
+
+
+UPGRADES: Mapping[type, Sequence[Upgrade]] = {Third: [_to_second, _to_third]}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"v": 1, "title": "a"},
+        {"v": 2, "name": "a"},
+        {"v": 3, "name": "a", "tags": []},
+    ],
+)
+def test_an_older_document_is_upgraded_when_it_is_read(stored: dict[str, Any]):
+    """Each older version goes through the steps that are left to today's."""
+    assert read(json.dumps(stored).encode(), Third, UPGRADES) == Third(3, "a", ())
+
+
+@pytest.mark.parametrize(
+    ("stored", "today"),
+    [
+        (
+            {"v": 1, "user": "ada", "seq": 1, "start": 0, "low": 1, "tail": [], "recent": [],
+             "queue": []},
+            Head(user="ada", seq=1),
+        ),
+        (
+            {"v": 1, "pairs": [{"seq": 1, "turn_id": "t", "occurred_at": "",
+                                "input": {"role": "user", "content": "hi"},
+                                "output": {"content": "yes", "model": "echo"}}]},
+            Segment(pairs=(Pair(1, "t", Message("user", "hi"), Reply("yes", "echo"), ""),)),
+        ),
+        (
+            {"v": 1, "entries": [{"role": "user", "content": "hi"}], "seen": ["e"]},
+            Memory(entries=(Message("user", "hi"),), seen=("e",)),
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_first_release_stored_is_read(stored: dict[str, Any], today: Any):
+    """With what it did not know left at its default."""
+    assert read(json.dumps(stored).encode(), type(today)) == today
+
+
+@pytest.mark.parametrize("version", [4, 0, -1])
+def test_a_document_of_another_release_is_refused(version: int):
+    """A version that this release does not know is an error, not an empty document."""
+    stored = {"v": version, "name": "a", "title": "a", "tags": []}
+
+    with pytest.raises(Defect):
+        read(json.dumps(stored).encode(), Third, UPGRADES)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"{}", b'{"v":"1"}', b'{"v":1,"seq":"x"}', b'{"v":99}']
+)
+def test_a_broken_document_is_refused(data: bytes):
+    """What cannot be read is a defect; nobody starts over with an empty document."""
+    with pytest.raises(Defect):
+        read(data, Head)
+
+
+def test_a_broken_document_is_told_without_what_it_held():
+    """The error names the field and not what was said."""
+    data = b'{"v":1,"entries":[{"role":"secret","content":"secret"}]}'
+
+    with pytest.raises(Defect) as caught:
+        read(data, Memory)
+
+    assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Head(user="ada", seq=1, tail=(a_pair(1),), recent=(a_record(0, 1),),
+             queue=(QueuedTurn(a_turn("hi", key="k"), 1),)),
+        Segment(pairs=(a_pair(1, "10m", "2024-01-05 standup"),)),
+        OutcomeRecords(records=(a_record(0),)),
+        Head(ended="closed", earlier=EarlierSummary(3, "They greeted.")),
+        Memory(entries=(Message("user", "\x00 ☃ “"),), seen=("id",), events=2, summarised=1,
+               fresh=(Message("user", "10m"),)),
+        Profile(name="Ada"),
+        LastExchanges(exchanges=(SessionExchange("10m", "2024-01-05"),), seen=("id",)),
+        UserPreferences(values=(("style", "10m"),)),
+        SessionIndex(first=1, last=3, open=2),
+        SessionPage(session_ids=("a", "b")),
+        Analytics(message_count=2, usage=Usage(1, 2), models=(("gpt", ModelUse(1, 2, 3)),),
+                  seen=("turn",)),
+        Tombstone(at=1.5),
+        Mark(seq=3),
+        Letter("news", "why", 3, 1.5, 2, Envelope.of(b"\xff")),
+        LetterPage(letters=(ListedLetter("id", 1.5),)),
+        LetterIndex(first=1, last=2, count=3),
+    ],
+)  # fmt: skip
+def test_every_document_survives(document: Any):
+    """What is stored is what is read."""
+    assert read(encode(document), type(document)) == document
+
+
+def test_documents_are_not_changed():
+    """A document is replaced; no field of it can be set."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Head().seq = 1  # type: ignore[misc]
+
+
+def test_a_segment_has_eight_pairs():
+    """Pairs 1 to 8 are in segment 0, pair 9 begins segment 1."""
+    assert [segment_of(seq) for seq in (1, 8, 9, 16, 17)] == [0, 0, 1, 1, 2]
+
+
+def test_a_pair_is_found_by_its_number():
+    """The pair of that number, or none."""
+    pairs = (a_pair(3), a_pair(4))
+
+    assert find_pair(pairs, 4) == pairs[1]
+    assert find_pair(pairs, 5) is None
+
+
+def test_a_record_is_found_by_key_or_id():
+    """A key finds its record, an id finds it, and no key finds no record of another."""
+    first = dataclasses.replace(a_record(0), key_hash="k")
+    again = dataclasses.replace(a_record(1), key_hash="k")
+
+    assert find_record((first, again), "?", "k") == again
+    assert find_record((first, again), "turn 0", "") == first
+    assert find_record((a_record(0),), "?", "") is None
+
+
+def test_a_document_finds_its_records_alike():
+    """By key or id, the newest first; a search leaves nothing in what is stored."""
+    first = dataclasses.replace(a_record(0), key_hash="k")
+    again = dataclasses.replace(a_record(1), key_hash="k")
+    document = OutcomeRecords(records=(first, again, a_record(2)))
+    stored = encode(document)
+
+    assert document.find("?", "k") == again
+    assert document.find("turn 0", "") == first
+    assert document.find("?", "") is None
+    assert document.find("?", "other") is None
+    assert encode(document) == stored
+
+
+def test_a_waiting_turn_is_found_by_key_or_id():
+    """The same holds in the queue."""
+    queued = QueuedTurn(a_turn("hi", key="k"), 0)
+
+    assert find_queued((queued,), "?", queued.turn.key_hash) == queued
+    assert find_queued((queued,), queued.turn.turn_id, "") == queued
+    assert find_queued((queued,), "?", "") is None
+
+
+def test_older_records_are_those_below_the_heads():
+    """Sixteen records a document, as many documents as are kept."""
+    assert older_records(Head(), 256) == range(0)
+    assert older_records(Head(recent=(a_record(5),)), 256) == range(0)
+    assert older_records(Head(recent=(a_record(48),)), 256) == range(3)
+    assert older_records(Head(recent=(a_record(480),)), 32) == range(28, 30)

@@ -1,0 +1,169 @@
+"""MemoryAgentActor: who a user is, and the summaries of what was said."""
+
+from typing import Any, cast
+
+import pytest
+
+from agent_actors.protocol import wire
+from agent_actors.protocol.messages import Message, Person, TurnEvent, UserSummary
+from agent_actors.state import slots
+from agent_actors.users.memory import FRESH, FRESH_CHARACTERS, MemoryAgentActor
+from tests.unit.users.consumers import Bench, event
+
+ADA = Person("Ada", "formal", "Ada counts.")
+NEW = Person("ada", "casual", "ada is a new user.")
+
+
+class MemoryBench(Bench):
+    """The memory of ada."""
+
+    def __init__(self) -> None:
+        super().__init__(wire.MEMORY)
+
+    @property
+    def memory(self) -> MemoryAgentActor:
+        return cast(MemoryAgentActor, self.actor)
+
+    async def person(self) -> Person:
+        return (await self.memory.recall()).person
+
+    @property
+    def fresh(self) -> list[str]:
+        """What the next summary is made of."""
+        stored: Any = self.client.value(self.key, slots.MEMORY)
+        return [entry["content"] for entry in stored["fresh"]]
+
+
+@pytest.fixture
+def bench() -> MemoryBench:
+    return MemoryBench()
+
+
+async def test_of_a_new_user_the_usual_is_known(bench: MemoryBench):
+    """The name is the id; nothing is saved for the question."""
+    assert await bench.person() == NEW
+    assert bench.saves == 0
+
+
+async def test_a_recollection_is_entries_and_person(bench: MemoryBench):
+    """One call tells a turn all it needs of the user."""
+    await bench.take(event(1))
+    await bench.memory.initialize(ADA)
+    recalled = await bench.memory.recall()
+
+    assert recalled.entries == (Message("user", "said 1"), Message("assistant", "answered 1"))
+    assert recalled.person == ADA
+
+
+async def test_who_the_user_is_survives_an_activation(bench: MemoryBench):
+    """It lies in a document of its own."""
+    await bench.memory.initialize(ADA)
+    bench.activate()
+
+    assert await bench.person() == ADA
+
+
+async def test_exchanges_that_no_summary_knows_are_counted(bench: MemoryBench):
+    """With each event, also with one that came before; not with one that came too early."""
+    await bench.take(event(1), event(2), event(2), event(9))
+    assert bench.unsummed == [1, 2, 2]
+    await bench.memory.keep_summary(UserSummary(2, "Said 1 and 2."))
+    await bench.take(event(2), event(3))
+
+    assert bench.unsummed == [1, 2, 2, 0, 1]
+
+
+async def test_a_summary_is_kept(bench: MemoryBench):
+    """The rest of what is known of the user stays."""
+    await bench.memory.initialize(ADA)
+    await bench.take(event(1))
+    await bench.memory.keep_summary(UserSummary(1, "Ada has said 1."))
+
+    assert await bench.person() == Person("Ada", "formal", "Ada has said 1.")
+    assert bench.fresh == []
+
+
+async def test_what_came_while_a_summary_was_made_is_left_for_the_next(bench: MemoryBench):
+    """It knows the first two of three exchanges."""
+    await bench.take(event(1), event(2), event(3))
+    await bench.memory.keep_summary(UserSummary(2, "Said 1 and 2."))
+
+    assert bench.fresh == ["said 3", "answered 3"]
+
+
+async def test_an_older_summary_is_ignored(bench: MemoryBench):
+    """Two replicas may make one at the same time: the one that knows more stays."""
+    await bench.take(event(1), event(2))
+    await bench.memory.keep_summary(UserSummary(2, "newer"))
+    saves = bench.saves
+    for events in (1, 2):
+        await bench.memory.keep_summary(UserSummary(events, "older"))
+
+    assert (await bench.person()).user_summary == "newer"
+    assert bench.saves == saves
+
+
+async def test_a_summary_of_more_than_was_said_is_ignored(bench: MemoryBench):
+    """It cannot be of this memory."""
+    await bench.take(event(1))
+    await bench.memory.keep_summary(UserSummary(2, "other"))
+
+    assert await bench.person() == NEW
+
+
+async def test_who_is_introduced_is_not_overwritten_by_what_was_said_before(bench: MemoryBench):
+    """A summary that was under way is ignored, and what it was made of is not used again."""
+    await bench.take(event(1), event(2))
+    await bench.memory.initialize(ADA)
+    await bench.memory.keep_summary(UserSummary(2, "older"))
+
+    assert await bench.person() == ADA
+    assert bench.fresh == []
+    await bench.take(event(3))
+    assert bench.unsummed[-1] == 1
+
+
+async def test_what_a_summary_is_made_of_is_bounded(bench: MemoryBench):
+    """The last entries, each cut; the entries that the model sees are whole."""
+    said = Message("user", "x" * (FRESH_CHARACTERS + 1))
+    events = [
+        TurnEvent("ada", f"e{seq}", said, Message("assistant", f"{seq}"), seq)
+        for seq in range(1, FRESH // 2 + 3)
+    ]
+    await bench.take(*events)
+
+    assert len(bench.fresh) == FRESH
+    assert bench.fresh[:2] == ["x" * FRESH_CHARACTERS, "3"]
+    assert said in await bench.memory.get_memory()
+
+
+async def test_a_summary_that_knows_more_than_is_left_for_it_leaves_all_that_is_newer(
+    bench: MemoryBench,
+):
+    """Where more came meanwhile than is kept, nothing is cut away twice."""
+    await bench.take(*[event(seq) for seq in range(1, FRESH)])
+    await bench.memory.keep_summary(UserSummary(1, "Said 1."))
+
+    assert len(bench.fresh) == FRESH
+
+
+async def test_of_a_forgotten_user_the_usual_is_known(bench: MemoryBench):
+    """Neither name nor summary nor entries are left."""
+    await bench.memory.initialize(ADA)
+    await bench.take(event(1))
+    await bench.forget(("ada", 1))
+
+    assert (await bench.person(), await bench.memory.get_memory()) == (NEW, ())
+    assert bench.client.value(bench.key, slots.PROFILE) is None
+
+
+async def test_a_summary_that_was_under_way_at_the_end_is_ignored(bench: MemoryBench):
+    """Also when as much has been said since as it knows of: events are counted on."""
+    await bench.take(event(1), event(2))
+    await bench.forget(("ada", 2))
+    await bench.take(event(3), event(4))
+    await bench.memory.keep_summary(UserSummary(2, "of before"))
+
+    assert await bench.person() == NEW
+    await bench.take(event(5))
+    assert bench.unsummed[-1] == 3
