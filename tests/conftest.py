@@ -103,7 +103,7 @@ class Served:
         """Waits until memory has applied the event of that turn of `user`."""
 
         async def reached() -> bool:
-            return await self.services.saved.mark(user, user) >= seq
+            return await self.services.reader.mark(user, user) >= seq
 
         await eventually(reached)
 

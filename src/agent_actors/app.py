@@ -123,7 +123,7 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     app.shell = _shell(app.plain, settings, access, service)
     if runtime.called_by_sidecar:
         app.front = _front(app.behind, service)
-    app.state.services = service.wired
+    app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain
     problems.install(app)
@@ -161,7 +161,7 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
     """
     rates = None
     if settings.rate_limit is not None:
-        rates = RateLimiter(Rate.read(settings.rate_limit), service.wired.clock)
+        rates = RateLimiter(Rate.read(settings.rate_limit), service.services.clock)
     if access is not None or rates is not None:
         app = gate.Gate(app, access, rates, service.token)
     if settings.cors_origins is not None:
@@ -176,8 +176,8 @@ def _runtime(settings: Settings, clock: Clock) -> Runtime:
 
 def _front(app: ASGIApp, service: Service) -> Callbacks:
     """The callbacks of a sidecar, in front of everything else."""
-    callbacks = subscriptions.callbacks(service.wired)
-    inputs = subscriptions.inputs(service.wired)
+    callbacks = subscriptions.callbacks(service.services)
+    inputs = subscriptions.inputs(service.services)
     return Callbacks(app, service.token, callbacks, inputs)
 
 

@@ -83,37 +83,37 @@ class Service:
     """
 
     def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
-        self._tally = tally = Counters(clock.monotonic)
-        store = StateStore(runtime.actor_client, clock, settings.call_time, tally)
-        self._proxies = proxies = ProxyFactory(runtime.actor_client, tally)
+        self._counters = counters = Counters(clock.monotonic)
+        store = StateStore(runtime.actor_client, clock, settings.call_time, counters)
+        self._proxies = proxies = ProxyFactory(runtime.actor_client, counters)
         self._settings = settings
         self._runtime = runtime
         self._clock = clock
         self._store = store
-        self._saved = StateReader(store, settings.outcomes_kept)
+        self._reader = StateReader(store, settings.outcomes_kept)
         self._activations = Activations(settings.rules_of)
-        self._settled = TurnBell()
+        self._bell = TurnBell()
         self._drained = False
-        self.stopping = Drain(clock, settings.drain, self._settled)
+        self.stopping = Drain(clock, settings.drain, self._bell)
         self._chat = ChatClient(proxies)
         self._memory = MemoryClient(proxies)
         self._response = ResponseClient(proxies)
         self._sessions = SessionClient(proxies)
         self._analytics = AnalyticsClient(proxies)
         phones = (
-            [NotificationRecipients(proxies, self._saved, clock)] if settings.sms_binding else []
+            [NotificationRecipients(proxies, self._reader, clock)] if settings.sms_binding else []
         )
         fed = (self._sessions, self._analytics, *phones)
         self._consumers = (self._memory, *fed)
-        self._feed = Feed(fed, self._saved, clock, settings.feed_time)
+        self._feed = Feed(fed, self._reader, clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
         self._model = model
-        self._calls = ModelCalls(model, clock, settings.model_time, self._complete, tally)
+        self._calls = ModelCalls(model, clock, settings.model_time, self._complete, counters)
         self._summaries = self._summing_up()
-        self._lag = LoopLag(tally)
+        self._lag = LoopLag(counters)
         self.token = settings.app_api_token or self._own_token()
         self._orchestration = self._orchestrated()
-        self.wired = self._routes()
+        self.services = self._routes()
         """What the routes are given."""
 
     def _own_token(self) -> str | None:
@@ -122,13 +122,13 @@ class Service:
 
     def _summing_up(self) -> Summaries:
         model, clock = self._model, self._clock
-        made = Summaries(model, self._saved, self._memory, self._chat, clock, self._settings)
-        made.tally = self._tally
+        made = Summaries(model, self._reader, self._memory, self._chat, clock, self._settings)
+        made.counters = self._counters
         return made
 
     def _routes(self) -> Services:
-        answers = TurnRunner(self._chat, self._saved, self._settled, self.stopping, self._settings)
-        answers.tally = self._tally
+        answers = TurnRunner(self._chat, self._reader, self._bell, self.stopping, self._settings)
+        answers.counters = self._counters
         look = ProcessGauges(self._activations, self._calls, self._feed).look
         letters = self._runtime.dead_letters or self._kept_by_an_actor()
         return Services(
@@ -139,7 +139,7 @@ class Service:
             dead_letters=letters,
             answers=answers,
             carried=self._orchestration.answers if self._orchestration else answers,
-            saved=self._saved,
+            reader=self._reader,
             chat=self._chat,
             memory=self._memory,
             sessions=self._sessions,
@@ -148,8 +148,8 @@ class Service:
             forget=self._forgetter(letters),
             token=self.token,
             new_turn_id=new_turn_id,
-            tally=self._tally,
-            metrics=Metrics(self._tally, look, info(self._runtime, self._model)),
+            counters=self._counters,
+            metrics=Metrics(self._counters, look, info(self._runtime, self._model)),
             notifications=self._sending(letters),
         )
 
@@ -161,7 +161,7 @@ class Service:
         from agent_actors.workflow.orchestration import Orchestration
 
         parts = WorkflowParts(
-            saved=self._saved,
+            reader=self._reader,
             memory=self._memory,
             chat=self._chat,
             calls=self._calls,
@@ -170,7 +170,7 @@ class Service:
             stopping=self.stopping,
             call_time=self._settings.call_time,
         )
-        return Orchestration(self._settings, parts, self._chat, self._saved, self._settled)
+        return Orchestration(self._settings, parts, self._chat, self._reader, self._bell)
 
     def _sending(self, letters: DeadLetters) -> SmsSender | None:
         settings = self._settings
@@ -178,16 +178,16 @@ class Service:
             return None
         carrier = SmsBinding(self._invoke_binding, settings.sms_binding, settings.sms_time)
         actors = NotificationClient(self._proxies)
-        return SmsSender(carrier, actors, self._saved, letters, self._clock, self._tally)
+        return SmsSender(carrier, actors, self._reader, letters, self._clock, self._counters)
 
     async def _publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
-        with self._tally.timed("publish"):
+        with self._counters.timed("publish"):
             await self._runtime.publish(pubsub, topic, event)
 
     async def _invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        with self._tally.timed("sms"):
+        with self._counters.timed("sms"):
             return await self._runtime.invoke_binding(name, operation, data, metadata)
 
     def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
@@ -245,8 +245,8 @@ class Service:
         with suppress(TimeoutError):
             async with self._clock.timeout(max(self.stopping.left(), 0.0)):
                 await self._feed.drain()
-                if self.wired.notifications is not None:
-                    await self.wired.notifications.drain()
+                if self.services.notifications is not None:
+                    await self.services.notifications.drain()
 
     async def stop(self) -> None:
         """Lets model calls and turns end within the drain time, then stops what was started."""
@@ -258,14 +258,14 @@ class Service:
         # Only now does no event come any more that could begin something here.
         await self._summaries.stop()
         await self._feed.stop()
-        if self.wired.notifications is not None:
-            await self.wired.notifications.stop()
+        if self.services.notifications is not None:
+            await self.services.notifications.stop()
         await self._calls.stop()
         await self._model.stop()
 
     def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
         """The actor factories: each object they make is recorded as the one that may act."""
-        host = Host(self._activations, self._clock, self._settings.call_time, self._tally)
+        host = Host(self._activations, self._clock, self._settings.call_time, self._counters)
         chat_parts, response_parts = self._chat_parts(), self._response_parts()
         heard = self._summaries.heard
         record = self._activations.record
@@ -276,7 +276,7 @@ class Service:
             UserSessionActor: lambda ctx, id_: record(UserSessionActor(ctx, id_, host)),
             AnalyticsActor: lambda ctx, id_: record(AnalyticsActor(ctx, id_, host)),
         }
-        sending, limit = self.wired.notifications, self._settings.sms_per_day
+        sending, limit = self.services.notifications, self._settings.sms_per_day
         if sending is not None:
             built[NotificationActor] = lambda ctx, id_: record(
                 NotificationActor(ctx, id_, host, limit, sending.send)
@@ -293,7 +293,7 @@ class Service:
         return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
 
     async def _redeliver(self, topic: str, event: bytes) -> None:
-        await subscriptions.redeliver(self.wired, topic, event)
+        await subscriptions.redeliver(self.services, topic, event)
 
     def _chat_parts(self) -> ChatParts:
         return ChatParts(
@@ -302,13 +302,13 @@ class Service:
             consumers=self._consumers,
             forgetful=(self._memory, self._sessions),
             outbox=Outbox(self._publish, self._clock, self._settings.call_time),
-            settled=self._settled,
+            bell=self._bell,
             new_turn_id=new_turn_id,
             fell_out=self._summaries.fell_out,
             may_follow_up=all(
                 self._settings.rules_of(each).reentrant for each in (wire.CHAT, wire.RESPONSE)
             ),
-            tally=self._tally,
+            counters=self._counters,
         )
 
     def _response_parts(self) -> ResponseParts:
@@ -316,7 +316,7 @@ class Service:
             chat=self._chat,
             memory=self._memory,
             calls=self._calls,
-            saved=self._saved,
+            reader=self._reader,
             parking_time=self._settings.parking_time,
         )
 

@@ -268,7 +268,7 @@ async def test_the_names_of_our_metrics_are_as_prometheus_likes_them(
     """Units, suffixes, types and help, in what a service shows after a turn."""
     async with serve() as served:
         await served.reply("ada", "hello")
-        await eventually(lambda: sum(served.services.tally.event_lag.counts))
+        await eventually(lambda: sum(served.services.counters.event_lag.counts))
         shown = await served.http.get("/metrics")
     answer = promtool("check", "metrics", "--lint=all", given=shown.text)
 

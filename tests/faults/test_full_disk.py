@@ -66,7 +66,7 @@ async def test_a_full_disk_loses_nothing(serve: Serve):
             assert again.status_code == 200
 
         assert await contents(served, "ada") == ["first", *said, content]
-        assert await served.services.saved.count("ada") == len(said) + 2
+        assert await served.services.reader.count("ada") == len(said) + 2
 
 
 async def test_a_full_disk_is_noticed_by_every_conversation(serve: Serve):
@@ -104,7 +104,7 @@ async def test_a_parked_turn_survives_a_full_disk(serve: Serve):
             return bool(found.json()["status"] == "done")
 
         await eventually(done)
-        assert await served.services.saved.count("ada") == 1
+        assert await served.services.reader.count("ada") == 1
         assert len(model.prompts) == 1
 
 

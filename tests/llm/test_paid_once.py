@@ -37,7 +37,7 @@ async def test_a_model_slower_than_the_parking_time_is_paid_once(aimock: Aimock,
     """A turn that is parked while the model thinks is committed once, and read meanwhile."""
     aimock.says("hello", "Hello.", delay=0.6)
     async with talk(aimock.base_url, parking_time=0.1) as service:
-        saved = service.services.saved
+        saved = service.services.reader
         asking = asyncio.create_task(service.say("ada", "hello"))
 
         async def parked() -> bool:

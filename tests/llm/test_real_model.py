@@ -31,7 +31,7 @@ async def test_a_conversation_with_a_real_model(real_model: RealModel, talk: Tal
     async with talk(real_model.base_url, model_stream=stream) as service:
         first = await service.reply("ada", "Hello! Who are you?")
         second = await service.reply("ada", "Tell me about the sea.")
-        pairs = (await service.services.saved.history("ada", 10)).pairs
+        pairs = (await service.services.reader.history("ada", 10)).pairs
 
     assert first.strip()
     assert second.strip()

@@ -30,7 +30,7 @@ async def test_what_fell_out_of_the_window_is_summed_up(aimock: Aimock, talk: Ta
             await service.reply("ada", f"message {number}.")
 
         async def summed_up() -> bool:
-            return bool((await service.services.saved.head("ada")).earlier.text)
+            return bool((await service.services.reader.head("ada")).earlier.text)
 
         await eventually(summed_up)
         await service.reply("ada", "and now")

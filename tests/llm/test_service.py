@@ -47,7 +47,7 @@ async def test_the_models_server_answers_a_turn(aimock: Aimock, talk: Talk, stre
     aimock.script({"match": {"userMessage": "good morning"}, "response": reply})
     async with talk(aimock.base_url, model_stream=stream) as service:
         answer = await service.say("ada", "good morning")
-        (pair,) = (await service.services.saved.history("ada", 10)).pairs
+        (pair,) = (await service.services.reader.history("ada", 10)).pairs
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["response"] == {"role": "assistant", "content": "Hello, Ada."}

@@ -5,7 +5,7 @@ from tests.protocol.mutant import CHAT, CONVERSATION, DRAFT, mutant
 _COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
 _SETTLE = (
     "        await self._commit(draft)\n"
-    "        self._settled.ring(self.conversation)\n"
+    "        self._bell.ring(self.conversation)\n"
     "        if pair is not None:\n"
 )
 _CLEARED = (

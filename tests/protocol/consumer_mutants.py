@@ -41,9 +41,9 @@ CONSUMER_MUTANTS = (
         "duplicates_not_fed",
         "4.13",
         EVENTS,
-        "    if remember.seq is not None:\n        wired.feed.add(",
+        "    if remember.seq is not None:\n        services.feed.add(",
         '    if remember.seq is not None and remembered.status == "applied":\n'
-        "        wired.feed.add(",
+        "        services.feed.add(",
     ),
     mutant(
         "floor_ignored",

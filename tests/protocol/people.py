@@ -139,7 +139,7 @@ class People:
         wanted, floor = set(ledger.pairs[conversation]), ledger.floor[conversation]
         process = self._chance.choice(world.processes)
         page = await self._outcome(
-            world.spawn(process.services.saved.history(conversation, 1_000), process)
+            world.spawn(process.services.reader.history(conversation, 1_000), process)
         )
         if isinstance(page, str):
             return
@@ -152,7 +152,7 @@ class People:
         before = [r for r in ledger.outcomes[conversation] if r["turn_id"] == turn_id]
         process = self._chance.choice(world.processes)
         state = await self._outcome(
-            world.spawn(process.services.saved.turn(conversation, turn_id), process)
+            world.spawn(process.services.reader.turn(conversation, turn_id), process)
         )
         kept = ledger.outcomes[conversation][-world.sizes.outcomes_kept :]
         if before and before[-1] in kept:

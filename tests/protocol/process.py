@@ -53,7 +53,7 @@ class Process:
         self.actor_client = Client(self)
         model = WatchedModel(self)
         service = Service(settings(world.sizes), self, model, world.clock)
-        self.services = replace(service.wired, new_turn_id=world.new_id)
+        self.services = replace(service.services, new_turn_id=world.new_id)
         if not world.sizes.sums_up:
             service._summaries.heard = lambda user, fresh: None  # type: ignore[method-assign]
         self._watch_calls(service)

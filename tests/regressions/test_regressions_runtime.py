@@ -59,7 +59,7 @@ async def test_b16_callbacks_and_actors_are_private(serve: Serve):
         assert (await served.http.post("/receive-message", json=body)).status_code == 403
         assert (await served.http.put(method, json=body)).status_code == 404
         assert (await served.http.delete("/actors/ChatAgent/ada")).status_code == 404
-        assert await served.services.saved.count("ada") == 0
+        assert await served.services.reader.count("ada") == 0
 
 
 async def test_b16_a_user_reads_no_other_users_history(serve: Serve):

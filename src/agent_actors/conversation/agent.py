@@ -140,7 +140,7 @@ class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remin
             draft.end("closed" if request.close else "forgotten")
             await self._commit(draft)
             self._turns.cancelled(queued.turn for queued in head.queue)
-            self._settled.ring(self.conversation)
+            self._bell.ring(self.conversation)
             await self._forgotten()
             await self._stop_reminding(each.id for each in schedules.schedules)
         return HighWaterMark(self.conversation, head.seq)

@@ -34,7 +34,7 @@ class ResponseParts:
     chat: ChatClient
     memory: MemoryClient
     calls: ModelCalls
-    saved: StateReader
+    reader: StateReader
     parking_time: float
 
 
@@ -48,7 +48,7 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
         self._chat = parts.chat
         self._memory = parts.memory
         self._calls = parts.calls
-        self._saved = parts.saved
+        self._reader = parts.reader
         self._parking_time = parts.parking_time
 
     @turn
@@ -85,7 +85,7 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
     @turn
     async def get_message_count(self) -> int:
         """The number of committed turns, as ChatAgent has saved it; ChatAgent is not called."""
-        return await self._saved.count(ids.conversation_of(self.id.id))
+        return await self._reader.count(ids.conversation_of(self.id.id))
 
     async def _start(self, request: ResponseRequest) -> Call:
         recalled, counted = await asyncio.gather(
@@ -111,7 +111,7 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
         """The user's messages so far, for a model that is told."""
         if not self._calls.model.converses:
             return 0
-        analytics = await self._saved.analytics(user)
+        analytics = await self._reader.analytics(user)
         return analytics.message_count if analytics else 0
 
     async def _wait(self, call: Call, seconds: float) -> ResponseState:

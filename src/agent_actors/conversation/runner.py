@@ -58,20 +58,20 @@ class TurnRunner:
     def __init__(
         self,
         chat: ChatClient,
-        saved: StateReader,
-        settled: TurnBell,
+        reader: StateReader,
+        bell: TurnBell,
         stopping: Drain,
         settings: Settings,
     ) -> None:
         self._chat = chat
-        self._saved = saved
-        self._settled = settled
+        self._reader = reader
+        self._bell = bell
         self._stopping = stopping
         self._clock = stopping.clock
         self._parking_time = settings.parking_time
         self._call_time = settings.call_time
         self._queue_length = settings.queue_length
-        self.tally = Counters()
+        self.counters = Counters()
         """Counts who is not let in; the composition gives the process's."""
         self.longest = settings.wait_time
         """Seconds that a caller is kept waiting at most."""
@@ -110,7 +110,7 @@ class TurnRunner:
             NotFound: It is not saved, not yet or not any more.
             Gone: Its answer was cleared.
         """
-        return await self._saved.turn(conversation, turn_id)
+        return await self._reader.turn(conversation, turn_id)
 
     def check_open(self) -> None:
         """Nothing, as long as new messages are taken.
@@ -149,7 +149,7 @@ class TurnRunner:
 
     async def _wait(self, conversation: str, state: TurnState, patience: "CallerWait") -> TurnState:
         """Looks at what is saved, at each ring and now and then, as long as the caller waits."""
-        with self._settled.listen(conversation) as bell:
+        with self._bell.listen(conversation) as bell:
             while state.status in {"queued", "running"}:
                 now = self._clock.monotonic()
                 left = min(patience.deadline - now, self._stopping.left())
@@ -161,7 +161,7 @@ class TurnRunner:
 
     async def _look(self, conversation: str, state: TurnState) -> TurnState:
         try:
-            return await self._saved.turn(conversation, state.turn_id)
+            return await self._reader.turn(conversation, state.turn_id)
         except Unavailable:
             # The store is away for a moment; the turn is saved, so the caller goes on waiting.
             return state
@@ -177,7 +177,7 @@ class TurnRunner:
     @contextmanager
     def _admitted(self, conversation: str) -> Iterator[None]:
         if self._callers[conversation] >= self._queue_length:
-            self.tally.turn_ended("message", "busy")
+            self.counters.turn_ended("message", "busy")
             raise Busy("Too many callers wait for this actor; send this message again later.")
         with _counted(self._callers, conversation):
             yield

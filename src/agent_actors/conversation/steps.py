@@ -70,7 +70,7 @@ class ChatParts:
     are those that forget what a cleared conversation was about, where a setting says so. `fell_out`
     is told of pairs that the model does not see any more, to sum them up outside the turn: the
     conversation, and a `ConversationSummary` without text. It returns at once. `may_follow_up` says
-    that the actors of a follow-up may be called back. `tally` counts the turns.
+    that the actors of a follow-up may be called back. `counters` counts the turns.
     """
 
     limits: ChatLimits
@@ -78,11 +78,11 @@ class ChatParts:
     consumers: Sequence[ConsumerClient]
     forgetful: Sequence[ForgetfulClient]
     outbox: Outbox
-    settled: TurnBell
+    bell: TurnBell
     new_turn_id: Callable[[], str]
     fell_out: Callable[[str, ConversationSummary], None]
     may_follow_up: bool = False
-    tally: Counters = field(default_factory=Counters)
+    counters: Counters = field(default_factory=Counters)
 
 
 class Conversation(TurnActor):
@@ -98,12 +98,12 @@ class Conversation(TurnActor):
         self._consumers = parts.consumers
         self._forgetful = parts.forgetful
         self._outbox = parts.outbox
-        self._settled = parts.settled
+        self._bell = parts.bell
         self._new_turn_id = parts.new_turn_id
         self._fell_out = parts.fell_out
         self._may_follow_up = parts.may_follow_up
         self._history = History(self.state, parts.limits)
-        self._turns = TurnCounters(parts.tally)
+        self._turns = TurnCounters(parts.counters)
 
     def put_away(self) -> None:
         """As every actor; the segment before the tail goes too."""
@@ -183,7 +183,7 @@ class Conversation(TurnActor):
             log.warning("turn %s failed: %s", turn.turn_id, failed.title)
             draft.record(turn, Ending("failed", error=failed))
         await self._commit(draft)
-        self._settled.ring(self.conversation)
+        self._bell.ring(self.conversation)
         if pair is not None:
             await self._outbox.publish(self.conversation, draft.head, pair)
         self._turns.ended(turn, outcome, adopted=adopted)
@@ -316,7 +316,7 @@ class Conversation(TurnActor):
             draft.forget_cleared()
         await self._commit(draft)
         self._turns.cancelled(queued.turn for queued in head.queue)
-        self._settled.ring(self.conversation)
+        self._bell.ring(self.conversation)
         if forgets:
             await self._outbox.publish_cleared(self.conversation, draft.head, self.clock.now())
 

@@ -1,4 +1,4 @@
-"""What becomes of the turns of one conversation, for the tally of the process."""
+"""What becomes of the turns of one conversation, for the counters of the process."""
 
 from collections.abc import Iterable
 
@@ -12,44 +12,44 @@ class TurnCounters:
     """Counts, and remembers for that when the turns were taken that have not ended.
 
     Args:
-        tally: The process's.
+        counters: The process's.
     """
 
-    def __init__(self, tally: Counters) -> None:
-        self._tally = tally
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._last: tuple[str, float] = "", 0.0
         self._parked: dict[str, float] = {}
 
     def taken(self, turn: Turn) -> None:
         """A message has come that is new."""
-        self._last = turn.turn_id, self._tally.monotonic()
+        self._last = turn.turn_id, self._counters.monotonic()
 
     def parked(self, turn: Turn) -> None:
         """It is in the queue now."""
-        self._tally.turn_parked()
+        self._counters.turn_parked()
         turn_id, at = self._last
-        self._parked[turn.turn_id] = at if turn_id == turn.turn_id else self._tally.monotonic()
+        self._parked[turn.turn_id] = at if turn_id == turn.turn_id else self._counters.monotonic()
 
     def refused(self, turn: Turn) -> None:
         """The queue has no room for it."""
-        self._tally.turn_ended(_kind(turn), "busy")
+        self._counters.turn_ended(_kind(turn), "busy")
 
     def ended(self, turn: Turn, outcome: Outcome, *, adopted: bool = False) -> None:
         """It was committed, or its failure recorded, or it failed and nothing was saved.
 
         How long one took that was taken by another process, or has ended elsewhere, is not known.
         """
-        self._tally.turn_ended("adopted" if adopted else _kind(turn), _end(outcome))
+        self._counters.turn_ended("adopted" if adopted else _kind(turn), _end(outcome))
         at = self._parked.pop(turn.turn_id, None)
         if at is not None:
-            self._tally.turn_took("parked", self._tally.monotonic() - at)
+            self._counters.turn_took("parked", self._counters.monotonic() - at)
         elif self._last[0] == turn.turn_id:
-            self._tally.turn_took("direct", self._tally.monotonic() - self._last[1])
+            self._counters.turn_took("direct", self._counters.monotonic() - self._last[1])
 
     def cancelled(self, turns: Iterable[Turn]) -> None:
         """The queue was cleared."""
         for turn in turns:
-            self._tally.turn_ended(_kind(turn), "cancelled")
+            self._counters.turn_ended(_kind(turn), "cancelled")
         self._parked.clear()
 
 

@@ -79,7 +79,7 @@ class ModelCalls:
         clock: For the model time.
         model_time: Seconds that a call may take.
         complete: Delivers the end of a parked turn; called outside any turn of an actor.
-        tally: Counts the calls; by default one that nobody reads.
+        counters: Counts the calls; by default one that nobody reads.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class ModelCalls:
         clock: Clock,
         model_time: float,
         complete: Complete,
-        tally: Counters | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.model = model
         self._clock = clock
         self._model_time = model_time
         self._complete = complete
-        self._tally = tally or Counters()
+        self._counters = counters or Counters()
         self.running = 0
         """Calls that have not ended."""
         self._calls: dict[str, dict[str, Call]] = {}
@@ -154,7 +154,7 @@ class ModelCalls:
                 await self._hand_over(call, prompt)
 
     async def _counted(self, prompt: Prompt) -> Outcome:
-        began = self._tally.monotonic()
+        began = self._counters.monotonic()
         name: str = ""
         end: CallEnd = "cut"
         self.running += 1
@@ -163,9 +163,9 @@ class ModelCalls:
             name, end = _end(outcome)
         finally:
             self.running -= 1
-            name = self._tally.model_called(name, end, self._tally.monotonic() - began)
+            name = self._counters.model_called(name, end, self._counters.monotonic() - began)
         if isinstance(outcome, Reply):
-            self._tally.model_used(name, outcome.usage.input_tokens, outcome.usage.output_tokens)
+            self._counters.model_used(name, outcome.usage.input_tokens, outcome.usage.output_tokens)
         return outcome
 
     async def _ask(self, prompt: Prompt) -> Outcome:

@@ -26,4 +26,4 @@ class TurnContext:
     user: str
     conversation: str
     turn_id: str
-    tally: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)
+    counters: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)

@@ -28,21 +28,21 @@ class NotificationRecipients(NotificationClient, BatchClient):
         clock: The time.
     """
 
-    def __init__(self, factory: ProxyFactory, saved: StateReader, clock: Clock) -> None:
+    def __init__(self, factory: ProxyFactory, reader: StateReader, clock: Clock) -> None:
         super().__init__(factory)
-        self._saved = saved
+        self._reader = reader
         self._clock = clock
 
     async def mark(self, user: str, conversation: str) -> int:
         """The number of the last event that the consumer has applied, or is not to have."""
-        phone = await self._saved.phone(user)
+        phone = await self._reader.phone(user)
         if phone is None:
             return NOTHING_OWED
         return await self._begin(user, conversation, phone)
 
     async def apply(self, user: str, events: Sequence[TurnEvent]) -> tuple[str, ...]:
         """Has the user told, once of each turn; the ids of the events that came too early."""
-        phone = await self._saved.phone(user)
+        phone = await self._reader.phone(user)
         if phone is None:
             return ()
         in_order = sorted(events, key=lambda event: event.seq or 0)
@@ -64,11 +64,11 @@ class NotificationRecipients(NotificationClient, BatchClient):
         Turns that were cleared, or are no news to this number, are not told any more.
         """
         mark = await super().mark(user, conversation)
-        head = await self._saved.head(conversation)
+        head = await self._reader.head(conversation)
         if head.user != user:
             return mark
         mark = max(mark, head.start, head.seq - LOOK_BACK)
-        pairs = await self._saved.pairs(conversation, head, mark + 1, head.seq)
+        pairs = await self._reader.pairs(conversation, head, mark + 1, head.seq)
         begin = begins(phone, self._clock.now().timestamp())
         over = [pair.seq for pair in pairs if (moment(pair.occurred_at) or 0.0) <= begin]
         return max(over, default=mark)

@@ -63,22 +63,22 @@ class SmsSender:
         saved: The numbers.
         letters: Where what failed is kept.
         clock: The time.
-        tally: Counts them; by default one that nobody reads.
+        counters: Counts them; by default one that nobody reads.
     """
 
     def __init__(
         self,
         carrier: SmsBinding,
         actors: NotificationClient,
-        saved: StateReader,
+        reader: StateReader,
         letters: DeadLetters,
         clock: Clock,
-        tally: Counters | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        self._tally = tally or Counters()
+        self._counters = counters or Counters()
         self._carrier = carrier
         self._actors = actors
-        self._saved = saved
+        self._reader = reader
         self._letters = letters
         self._clock = clock
         self._waiting: dict[str, deque[Sms]] = {}
@@ -127,11 +127,11 @@ class SmsSender:
         await self._tasks.stop()
 
     async def _once_more(self, sms: Sms) -> None:
-        phone = await self._saved.phone(sms.user_id)
+        phone = await self._reader.phone(sms.user_id)
         if phone is None:
             raise Conflict("The user has no phone number any more; the letter is kept.")
         status, reason = await self._attempt(phone, sms)
-        self._tally.sms_ended(status)
+        self._counters.sms_ended(status)
         if status == "sent":
             self._tasks.begin(self._report(sms, status))
             return
@@ -148,7 +148,7 @@ class SmsSender:
 
     async def _one(self, sms: Sms) -> None:
         status, reason = await self._first(sms)
-        self._tally.sms_ended(status)
+        self._counters.sms_ended(status)
         if status == "sent":
             log.info("sms %s was sent", sms.id)
         else:
@@ -161,7 +161,7 @@ class SmsSender:
         """What became of an SMS, and why: to the number it was meant for, or to none."""
         async with self._at_once:
             try:
-                phone = await self._saved.phone(sms.user_id)
+                phone = await self._reader.phone(sms.user_id)
             except AgentError as error:
                 return "failed", f"the number could not be read ({error.title})"
             if phone is None or phone.since != sms.since:
@@ -194,9 +194,9 @@ class SmsSender:
         }
         try:
             letter_id = await self._letters.keep(self.topic, encode(envelope), reason, 1)
-            self._tally.letter_kept("sms")
+            self._counters.letter_kept("sms")
             # Asked when it is kept: a deletion that begins later finds it among the letters.
-            if await self._saved.forgotten_since(sms.user_id, sms.at):
+            if await self._reader.forgotten_since(sms.user_id, sms.at):
                 await self._letters.forget(letter_id)
         except AgentError as error:
             log.warning("the dead letter of sms %s is in doubt: %s", sms.id, error.title)

@@ -63,20 +63,20 @@ class Distribution:
 class Timing:
     """A block whose duration is counted; with any exception, also a cancellation, it has failed."""
 
-    __slots__ = ("_began", "_operation", "_tally")
+    __slots__ = ("_began", "_counters", "_operation")
 
-    def __init__(self, tally: "Counters", operation: Operation) -> None:
-        self._tally = tally
+    def __init__(self, counters: "Counters", operation: Operation) -> None:
+        self._counters = counters
         self._operation = operation
 
     def __enter__(self) -> None:
-        self._began = self._tally.monotonic()
+        self._began = self._counters.monotonic()
 
     def __exit__(self, error: object, *_: object) -> None:
-        tally = self._tally
-        tally.call_seconds[self._operation].add(tally.monotonic() - self._began)
+        counters = self._counters
+        counters.call_seconds[self._operation].add(counters.monotonic() - self._began)
         if error is not None:
-            tally.call_failures[(self._operation,)] += 1
+            counters.call_failures[(self._operation,)] += 1
 
 
 class Counters:

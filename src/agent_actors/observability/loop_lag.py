@@ -14,11 +14,11 @@ class LoopLag:
     It asks the loop's own clock, since that is what is measured.
 
     Args:
-        tally: What it counts in.
+        counters: What it counts in.
     """
 
-    def __init__(self, tally: Counters) -> None:
-        self._tally = tally
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._next: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -35,5 +35,5 @@ class LoopLag:
         self._next = loop.call_at(due, self._looked, loop, due)
 
     def _looked(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._tally.loop_lagged(loop.time() - due)
+        self._counters.loop_lagged(loop.time() - due)
         self._look_at(loop)

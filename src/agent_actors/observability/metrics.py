@@ -1,4 +1,4 @@
-"""What `/metrics` shows: the tally, and what is looked at when it is asked for.
+"""What `/metrics` shows: the counters, and what is looked at when it is asked for.
 
 The names and labels are those of `docs/observability.md`; a test keeps the two in step.
 """
@@ -40,15 +40,15 @@ class Metrics(Collector):
     """The numbers of one process, as Prometheus reads them.
 
     Args:
-        tally: What was counted.
+        counters: What was counted.
         look: What there is now; called whenever it is asked for.
         info: What this process is.
     """
 
     def __init__(
-        self, tally: Counters, look: Callable[[], Gauges], info: Mapping[str, str]
+        self, counters: Counters, look: Callable[[], Gauges], info: Mapping[str, str]
     ) -> None:
-        self._tally = tally
+        self._counters = counters
         self._look = look
         self._info = info
         # Its own, not the library's: a process of tests makes many apps.
@@ -72,35 +72,41 @@ class Metrics(Collector):
         yield from self._now(self._look())
 
     def _turns(self) -> Iterator[Metric]:
-        tally = self._tally
-        yield _counter("turns", "Turns that ended.", ("kind", "outcome"), tally.turns)
-        yield _counter("turns_parked", "Turns that went on without caller.", (), tally.parked)
-        yield _histogram("turn_seconds", "From taken to saved.", "path", tally.turn_seconds)
+        counters = self._counters
+        yield _counter("turns", "Turns that ended.", ("kind", "outcome"), counters.turns)
+        yield _counter("turns_parked", "Turns that went on without caller.", (), counters.parked)
+        yield _histogram("turn_seconds", "From taken to saved.", "path", counters.turn_seconds)
         labels = ("type", "method", "result")
-        yield _counter("actor_turns", "Turns of actors.", labels, tally.actor_turns)
+        yield _counter("actor_turns", "Turns of actors.", labels, counters.actor_turns)
 
     def _model(self) -> Iterator[Metric]:
-        tally = self._tally
-        yield _counter("model_calls", "Calls for turns.", ("model", "outcome"), tally.model_calls)
-        yield _histogram("model_seconds", "How long they took.", "model", tally.model_seconds)
-        yield _counter("tokens", "Tokens of the answers.", ("model", "direction"), tally.tokens)
-        yield _counter("summaries", "Summaries.", ("kind", "result"), tally.summaries)
+        counters = self._counters
+        yield _counter(
+            "model_calls", "Calls for turns.", ("model", "outcome"), counters.model_calls
+        )
+        yield _histogram("model_seconds", "How long they took.", "model", counters.model_seconds)
+        yield _counter("tokens", "Tokens of the answers.", ("model", "direction"), counters.tokens)
+        yield _counter("summaries", "Summaries.", ("kind", "result"), counters.summaries)
 
     def _events(self) -> Iterator[Metric]:
-        tally = self._tally
-        yield _counter("events", "Deliveries of events.", ("topic", "result"), tally.events)
+        counters = self._counters
+        yield _counter("events", "Deliveries of events.", ("topic", "result"), counters.events)
         yield _counter(
-            "event_redeliveries", "Those asked for before.", ("topic",), tally.redeliveries
+            "event_redeliveries", "Those asked for before.", ("topic",), counters.redeliveries
         )
-        yield _histogram("event_lag_seconds", "From commit to memory.", "", {"": tally.event_lag})
-        yield _counter("dead_letters", "What was given up.", ("topic",), tally.letters)
-        yield _counter("sms", "SMS by what became of them.", ("result",), tally.sms)
+        yield _histogram(
+            "event_lag_seconds", "From commit to memory.", "", {"": counters.event_lag}
+        )
+        yield _counter("dead_letters", "What was given up.", ("topic",), counters.letters)
+        yield _counter("sms", "SMS by what became of them.", ("result",), counters.sms)
 
     def _process(self) -> Iterator[Metric]:
-        tally = self._tally
-        yield _histogram("call_seconds", "Calls.", "operation", tally.call_seconds)
-        yield _counter("call_failures", "Those that failed.", ("operation",), tally.call_failures)
-        yield _histogram("loop_lag_seconds", "How late the loop was.", "", {"": tally.loop_lag})
+        counters = self._counters
+        yield _histogram("call_seconds", "Calls.", "operation", counters.call_seconds)
+        yield _counter(
+            "call_failures", "Those that failed.", ("operation",), counters.call_failures
+        )
+        yield _histogram("loop_lag_seconds", "How late the loop was.", "", {"": counters.loop_lag})
         info = GaugeMetricFamily(f"{_PREFIX}info", "What this is.", labels=list(self._info))
         info.add_metric(list(self._info.values()), 1)
         yield info

@@ -51,9 +51,9 @@ _LETTERS = (wire.LETTERS, wire.LETTERS_ID)
 class ProxyFactory(ActorFactoryBase):
     """Makes proxies that speak through a runtime's client, not through one of the SDK's own."""
 
-    def __init__(self, client: DaprActorClientBase, tally: Counters | None = None) -> None:
+    def __init__(self, client: DaprActorClientBase, counters: Counters | None = None) -> None:
         self._client = client
-        self.tally = tally or Counters()
+        self.counters = counters or Counters()
         self._serializer = ValueSerializer()
 
     def create(
@@ -85,7 +85,7 @@ class ActorClient:
         proxy = ActorProxy.create(actor_type, ActorId(actor_id), actor_proxy_factory=self._factory)
         body = None if argument is None else encode(argument)
         with tracing.span(f"{actor_type}/{method}", "client", _CALLS):
-            with self._factory.tally.timed("invoke"):
+            with self._factory.counters.timed("invoke"):
                 answer = await proxy.invoke_method(method, body)
             return returned(answer, result)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from agent_actors.errors import NotFound
-from agent_actors.routes.edge.dependencies import Services, UserIdPath, services
+from agent_actors.routes.edge.dependencies import Services, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.state.documents import Analytics
 
@@ -64,14 +64,14 @@ class UsageDocument(BaseModel):
 @router.get("/{user_id}", responses=responses(404, 422, 503))
 async def count(user_id: UserIdPath, request: Request) -> MessageCount:
     """How many messages of the user were answered, in all conversations."""
-    analytics = await _analytics(services(request), user_id)
+    analytics = await _analytics(services_of(request), user_id)
     return MessageCount.model_construct(message_count=analytics.message_count)
 
 
 @router.get("/{user_id}/usage", responses=responses(404, 422, 503))
 async def usage(user_id: UserIdPath, request: Request) -> UsageDocument:
     """The same, with tokens, for each model."""
-    return UsageDocument.of(await _analytics(services(request), user_id))
+    return UsageDocument.of(await _analytics(services_of(request), user_id))
 
 
 @router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
@@ -79,17 +79,17 @@ async def initialize(
     user_id: UserIdPath, given: MessageCount, request: Request
 ) -> InitializedAnalytics:
     """Set the number of messages."""
-    await services(request).analytics.initialize(user_id, given.message_count)
+    await services_of(request).analytics.initialize(user_id, given.message_count)
     return InitializedAnalytics(user_id=user_id, message_count=given.message_count)
 
 
-async def _analytics(wired: Services, user: str) -> Analytics:
+async def _analytics(services: Services, user: str) -> Analytics:
     """The user's numbers.
 
     Raises:
         NotFound: The user was deleted, and nothing was counted since.
     """
-    found = await wired.saved.analytics(user)
-    if found is None and await wired.saved.forgotten_at(user) is not None:
+    found = await services.reader.analytics(user)
+    if found is None and await services.reader.forgotten_at(user) is not None:
         raise NotFound("This user was deleted; nothing was counted since.")
     return found or Analytics()

@@ -15,7 +15,7 @@ from agent_actors.protocol.messages import (
     TurnStatus,
     check_message,
 )
-from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services_of
 from agent_actors.routes.edge.preferences import Preferences
 from agent_actors.routes.edge.problems import responses
 from agent_actors.state.documents import Pair
@@ -116,13 +116,13 @@ async def say(
     The turn happens once, however often it is sent with its `Idempotency-Key`. A caller that will
     wait no longer gets 202 and the turn's address; the turn goes on.
     """
-    wired = services(request)
+    services = services_of(request)
     preferences = Preferences.read(prefer)
     message = Message(said.role, said.content)
-    turn = turn_of(wired, (actor_id, actor_id), message, idempotency_key)
-    wait = preferences.patience(wired.settings.wait_time)
-    state = await wired.answers.answer(actor_id, turn, wait, request.is_disconnected)
-    applied = preferences.applied(wired.settings.wait_time)
+    turn = turn_of(services, (actor_id, actor_id), message, idempotency_key)
+    wait = preferences.patience(services.settings.wait_time)
+    state = await services.answers.answer(actor_id, turn, wait, request.is_disconnected)
+    applied = preferences.applied(services.settings.wait_time)
     if applied:
         response.headers["Preference-Applied"] = applied
     if state.reply is not None:
@@ -149,7 +149,7 @@ async def history(
 ) -> HistoryPage | HistoryDocument:
     """What was said lately; with `limit` or `before`, any page of the whole transcript."""
     pairs = max(1, (limit or SHOWN) // 2)
-    page = await services(request).saved.history(actor_id, pairs, before)
+    page = await services_of(request).reader.history(actor_id, pairs, before)
     entries = [entry for pair in page.pairs for entry in entries_of(pair)]
     if limit is None and before is None:
         return HistoryDocument.model_construct(history=entries)
@@ -168,13 +168,13 @@ async def turn(
     request: Request,
 ) -> TurnDocument:
     """Where a turn is, with its answer once it has one."""
-    return document(await services(request).carried.turn(actor_id, turn_id))
+    return document(await services_of(request).carried.turn(actor_id, turn_id))
 
 
 @router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
 async def clear(actor_id: ActorIdPath, request: Request) -> None:
     """Clear the conversation: hidden at once, erased soon after; waiting turns are cancelled."""
-    await services(request).chat.clear(actor_id)
+    await services_of(request).chat.clear(actor_id)
 
 
 def entries_of(pair: Pair) -> list[HistoryEntry]:
@@ -186,11 +186,11 @@ def entries_of(pair: Pair) -> list[HistoryEntry]:
     return [entry(role=each.role, content=each.content) for each in said]
 
 
-def turn_of(wired: Services, whose: tuple[str, str], message: Message, key: str | None) -> Turn:
+def turn_of(services: Services, whose: tuple[str, str], message: Message, key: str | None) -> Turn:
     """The turn of a message, by its key if it has one.
 
     Args:
-        wired: For the limits and new ids.
+        services: For the limits and new ids.
         whose: The conversation and its user.
         message: What was said.
         key: The `Idempotency-Key`.
@@ -199,10 +199,10 @@ def turn_of(wired: Services, whose: tuple[str, str], message: Message, key: str 
         CallerError: The message or the key is not one.
     """
     conversation, user = whose
-    check_message(message, wired.settings.message_bytes)
+    check_message(message, services.settings.message_bytes)
     body = ids.body_hash(message)
     if key is None:
-        return Turn(wired.new_turn_id(), "", body, user, message)
+        return Turn(services.new_turn_id(), "", body, user, message)
     hashed = ids.key_hash(key)
     return Turn(ids.turn_id(conversation, hashed, body), hashed, body, user, message)
 

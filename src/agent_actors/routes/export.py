@@ -70,7 +70,7 @@ class ExportDocument(BaseModel):
 class Export:
     """What is known of a user; conversations and dead letters are read as they are sent."""
 
-    wired: Services
+    services: Services
     user: str
     memory: Memory
     person: Person
@@ -84,22 +84,22 @@ class Export:
     has_letters: bool
 
     @classmethod
-    async def of(cls, wired: Services, user: str) -> "Export":
+    async def of(cls, services: Services, user: str) -> "Export":
         """What is saved of the user now."""
-        saved = wired.saved
+        reader = services.reader
         return cls(
-            wired,
+            services,
             user,
-            await saved.memory(user),
-            await saved.person(user),
-            await saved.last_exchanges(user),
-            await saved.preferences(user),
-            await saved.analytics(user),
-            await saved.head(user),
-            (await saved.schedules(user)).schedules,
-            await notified(wired, user),
-            bool((await saved.sessions(user)).session_ids),
-            await anext(_letters(wired, user), None) is not None,
+            await reader.memory(user),
+            await reader.person(user),
+            await reader.last_exchanges(user),
+            await reader.preferences(user),
+            await reader.analytics(user),
+            await reader.head(user),
+            (await reader.schedules(user)).schedules,
+            await notified(services, user),
+            bool((await reader.sessions(user)).session_ids),
+            await anext(_letters(services, user), None) is not None,
         )
 
     @property
@@ -113,7 +113,7 @@ class Export:
         """The document, in parts; a reader who gets no end has not got all of it."""
         about = {
             "user_id": self.user,
-            "exported_at": self.wired.clock.now().isoformat(),
+            "exported_at": self.services.clock.now().isoformat(),
             "profile": self.person,
             "memory": self.memory.entries,
             "preferences": self.preferences,
@@ -125,7 +125,7 @@ class Export:
         yield encode(about)[:-1] + b',"conversations":['
         first = True
         async for conversation in self._conversations():
-            head = await self.wired.saved.head(conversation)
+            head = await self.services.reader.head(conversation)
             if self._talked(head) and head.user == self.user:
                 yield b"" if first else b","
                 first = False
@@ -133,7 +133,7 @@ class Export:
                     yield part
         yield b'],"dead_letters":['
         between = b""
-        async for letter in _letters(self.wired, self.user):
+        async for letter in _letters(self.services, self.user):
             yield between + encode(letter)
             between = b","
         yield b"]}"
@@ -148,7 +148,7 @@ class Export:
         # One that was opened long before its first turn may be on the list twice.
         listed: set[str] = set()
         while page is not None:
-            found = await self.wired.saved.sessions(self.user, page)
+            found = await self.services.reader.sessions(self.user, page)
             for session_id in found.session_ids:
                 if session_id not in listed:
                     yield ids.session(session_id)
@@ -165,7 +165,7 @@ class Export:
         yield encode(about)[:-1] + b',"turns":['
         between = b""
         for first in range(head.start + 1, head.seq + 1, PAIRS):
-            pairs = await self._pairs(self.wired.saved, conversation, head, first)
+            pairs = await self._pairs(self.services.reader, conversation, head, first)
             if pairs:  # Else they were cleared and erased since the head was read.
                 yield between + b",".join(encode(_turn(pair)) for pair in pairs)
                 between = b","
@@ -173,13 +173,13 @@ class Export:
 
     @staticmethod
     async def _pairs(
-        saved: StateReader, conversation: str, head: Head, first: int
+        reader: StateReader, conversation: str, head: Head, first: int
     ) -> tuple[Pair, ...]:
-        return await saved.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
+        return await reader.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
 
 
-def _letters(wired: Services, user: str) -> AsyncIterator[DeadLetter]:
-    return wired.dead_letters.find(lambda event: told_by(event, user))
+def _letters(services: Services, user: str) -> AsyncIterator[DeadLetter]:
+    return services.dead_letters.find(lambda event: told_by(event, user))
 
 
 def _turn(pair: Pair) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from agent_actors.routes.chat import (
     document,
     turn_of,
 )
-from agent_actors.routes.edge.dependencies import ActorIdPath, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
@@ -48,11 +48,11 @@ async def follow_up(
     once, however often this is sent with its `Idempotency-Key`. Where the first one takes longer
     than the parking time: 202, and it is not followed up.
     """
-    wired = services(request)
+    services = services_of(request)
     message = Message(said.role, said.content)
-    turn = turn_of(wired, (actor_id, actor_id), message, idempotency_key)
-    asked = ProcessTurn(turn, wired.settings.parking_time)
-    followed = await wired.chat.ask_follow_up(actor_id, asked)
+    turn = turn_of(services, (actor_id, actor_id), message, idempotency_key)
+    asked = ProcessTurn(turn, services.settings.parking_time)
+    followed = await services.chat.ask_follow_up(actor_id, asked)
     if followed.turn.reply is None or followed.follow_up is None:
         return accepted(f"/chat/{actor_id}/turns", followed.turn, "")
     follows = document(followed.follow_up)

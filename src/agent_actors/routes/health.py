@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
 from agent_actors.errors import Unavailable
-from agent_actors.routes.edge.dependencies import services
+from agent_actors.routes.edge.dependencies import services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(tags=["health"])
@@ -52,7 +52,7 @@ async def healthy() -> Status:
 @router.get("/dapr/config", response_model=ActorConfig)
 async def dapr_config(request: Request) -> Response:
     """What a sidecar is told of the actors, as the Dapr SDK says it; durations are Go's."""
-    await services(request).runtime.sidecar_started()
+    await services_of(request).runtime.sidecar_started()
     body = DefaultJSONSerializer().serialize(ActorRuntime.get_actor_config())
     return Response(body, media_type="application/json")
 
@@ -68,8 +68,8 @@ async def ready(request: Request) -> Status:
     """Actors can be called now, and the model can answer."""
     if request.app.state.stopping.begun:
         raise Unavailable("The service is stopping.")
-    wired = services(request)
-    reason = wired.model.unready() or await wired.runtime.unready()
+    services = services_of(request)
+    reason = services.model.unready() or await services.runtime.unready()
     if reason is not None:
         raise Unavailable(reason)
     return Status(status="ok")

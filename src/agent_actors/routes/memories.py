@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from agent_actors.protocol.messages import Person
-from agent_actors.routes.edge.dependencies import Text, UserIdPath, services
+from agent_actors.routes.edge.dependencies import Text, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/memories", tags=["users"])
@@ -35,7 +35,7 @@ class InitializedUser(BaseModel):
 @router.get("/{user_id}", responses=responses(422, 503))
 async def memories(user_id: UserIdPath, request: Request) -> UserMetadata:
     """Who the user is. The summary grows with what the user says, a moment behind the history."""
-    person = await services(request).saved.person(user_id)
+    person = await services_of(request).reader.person(user_id)
     return UserMetadata.model_construct(
         name=person.name, preferred_style=person.preferred_style, user_summary=person.user_summary
     )
@@ -47,5 +47,5 @@ async def initialize(
 ) -> InitializedUser:
     """Say who the user is."""
     person = Person(metadata.name, metadata.preferred_style, metadata.user_summary)
-    await services(request).memory.initialize(user_id, person)
+    await services_of(request).memory.initialize(user_id, person)
     return InitializedUser(user_id=user_id, metadata=metadata)

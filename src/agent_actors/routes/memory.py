@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from agent_actors.routes.chat import MessageDocument
-from agent_actors.routes.edge.dependencies import ActorIdPath, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/memory", tags=["memory"])
@@ -19,5 +19,5 @@ class MemoryDocument(BaseModel):
 @router.get("/{actor_id}", responses=responses(422, 503))
 async def memory(actor_id: ActorIdPath, request: Request) -> MemoryDocument:
     """What the agent remembers of this user; fed by events, so a moment behind the history."""
-    entries = (await services(request).saved.memory(actor_id)).entries
+    entries = (await services_of(request).reader.memory(actor_id)).entries
     return MemoryDocument.model_construct(memory=[MessageDocument.of(entry) for entry in entries])

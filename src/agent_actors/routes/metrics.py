@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from agent_actors.routes.edge.dependencies import services
+from agent_actors.routes.edge.dependencies import services_of
 
 router = APIRouter(tags=["health"])
 
@@ -22,5 +22,5 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 async def metrics(request: Request) -> Response:
     """What this process has counted since its start."""
     accept = request.headers.get("accept", "")
-    body, content_type = services(request).metrics.shown(accept)
+    body, content_type = services_of(request).metrics.shown(accept)
     return Response(body, headers={"content-type": content_type})

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from agent_actors.errors import NotFound
 from agent_actors.protocol import ids
 from agent_actors.protocol.notifications import NotificationRecord, NotificationStatus
-from agent_actors.routes.edge.dependencies import Services, UserIdPath, services
+from agent_actors.routes.edge.dependencies import Services, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/notifications", tags=["users"])
@@ -49,14 +49,14 @@ class Notifications(BaseModel):
 @router.get("/{user_id}", responses=responses(404, 422, 503))
 async def notifications(user_id: UserIdPath, request: Request) -> Notifications:
     """Which turns the user was told of, what became of it, newest first."""
-    wired = services(request)
-    if wired.notifications is None:
+    services = services_of(request)
+    if services.notifications is None:
         raise NotFound("Nobody is told by SMS here: AGENT_ACTORS_SMS_BINDING names no binding.")
-    return Notifications(notifications=await notified(wired, user_id))
+    return Notifications(notifications=await notified(services, user_id))
 
 
-async def notified(wired: Services, user: str) -> list[Notification]:
+async def notified(services: Services, user: str) -> list[Notification]:
     """The user's notifications, newest first; none where nobody is told."""
-    if wired.notifications is None:
+    if services.notifications is None:
         return []
-    return [Notification.of(each) for each in reversed(await wired.saved.notices(user))]
+    return [Notification.of(each) for each in reversed(await services.reader.notices(user))]

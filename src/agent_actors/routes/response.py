@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from agent_actors.routes.edge.dependencies import ActorIdPath, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/response", tags=["response"])
@@ -18,4 +18,4 @@ class Count(BaseModel):
 @router.get("/{actor_id}/count", responses=responses(404, 422, 503))
 async def count(actor_id: ActorIdPath, request: Request) -> Count:
     """How many messages of this conversation were answered; not after its user was deleted."""
-    return Count.model_construct(count=await services(request).saved.count(actor_id))
+    return Count.model_construct(count=await services_of(request).reader.count(actor_id))

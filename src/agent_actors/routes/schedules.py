@@ -22,7 +22,7 @@ from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, check_message
 from agent_actors.protocol.schedules import RemoveSchedule, Schedule
 from agent_actors.routes.chat import KeyHeader
-from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services
+from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services_of
 from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(prefix="/chat", tags=["schedules"])
@@ -189,14 +189,14 @@ async def schedule(
 
     With an `Idempotency-Key`, the same request sent again is the same schedule.
     """
-    wired = services(request)
-    check_message(Message("user", asked.content), wired.settings.message_bytes)
-    made = _schedule(wired, actor_id, asked, idempotency_key)
+    services = services_of(request)
+    check_message(Message("user", asked.content), services.settings.message_bytes)
+    made = _schedule(services, actor_id, asked, idempotency_key)
     late = not made.created <= made.next_due <= made.created + FURTHEST
-    if late and not (await wired.saved.schedules(actor_id)).knows(made.id):
+    if late and not (await services.reader.schedules(actor_id)).knows(made.id):
         raise _out_of_range()
     try:
-        kept = await wired.chat.add_schedule(actor_id, made)
+        kept = await services.chat.add_schedule(actor_id, made)
     except TryLater as error:
         if not made.key_hash:
             error.retry = "no"  # It may be kept: sent again it would be another one.
@@ -212,7 +212,7 @@ async def schedule(
 )
 async def schedules(actor_id: ActorIdPath, request: Request) -> ScheduleList:
     """The schedules that have not ended."""
-    kept = await services(request).saved.schedules(actor_id)
+    kept = await services_of(request).reader.schedules(actor_id)
     ordered = sorted(kept.schedules, key=lambda each: each.next_due)
     return ScheduleList(schedules=[ScheduleDocument.of(each) for each in ordered])
 
@@ -226,7 +226,7 @@ async def one(
     actor_id: ActorIdPath, schedule_id: ScheduleIdPath, request: Request
 ) -> ScheduleDocument:
     """A schedule as it is now."""
-    kept = (await services(request).saved.schedules(actor_id)).find(schedule_id)
+    kept = (await services_of(request).reader.schedules(actor_id)).find(schedule_id)
     if kept is None:
         raise NotFound("There is no such schedule: it has ended, was deleted, or never was.")
     return ScheduleDocument.of(kept)
@@ -237,13 +237,13 @@ async def one(
 )
 async def unschedule(actor_id: ActorIdPath, schedule_id: ScheduleIdPath, request: Request) -> None:
     """End a schedule, also one that has ended already; what it has said stays."""
-    await services(request).chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
+    await services_of(request).chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
 
 
-def _schedule(wired: Services, user: str, asked: NewSchedule, key: str | None) -> Schedule:
+def _schedule(services: Services, user: str, asked: NewSchedule, key: str | None) -> Schedule:
     hashed = "" if key is None else ids.key_hash(key)
-    schedule_id = ids.schedule_id(user, hashed, asked.plan) if hashed else wired.new_turn_id()
-    now = wired.clock.now().timestamp()
+    schedule_id = ids.schedule_id(user, hashed, asked.plan) if hashed else services.new_turn_id()
+    now = services.clock.now().timestamp()
     return Schedule(
         schedule_id,
         asked.content,

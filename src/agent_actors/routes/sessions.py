@@ -19,7 +19,7 @@ from agent_actors.routes.chat import (
     document,
     turn_of,
 )
-from agent_actors.routes.edge.dependencies import Services, UserId, services
+from agent_actors.routes.edge.dependencies import Services, UserId, services_of
 from agent_actors.routes.edge.opening import open_session
 from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.edge.preferences import Preferences
@@ -109,23 +109,23 @@ async def say(
     began it. Keys and waiting are as for `POST /chat/{actor_id}`.
     """
     permit(request, said.user_id)
-    wired = services(request)
+    services = services_of(request)
     if not said.text.strip():
         raise Blank("Message text cannot be empty")
     session_id = _session(said, idempotency_key)
     conversation = ids.session(session_id)
     message = Message("user", said.text)
-    turn = turn_of(wired, (conversation, said.user_id), message, idempotency_key)
-    await open_session(wired, said.user_id, conversation)
+    turn = turn_of(services, (conversation, said.user_id), message, idempotency_key)
+    await open_session(services, said.user_id, conversation)
     preferences = Preferences.read(prefer)
-    longest = wired.carried.longest
+    longest = services.carried.longest
     wait = preferences.patience(longest)
-    state = await wired.carried.answer(conversation, turn, wait, request.is_disconnected)
+    state = await services.carried.answer(conversation, turn, wait, request.is_disconnected)
     applied = preferences.applied(longest)
     if applied:
         response.headers["Preference-Applied"] = applied
     if state.reply is not None:
-        return _answered(wired, said.user_id, session_id, state)
+        return _answered(services, said.user_id, session_id, state)
     return accepted(f"/conversations/{session_id}/turns", state, applied)
 
 
@@ -148,7 +148,7 @@ async def history(
     """
     conversation = ids.session(session_id)
     await permit_session(request, conversation)
-    page = await services(request).saved.history(conversation, limit // 2, before)
+    page = await services_of(request).reader.history(conversation, limit // 2, before)
     if page.next is not None:
         older = f"/conversations/{session_id}?limit={limit}&before={page.next}"
         response.headers["Link"] = f'<{older}>; rel="next"'
@@ -172,7 +172,7 @@ async def history(
 async def turn(session_id: SessionIdPath, turn_id: TurnIdPath, request: Request) -> TurnDocument:
     """Where a turn of a session is, with its answer once it has one."""
     place = await place_of_turns(request, ids.session(session_id))
-    return document(await services(request).carried.turn(place, turn_id))
+    return document(await services_of(request).carried.turn(place, turn_id))
 
 
 def _session(said: UserMessage, key: str | None) -> str:
@@ -184,9 +184,9 @@ def _session(said: UserMessage, key: str | None) -> str:
     return str(uuid.uuid4())
 
 
-def _answered(wired: Services, user: str, session_id: str, state: TurnState) -> UserReply:
+def _answered(services: Services, user: str, session_id: str, state: TurnState) -> UserReply:
     metadata = ReplyMetadata.model_construct(
-        timestamp=wired.clock.now().isoformat(), session_id=session_id
+        timestamp=services.clock.now().isoformat(), session_id=session_id
     )
     reply = state.reply.content if state.reply else ""
     return UserReply.model_construct(user_id=user, reply=reply, metadata=metadata)

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 
 from agent_actors.errors import NotFound
 from agent_actors.forms import phone_number
-from agent_actors.routes.edge.dependencies import Text, UserIdPath, services
+from agent_actors.routes.edge.dependencies import Text, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.export import Export, ExportDocument
 
@@ -82,7 +82,7 @@ async def user(
 @router.get("/{user_id}/session", responses=responses(422, 503))
 async def session(user_id: UserIdPath, request: Request) -> Session:
     """The user's last exchanges, in all conversations."""
-    exchanges = await services(request).saved.last_exchanges(user_id)
+    exchanges = await services_of(request).reader.last_exchanges(user_id)
     return Session.model_construct(
         history=[
             LastExchange.model_construct(message=each.message, reply=each.reply)
@@ -94,7 +94,7 @@ async def session(user_id: UserIdPath, request: Request) -> Session:
 @router.delete("/{user_id}/session", status_code=204, responses=responses(422, 503))
 async def clear_session(user_id: UserIdPath, request: Request) -> None:
     """Drop the last exchanges; the conversations they are from stay."""
-    await services(request).sessions.clear(user_id)
+    await services_of(request).sessions.clear(user_id)
 
 
 @router.get("/{user_id}/sessions", responses=responses(422, 503))
@@ -104,14 +104,16 @@ async def sessions(
     page: Annotated[int, Query(ge=0, le=2**53, description="As `next` named it.")] = 0,
 ) -> UserSessions:
     """The sessions that the user has begun."""
-    found = await services(request).saved.sessions(user_id, page)
+    found = await services_of(request).reader.sessions(user_id, page)
     return UserSessions(sessions=list(found.session_ids), next=found.next)
 
 
 @router.get("/{user_id}/preferences", responses=responses(422, 503))
 async def preferences(user_id: UserIdPath, request: Request) -> PreferencesDocument:
     """What the user prefers."""
-    return PreferencesDocument.model_construct(await services(request).saved.preferences(user_id))
+    return PreferencesDocument.model_construct(
+        await services_of(request).reader.preferences(user_id)
+    )
 
 
 @router.put("/{user_id}/preferences", responses=responses(400, 413, 422, 503))
@@ -120,7 +122,7 @@ async def prefer(
 ) -> PreferencesDocument:
     """Replace what the user prefers."""
     _check_phone(preferences.root.get("phone"))
-    await services(request).sessions.set_preferences(user_id, preferences.root)
+    await services_of(request).sessions.set_preferences(user_id, preferences.root)
     return preferences
 
 
@@ -134,8 +136,8 @@ async def prefer(
 )
 async def export(user_id: UserIdPath, request: Request) -> StreamingResponse:
     """Everything that is known of the user, as one JSON document."""
-    wired = services(request)
-    everything = await Export.of(wired, user_id)
+    services = services_of(request)
+    everything = await Export.of(services, user_id)
     if everything.empty:
         raise NotFound("Nothing is known of this user.")
     return StreamingResponse(everything.parts(), media_type="application/json")
@@ -148,7 +150,7 @@ async def forget(user_id: UserIdPath, request: Request) -> None:
     It is done when this answers; after an error, send it again. What the user says later begins a
     new life; sessions of the old one stay closed.
     """
-    await services(request).forget(user_id)
+    await services_of(request).forget(user_id)
 
 
 def _check_phone(number: str | None) -> None:

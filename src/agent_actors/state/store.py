@@ -42,7 +42,7 @@ class StateStore:
     client: DaprActorClientBase
     clock: Clock
     call_time: float
-    tally: Counters = field(default_factory=Counters)
+    counters: Counters = field(default_factory=Counters)
 
     async def read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
         """A stored document of any actor, without a turn (I9); None where there is none.
@@ -52,7 +52,7 @@ class StateStore:
             Defect: What is stored cannot be read.
         """
         try:
-            with self.tally.timed("read"):
+            with self.counters.timed("read"):
                 async with self.clock.timeout(self.call_time):
                     data = await self.client.get_state(actor_type, actor_id, slot.key)
         except TimeoutError:
@@ -69,7 +69,7 @@ class StateStore:
             (slot.key, None if value is None else encode(value)) for slot, value in changes.items()
         ]
         try:
-            with self.tally.timed("save"):
+            with self.counters.timed("save"):
                 async with self.clock.timeout(self.call_time):
                     await self._save((actor_type, actor_id), encoded)
         except TimeoutError:

@@ -49,7 +49,7 @@ class Host:
     activations: Activations
     clock: Clock
     call_time: float
-    tally: Counters = field(default_factory=Counters)
+    counters: Counters = field(default_factory=Counters)
 
 
 class TurnActor(Actor, Pingable):
@@ -68,8 +68,8 @@ class TurnActor(Actor, Pingable):
         self.activations = host.activations
         self.clock = host.clock
         self._call_time = host.call_time
-        self.tally = host.tally
-        store = StateStore(ctx.dapr_client, host.clock, host.call_time, host.tally)
+        self.counters = host.counters
+        store = StateStore(ctx.dapr_client, host.clock, host.call_time, host.counters)
         self.state = ActorState(store, *self.key, may_act=self.require_live)
 
     @property
@@ -165,7 +165,7 @@ _ENDS = {429: "busy", 502: "model", 503: "unavailable", 504: "model"}
 
 
 def end_of(result: object) -> str:
-    """How a turn has ended, for the tally: well, or who must act."""
+    """How a turn has ended, for the counters: well, or who must act."""
     if not isinstance(result, Failure):
         return "ok"
     status = result.error.status
@@ -188,7 +188,7 @@ def turn(
         async with self.activations.turn(actor.key):
             with ReadTracker(), LogContext(*actor.key, args), actor.traced(name):
                 result = await actor.run(method, args)
-        actor.tally.acted(actor.key[0], name, end_of(result))
+        actor.counters.acted(actor.key[0], name, end_of(result))
         return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

@@ -13,17 +13,17 @@ class Drain:
         settled: Wakes callers who wait, so that they hear of the deadline.
     """
 
-    def __init__(self, clock: Clock, drain: float, settled: TurnBell) -> None:
+    def __init__(self, clock: Clock, drain: float, bell: TurnBell) -> None:
         self.clock = clock
         self._drain = drain
-        self._settled = settled
+        self._bell = bell
         self._deadline: float | None = None
 
     def begin(self) -> None:
         """The process stops: from now on `left` runs down. Idempotent."""
         if self._deadline is None:
             self._deadline = self.clock.monotonic() + self._drain
-            self._settled.ring_all()
+            self._bell.ring_all()
 
     @property
     def begun(self) -> bool:

@@ -50,10 +50,10 @@ class Feed:
     """
 
     def __init__(
-        self, consumers: Sequence[BatchClient], saved: StateReader, clock: Clock, period: float
+        self, consumers: Sequence[BatchClient], reader: StateReader, clock: Clock, period: float
     ) -> None:
         self._consumers = consumers
-        self._saved = saved
+        self._reader = reader
         self._clock = clock
         self._period = period
         self._events: dict[str, list[_Waiting]] = {}
@@ -140,11 +140,11 @@ class Feed:
         Raises:
             TryLater: A part is away.
         """
-        head = await self._saved.head(conversation)
+        head = await self._reader.head(conversation)
         mark = max(await consumer.mark(user, conversation), head.low - 1)
         if head.user != user or mark >= head.seq:
             return []
-        pairs = await self._saved.pairs(conversation, head, mark + 1, min(head.seq, mark + PAIRS))
+        pairs = await self._reader.pairs(conversation, head, mark + 1, min(head.seq, mark + PAIRS))
         return _some([_told(conversation, head, pair) for pair in pairs])
 
     async def _catch_up(self, consumer: BatchClient, user: str, conversation: str) -> None:

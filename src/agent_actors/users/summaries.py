@@ -62,16 +62,16 @@ class Summaries:
     def __init__(
         self,
         model: Model,
-        saved: StateReader,
+        reader: StateReader,
         memory: MemoryClient,
         chat: ChatClient,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self.tally = Counters()
+        self.counters = Counters()
         """Counts them; the composition gives the process's."""
         self._model = model
-        self._saved = saved
+        self._reader = reader
         self._memory = memory
         self._chat = chat
         self._clock = clock
@@ -131,10 +131,10 @@ class Summaries:
                 keep = await self._tried(make)
             if keep is not None:
                 await self._tried(keep)
-                self.tally.summed_up(what[0], "made")
+                self.counters.summed_up(what[0], "made")
         except AgentError as error:
             log.warning("the summary of %s %s was not made: %s", *what, error.title)
-            self.tally.summed_up(what[0], "failed")
+            self.counters.summed_up(what[0], "failed")
             self._rest(what)
             return False
         self._resting.pop(what, None)
@@ -162,10 +162,10 @@ class Summaries:
         return max(until - self._clock.monotonic(), 0.0)
 
     async def _of_user(self, user: str) -> Keep | None:
-        memory = await self._saved.memory(user)
+        memory = await self._reader.memory(user)
         if memory.events <= memory.summarised:
             return None
-        person = await self._saved.person(user)
+        person = await self._reader.person(user)
         text = await self._text(SummaryPrompt(person.name, person.user_summary, memory.fresh))
         kept = UserSummary(memory.events, text)
         return lambda: self._memory.keep_summary(user, kept)
@@ -173,10 +173,10 @@ class Summaries:
     async def _of_conversation(
         self, conversation: str, request: ConversationSummary
     ) -> Keep | None:
-        head = await self._saved.head(conversation)
+        head = await self._reader.head(conversation)
         if head.earlier.upto != request.after:
             return None
-        page = await self._saved.history(conversation, PAIRS, before=request.upto + 1)
+        page = await self._reader.history(conversation, PAIRS, before=request.upto + 1)
         said = tuple(
             Message(entry.role, entry.content[:CHARACTERS])
             for pair in page.pairs

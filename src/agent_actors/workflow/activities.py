@@ -33,7 +33,7 @@ from agent_actors.workflow.turn import (
 class WorkflowParts:
     """What the steps work with. `publish` hands an event to a component's topic."""
 
-    saved: StateReader
+    reader: StateReader
     memory: MemoryClient
     chat: ChatClient
     calls: ModelCalls
@@ -63,14 +63,14 @@ class Activities:
 
     async def fetch_analytics(self, order: TurnOrder) -> int:
         """How many messages of the user were answered before."""
-        analytics = await self._parts.saved.analytics(order.turn.user)
+        analytics = await self._parts.reader.analytics(order.turn.user)
         return analytics.message_count if analytics else 0
 
     async def fetch_history(self, order: TurnOrder) -> HistoryLookup:
         """What the model is told of the time before, or the turn's end if it has one already."""
-        saved = self._parts.saved
+        reader = self._parts.reader
         try:
-            state = await saved.known(order.conversation, order.turn)
+            state = await reader.known(order.conversation, order.turn)
         except TryLater:
             raise
         except AgentError as error:
@@ -78,7 +78,7 @@ class Activities:
         if state is not None:
             return HistoryLookup(ended=without_reply(state))
         head, recalled = await asyncio.gather(
-            saved.head(order.conversation), self._parts.memory.recall(order.turn.user)
+            reader.head(order.conversation), self._parts.memory.recall(order.turn.user)
         )
         window = await self._window(order.conversation, head)
         past = PromptContext(
@@ -119,7 +119,7 @@ class Activities:
         self._follow(order)
         turn_id, user = order.turn.turn_id, order.turn.user
         try:
-            await self._parts.saved.turn(order.conversation, turn_id)
+            await self._parts.reader.turn(order.conversation, turn_id)
         except Gone:
             return  # The user was forgotten meanwhile.
         said = {"event_type": wire.SENT_TYPE, "user_id": user, "turn_id": turn_id}
@@ -131,7 +131,7 @@ class Activities:
         """The last exchanges, as ChatAgent would show them to the model."""
         limits = self._parts.limits
         first = max(head.start + 1, head.seq - limits.window_turns + 1)
-        pairs = await self._parts.saved.pairs(conversation, head, first, head.seq)
+        pairs = await self._parts.reader.pairs(conversation, head, first, head.seq)
         return tuple(pair.exchange for pair in fitting(pairs, limits))
 
 

@@ -32,8 +32,8 @@ class Orchestration:
         settings: Settings,
         parts: WorkflowParts,
         chat: ChatClient,
-        saved: StateReader,
-        settled: TurnBell,
+        reader: StateReader,
+        bell: TurnBell,
     ) -> None:
         if settings.dapr_grpc_port is None:
             raise StartupError(
@@ -43,9 +43,7 @@ class Orchestration:
         know_token(settings.dapr_api_token)
         port, stopping = settings.dapr_grpc_port, parts.stopping
         self._workflows = Workflows(port, parts.clock, settings.call_time)
-        self._answers = WorkflowTurnRunner(
-            chat, saved, settled, stopping, settings, self._workflows
-        )
+        self._answers = WorkflowTurnRunner(chat, reader, bell, stopping, settings, self._workflows)
         self._worker = WorkflowWorker(port, Activities(parts, self._answers.follow))
 
     @property

@@ -39,13 +39,13 @@ class WorkflowTurnRunner(TurnRunner):
     def __init__(
         self,
         chat: ChatClient,
-        saved: StateReader,
-        settled: TurnBell,
+        reader: StateReader,
+        bell: TurnBell,
         stopping: Drain,
         settings: Settings,
         workflows: Workflows,
     ) -> None:
-        super().__init__(chat, saved, settled, stopping, settings)
+        super().__init__(chat, reader, bell, stopping, settings)
         self.longest = min(settings.workflow_wait, settings.wait_time)
         self._workflows = workflows
         self._followed: dict[str, TurnOrder] = {}
@@ -58,14 +58,14 @@ class WorkflowTurnRunner(TurnRunner):
             Gone: Its answer was cleared.
         """
         try:
-            return await self._saved.turn(conversation, turn_id)
+            return await self._reader.turn(conversation, turn_id)
         except NotFound:
             if self._follows(conversation, turn_id):
                 return TurnState(turn_id, "running")
             standing = await self._workflows.standing(turn_id)
             if standing is None or not _concerns(standing.order, conversation):
                 # It may have been saved, and the workflow erased, between the two looks.
-                return await self._saved.turn(conversation, turn_id)
+                return await self._reader.turn(conversation, turn_id)
             return await self._end_of(standing)
 
     async def stop(self) -> None:
@@ -94,7 +94,7 @@ class WorkflowTurnRunner(TurnRunner):
                 if followed.turn.body_hash != turn.body_hash:
                     raise Invalid("This Idempotency-Key was used with another message.")
                 return TurnState(turn.turn_id, "running")
-        return await self._saved.known(order.conversation, turn)
+        return await self._reader.known(order.conversation, turn)
 
     async def _start(self, order: TurnOrder) -> None:
         if not await self._workflows.schedule(order):
@@ -116,7 +116,7 @@ class WorkflowTurnRunner(TurnRunner):
         if standing.status == "running":
             return TurnState(turn.turn_id, "running")
         try:
-            return await self._saved.turn(standing.order.conversation, turn.turn_id)
+            return await self._reader.turn(standing.order.conversation, turn.turn_id)
         except NotFound:
             if standing.ended is not None and standing.ended.error is not None:
                 return standing.ended
@@ -136,7 +136,7 @@ class WorkflowTurnRunner(TurnRunner):
             await self._until(lambda: self._workflows.ended(turn_id, LOOK))
         finally:
             del self._followed[turn_id]
-            self._settled.ring(order.conversation)
+            self._bell.ring(order.conversation)
         await self._clock.sleep(await self._needed(order))
         await self._until(lambda: self._purged(turn_id))
 
@@ -156,7 +156,7 @@ class WorkflowTurnRunner(TurnRunner):
     async def _needed(self, order: TurnOrder) -> float:
         """Seconds for which only the workflow can say how the turn ended."""
         try:
-            known = await self._saved.known(order.conversation, order.turn)
+            known = await self._reader.known(order.conversation, order.turn)
         except Gone:
             return MOMENT
         except AgentError:

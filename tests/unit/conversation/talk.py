@@ -48,10 +48,10 @@ class Talk:
         self.client = self.runtime.client
         self.responses = FakeResponses()
         self.memories = FakeMemories()
-        self.settled = TurnBell()
+        self.bell = TurnBell()
         self.host = a_host(self.clock)
         self.fell_out: list[tuple[str, ConversationSummary]] = []
-        self.tally = Counters(self.clock.monotonic)
+        self.counters = Counters(self.clock.monotonic)
         self._numbers = 0
         self._parts = ChatParts(
             limits=ChatLimits.of(Settings(**settings)),
@@ -59,10 +59,10 @@ class Talk:
             consumers=(self.memories,),
             forgetful=(self.memories,),
             outbox=Outbox(self.runtime.publish, self.clock, 5.0),
-            settled=self.settled,
+            bell=self.bell,
             new_turn_id=self._new_turn_id,
             fell_out=lambda conversation, request: self.fell_out.append((conversation, request)),
-            tally=self.tally,
+            counters=self.counters,
         )
         self.chat = self.activate()
 

@@ -116,7 +116,7 @@ async def test_an_adopted_turn_that_was_cleared_is_gone(talk: Talk):
 
 async def test_who_waits_for_a_turn_is_woken(talk: Talk):
     """The bell rings as for any other end."""
-    with talk.settled.listen("ada") as bell:
+    with talk.bell.listen("ada") as bell:
         await talk.adopt("hi")
 
         assert bell.is_set()

@@ -325,7 +325,7 @@ async def test_the_history_of_the_actor_crosses_segments(talk: Talk):
 async def test_who_waits_for_a_turn_is_woken_by_its_end(talk: Talk):
     """The bell rings after the save."""
     await talk.parked("slow")
-    with talk.settled.listen("ada") as bell:
+    with talk.bell.listen("ada") as bell:
         await talk.complete("slow", Reply("done"))
 
         assert bell.is_set()

@@ -15,7 +15,7 @@ def talk() -> Talk:
     return Talk()
 
 
-def saved(talk: Talk) -> StateReader:
+def reader(talk: Talk) -> StateReader:
     return StateReader(StateStore(talk.client, talk.clock, 5.0), 256)
 
 
@@ -32,7 +32,7 @@ async def test_a_forgotten_conversation_says_how_far_it_came(talk: Talk):
     assert await talk.forget() == HighWaterMark("ada", 3)
     assert await talk.chat.get_conversation_history() == ()
     assert (talk.head.seq, talk.head.start, talk.saves) == (3, 3, 4)
-    assert (await saved(talk).history("ada", 9)).pairs == ()
+    assert (await reader(talk).history("ada", 9)).pairs == ()
 
     await talk.answered("new")
     assert talk.published()[-1] == 4
@@ -52,7 +52,7 @@ async def test_what_is_queued_is_cancelled(talk: Talk):
 async def test_who_waits_is_woken(talk: Talk):
     """A cancelled turn has ended."""
     await talk.parked("slow")
-    with talk.settled.listen("ada") as bell:
+    with talk.bell.listen("ada") as bell:
         await talk.forget()
 
         assert bell.is_set()
@@ -121,10 +121,10 @@ async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk):
     await talk.answered("old")
     await talk.forget()
     with pytest.raises(NotFound):
-        await saved(talk).count("ada")
+        await reader(talk).count("ada")
 
     await talk.answered("new")
-    assert await saved(talk).count("ada") == 2
+    assert await reader(talk).count("ada") == 2
 
 
 async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
@@ -133,7 +133,7 @@ async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
     await talk.forget(close=True)
 
     with pytest.raises(NotFound):
-        await saved(talk).count("ada")
+        await reader(talk).count("ada")
 
 
 async def test_a_forgotten_answer_is_gone(talk: Talk):
@@ -143,7 +143,7 @@ async def test_a_forgotten_answer_is_gone(talk: Talk):
 
     assert problem(await talk.process(a_turn("hi", key="k"))).status == 410
     with pytest.raises(Gone):
-        await saved(talk).turn("ada", state.turn_id)
+        await reader(talk).turn("ada", state.turn_id)
 
 
 async def test_forgetting_can_be_repeated(talk: Talk):

@@ -42,9 +42,9 @@ class Bench:
         self.handed: list[str] = []
         self.calls = ModelCalls(self.model, self.clock, 120.0, self._complete)
         self.host = a_host(self.clock)
-        saved = StateReader(StateStore(self.client, self.clock, 5.0), 256)
+        reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
         self.chats = FakeChats()
-        self._parts = ResponseParts(self.chats, self.memories, self.calls, saved, 1.5)
+        self._parts = ResponseParts(self.chats, self.memories, self.calls, reader, 1.5)
         self.actor = self.activate()
 
     def activate(self) -> ResponseAgent:

@@ -25,14 +25,12 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         self.chat = FakeChats(result=RUNNING)
-        self.saved = FakeSaved([RUNNING])
-        self.settled = TurnBell()
+        self.reader = FakeSaved([RUNNING])
+        self.bell = TurnBell()
         self.clock = HandClock()
-        saved = cast(StateReader, self.saved)
-        self.stopping = Drain(self.clock, 7.0, self.settled)
-        self.answers = TurnRunner(
-            self.chat, saved, self.settled, self.stopping, Settings(**settings)
-        )
+        reader = cast(StateReader, self.reader)
+        self.stopping = Drain(self.clock, 7.0, self.bell)
+        self.answers = TurnRunner(self.chat, reader, self.bell, self.stopping, Settings(**settings))
 
     def ask(self, wait: float = 300.0) -> "asyncio.Task[TurnState]":
         return asyncio.create_task(self.answers.answer("ada", a_turn("hi"), wait))
@@ -48,7 +46,7 @@ async def test_a_quick_turn_is_not_looked_for(desk: Desk):
     desk.chat.result = DONE
 
     assert await desk.ask() == DONE
-    assert desk.saved.looks == 0
+    assert desk.reader.looks == 0
 
 
 async def test_a_call_that_was_lost_is_sent_again(desk: Desk):
@@ -96,8 +94,8 @@ async def test_a_parked_turn_is_answered_at_the_ring(desk: Desk):
     """As soon as it is saved, without waiting for the next look."""
     asked = desk.ask()
     await settle()
-    desk.saved.states = [DONE]
-    desk.settled.ring("ada")
+    desk.reader.states = [DONE]
+    desk.bell.ring("ada")
     await settle()
 
     assert asked.done()
@@ -108,7 +106,7 @@ async def test_a_turn_that_ended_elsewhere_is_found_by_looking(desk: Desk):
     """Without a ring, within a second."""
     asked = desk.ask()
     await settle()
-    desk.saved.states = [DONE]
+    desk.reader.states = [DONE]
     await desk.clock.advance(1.0)
 
     assert await asked == DONE
@@ -119,11 +117,11 @@ async def test_looks_become_rarer(desk: Desk):
     asked = desk.ask()
     await desk.clock.advance(2.0)
 
-    assert 30 <= desk.saved.looks <= 35
+    assert 30 <= desk.reader.looks <= 35
 
     await desk.clock.advance(58.0)
 
-    assert 110 <= desk.saved.looks <= 125
+    assert 110 <= desk.reader.looks <= 125
 
     asked.cancel()
 
@@ -144,12 +142,12 @@ async def test_a_caller_waits_no_longer_than_it_wants(desk: Desk):
 async def test_a_caller_that_does_not_wait_is_told_at_once(desk: Desk):
     """Nothing is looked for."""
     assert await desk.ask(0.0) == RUNNING
-    assert desk.saved.looks == 0
+    assert desk.reader.looks == 0
 
 
 async def test_a_store_that_is_away_for_a_moment_is_waited_out(desk: Desk):
     """The turn is saved; its caller goes on waiting."""
-    desk.saved.states = [Unavailable("away"), Unavailable("away"), DONE]
+    desk.reader.states = [Unavailable("away"), Unavailable("away"), DONE]
     asked = desk.ask()
     await desk.clock.advance(2.0)
 
@@ -158,7 +156,7 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_out(desk: Desk):
 
 async def test_a_turn_that_was_cleared_meanwhile_is_told(desk: Desk):
     """Gone is an answer, too."""
-    desk.saved.states = [Gone("cleared")]
+    desk.reader.states = [Gone("cleared")]
     asked = desk.ask()
     await desk.clock.advance(1.0)
 

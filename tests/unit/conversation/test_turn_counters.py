@@ -13,12 +13,12 @@ from tests.unit.conversation.talk import Talk
 
 def counted(talk: Talk) -> dict[tuple[str, ...], int]:
     """The turns that were counted, by kind and end."""
-    return {key: number for key, number in talk.tally.turns.items() if number}
+    return {key: number for key, number in talk.counters.turns.items() if number}
 
 
-def took(tally: Counters, path: Any) -> int:
+def took(counters: Counters, path: Any) -> int:
     """How many turns were timed."""
-    return sum(tally.turn_seconds[path].counts)
+    return sum(counters.turn_seconds[path].counts)
 
 
 async def test_a_turn_that_its_caller_waits_for():
@@ -27,7 +27,7 @@ async def test_a_turn_that_its_caller_waits_for():
     await talk.answered("hello")
 
     assert counted(talk) == {("message", "done"): 1}
-    assert (took(talk.tally, "direct"), took(talk.tally, "parked")) == (1, 0)
+    assert (took(talk.counters, "direct"), took(talk.counters, "parked")) == (1, 0)
 
 
 async def test_a_turn_that_is_parked():
@@ -36,15 +36,15 @@ async def test_a_turn_that_is_parked():
     await talk.parked("one")
 
     assert counted(talk) == {}
-    assert talk.tally.parked[()] == 1
+    assert talk.counters.parked[()] == 1
     assert talk.chat.waiting == 1
 
     await talk.clock.advance(7.0)
     await talk.complete("one", Reply("done"))
 
     assert counted(talk) == {("message", "done"): 1}
-    assert took(talk.tally, "parked") == 1
-    assert talk.tally.turn_seconds["parked"].sum == pytest.approx(7.0)
+    assert took(talk.counters, "parked") == 1
+    assert talk.counters.turn_seconds["parked"].sum == pytest.approx(7.0)
     assert talk.chat.waiting == 0
 
 
@@ -74,7 +74,7 @@ async def test_turns_that_are_cleared():
     await talk.chat.clear_history()
 
     assert counted(talk) == {("message", "cancelled"): 3}
-    assert took(talk.tally, "parked") == 0
+    assert took(talk.counters, "parked") == 0
 
 
 async def test_a_message_that_finds_the_queue_full():
@@ -93,7 +93,7 @@ async def test_a_turn_that_ended_elsewhere():
     await talk.adopt("one")
 
     assert counted(talk) == {("adopted", "done"): 1}
-    assert took(talk.tally, "direct") == 0
+    assert took(talk.counters, "direct") == 0
 
 
 async def test_a_turn_whose_save_fails_has_not_ended():
@@ -127,4 +127,4 @@ async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed(
     await talk.complete("one", Reply("done"))
 
     assert counted(talk) == {("message", "done"): 1}
-    assert took(talk.tally, "parked") == 0
+    assert took(talk.counters, "parked") == 0

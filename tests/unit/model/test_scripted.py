@@ -64,4 +64,4 @@ async def test_its_calls_are_counted_under_its_name(serve: Serve):
     async with serve(model=ScriptedModel(SystemClock())) as served:
         assert (await served.say("ada", "hi")).status_code == 200
 
-        assert served.services.tally.model_calls == {("scripted", "done"): 1}
+        assert served.services.counters.model_calls == {("scripted", "done"): 1}

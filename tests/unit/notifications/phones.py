@@ -22,7 +22,7 @@ class Kept:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.client = FakeActorClient()
-        self.saved = StateReader(StateStore(self.client, self.clock, 5.0), 256)
+        self.reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
 
     @property
     def now(self) -> float:

@@ -19,7 +19,7 @@ class Actor(NotificationRecipients):
     """PhoneOwners whose actor is asked nothing: it takes what comes in order, or says so."""
 
     def __init__(self, kept: Kept) -> None:
-        super().__init__(ProxyFactory(kept.client), kept.saved, kept.clock)
+        super().__init__(ProxyFactory(kept.client), kept.reader, kept.clock)
         self.applied: int = 0
         self.calls: list[list[int | None]] = []
 
@@ -161,7 +161,7 @@ async def test_what_is_read_from_the_history_has_its_time(marked: Actor, kept: K
     kept.number()
     kept.clock.jump(5)
     kept.history(3, 2)
-    feed = Feed((marked,), kept.saved, kept.clock, 1.0)
+    feed = Feed((marked,), kept.reader, kept.clock, 1.0)
     missed = await feed.missed(marked, "ada", "ada")
 
     assert [kept.now - (moment(each.occurred_at) or 0.0) for each in missed] == [3, 2]

@@ -55,7 +55,7 @@ class Bench(Kept):
         self.free = asyncio.Event()
         self.free.set()
         carrier = SmsBinding(self.invoke, "sms", 10.0)
-        self.sending = SmsSender(carrier, self.actors, self.saved, self.letters, self.clock)
+        self.sending = SmsSender(carrier, self.actors, self.reader, self.letters, self.clock)
 
     async def invoke(self, name: str, operation: str, data: Any, metadata: dict[str, str]) -> bytes:
         self.asked.append((name, operation, data, metadata))

@@ -17,22 +17,22 @@ async def bench() -> AsyncIterator[Bench]:
 
 async def test_each_sms_is_counted_by_its_end(bench: Bench):
     """Sent, refused, or without an answer; what was refused is a dead letter, too."""
-    tally = bench.sending._tally
+    counters = bench.sending._counters
     bench.errors = [BindingFailed("refused"), Unavailable("away")]
     await bench.send(bench.sms(1), bench.sms(2), bench.sms(3))
 
-    assert tally.sms == {("sent",): 1, ("failed",): 1, ("unknown",): 1}
-    assert tally.letters[("sms",)] == 1
+    assert counters.sms == {("sent",): 1, ("failed",): 1, ("unknown",): 1}
+    assert counters.letters[("sms",)] == 1
 
 
 async def test_an_sms_that_is_sent_by_hand_is_counted(bench: Bench):
     """Each attempt, and no second letter."""
-    tally = bench.sending._tally
+    counters = bench.sending._counters
     bench.errors = [BindingFailed("refused")] * 2
     await bench.send(bench.sms(1))
     with pytest.raises(Conflict):
         await bench.requeue()
     await bench.requeue()
 
-    assert tally.sms == {("sent",): 1, ("failed",): 2, ("unknown",): 0}
-    assert tally.letters[("sms",)] == 1
+    assert counters.sms == {("sent",): 1, ("failed",): 2, ("unknown",): 0}
+    assert counters.letters[("sms",)] == 1

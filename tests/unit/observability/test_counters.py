@@ -20,26 +20,26 @@ def test_a_value_is_counted_at_the_first_bound_that_is_not_below_it(value: float
 
 def test_models_beyond_the_limit_are_one():
     """However many names an agent has for its models, and however long they are."""
-    tally = Counters()
-    names = {tally.model_called(f"model {number}", "done", 1.0) for number in range(1_000)}
+    counters = Counters()
+    names = {counters.model_called(f"model {number}", "done", 1.0) for number in range(1_000)}
     for name in names:
-        tally.model_used(name, 1, 2)
+        counters.model_used(name, 1, 2)
 
     assert len(names) == MODELS + 1
-    assert names == set(tally.model_seconds)
-    assert tally.model_calls["other", "done"] == 1_000 - MODELS
-    assert len(tally.tokens) == 2 * len(names)
+    assert names == set(counters.model_seconds)
+    assert counters.model_calls["other", "done"] == 1_000 - MODELS
+    assert len(counters.tokens) == 2 * len(names)
     assert len(Counters().model_called("x" * 500, "done", 1.0)) < 100
 
 
 def test_a_known_model_is_counted_apart_also_when_the_names_are_full():
     """The first ones keep their names."""
-    tally = Counters()
+    counters = Counters()
     for number in range(100):
-        tally.model_called(f"model {number}", "done", 1.0)
+        counters.model_called(f"model {number}", "done", 1.0)
 
-    assert tally.model_called("model 0", "failed", 1.0) == "model 0"
-    assert tally.model_called("", "failed", 1.0) == "other"
+    assert counters.model_called("model 0", "failed", 1.0) == "model 0"
+    assert counters.model_called("", "failed", 1.0) == "other"
 
 
 def test_a_call_without_a_named_model_is_of_an_unknown_one():
@@ -49,36 +49,38 @@ def test_a_call_without_a_named_model_is_of_an_unknown_one():
 
 def test_what_is_not_known_is_counted_as_other():
     """A topic that somebody configured, or a state that a later release has."""
-    tally = Counters()
+    counters = Counters()
     for number in range(100):
-        tally.event_taken(f"topic {number}", "applied")
-        tally.event_came_again(f"topic {number}")
-        tally.letter_kept(f"topic {number}")
-        tally.sms_ended(f"state {number}")
+        counters.event_taken(f"topic {number}", "applied")
+        counters.event_came_again(f"topic {number}")
+        counters.letter_kept(f"topic {number}")
+        counters.sms_ended(f"state {number}")
 
-    assert tally.events["other", "applied"] == 100
-    assert tally.redeliveries[("other",)] == tally.letters[("other",)] == 100
-    assert tally.sms[("other",)] == 100
-    assert len(tally.letters) == len(LETTERS) + 1
-    assert len(tally.redeliveries) == len(TOPICS) + 1
+    assert counters.events["other", "applied"] == 100
+    assert counters.redeliveries[("other",)] == counters.letters[("other",)] == 100
+    assert counters.sms[("other",)] == 100
+    assert len(counters.letters) == len(LETTERS) + 1
+    assert len(counters.redeliveries) == len(TOPICS) + 1
 
 
 def test_a_block_is_timed():
     """How long it took is counted, and that it failed if it did."""
     clock = HandClock()
-    tally = Counters(clock.monotonic)
-    with tally.timed("save"):
+    counters = Counters(clock.monotonic)
+    with counters.timed("save"):
         pass
-    with pytest.raises(ValueError, match="broken"), tally.timed("save"):
+    with pytest.raises(ValueError, match="broken"), counters.timed("save"):
         raise ValueError("broken")
 
-    assert sum(tally.call_seconds["save"].counts) == 2
-    assert tally.call_failures == {(name,): int(name == "save") for name in tally.call_seconds}
+    assert sum(counters.call_seconds["save"].counts) == 2
+    assert counters.call_failures == {
+        (name,): int(name == "save") for name in counters.call_seconds
+    }
 
 
 def test_tokens_never_count_down():
     """A model that says it took fewer than none took none."""
-    tally = Counters()
-    tally.model_used("echo", -5, 7)
+    counters = Counters()
+    counters.model_used("echo", -5, 7)
 
-    assert tally.tokens == {("echo", "input"): 0, ("echo", "output"): 7}
+    assert counters.tokens == {("echo", "input"): 0, ("echo", "output"): 7}

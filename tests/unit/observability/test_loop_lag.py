@@ -13,29 +13,29 @@ from tests.fakes import eventually
 async def test_a_loop_that_is_held_up_is_late(monkeypatch: pytest.MonkeyPatch):
     """What blocks it shows in the numbers."""
     monkeypatch.setattr(loop_lag, "PERIOD", 0.01)
-    tally = Counters()
-    lag = LoopLag(tally)
+    counters = Counters()
+    lag = LoopLag(counters)
     lag.start()
     end = asyncio.get_running_loop().time() + 0.15
     while asyncio.get_running_loop().time() < end:
         pass
-    await eventually(lambda: tally.loop_lag.sum > 0.1)
+    await eventually(lambda: counters.loop_lag.sum > 0.1)
     lag.stop()
 
 
 async def test_it_looks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch):
     """Stopped twice, too, or before it began."""
     monkeypatch.setattr(loop_lag, "PERIOD", 0.001)
-    tally = Counters()
-    lag = LoopLag(tally)
+    counters = Counters()
+    lag = LoopLag(counters)
     lag.stop()
     lag.start()
-    await eventually(lambda: sum(tally.loop_lag.counts) >= 3)
+    await eventually(lambda: sum(counters.loop_lag.counts) >= 3)
     lag.stop()
     lag.stop()
-    before = sum(tally.loop_lag.counts)
+    before = sum(counters.loop_lag.counts)
     reached = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, reached.set)
     await asyncio.wait_for(reached.wait(), 5.0)
 
-    assert sum(tally.loop_lag.counts) == before
+    assert sum(counters.loop_lag.counts) == before

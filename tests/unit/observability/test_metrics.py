@@ -23,12 +23,12 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 def some_metrics() -> Metrics:
     """After each thing has happened once."""
-    tally = Counters()
-    tally.acted("ChatAgent", "process_message", "ok")
-    tally.model_used(tally.model_called("echo", "done", 1.5), 3, 4)
-    tally.event_lagged(0.3)
+    counters = Counters()
+    counters.acted("ChatAgent", "process_message", "ok")
+    counters.model_used(counters.model_called("echo", "done", 1.5), 3, 4)
+    counters.event_lagged(0.3)
     look = Gauges({"ChatAgent": 2}, waiting=3, parked=1, calls=1, backlog=5)
-    return Metrics(tally, lambda: look, {"version": "1", "runtime": "dapr", "model": "echo"})
+    return Metrics(counters, lambda: look, {"version": "1", "runtime": "dapr", "model": "echo"})
 
 
 def shown(accept: str = "") -> Readings:

@@ -261,7 +261,7 @@ async def test_messages_behind_a_parked_one_are_answered_in_order(serve: Serve):
 
 def _queued(served: Served, number: int) -> Any:
     async def waiting() -> bool:
-        return len((await served.services.saved.head("ada")).queue) > number
+        return len((await served.services.reader.head("ada")).queue) > number
 
     return waiting
 
@@ -336,6 +336,6 @@ async def test_a_caller_that_leaves_does_not_cut_its_turn(serve: Serve):
         model.free.set()
 
         async def counted() -> bool:
-            return await served.services.saved.count("ada") == 1
+            return await served.services.reader.count("ada") == 1
 
         await eventually(counted)

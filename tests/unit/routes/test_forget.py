@@ -140,22 +140,22 @@ async def test_numbers_and_marks_never_go_back(serve: Serve):
     """So that no later turn has the number of a forgotten one."""
     async with two_lives(serve) as served:
         await forget(served)
-        saved = served.services.saved
+        reader = served.services.reader
 
         for name, turns in (("ada", 20), ("session:ada-1", 1), ("session:ada-2", 1)):
-            head = await saved.head(name)
+            head = await reader.head(name)
             assert (head.seq, head.start, head.low) == (turns, turns, turns + 1)
-            assert await saved.mark("ada", name) == turns
+            assert await reader.mark("ada", name) == turns
 
 
 async def test_an_event_of_before_is_a_duplicate(serve: Serve, tmp_path: Path):
     """Delivered again, it is acknowledged and changes nothing."""
     async with two_lives(serve) as served:
-        head = await served.services.saved.head("ada")
-        pairs = await served.services.saved.pairs("ada", head, 1, 20)
+        head = await served.services.reader.head("ada")
+        pairs = await served.services.reader.pairs("ada", head, 1, 20)
         await forget(served)
         for pair in pairs:
-            event = _event("ada", pair, await served.services.saved.head("ada"))
+            event = _event("ada", pair, await served.services.reader.head("ada"))
             assert await served.deliver(event) == "SUCCESS"
             assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
 

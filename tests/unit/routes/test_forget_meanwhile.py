@@ -57,7 +57,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
         await served.services.chat.settle(HighWaterMark(name, 0))
         assert len(model.prompts) == 1
         assert rows_with(tmp_path, MARKER) == []
-        assert (await served.services.saved.head(name)).seq == 0
+        assert (await served.services.reader.head(name)).seq == 0
 
 
 async def test_a_caller_that_waits_is_told(serve: Serve):
@@ -67,7 +67,7 @@ async def test_a_caller_that_waits_is_told(serve: Serve):
         asked = asyncio.create_task(served.say("ada", "slow"))
 
         async def parked() -> bool:
-            return bool((await served.services.saved.head("ada")).queue)
+            return bool((await served.services.reader.head("ada")).queue)
 
         await eventually(parked)
         await forget(served)

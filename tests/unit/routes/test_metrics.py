@@ -41,7 +41,7 @@ async def test_a_turn_is_counted_all_the_way(serve: Serve):
     """From its message over the model and the store to its effect in memory."""
     async with serve(model=Named()) as served:
         await turn_of(served, "ada")
-        await eventually(lambda: served.services.tally.events["user-chat", "applied"])
+        await eventually(lambda: served.services.counters.events["user-chat", "applied"])
         readings = await read(served.http)
 
     assert readings.of("turns_total", kind="message", outcome="done") == 1
@@ -106,9 +106,9 @@ async def test_a_call_that_is_cut_off_is_counted(serve: Serve):
     """The end of the process is none of the model's failures."""
     async with serve(model=Named(), drain=0.05) as served:
         await served.say("ada", "hang", prefer="respond-async")
-        tally = served.services.tally
+        counters = served.services.counters
 
-    assert tally.model_calls == {("unknown", "cut"): 1}
+    assert counters.model_calls == {("unknown", "cut"): 1}
 
 
 async def test_events_are_counted_by_what_becomes_of_them(serve: Serve):
@@ -186,8 +186,8 @@ async def test_summaries_are_counted(serve: Serve):
     """Of users, by whether they were made."""
     async with serve(model=QuickModel(), summary_events=1) as served:
         await turn_of(served, "ada")
-        tally = served.services.tally
-        await eventually(lambda: tally.summaries["user", "made"])
+        counters = served.services.counters
+        await eventually(lambda: counters.summaries["user", "made"])
         readings = await read(served.http)
 
     assert readings.of("summaries_total", kind="user", result="made") == 1
@@ -203,10 +203,10 @@ async def test_a_summary_that_fails_is_counted(serve: Serve):
 
     async with serve(model=Unwilling(), summary_events=1) as served:
         await turn_of(served, "ada")
-        tally = served.services.tally
-        await eventually(lambda: tally.summaries["user", "failed"])
+        counters = served.services.counters
+        await eventually(lambda: counters.summaries["user", "failed"])
 
-    assert tally.summaries["user", "made"] == 0
+    assert counters.summaries["user", "made"] == 0
 
 
 async def test_what_the_feed_owes_is_seen(serve: Serve):
@@ -244,10 +244,10 @@ async def test_the_numbers_do_not_grow_with_users(serve: Serve):
     """After a thousand users, odd models, failures, parks and cancels: the series of the first."""
     async with serve(model=Named(), feed_time=0.05, drain=0.05) as served:
         await live(served, range(25))
-        await eventually(lambda: served.services.tally.events["user-chat", "applied"] >= 25)
+        await eventually(lambda: served.services.counters.events["user-chat", "applied"] >= 25)
         first = await read(served.http)
         await live(served, range(25, 1_000))
-        await eventually(lambda: served.services.tally.events["user-chat", "applied"] >= 1_000)
+        await eventually(lambda: served.services.counters.events["user-chat", "applied"] >= 1_000)
         last = await read(served.http)
         text = (await served.http.get("/metrics")).text
 

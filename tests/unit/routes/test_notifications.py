@@ -158,8 +158,8 @@ async def test_an_event_of_before_the_number_comes_again(telling: Telling):
     async with telling() as served:
         await served.reply("ada", "turn 1")
         await has_number(served)
-        (pair,) = (await served.services.saved.history("ada", 1)).pairs
-        event = conversation_updated("ada", await served.services.saved.head("ada"), pair)
+        (pair,) = (await served.services.reader.history("ada", 1)).pairs
+        event = conversation_updated("ada", await served.services.reader.head("ada"), pair)
         body = encode({"id": event.event_id, "data": event})
         assert await served.deliver(body) == "SUCCESS"
         await served.services.feed.drain()

@@ -29,7 +29,7 @@ def store(client: FakeActorClient) -> StateStore:
 
 
 @pytest.fixture
-def saved(store: StateStore) -> StateReader:
+def reader(store: StateStore) -> StateReader:
     return StateReader(store, 64)
 
 
@@ -52,21 +52,21 @@ def seqs(page: object) -> list[int]:
     return [pair.seq for pair in page.pairs]  # type: ignore[attr-defined]
 
 
-async def test_an_unknown_conversation_is_empty(saved: StateReader):
+async def test_an_unknown_conversation_is_empty(reader: StateReader):
     """Nothing was said, counted or remembered, and that is no error."""
-    assert await saved.count("nobody") == 0
-    assert (await saved.history("nobody", 5)).pairs == ()
-    assert await saved.memory("nobody") == Memory()
-    assert await saved.mark("nobody", "nobody") == 0
+    assert await reader.count("nobody") == 0
+    assert (await reader.history("nobody", 5)).pairs == ()
+    assert await reader.memory("nobody") == Memory()
+    assert await reader.mark("nobody", "nobody") == 0
 
 
-async def test_pages_cover_the_whole_transcript(saved: StateReader, store: StateStore):
+async def test_pages_cover_the_whole_transcript(reader: StateReader, store: StateStore):
     """Page by page, each `next` the `before` of the next call, each pair comes once."""
     await fill(store, a_head(20), 20)
     found: list[int] = []
     before: int | None = None
     for _ in range(10):
-        page = await saved.history("ada", 3, before)
+        page = await reader.history("ada", 3, before)
         found = seqs(page) + found
         before = page.next
         if before is None:
@@ -81,7 +81,7 @@ async def test_pages_cover_the_whole_transcript(saved: StateReader, store: State
      (2, [1], None), (1, [], None), (999, [19, 20], 19)],
 )  # fmt: skip
 async def test_a_page_is_below_its_number(
-    saved: StateReader,
+    reader: StateReader,
     store: StateStore,
     before: int | None,
     shown: list[int],
@@ -89,158 +89,158 @@ async def test_a_page_is_below_its_number(
 ):
     """`before` is exclusive; a page that reaches the first pair has no next one."""
     await fill(store, a_head(20), 20)
-    page = await saved.history("ada", 2, before)
+    page = await reader.history("ada", 2, before)
 
     assert seqs(page) == shown
     assert page.next == next_page
 
 
-async def test_cleared_pairs_are_not_shown(saved: StateReader, store: StateStore):
+async def test_cleared_pairs_are_not_shown(reader: StateReader, store: StateStore):
     """Pairs up to `start` are hidden although they are still stored."""
     await fill(store, a_head(20, start=18), 20)
-    page = await saved.history("ada", 5)
+    page = await reader.history("ada", 5)
 
     assert seqs(page) == [19, 20]
     assert page.next is None
-    assert await saved.count("ada") == 20
+    assert await reader.count("ada") == 20
 
 
 async def test_a_history_reads_only_the_segments_it_shows(
-    saved: StateReader, store: StateStore, client: FakeActorClient
+    reader: StateReader, store: StateStore, client: FakeActorClient
 ):
     """The last pairs of a long conversation cost the head and nothing else."""
     await fill(store, a_head(23), 23)
-    await saved.history("ada", 2)
+    await reader.history("ada", 2)
 
     assert client.did("get") == [("get", *CHAT, "head")]
 
 
 async def test_the_head_is_read_first(
-    saved: StateReader, store: StateStore, client: FakeActorClient
+    reader: StateReader, store: StateStore, client: FakeActorClient
 ):
     """A pair that moves into its segment meanwhile is missed in neither."""
     await fill(store, a_head(20), 20)
-    await saved.history("ada", 10)
+    await reader.history("ada", 10)
 
     assert [entry[3] for entry in client.did("get")] == ["head", "h1"]
 
 
-async def test_a_waiting_turn_is_running_or_queued(saved: StateReader, store: StateStore):
+async def test_a_waiting_turn_is_running_or_queued(reader: StateReader, store: StateStore):
     """The queue's head runs, the rest waits."""
     queue = (QueuedTurn(a_turn("a"), 1), QueuedTurn(a_turn("b"), 0))
     await fill(store, Head(user="ada", queue=queue))
 
-    assert (await saved.turn("ada", "turn of a")).status == "running"
-    assert (await saved.turn("ada", "turn of b")).status == "queued"
+    assert (await reader.turn("ada", "turn of a")).status == "running"
+    assert (await reader.turn("ada", "turn of b")).status == "queued"
 
 
-async def test_a_done_turn_has_its_reply(saved: StateReader, store: StateStore):
+async def test_a_done_turn_has_its_reply(reader: StateReader, store: StateStore):
     """The reply comes from the pair, wherever that lies by now."""
     await fill(store, a_head(20, recent=(a_record(0, 3), a_record(1, 20))), 20)
-    old, new = await saved.turn("ada", "turn 0"), await saved.turn("ada", "turn 1")
+    old, new = await reader.turn("ada", "turn 0"), await reader.turn("ada", "turn 1")
 
     assert (old.status, old.reply) == ("done", a_pair(3).output)
     assert (new.status, new.reply) == ("done", a_pair(20).output)
 
 
-async def test_a_failed_turn_has_its_error(saved: StateReader, store: StateStore):
+async def test_a_failed_turn_has_its_error(reader: StateReader, store: StateStore):
     """A recorded failure is told as it was."""
     record = a_record(0)
     failed = type(record)(0, "t", "", "b", "failed", None, Failure(PROBLEM).error)
     await fill(store, Head(recent=(failed,)))
-    state = await saved.turn("ada", "t")
+    state = await reader.turn("ada", "t")
 
     assert (state.status, state.error) == ("failed", PROBLEM)
 
 
-async def test_a_cleared_turn_is_gone(saved: StateReader, store: StateStore):
+async def test_a_cleared_turn_is_gone(reader: StateReader, store: StateStore):
     """Its record is there, its answer is not: 410."""
     await fill(store, a_head(2, start=2, recent=(a_record(0, 1),)))
 
     with pytest.raises(Gone) as caught:
-        await saved.turn("ada", "turn 0")
+        await reader.turn("ada", "turn 0")
     assert caught.value.turn_id == "turn 0"
 
 
-async def test_a_pruned_turn_is_gone(saved: StateReader, store: StateStore):
+async def test_a_pruned_turn_is_gone(reader: StateReader, store: StateStore):
     """The same where its pair was erased from the store."""
     await fill(store, Head(seq=20, recent=(a_record(0, 1),)))
 
     with pytest.raises(Gone):
-        await saved.turn("ada", "turn 0")
+        await reader.turn("ada", "turn 0")
 
 
-async def test_an_unknown_turn_is_not_found(saved: StateReader, store: StateStore):
+async def test_an_unknown_turn_is_not_found(reader: StateReader, store: StateStore):
     """Not saved, not yet or not any more: 404."""
     await fill(store, a_head(2))
 
     with pytest.raises(NotFound):
-        await saved.turn("ada", "another")
+        await reader.turn("ada", "another")
 
 
-async def test_an_older_record_is_found_in_its_document(saved: StateReader, store: StateStore):
+async def test_an_older_record_is_found_in_its_document(reader: StateReader, store: StateStore):
     """Records that left the head are still known, as many as are kept."""
     head = a_head(3, recent=tuple(a_record(no, 1) for no in range(96, 100)))
     await fill(store, head)
     older = {slots.records(n): OutcomeRecords(records=(a_record(16 * n, 1),)) for n in (0, 5)}
     await ActorState(store, *CHAT, may_act=lambda: None).save(older)
 
-    assert (await saved.turn("ada", "turn 80")).status == "done"
+    assert (await reader.turn("ada", "turn 80")).status == "done"
     with pytest.raises(NotFound):
-        await saved.turn("ada", "turn 0")
+        await reader.turn("ada", "turn 0")
 
 
-async def test_memory_and_mark_are_those_of_the_user(saved: StateReader, store: StateStore):
+async def test_memory_and_mark_are_those_of_the_user(reader: StateReader, store: StateStore):
     """They lie with the memory actor, the mark under its conversation."""
     memory = ActorState(store, "MemoryAgentActor", "memory-ada", may_act=lambda: None)
     remembered = Memory(entries=(Message("user", "hi"),), events=1)
     await memory.save({slots.MEMORY: remembered, slots.mark("ada"): Mark(seq=4)})
 
-    assert await saved.memory("ada") == remembered
-    assert await saved.mark("ada", "ada") == 4
+    assert await reader.memory("ada") == remembered
+    assert await reader.mark("ada", "ada") == 4
 
 
 @pytest.mark.parametrize("read", ["head", "count", "memory"])
-async def test_a_broken_store_is_an_error(saved: StateReader, client: FakeActorClient, read: str):
+async def test_a_broken_store_is_an_error(reader: StateReader, client: FakeActorClient, read: str):
     """No read turns a failure into an empty answer."""
     client.fail("get", Unavailable("away"))
 
     with pytest.raises(Unavailable):
-        await getattr(saved, read)("ada")
+        await getattr(reader, read)("ada")
 
 
 async def test_a_page_of_long_texts_is_shorter(
-    saved: StateReader, store: StateStore, monkeypatch: pytest.MonkeyPatch
+    reader: StateReader, store: StateStore, monkeypatch: pytest.MonkeyPatch
 ):
     """What was said is bounded as well; `next` leads to the rest."""
     monkeypatch.setattr("agent_actors.state.reader.PAGE_BYTES", 100)
     await fill(store, a_head(100), 100)
-    page = await saved.history("ada", 500)
+    page = await reader.history("ada", 500)
 
     assert seqs(page) == list(range(73, 101))
     assert page.next == 73
-    assert seqs(await saved.history("ada", 500, page.next)) == list(range(41, 73))
+    assert seqs(await reader.history("ada", 500, page.next)) == list(range(41, 73))
 
 
-async def test_a_turn_that_is_sent_again_is_known(saved: StateReader, store: StateStore):
+async def test_a_turn_that_is_sent_again_is_known(reader: StateReader, store: StateStore):
     """By its id or its key, with its end; one that waits is queued; a new one is not known."""
     kept = a_turn("kept", key="k")
     record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
     waiting = a_turn("waiting")
     head = a_head(1, recent=(record,), queue=(QueuedTurn(waiting, 0),))
     await fill(store, head)
-    known = await saved.known("ada", kept)
-    queued = await saved.known("ada", waiting)
+    known = await reader.known("ada", kept)
+    queued = await reader.known("ada", waiting)
 
     assert known is not None
     assert known.reply == a_pair(1).output
     assert queued is not None
     assert (queued.turn_id, queued.status) == (waiting.turn_id, "queued")
-    assert await saved.known("ada", a_turn("new")) is None
+    assert await reader.known("ada", a_turn("new")) is None
 
 
 async def test_a_turn_that_cannot_be_is_refused_before_it_begins(
-    saved: StateReader, store: StateStore
+    reader: StateReader, store: StateStore
 ):
     """As ChatAgent would: another user's, another message's key, a closed conversation's."""
     kept = a_turn("kept", key="k")
@@ -248,11 +248,11 @@ async def test_a_turn_that_cannot_be_is_refused_before_it_begins(
     await fill(store, a_head(1, recent=(record,)))
 
     with pytest.raises(NotFound):
-        await saved.known("ada", a_turn("hi", user="eve"))
+        await reader.known("ada", a_turn("hi", user="eve"))
     with pytest.raises(Invalid):
-        await saved.known("ada", a_turn("other", key="k"))
+        await reader.known("ada", a_turn("other", key="k"))
 
     await fill(store, a_head(1, ended="closed"))
 
     with pytest.raises(Gone):
-        await saved.known("ada", a_turn("hi"))
+        await reader.known("ada", a_turn("hi"))

@@ -33,7 +33,7 @@ def store(client: FakeActorClient) -> StateStore:
 
 
 @pytest.fixture
-def saved(store: StateStore) -> StateReader:
+def reader(store: StateStore) -> StateReader:
     return StateReader(store, 64)
 
 
@@ -41,25 +41,25 @@ async def keep(store: StateStore, kind: str, name: str, changes: Changes) -> Non
     await ActorState(store, kind, name, may_act=lambda: None).save(changes)
 
 
-async def test_of_an_unknown_user_nothing_is_there(saved: StateReader):
+async def test_of_an_unknown_user_nothing_is_there(reader: StateReader):
     """And that is no error."""
-    assert await saved.person("ada") == Person("ada", "casual", "ada is a new user.")
-    assert await saved.last_exchanges("ada") == ()
-    assert await saved.preferences("ada") == {}
-    assert await saved.sessions("ada") == Sessions(())
-    assert await saved.analytics("ada") is None
-    assert await saved.forgotten_at("ada") is None
+    assert await reader.person("ada") == Person("ada", "casual", "ada is a new user.")
+    assert await reader.last_exchanges("ada") == ()
+    assert await reader.preferences("ada") == {}
+    assert await reader.sessions("ada") == Sessions(())
+    assert await reader.analytics("ada") is None
+    assert await reader.forgotten_at("ada") is None
 
 
-async def test_who_a_user_is_lies_with_memory(saved: StateReader, store: StateStore):
+async def test_who_a_user_is_lies_with_memory(reader: StateReader, store: StateStore):
     """What nobody has said is taken for granted."""
     await keep(store, "MemoryAgentActor", "memory-ada", {slots.PROFILE: Profile(name="Ada")})
 
-    assert await saved.person("ada") == Person("Ada", "casual", "ada is a new user.")
+    assert await reader.person("ada") == Person("Ada", "casual", "ada is a new user.")
 
 
 async def test_exchanges_and_preferences_lie_with_the_session_actor(
-    saved: StateReader, store: StateStore
+    reader: StateReader, store: StateStore
 ):
     """As they were saved."""
     exchange = SessionExchange("10m", "2024-01-05")
@@ -69,67 +69,67 @@ async def test_exchanges_and_preferences_lie_with_the_session_actor(
     }
     await keep(store, "UserSessionActor", "ada", changes)
 
-    assert await saved.last_exchanges("ada") == (exchange,)
-    assert await saved.preferences("ada") == {"style": "brief"}
+    assert await reader.last_exchanges("ada") == (exchange,)
+    assert await reader.preferences("ada") == {"style": "brief"}
 
 
-async def test_sessions_are_read_page_by_page(saved: StateReader, store: StateStore):
+async def test_sessions_are_read_page_by_page(reader: StateReader, store: StateStore):
     """The pages of the open list only; those of a user who was forgotten are not shown."""
     index = SessionIndex(first=0, last=3, open=2)
     pages = {slots.session_page(n): SessionPage(session_ids=(f"s{n}",)) for n in range(4)}
     await keep(store, "UserSessionActor", "ada", {slots.SESSIONS: index, **pages})
 
-    assert await saved.sessions("ada") == Sessions(("s2",), 3)
-    assert await saved.sessions("ada", 3) == Sessions(("s3",), None)
-    assert await saved.sessions("ada", 4) == Sessions(())
-    assert await saved.sessions("ada", 1) == Sessions(("s2",), 3)
+    assert await reader.sessions("ada") == Sessions(("s2",), 3)
+    assert await reader.sessions("ada", 3) == Sessions(("s3",), None)
+    assert await reader.sessions("ada", 4) == Sessions(())
+    assert await reader.sessions("ada", 1) == Sessions(("s2",), 3)
 
 
-async def test_numbers_lie_with_the_analytics_actor(saved: StateReader, store: StateStore):
+async def test_numbers_lie_with_the_analytics_actor(reader: StateReader, store: StateStore):
     """The whole document."""
     analytics = Analytics(message_count=3)
     await keep(store, "AnalyticsActor", "ada", {slots.ANALYTICS: analytics})
 
-    assert await saved.analytics("ada") == analytics
+    assert await reader.analytics("ada") == analytics
 
 
 @pytest.mark.parametrize(("at", "since"), [(None, False), (9.0, True), (10.0, True), (10.5, False)])
 async def test_what_was_told_before_the_end_is_known_by_its_time(
-    saved: StateReader, store: StateStore, at: float | None, since: bool
+    reader: StateReader, store: StateStore, at: float | None, since: bool
 ):
     """Of an unknown time nobody can say."""
-    assert await saved.forgotten_since("ada", at) is False
+    assert await reader.forgotten_since("ada", at) is False
 
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})
-    assert await saved.forgotten_since("ada", at) is since
+    assert await reader.forgotten_since("ada", at) is since
 
 
 @pytest.mark.parametrize("head", [Head(seq=3, ended="forgotten"), Head(ended="closed"), Head()])
 async def test_the_count_of_a_forgotten_user_is_not_there(
-    saved: StateReader, store: StateStore, head: Head
+    reader: StateReader, store: StateStore, head: Head
 ):
     """Nor of one who has never said anything and was forgotten."""
     await keep(store, "ChatAgent", "ada", {slots.HEAD: head})
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})
 
     with pytest.raises(NotFound):
-        await saved.count("ada")
+        await reader.count("ada")
 
 
-async def test_who_comes_back_is_counted_on(saved: StateReader, store: StateStore):
+async def test_who_comes_back_is_counted_on(reader: StateReader, store: StateStore):
     """A tombstone is no wall."""
     await keep(store, "ChatAgent", "ada", {slots.HEAD: Head(user="ada", seq=4)})
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})
 
-    assert await saved.count("ada") == 4
+    assert await reader.count("ada") == 4
 
 
 @pytest.mark.parametrize(
     "read", ["person", "last_exchanges", "preferences", "sessions", "analytics", "forgotten_at"]
 )
-async def test_a_broken_store_is_an_error(saved: StateReader, client: FakeActorClient, read: str):
+async def test_a_broken_store_is_an_error(reader: StateReader, client: FakeActorClient, read: str):
     """No read turns a failure into an empty answer."""
     client.fail("get", Unavailable("away"))
 
     with pytest.raises(Unavailable):
-        await getattr(saved, read)("ada")
+        await getattr(reader, read)("ada")

@@ -5,13 +5,13 @@ from agent_actors.turns.bell import TurnBell
 
 def test_a_ring_is_heard_by_who_listens_there():
     """Every listener of that conversation hears it, and no other."""
-    settled = TurnBell()
+    bell = TurnBell()
     with (
-        settled.listen("ada") as first,
-        settled.listen("ada") as second,
-        settled.listen("bob") as other,
+        bell.listen("ada") as first,
+        bell.listen("ada") as second,
+        bell.listen("bob") as other,
     ):
-        settled.ring("ada")
+        bell.ring("ada")
 
         assert first.is_set()
         assert second.is_set()
@@ -20,18 +20,18 @@ def test_a_ring_is_heard_by_who_listens_there():
 
 def test_a_ring_that_nobody_hears_is_nothing():
     """A later listener is not woken by it, and nothing is kept."""
-    settled = TurnBell()
-    settled.ring("ada")
-    with settled.listen("ada") as bell:
-        assert not bell.is_set()
+    bell = TurnBell()
+    bell.ring("ada")
+    with bell.listen("ada") as rung:
+        assert not rung.is_set()
 
-    assert not settled._waiting
+    assert not bell._waiting
 
 
 def test_a_listener_that_left_is_forgotten():
     """Ten thousand conversations that nobody waits for cost nothing."""
-    settled = TurnBell()
-    with settled.listen("ada"), settled.listen("ada"):
+    bell = TurnBell()
+    with bell.listen("ada"), bell.listen("ada"):
         pass
 
-    assert not settled._waiting
+    assert not bell._waiting

@@ -27,9 +27,9 @@ async def test_the_time_left_runs_down_from_the_first_sign():
 
 def test_callers_who_wait_hear_of_it():
     """Every bell rings, so that nobody waits past the deadline."""
-    settled = TurnBell()
-    with settled.listen("ada") as first, settled.listen("bob") as second:
-        Drain(HandClock(), 7.0, settled).begin()
+    bell = TurnBell()
+    with bell.listen("ada") as first, bell.listen("bob") as second:
+        Drain(HandClock(), 7.0, bell).begin()
 
         assert first.is_set()
         assert second.is_set()

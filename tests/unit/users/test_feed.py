@@ -63,8 +63,8 @@ class Bench:
         self.clock = HandClock()
         self.one, self.two = Taking(), Taking()
         self.client = FakeActorClient()
-        saved = StateReader(StateStore(self.client, self.clock, 5.0), 256)
-        self.feed = Feed((self.one, self.two), saved, self.clock, 1.0)
+        reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
+        self.feed = Feed((self.one, self.two), reader, self.clock, 1.0)
 
     def history(self, turns: int, *, low: int = 1, user: str = "ada") -> None:
         """What the conversation ada has."""

@@ -82,9 +82,9 @@ class Bench:
         self.client = FakeActorClient()
         self.model = Summing()
         self.kept = Kept()
-        saved = StateReader(StateStore(self.client, self.clock, 5.0), 256)
+        reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
         settings = Settings(summary_events=4, summary_time=TIME)
-        self.summaries = Summaries(self.model, saved, self.kept, self.kept, self.clock, settings)
+        self.summaries = Summaries(self.model, reader, self.kept, self.kept, self.clock, settings)
 
     def store(self, kind: str, name: str, slot: Slot[Document], document: Document) -> None:
         self.client.state[kind, name][slot.key] = encode(document)

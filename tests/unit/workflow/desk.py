@@ -96,9 +96,9 @@ class Desk:
         self.client = FakeActorClient()
         self.settings = Settings(**settings)
         self.store = StateStore(self.client, self.clock, 5.0)
-        self.saved = StateReader(self.store, 64)
-        self.settled = TurnBell()
-        self.stopping = Drain(self.clock, 7.0, self.settled)
+        self.reader = StateReader(self.store, 64)
+        self.bell = TurnBell()
+        self.stopping = Drain(self.clock, 7.0, self.bell)
         self.memory = FakeMemories()
         self.chat = Adopting()
         self.model = QuickModel()
@@ -109,12 +109,12 @@ class Desk:
         self.steps = Activities(self._parts(), self.followed.append)
         self.workflows = FakeWorkflows()
         self.answers = WorkflowTurnRunner(
-            self.chat, self.saved, self.settled, self.stopping, self.settings, self.workflows
+            self.chat, self.reader, self.bell, self.stopping, self.settings, self.workflows
         )
 
     def _parts(self) -> WorkflowParts:
         return WorkflowParts(
-            saved=self.saved,
+            reader=self.reader,
             memory=self.memory,
             chat=self.chat,
             calls=self.calls,

@@ -32,7 +32,7 @@ async def committed(desk: Desk, order: TurnOrder = ORDER) -> None:
     """The turn is in its conversation."""
     recent = (ended_as(order, "done", 1),)
     await desk.save(Head(user="ada", seq=1, tail=(a_pair(1),), recent=recent))
-    desk.settled.ring(order.conversation)
+    desk.bell.ring(order.conversation)
 
 
 async def test_a_caller_is_answered_as_soon_as_the_turn_is_committed(desk: Desk):

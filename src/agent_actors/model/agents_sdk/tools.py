@@ -70,7 +70,7 @@ class ToolLimits:
         @wraps(invoke)
         async def held(context: ToolContext[Any], arguments: str) -> Any:
             turn = context.context
-            if isinstance(turn, TurnContext) and turn.tally.add() > self.calls:
+            if isinstance(turn, TurnContext) and turn.counters.add() > self.calls:
                 return NO_MORE
             with tracing.span(f"execute_tool {name}", attributes=_called(name, context)):
                 result = await self._in_time(name, invoke(context, arguments))

@@ -34,7 +34,7 @@ class Services:
 
     `carried` answers `POST /chat/`: as `answers`, or by a workflow for each turn. `feed` brings the
     other consumers up to date; `forget` forgets a user; `token` is what callbacks must carry, None
-    accepts any caller. `tally` counts what `metrics` shows.
+    accepts any caller. `counters` counts what `metrics` shows.
     """
 
     settings: Settings
@@ -44,7 +44,7 @@ class Services:
     dead_letters: DeadLetters
     answers: TurnRunner
     carried: TurnRunner
-    saved: StateReader
+    reader: StateReader
     chat: ChatClient
     memory: MemoryClient
     sessions: SessionClient
@@ -53,13 +53,13 @@ class Services:
     forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
-    tally: Counters
+    counters: Counters
     metrics: Metrics
     notifications: SmsSender | None = None
     probes: Probes = field(default_factory=Probes)
 
 
-def services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     """The services of the app that serves this request.
 
     A plain call, not a dependency: FastAPI would spend a tenth of a turn on resolving it.
@@ -95,10 +95,10 @@ def callback(request: Request) -> Services:
     Raises:
         Forbidden: The token is missing or wrong.
     """
-    wired = services(request)
-    if wired.token is not None and not carries(request.scope, wired.token):
+    services = services_of(request)
+    if services.token is not None and not carries(request.scope, services.token):
         raise Forbidden("This route is for the runtime; it needs its dapr-api-token.")
-    return wired
+    return services
 
 
 _FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
@@ -110,10 +110,10 @@ def operator(request: Request) -> Services:
     Raises:
         Forbidden: None of them.
     """
-    wired = services(request)
+    services = services_of(request)
     caller = caller_of(request.scope)
-    if (caller is not None and caller.admin) or _is_operator(request.scope, wired.token):
-        return wired
+    if (caller is not None and caller.admin) or _is_operator(request.scope, services.token):
+        return services
     raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
 
 

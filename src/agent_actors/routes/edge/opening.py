@@ -5,7 +5,7 @@ from agent_actors.protocol import ids
 from agent_actors.routes.edge.dependencies import Services
 
 
-async def open_session(wired: Services, user: str, conversation: str) -> None:
+async def open_session(services: Services, user: str, conversation: str) -> None:
     """Lets a user say something in a session; the first time, puts it on the user's list.
 
     So whoever forgets the user finds every session that has a turn, or is about to.
@@ -14,9 +14,9 @@ async def open_session(wired: Services, user: str, conversation: str) -> None:
         NotFound: The session belongs to another user.
         TryLater: A part is away.
     """
-    head = await wired.saved.head(conversation)
+    head = await services.reader.head(conversation)
     if head.user and head.user != user:
         raise NotFound("There is no such session of this user.")
     session_id = ids.session_of(conversation)
     if not head.user and session_id is not None:
-        await wired.sessions.open(user, session_id)
+        await services.sessions.open(user, session_id)

@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from agent_actors.errors import NotFound
-from agent_actors.routes.edge.dependencies import caller_of, services
+from agent_actors.routes.edge.dependencies import caller_of, services_of
 
 
 def permit(request: Request, user: str) -> None:
@@ -27,7 +27,7 @@ async def permit_session(request: Request, conversation: str) -> None:
     caller = caller_of(request.scope)
     if caller is None or caller.admin:
         return
-    if (await services(request).saved.head(conversation)).user != caller.subject:
+    if (await services_of(request).reader.head(conversation)).user != caller.subject:
         raise NotFound("There is no such session of this user.")
 
 
@@ -44,5 +44,5 @@ async def place_of_turns(request: Request, conversation: str) -> str:
     if caller is None or caller.admin:
         return conversation
     caller.require(caller.subject)
-    owner = (await services(request).saved.head(conversation)).user
+    owner = (await services_of(request).reader.head(conversation)).user
     return conversation if owner == caller.subject else caller.subject

@@ -98,21 +98,21 @@ async def requeue(
     return EventStatus(status="SUCCESS")
 
 
-async def take(wired: Services, body: bytes) -> EventStatus:
+async def take(services: Services, body: bytes) -> EventStatus:
     """What becomes of an event of `user-chat`, as it was delivered."""
-    probed = wired.probes.answer(body)
+    probed = services.probes.answer(body)
     if probed is not None:
         return EventStatus(status=probed)
-    return counted(wired, wire.USER_CHAT, await _take(wired, body))
+    return counted(services, wire.USER_CHAT, await _take(services, body))
 
 
-def counted(wired: Services, topic: str, taken: EventOutcome) -> EventStatus:
-    """What became of an event, told to the tally and to the broker."""
-    wired.tally.event_taken(topic, taken)
+def counted(services: Services, topic: str, taken: EventOutcome) -> EventStatus:
+    """What became of an event, told to the counters and to the broker."""
+    services.counters.event_taken(topic, taken)
     return EventStatus(status=_VERDICTS[taken])
 
 
-async def _take(wired: Services, body: bytes) -> EventOutcome:
+async def _take(services: Services, body: bytes) -> EventOutcome:
     try:
         event = read_event(body)
     except InvalidEvent as unusable:
@@ -120,22 +120,22 @@ async def _take(wired: Services, body: bytes) -> EventOutcome:
         return "dropped" if unusable.for_ever else "retry"
     with tracing.span(f"process {wire.USER_CHAT}", "consumer", _TAKEN, parent=event.traceparent):
         if isinstance(event, ClearedEvent):
-            return await _forget(wired, event)
-        return await _apply(wired, event)
+            return await _forget(services, event)
+        return await _apply(services, event)
 
 
-async def take_dead(wired: Services, body: bytes) -> EventStatus:
+async def take_dead(services: Services, body: bytes) -> EventStatus:
     """Keeps what was given up, unless memory has passed it, or history can send it again."""
     try:
         event = read_event(body)
     except InvalidEvent as unusable:
-        return await keep(wired, body, unusable.reason)
-    if isinstance(event, ClearedEvent) or await _recoverable(wired, event):
+        return await keep(services, body, unusable.reason)
+    if isinstance(event, ClearedEvent) or await _recoverable(services, event):
         return EventStatus(status="SUCCESS")
-    return await keep(wired, body, "it failed each time it was delivered")
+    return await keep(services, body, "it failed each time it was delivered")
 
 
-async def _apply(wired: Services, event: Event) -> EventOutcome:
+async def _apply(services: Services, event: Event) -> EventOutcome:
     """Memory at once, since the next turn asks it; the others soon after.
 
     Whatever of our own events a consumer has not applied, the conversation publishes again. One of
@@ -144,8 +144,8 @@ async def _apply(wired: Services, event: Event) -> EventOutcome:
     user, remember = event.user, event.remember
     try:
         if remember.seq is None:
-            await wired.feed.apply(user, remember)
-        remembered = await _remember(wired, user, remember)
+            await services.feed.apply(user, remember)
+        remembered = await _remember(services, user, remember)
     except TryLater:
         return "retry"
     except AgentError as error:
@@ -154,27 +154,27 @@ async def _apply(wired: Services, event: Event) -> EventOutcome:
     if remembered.status == "gap":
         return "retry"
     if remember.seq is not None:
-        wired.feed.add(user, remember)
+        services.feed.add(user, remember)
     if remembered.status == "applied":
-        _tell_lag(wired, remember)
+        _tell_lag(services, remember)
     return remembered.status
 
 
-def _tell_lag(wired: Services, event: TurnEvent) -> None:
+def _tell_lag(services: Services, event: TurnEvent) -> None:
     if event.occurred_at:
-        lag = wired.clock.now() - datetime.fromisoformat(event.occurred_at)
-        wired.tally.event_lagged(lag.total_seconds())
+        lag = services.clock.now() - datetime.fromisoformat(event.occurred_at)
+        services.counters.event_lagged(lag.total_seconds())
 
 
-async def _forget(wired: Services, event: ClearedEvent) -> EventOutcome:
+async def _forget(services: Services, event: ClearedEvent) -> EventOutcome:
     """Has a conversation forgotten that was cleared; its reminder sees to it, too."""
     user, passed = event.user, event.passed
     try:
-        head = await wired.saved.head(passed.conversation)
+        head = await services.reader.head(passed.conversation)
         if head.user != user or not 0 < passed.seq <= head.start:
             log.warning("an event says that %s was cleared, which it was not", passed.conversation)
             return "dropped"
-        for each in (wired.memory, wired.sessions):
+        for each in (services.memory, services.sessions):
             await each.forget_conversation(user, passed.conversation, passed.seq)
     except AgentError as error:
         log.warning("%s is to be forgotten later: %s", passed.conversation, error.title)
@@ -182,40 +182,40 @@ async def _forget(wired: Services, event: ClearedEvent) -> EventOutcome:
     return "applied"
 
 
-async def _remember(wired: Services, user: str, event: TurnEvent) -> EventResult:
+async def _remember(services: Services, user: str, event: TurnEvent) -> EventResult:
     """What became of an event at memory, which is given first what it has missed."""
-    remembered = await wired.memory.remember(user, event)
+    remembered = await services.memory.remember(user, event)
     for _ in range(CATCH_UP):
         if remembered.status != "gap":
             break
-        missed = await wired.feed.missed(wired.memory, user, event.conversation)
+        missed = await services.feed.missed(services.memory, user, event.conversation)
         if not missed:
             break
         for each in missed:
-            await wired.memory.remember(user, each)
-        remembered = await wired.memory.remember(user, event)
+            await services.memory.remember(user, each)
+        remembered = await services.memory.remember(user, event)
     return remembered
 
 
-async def _recoverable(wired: Services, event: Event) -> bool:
+async def _recoverable(services: Services, event: Event) -> bool:
     """Has memory passed it, or can the conversation publish it again?
 
     One of another producer is over where its user was forgotten since.
     """
     remember: TurnEvent = event.remember
     if remember.seq is None:
-        return await wired.saved.forgotten_since(event.user, remember.at)
-    mark = await wired.saved.mark(event.user, remember.conversation)
+        return await services.reader.forgotten_since(event.user, remember.at)
+    mark = await services.reader.mark(event.user, remember.conversation)
     if remember.seq <= mark:
         return True
-    head = await wired.saved.head(remember.conversation)
+    head = await services.reader.head(remember.conversation)
     return head.user == event.user and head.low <= remember.seq <= head.seq
 
 
 async def keep(
-    wired: Services, body: bytes, reason: str, topic: str = wire.USER_CHAT
+    services: Services, body: bytes, reason: str, topic: str = wire.USER_CHAT
 ) -> EventStatus:
     """Keeps an event that could not be applied."""
-    await wired.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
-    wired.tally.letter_kept(topic)
+    await services.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
+    services.counters.letter_kept(topic)
     return EventStatus(status="SUCCESS")

@@ -90,68 +90,68 @@ async def messages_dead(request: Request) -> EventStatus:
     return await keep_message(callback(request), await request.body())
 
 
-async def take_conversation(wired: Services, body: bytes) -> EventStatus:
+async def take_conversation(services: Services, body: bytes) -> EventStatus:
     """What becomes of an event of `conversations`."""
     try:
         told = read_told(body)
         event = ConversationEvent.model_validate(told.data)
-        adopted, conversation = _adopted(wired, told, event)
+        adopted, conversation = _adopted(services, told, event)
     except (InvalidEvent, ValidationError, AgentError) as error:
-        return counted(wired, wire.CONVERSATIONS, _dropped(error))
-    taken = await _adopt(wired, adopted, conversation, told.at)
-    return counted(wired, wire.CONVERSATIONS, taken)
+        return counted(services, wire.CONVERSATIONS, _dropped(error))
+    taken = await _adopt(services, adopted, conversation, told.at)
+    return counted(services, wire.CONVERSATIONS, taken)
 
 
-async def take_message(wired: Services, body: bytes) -> EventStatus:
+async def take_message(services: Services, body: bytes) -> EventStatus:
     """What becomes of an event of `messages`."""
     try:
         told = read_told(body)
         event = MessageEvent.model_validate(told.data)
         user = ids.actor_id(event.user_id)
     except (InvalidEvent, ValidationError, AgentError) as error:
-        return counted(wired, wire.MESSAGES, _dropped(error))
+        return counted(services, wire.MESSAGES, _dropped(error))
     turn_id = event.turn_id or told.id
     nothing = (Message("user", ""), Message("assistant", ""))
     try:
-        await wired.analytics.apply(user, [TurnEvent("", turn_id, *nothing, at=told.at)])
+        await services.analytics.apply(user, [TurnEvent("", turn_id, *nothing, at=told.at)])
     except AgentError as error:
-        return counted(wired, wire.MESSAGES, _refused(error))
-    return counted(wired, wire.MESSAGES, "applied")
+        return counted(services, wire.MESSAGES, _refused(error))
+    return counted(services, wire.MESSAGES, "applied")
 
 
-async def keep_conversation(wired: Services, body: bytes) -> EventStatus:
+async def keep_conversation(services: Services, body: bytes) -> EventStatus:
     """Keeps an event of `conversations` that was given up."""
-    return await _keep(wired, body, wire.CONVERSATIONS)
+    return await _keep(services, body, wire.CONVERSATIONS)
 
 
-async def keep_message(wired: Services, body: bytes) -> EventStatus:
+async def keep_message(services: Services, body: bytes) -> EventStatus:
     """Keeps an event of `messages` that was given up."""
-    return await _keep(wired, body, wire.MESSAGES)
+    return await _keep(services, body, wire.MESSAGES)
 
 
-async def _keep(wired: Services, body: bytes, topic: str) -> EventStatus:
+async def _keep(services: Services, body: bytes, topic: str) -> EventStatus:
     """Keeps an event, unless its user was forgotten since it was published."""
     try:
         told = read_told(body)
         user = ids.actor_id(str(told.data.get("user_id")))
-        if await wired.saved.forgotten_since(user, told.at):
+        if await services.reader.forgotten_since(user, told.at):
             return EventStatus(status="SUCCESS")
     except (InvalidEvent, Invalid):
         log.debug("a dead letter names no user")
-    return await keep(wired, body, GIVEN_UP, topic)
+    return await keep(services, body, GIVEN_UP, topic)
 
 
 GIVEN_UP = "it failed each time it was delivered"
 
 
 def _adopted(
-    wired: Services, told: ForeignEvent, event: ConversationEvent
+    services: Services, told: ForeignEvent, event: ConversationEvent
 ) -> tuple[AdoptTurn, str]:
     """The turn that an event tells of, and its conversation."""
     user = ids.actor_id(event.user_id)
     conversation = ids.session(ids.session_id(event.session_id))
     message = Message("user", event.user_message)
-    check_message(message, wired.settings.message_bytes)
+    check_message(message, services.settings.message_bytes)
     check_message(Message("assistant", event.assistant_reply), REPLY_BYTES)
     turn_id = event.turn_id or told.id
     turn = Turn(turn_id, "", ids.body_hash(message), user, message)
@@ -160,18 +160,18 @@ def _adopted(
 
 
 async def _adopt(
-    wired: Services, adopted: AdoptTurn, conversation: str, at: float | None
+    services: Services, adopted: AdoptTurn, conversation: str, at: float | None
 ) -> EventOutcome:
     user = adopted.turn.user
     try:
         # Said before the user was forgotten: so it is forgotten, too. Asked again once the session
         # is open: a deletion that begins later finds it on the list.
-        if await wired.saved.forgotten_since(user, at):
+        if await services.reader.forgotten_since(user, at):
             return "applied"
-        await open_session(wired, user, conversation)
-        if await wired.saved.forgotten_since(user, at):
+        await open_session(services, user, conversation)
+        if await services.reader.forgotten_since(user, at):
             return "applied"
-        await wired.chat.adopt(conversation, adopted)
+        await services.chat.adopt(conversation, adopted)
     except AgentError as error:
         if error.status == Gone.status:
             return "applied"  # The session was deleted with its user, or its turn cleared since.

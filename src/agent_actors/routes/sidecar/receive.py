@@ -108,11 +108,11 @@ class KafkaRecord:
 )
 async def receive_message(request: Request) -> ReceiveResult:
     """Take what somebody said from a Kafka binding; it is said once, however often it comes."""
-    wired = callback(request)
-    return await receive(wired, await request.body(), request.scope["headers"])
+    services = callback(request)
+    return await receive(services, await request.body(), request.scope["headers"])
 
 
-async def receive(wired: Services, body: bytes, headers: Headers) -> ReceiveResult:
+async def receive(services: Services, body: bytes, headers: Headers) -> ReceiveResult:
     """What becomes of a record, or of a letter that is delivered again.
 
     Raises:
@@ -120,17 +120,17 @@ async def receive(wired: Services, body: bytes, headers: Headers) -> ReceiveResu
         Conflict: A letter failed again.
     """
     if (b"content-type", LETTER) in headers:
-        return await requeue(wired, body)
+        return await requeue(services, body)
     record = read_record(body, headers)
     if body in _NOTHING:
         return _pass_over(record, "it says nothing")
     try:
-        return await _take(wired, record)
+        return await _take(services, record)
     except InvalidRecord as error:
-        return await _park(wired, record, error.reason)
+        return await _park(services, record, error.reason)
 
 
-async def requeue(wired: Services, letter: bytes) -> ReceiveResult:
+async def requeue(services: Services, letter: bytes) -> ReceiveResult:
     """Says what a dead letter says, once more.
 
     Raises:
@@ -138,7 +138,7 @@ async def requeue(wired: Services, letter: bytes) -> ReceiveResult:
         Conflict: It failed again; the letter is to be kept.
     """
     try:
-        return await _take(wired, read_letter(letter))
+        return await _take(services, read_letter(letter))
     except InvalidRecord as error:
         raise Conflict(f"It failed again, and its letter is still there: {error.reason}") from None
 
@@ -175,20 +175,20 @@ def read_letter(letter: bytes) -> KafkaRecord:
         raise InvalidRecord("the letter does not have the whole record") from None
 
 
-async def _take(wired: Services, record: KafkaRecord) -> ReceiveResult:
+async def _take(services: Services, record: KafkaRecord) -> ReceiveResult:
     """Has it said what the record says, once.
 
     Raises:
         Unavailable: It may be taken later.
         Unusable: It will never be.
     """
-    wired.answers.check_open()
-    said = _read(record, wired.settings.message_bytes)
+    services.answers.check_open()
+    said = _read(record, services.settings.message_bytes)
     # Written before the user was forgotten: so it is forgotten, too.
-    if await wired.saved.forgotten_since(said.actor_id, record.at):
+    if await services.reader.forgotten_since(said.actor_id, record.at):
         return _pass_over(record, "its user was forgotten since")
     try:
-        state = await _process(wired, record, said)
+        state = await _process(services, record, said)
     except TryLater as error:
         raise Unavailable(error.detail, retry_after=error.retry_after) from None
     except AgentError as error:
@@ -214,12 +214,12 @@ def _read(record: KafkaRecord, limit: int) -> KafkaMessage:
     return said
 
 
-async def _process(wired: Services, record: KafkaRecord, said: KafkaMessage) -> TurnState:
+async def _process(services: Services, record: KafkaRecord, said: KafkaMessage) -> TurnState:
     """Where the turn is. The one of a letter is tried again where its last attempt has failed."""
-    wait = wired.settings.parking_time
+    wait = services.settings.parking_time
     for attempt in range(ATTEMPTS if record.requeued else 1):
         request = ProcessTurn(_turn(record, said, attempt), wait)
-        state = await wired.chat.process(said.actor_id, request)
+        state = await services.chat.process(said.actor_id, request)
         if state.status != "failed":
             break
     return state
@@ -261,12 +261,12 @@ def _pass_over(record: KafkaRecord, reason: str) -> ReceiveResult:
     return ReceiveResult(status="Message ignored")
 
 
-async def _park(wired: Services, record: KafkaRecord, reason: str) -> ReceiveResult:
+async def _park(services: Services, record: KafkaRecord, reason: str) -> ReceiveResult:
     """Keeps a record as a dead letter; each is kept once."""
     log.warning("the record %s is a dead letter: %s", record.id, reason)
     event = _letter(record)
-    letter_id = await wired.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
-    wired.tally.letter_kept(BINDING)
+    letter_id = await services.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
+    services.counters.letter_kept(BINDING)
     return ReceiveResult(status="Message parked", letter_id=letter_id)
 
 

@@ -40,7 +40,7 @@ _RECEIVED: Mapping[str, EventOutcome] = {
 }
 
 
-def callbacks(wired: Services) -> Mapping[str, Callback]:
+def callbacks(services: Services) -> Mapping[str, Callback]:
     """The callback routes by their paths, for delivery in process."""
 
     def called(take: Take) -> Callback:
@@ -48,8 +48,8 @@ def callbacks(wired: Services) -> Mapping[str, Callback]:
 
         async def answer(body: bytes) -> bytes:
             if topic and asked.came(body):
-                wired.tally.event_came_again(topic)
-            verdict = await take(wired, body)
+                services.counters.event_came_again(topic)
+            verdict = await take(services, body)
             if verdict.status == "RETRY":
                 asked.ask(body)
             return verdict.model_dump_json().encode()
@@ -59,41 +59,41 @@ def callbacks(wired: Services) -> Mapping[str, Callback]:
     return {path: called(take) for path, take in ROUTES.items()}
 
 
-def inputs(wired: Services) -> Mapping[str, Input]:
+def inputs(services: Services) -> Mapping[str, Input]:
     """The routes of input bindings by their paths; what they raise is for the binding to read."""
     asked = RedeliveryLog()
 
     async def answer(body: bytes, headers: Headers) -> bytes:
         delivered = body, tuple(headers)
         if asked.came(delivered):
-            wired.tally.event_came_again(receive.BINDING)
+            services.counters.event_came_again(receive.BINDING)
         try:
-            received = await receive.receive(wired, body, headers)
+            received = await receive.receive(services, body, headers)
         except TryLater:
             asked.ask(delivered)
-            wired.tally.event_taken(receive.BINDING, "retry")
+            services.counters.event_taken(receive.BINDING, "retry")
             raise
-        wired.tally.event_taken(receive.BINDING, _RECEIVED[received.status])
+        services.counters.event_taken(receive.BINDING, _RECEIVED[received.status])
         return received.model_dump_json(exclude_none=True).encode()
 
     return dict.fromkeys(INPUTS, answer)
 
 
-async def redeliver(wired: Services, topic: str, body: bytes) -> None:
+async def redeliver(services: Services, topic: str, body: bytes) -> None:
     """Applies an event that had been given up.
 
     Raises:
         Conflict: It failed again, or nobody takes its topic any more.
     """
     if topic == receive.BINDING:
-        await receive.requeue(wired, body)
+        await receive.requeue(services, body)
         return
-    if wired.notifications is not None and topic == wired.notifications.topic:
-        await wired.notifications.again(body)
+    if services.notifications is not None and topic == services.notifications.topic:
+        await services.notifications.again(body)
         return
     take = TOPICS.get(topic)
     if take is None:
         raise Conflict(f"Nothing subscribes to the topic {topic!r}; the letter is kept.")
-    verdict = await take(wired, body)
+    verdict = await take(services, body)
     if verdict.status != "SUCCESS":
         raise Conflict(f"The event failed again ({verdict.status}); its letter is still there.")

@@ -65,17 +65,17 @@ async def remembered(served: Served, user: str, session: str, turns: int) -> Non
     conversation = ids.session(session)
 
     async def reached() -> bool:
-        return await served.services.saved.mark(user, conversation) >= turns
+        return await served.services.reader.mark(user, conversation) >= turns
 
     await eventually(reached)
 
 
 async def applied(served: Served, user: str, name: str, turns: int) -> None:
     """Waits until every consumer has applied that many turns of a conversation."""
-    wired = served.services
+    services = served.services
 
     async def reached() -> bool:
-        consumers = (wired.memory, wired.sessions, wired.analytics)
+        consumers = (services.memory, services.sessions, services.analytics)
         return min([await each.mark(user, name) for each in consumers]) >= turns
 
     await eventually(reached)

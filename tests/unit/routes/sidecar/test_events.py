@@ -93,7 +93,7 @@ async def test_our_event_may_be_text_too(serve: Serve):
     """A broker that carries text changes nothing."""
     async with serve() as served:
         assert await served.deliver(as_text(ours(1))) == "SUCCESS"
-        assert await served.services.saved.mark("ada", "ada") == 1
+        assert await served.services.reader.mark("ada", "ada") == 1
 
 
 @pytest.mark.parametrize("version", [2, 0, None, "1", 1.5])
@@ -314,7 +314,7 @@ async def test_a_letter_that_works_now_is_forgotten(serve: Serve):
 
         assert answer.json() == {"status": "SUCCESS"}
         assert await dead(served) == []
-        assert await served.services.saved.mark("ada", "ada") == 1
+        assert await served.services.reader.mark("ada", "ada") == 1
 
 
 async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
@@ -326,7 +326,7 @@ async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
         answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
 
         assert answer.status_code == 200, answer.text
-        assert await served.services.saved.mark("ada", "ada") == 2
+        assert await served.services.reader.mark("ada", "ada") == 2
 
 
 def cleared(upto: int, **changes: Any) -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def test_a_letter_goes_to_the_route_of_its_topic(serve: Serve):
         ):
             await subscriptions.redeliver(served.services, topic, encode(event))
 
-        assert await served.services.saved.mark("ada", "ada") == 1
+        assert await served.services.reader.mark("ada", "ada") == 1
         assert len(await texts(served, "s1")) == 2
         assert await got(served, "/analytics/bob") == {"message_count": 1}
 
