@@ -1,4 +1,4 @@
-"""The service as a FastAPI app: its routes, and the callbacks of a sidecar in front of them."""
+"""`create_app`: the service as a FastAPI app, with a sidecar's callbacks in front of its routes."""
 
 import functools
 from collections.abc import AsyncIterator, Sequence
@@ -20,23 +20,10 @@ from agent_actors.model import Model
 from agent_actors.model.configured import choose
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
-from agent_actors.routes import (
-    analytics,
-    chat,
-    follow_up,
-    health,
-    memories,
-    memory,
-    metrics,
-    notifications,
-    response,
-    schedules,
-    sessions,
-    users,
-)
 from agent_actors.routes.edge import gate, problems, security_headers
 from agent_actors.routes.edge.body_limit import BodyLimit
-from agent_actors.routes.sidecar import events, lesson_events, receive, subscriptions
+from agent_actors.routes.routers import ROUTERS
+from agent_actors.routes.sidecar import subscriptions
 from agent_actors.routes.sidecar.callbacks import Callbacks
 from agent_actors.routes.sidecar.deliveries import deliverer
 from agent_actors.runtime import Runtime
@@ -53,26 +40,8 @@ BODY_BYTES = 6
 BODY_EXTRA = 16_384
 """Bytes of a body beside the message's content."""
 
-NOUNS = (
-    sessions,
-    chat,
-    follow_up,
-    schedules,
-    response,
-    memory,
-    memories,
-    users,
-    analytics,
-    events,
-    lesson_events,
-    receive,
-    notifications,
-    health,
-    metrics,
-)
 
-
-def create_app(  # noqa: PLR0913 - What a user of the library may bring.
+def create_app(  # noqa: PLR0913 - Each is something a user of the library may replace.
     settings: Settings | None = None,
     *,
     runtime: Runtime | None = None,
@@ -82,20 +51,32 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     tools: "Sequence[Tool]" = (),
     tracer_provider: TracerProvider | None = None,
 ) -> FastAPI:
-    """The service: its actors, its routes, and the runtime that carries them.
+    """Makes the service: its actors, its routes, and the runtime that carries them.
 
-    One such app at a time in a process: the SDK keeps its registry of actors per process.
+    The Dapr SDK keeps one registry of actors per process, so a process can run one app at a time.
+
+    Example:
+        ```python
+        from agents import Agent
+
+        from agent_actors import Settings, create_app
+
+        waiter = Agent("waiter", instructions="You are a waiter.")
+        app = create_app(Settings(idle_timeout=300), agent=waiter)
+        ```
+
+        Save it as `yours.py` and start it with `uvicorn yours:app`.
 
     Args:
-        settings: By default read from the environment.
-        runtime: By default Dapr where `DAPR_HTTP_PORT` names a sidecar, else the embedded one, on
-            the settings' data folder.
-        model: By default the settings' one.
-        clock: By default the machine's.
-        agent: An agent of the OpenAI Agents SDK that answers in place of the default one.
-        tools: Tools of that SDK which the agent may use besides its own.
-        tracer_provider: Where OpenTelemetry's spans go; by default to the collector that
-            `OTEL_EXPORTER_OTLP_ENDPOINT` names, if it does.
+        settings: Read from the environment by default.
+        runtime: Dapr if `DAPR_HTTP_PORT` names a sidecar, else the embedded runtime on the
+            settings' data folder.
+        model: The model that the settings choose by default.
+        clock: The machine's clock by default.
+        agent: An agent of the OpenAI Agents SDK, in place of the default one.
+        tools: Tools of that SDK, in addition to the agent's own.
+        tracer_provider: Where OpenTelemetry spans go; by default to the collector that
+            `OTEL_EXPORTER_OTLP_ENDPOINT` names, if it is set.
 
     Raises:
         StartupError: A setting is wrong, or the data folder cannot be used.
@@ -109,7 +90,9 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     service = Service(settings, runtime, model, clock)
     access = Access.open(settings, clock)
     if access is not None and service.token is None:
-        raise StartupError("Access control needs APP_API_TOKEN, or callbacks would be a way in.")
+        raise StartupError(
+            "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
+        )
     traces = Traces.of(tracer_provider, __version__)
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(
@@ -122,42 +105,53 @@ def create_app(  # noqa: PLR0913 - What a user of the library may bring.
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     app.shell = _shell(app.plain, settings, access, service)
     if runtime.called_by_sidecar:
-        app.front = _front(app.behind, service)
+        app.front = Callbacks(
+            app.behind,
+            service.token,
+            subscriptions.callbacks(service.services),
+            subscriptions.inputs(service.services),
+        )
     app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain
     problems.install(app)
     if access is not None:
         gate.describe(app)
-    for noun in NOUNS:
-        app.include_router(noun.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 
 class App(FastAPI):
-    """FastAPI in its shell, with a sidecar's callbacks in front where the runtime has one."""
+    """FastAPI with two layers around it: a sidecar's callbacks, then access and headers.
+
+    Callbacks come first, because five of the six requests of a turn on Dapr are callbacks, and they
+    need neither routing nor access control: a token is enough.
+    """
 
     front: Callbacks | None = None
     shell: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the start and the stop."""
+        """Serves one request, or the start and stop of the app."""
         await (self.front or self.behind)(scope, receive, send)
 
     async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is no callback."""
+        """Serves what is not a callback."""
         await (self.shell or self.plain)(scope, receive, send)
 
     async def plain(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI's own."""
+        """Serves a request as FastAPI does."""
         await super().__call__(scope, receive, send)
 
 
 def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Service) -> ASGIApp:
-    """What the settings put around the routes; the headers outermost, so that refusals have them.
+    """Puts access control, CORS and security headers around the routes, as the settings ask.
+
+    Security headers are outermost, so that refusals carry them too.
 
     Raises:
-        StartupError: A setting is not of its form.
+        StartupError: A setting has the wrong form.
     """
     rates = None
     if settings.rate_limit is not None:
@@ -174,23 +168,17 @@ def _runtime(settings: Settings, clock: Clock) -> Runtime:
     return opened(settings, clock)
 
 
-def _front(app: ASGIApp, service: Service) -> Callbacks:
-    """The callbacks of a sidecar, in front of everything else."""
-    callbacks = subscriptions.callbacks(service.services)
-    inputs = subscriptions.inputs(service.services)
-    return Callbacks(app, service.token, callbacks, inputs)
-
-
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
-    """The embedded runtime; at its start every recovery reminder fires.
+    """Opens the embedded runtime; at its start, every recovery reminder fires.
 
     Raises:
-        StartupError: The settings want what it has not, or its data folder cannot be used.
+        StartupError: The settings ask for something that it does not have, or its data folder
+            cannot be used.
     """
     if settings.orchestration == "workflow":
         raise StartupError(
-            "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr; leave it out: on the embedded runtime"
-            " the ordinary turn carries the same guarantees."
+            "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr. Remove it: on the embedded runtime the"
+            " ordinary turn has the same guarantees."
         )
     return EmbeddedRuntime.open(
         settings,
@@ -204,8 +192,8 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
 async def _lifespan(
     service: Service, traces: Traces, access: Access | None, app: FastAPI
 ) -> AsyncIterator[None]:
-    # Registered with the SDK; its routes are on an app that is not served. Actors are called in
-    # process, or by `Callbacks` (I12).
+    # The SDK adds its routes to an app that is not served: actors are called in process, or
+    # through `Callbacks`, which asks for the token (I12).
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
