@@ -14,8 +14,8 @@ from agent_actors.protocol import wire
 from agent_actors.protocol.messages import Turn
 from agent_actors.state.reader import TurnPage
 from agent_actors.users import session
-from tests.protocol.model import DIGIT
 from tests.protocol.plans import Plans
+from tests.protocol.watched_model import DIGIT
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process

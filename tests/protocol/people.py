@@ -11,7 +11,7 @@ from agent_actors.routes.chat import turn_of
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.edge.opening import open_session
 from tests.protocol.ledger import Answered
-from tests.protocol.model import a_reply
+from tests.protocol.watched_model import a_reply
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process

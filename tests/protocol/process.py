@@ -22,8 +22,8 @@ from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.service import Service
 from agent_actors.settings import Settings
 from agent_actors.turns.actor import TurnActor
-from tests.protocol.model import WatchedModel
 from tests.protocol.sidecar import TURN
+from tests.protocol.watched_model import WatchedModel
 
 if TYPE_CHECKING:
     from tests.protocol.world import ActorKey, Sizes, World
