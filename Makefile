@@ -58,7 +58,9 @@ coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines n
 
 .PHONY: mutations
 mutations: $(VENV)/.installed-dev ## Switch off each mechanism of the protocol: a test must notice
-	@$(PY) tests/protocol/mutations.py
+	@echo "the model" && $(PY) -m tests.protocol.model --schedules 5000 --seconds 60
+	@echo "the model's mutations" && $(PY) -m tests.protocol.model --all-mutations
+	@echo "the code's mutations" && $(PY) tests/protocol/mutations.py
 
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## Measure; prints ratios, changes nothing

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -25,8 +26,8 @@ from bench.process import HOST, PATIENCE, cpu_of, turn
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
 CONFIGURATION = COMPONENTS / "configuration.yaml"
-LESSON_CODE = ROOT.parent / "shared" / "lesson" / "main.py"
-"""Measured where it lies; nothing of it is in this project."""
+LESSON_CODE = Path(os.environ.get("BENCH_LESSON_CODE", "lesson/main.py")).resolve()
+"""The lesson's published code, measured where it lies; nothing of it is in this project."""
 
 CALM = 0.1
 """Share of a CPU below which a burst has come to its end, with all its events."""

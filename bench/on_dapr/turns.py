@@ -59,7 +59,7 @@ def _apps() -> Iterator[App]:
     if LESSON_CODE.is_file():
         yield LESSON
     else:
-        print(f"  without the lesson: there is no {LESSON_CODE}", file=sys.stderr)
+        print("  without the lesson: BENCH_LESSON_CODE names no file", file=sys.stderr)
 
 
 def _round(load: Client, running: list[Cluster], order: Order) -> Round:

@@ -30,7 +30,7 @@ class Background:
         """Begins it as a task of its own.
 
         Its context is empty: it would inherit the caller's reentrancy id, and be let in beside a
-        running turn (PROTOCOL, rule 7).
+        running turn (rule 7, docs/protocol.md).
         """
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)

@@ -334,7 +334,7 @@ def new_turn_id() -> str:
 
 
 def actor_config(settings: Settings) -> ActorRuntimeConfig:
-    """What `/dapr/config` says. Only what Dapr heeds is set (FACTS, B).
+    """What `/dapr/config` says: only what Dapr heeds (docs/dapr-behaviour.md#configuration).
 
     While replicas come or go, daprd lets turns drain, and until they have it answers no read or
     save of an actor's state: whoever waits for one waits for the drain to be over. So the drain is
@@ -355,7 +355,7 @@ def actor_config(settings: Settings) -> ActorRuntimeConfig:
 
 
 def _type_config(name: str, rules: ActorRules) -> ActorTypeConfig:
-    """All that a type has: daprd takes such an entry instead of the general one (FACTS, B)."""
+    """All that a type has: daprd takes such an entry *instead* of the general values."""
     return ActorTypeConfig(
         name,
         actor_idle_timeout=timedelta(seconds=rules.idle_timeout),

@@ -1,6 +1,6 @@
 """The mechanisms of the protocol, each switched off by an exact change of one source file.
 
-The row is that of the table in PROTOCOL.md, section 4 ("4.7"), or the rule of section 3.
+The row is a point of docs/protocol.md, section 4 ("4.7"), a rule of section 3, or a section.
 """
 
 from tests.protocol.chat_mutants import CHAT_MUTANTS
@@ -202,4 +202,4 @@ NOT_APPLICABLE = {
     "deliver_in_turn": "4.8: ResponseAgent has no client of ChatAgent; only the composition does",
     "memory_first": "4.13: the mark of every consumer is asked, so none has to be the last",
 }
-"""Mutations of PROTOCOL.md that no change of one place in the code can make, and why."""
+"""Mutations of docs/protocol.md that no change of one place in the code can make, and why."""

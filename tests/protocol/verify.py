@@ -1,4 +1,4 @@
-"""What must hold when a world is at rest (PROTOCOL, section 6)."""
+"""What must hold when a world is at rest (docs/protocol.md, section 6)."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Bugs of the published lesson (REGRESSIONS.md): none of them exists here.
+"""Bugs of the published lesson: none of them exists here.
 
 Each test is named after its row and fails where the bug is.
 """

@@ -1,4 +1,4 @@
-"""The rows of REGRESSIONS.md that only a real Dapr can show."""
+"""Bugs of the published lessons that only a real Dapr can show."""
 
 import sys
 from collections.abc import AsyncIterator

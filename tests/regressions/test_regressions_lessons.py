@@ -1,4 +1,4 @@
-"""The rows of REGRESSIONS.md that are about users, sessions, and events of other services."""
+"""Bugs of the published lessons about users, sessions, and events of other services."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rows of REGRESSIONS.md about turns, callbacks, logs, reminders and configuration."""
+"""Bugs of the published lessons about turns, callbacks, logs, reminders and configuration."""
 
 import asyncio
 import importlib.metadata

@@ -1,7 +1,7 @@
 """ChatAgent: a conversation's history, its queue of turns, and the events it owes.
 
-This is the turn protocol of `docs/guarantees.md`; its rules and the interleavings behind them were
-model-checked. `conversation` has its steps.
+This is the turn protocol of docs/protocol.md, which has its rules, the mistakes they prevent, and a
+model that checks them. `steps` has its steps.
 """
 
 import logging

@@ -47,7 +47,7 @@ class Draft:
 
     Args:
         head: The head as it was last saved; it is not changed.
-        outcomes_kept: Outcome records to keep (N of PROTOCOL, section 1).
+        outcomes_kept: Outcome records to keep.
         history_turns: Pairs to keep visible; 0 keeps all.
     """
 

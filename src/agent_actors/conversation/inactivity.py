@@ -52,8 +52,9 @@ class Inactivity(Conversation):
 
         Each tick is a timer of its own, which fires once: on Dapr 1.18.0 a repeating one that is
         unregistered inside its callback goes on, and one that outlives its actor wakes it for ever
-        (FACTS, live 2). So it ends on every version: after its last tick, when nobody has spoken
-        for the idle timeout, and, with the activation that began it, when the actor is put away.
+        (docs/dapr-behaviour.md#timers). So it ends on every version: after its last tick, when
+        nobody has spoken for the idle timeout, and, with the activation that began it, when the
+        actor is put away.
         """
         if not self._counts_left:
             return

@@ -1,4 +1,8 @@
-"""ResponseAgent: runs the model for a conversation. It stores nothing (PROTOCOL, 4.3)."""
+"""ResponseAgent: runs the model for a conversation. It stores nothing, not even a count.
+
+A count of its own would be wrong for ever if ChatAgent never commits the answer (4.3,
+docs/protocol.md).
+"""
 
 import asyncio
 import functools

@@ -1,6 +1,7 @@
-"""A conversation, step by step: its turns, what is saved, and what is owed (PROTOCOL, section 2).
+"""A conversation, step by step: its turns, what is saved, and what is owed.
 
-Every step reads the head, decides, saves once, and only then believes the save.
+Every step reads the head, decides, saves once, and only then believes the save. Section 2 of
+docs/protocol.md has the calls in a table, section 4 the reasons.
 """
 
 import functools

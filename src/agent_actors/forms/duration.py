@@ -1,4 +1,4 @@
-"""Durations in the forms that Dapr reads (FACTS, B): Go's, `1h30m`, and ISO 8601's, `PT1H30M`."""
+"""Durations in the forms that Dapr reads: Go's, `1h30m`, and ISO 8601's, `PT1H30M`."""
 
 import re
 

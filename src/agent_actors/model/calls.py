@@ -1,6 +1,7 @@
-"""The model calls of this process (PROTOCOL, sections 1 and 2: `tasks`).
+"""The model calls of this process, and how the ends of parked turns reach ChatAgent.
 
-They belong to the process, not to an activation: putting ResponseAgent away and back costs nothing.
+Calls belong to the process, not to an activation: putting ResponseAgent away and back in the same
+process costs no second call (4.22, docs/protocol.md).
 """
 
 import asyncio
@@ -136,8 +137,8 @@ class ModelCalls:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
-        # An empty context: it would inherit the caller's reentrancy id and be let in beside a
-        # running turn (rule 7).
+        # An empty context: the task would inherit its caller's reentrancy id and be let in beside
+        # a running turn (rule 7).
         task = asyncio.create_task(work, context=tracing.fresh())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -9,7 +9,7 @@ SHOWN = 80
 
 
 class EchoModel(Model):
-    """`Memory: <context>. Got your message: <content> at <ISO time>` (DESIGN, section 6)."""
+    """`Memory: <context>. Got your message: <content> at <ISO time>`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -91,7 +91,7 @@ class ActorClient:
 
 
 def returned(data: bytes, result: type[T]) -> T:
-    """What a turn returned: its value, or its error raised (PROTOCOL, rule 10).
+    """What a turn returned: its value, or its error raised (rule 10, docs/protocol.md).
 
     Raises:
         Refused: The error.

@@ -96,7 +96,11 @@ def body_hash(message: Message) -> str:
 
 
 def turn_id(conversation: str, key: str, body: str) -> str:
-    """The id of a keyed turn: a retry of the same key and body is the same turn (PROTOCOL, 4)."""
+    """The id of a keyed turn: a retry of the same key and body is the same turn.
+
+    Without the key, or the body, in it a turn could be paid twice or answered with another one's
+    answer (4.1 and 4.2, docs/protocol.md).
+    """
     return str(uuid.uuid5(_TURNS, json.dumps([conversation, key, body])))
 
 

@@ -1,1 +1,1 @@
-"""The HTTP contract (DESIGN, section 5), one noun a file. Routes hold clients, never actors."""
+"""The HTTP contract (docs/http-api.md), one noun a file. Routes hold clients, never actors."""

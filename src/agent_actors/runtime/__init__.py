@@ -1,4 +1,4 @@
-"""The seam between actors and what carries them (DESIGN, section 2).
+"""The seam between actors and what carries them.
 
 A runtime gives the SDK an actor client (calls, state, reminders, timers) and the service a way to
 publish. `embedded` does it in process on SQLite; `dapr` beside a sidecar.

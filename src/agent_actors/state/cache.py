@@ -34,7 +34,8 @@ class ActorState:
 
     What was read is kept over turns only once a save has shown that the actor lives here: a call
     that comes late, after the actor was put away, makes an activation that nobody will ever put
-    away; what it read would be old when the actor comes back (the store refuses its saves).
+    away; what it read would be old when the actor comes back (the store refuses its saves; rule 11,
+    docs/protocol.md).
 
     Args:
         store: Where it is kept.

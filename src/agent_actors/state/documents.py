@@ -1,4 +1,4 @@
-"""What is stored (PROTOCOL, section 1), and how an older form of it is read.
+"""What is stored (docs/protocol.md, section 1), and how an older form of it is read.
 
 Documents are values: they are replaced, never changed. Each is stored with the version of its
 schema under `v`; `UPGRADES` brings an older one up, step by step, when it is read.

@@ -1,7 +1,7 @@
 """Reads of what is saved, without a turn (I9): for routes, and for actors that look at another.
 
 The head is read first and the documents it points to after: a pair that is not in that head's tail
-is already in its segment, or cleared (PROTOCOL, 4.25).
+is already in its segment, or cleared (4.25, docs/protocol.md).
 """
 
 import asyncio

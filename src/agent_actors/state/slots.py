@@ -1,4 +1,4 @@
-"""A typed place in an actor's state, over the SDK's actor client (PROTOCOL, rules 2 and 8).
+"""A typed place in an actor's state, over the SDK's actor client (rules 2 and 8, docs/protocol.md).
 
 The SDK's own state manager keeps every key ever read and marks changes clean before they are
 saved; it stays empty here.

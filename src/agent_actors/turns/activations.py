@@ -1,4 +1,4 @@
-"""Which object may act for each actor in this process (rule 3)."""
+"""Which object may act for each actor in this process (rule 3, docs/protocol.md)."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar

@@ -3,7 +3,8 @@
 The SDK keeps one object per actor that it believes active, but three first calls at once make
 three objects, and a killed sidecar tells none of them to go. So who may act is recorded here, per
 (type, id): an object that is not the recorded one saves nothing, calls nothing and starts no model
-(PROTOCOL, rule 3), and a call that the SDK hands to such an object runs on the recorded one.
+(rule 3, docs/protocol.md), and a call that the SDK hands to such an object runs on the recorded
+one.
 
 Where the rules of a type let calls back in, turns of one chain of calls may be in an actor at once,
 but only one of them acts: the others are asking somebody (`ask`). What one of them had read, and

@@ -1,8 +1,8 @@
 """Forgetting a user: every conversation, memory, numbers and dead letters; no text stays.
 
 Sequence numbers and marks stay, and move past what was said: an event that is still on its way is
-a duplicate when it comes (PROTOCOL, 4.15). Each step can be repeated, so a deletion that broke off
-is finished by sending it again.
+a duplicate when it comes (rule 17, docs/protocol.md). Each step can be repeated, so a deletion that
+broke off is finished by sending it again.
 """
 
 import asyncio

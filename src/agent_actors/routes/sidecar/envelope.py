@@ -57,7 +57,8 @@ def read_event(body: bytes) -> Event | ClearedEvent:
     event_id = str(envelope.get("id") or "")
     data = envelope.get("data")
     if isinstance(data, str):
-        # The SDK's `publish_event` sends text/plain unless told otherwise (FACTS, C).
+        # The SDK's `publish_event` sends text/plain unless told otherwise
+        # (docs/dapr-behaviour.md#pubsub).
         data = read_json(data.encode())
     if not isinstance(data, dict):
         raise InvalidEvent("the event has no data", event_id)

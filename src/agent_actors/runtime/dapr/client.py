@@ -1,4 +1,4 @@
-"""The SDK's actor client, over the sidecar's HTTP API (FACTS, B)."""
+"""The SDK's actor client, over the sidecar's HTTP API (docs/dapr-behaviour.md)."""
 
 import asyncio
 
@@ -61,7 +61,8 @@ class DaprActorClient(DaprActorClientBase):
         """Saves all of the changes or none; returns once the sidecar says so.
 
         Whoever gives up waiting leaves the save undecided: until it is decided, nothing of this
-        actor is read or saved in this process, or a save that lands late would be overlooked.
+        actor is read or saved in this process, or a save that lands late would be overlooked
+        (rule 13, docs/protocol.md).
 
         Raises:
             PutAway: The actor is not active at this sidecar; nothing was saved.

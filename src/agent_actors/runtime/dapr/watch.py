@@ -1,4 +1,4 @@
-"""Notices a new sidecar: a killed one has told no actor to go (PROTOCOL, rule 6; I15).
+"""Notices a new sidecar: a killed one deactivates no actor (rule 6 and I15, docs/protocol.md).
 
 A mark of this process lies in the sidecar's metadata. A sidecar without it is a new one, and what
 this process keeps of its actors may be old. A new sidecar also asks for `/dapr/config`, once,

@@ -1,8 +1,8 @@
 """The embedded runtime: actors, state, reminders, timers, topics and bindings in one process.
 
-It promises what Dapr documents (FACTS) and needs nothing installed. Where Dapr's own behaviour is a
-trap, it keeps the promise instead: a turn's lock outlives its caller, and an actor is not put away
-while its turn runs.
+It promises what Dapr documents and needs nothing installed. Where Dapr's own behaviour is a trap
+(docs/dapr-behaviour.md), it keeps the promise instead: a turn's lock outlives its caller, and an
+actor is not put away while its turn runs.
 """
 
 import asyncio

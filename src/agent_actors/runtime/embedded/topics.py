@@ -1,7 +1,8 @@
 """Topics: events are delivered in the background, in order per publisher while nothing fails.
 
-What waits lives in memory: whoever publishes keeps what it owes (DESIGN, I4). Answers are read as
-daprd reads them (FACTS, C); retries are those of a Resiliency policy with exponential backoff.
+What waits lives in memory: whoever publishes keeps what it owes (I4, docs/protocol.md). Answers are
+read as daprd reads them (docs/dapr-behaviour.md#pubsub); retries are those of a Resiliency policy
+with exponential backoff.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """One turn at a time: who may enter an actor, and when it is put away.
 
 Every turn is a task of its own: the SDK writes a context variable, and a caller that leaves must
-not cut it. The lock belongs to the turn, not to its caller (daprd frees it when a caller leaves,
-FACTS live 4).
+not cut it. The lock belongs to the turn, not to its caller; daprd frees its own when a caller
+leaves (docs/dapr-behaviour.md#turns).
 
 Where the rules of a type let calls back in, each call belongs to a chain: the call that began it,
 and all that are made on its behalf. A call of the chain that is in an actor enters at once.

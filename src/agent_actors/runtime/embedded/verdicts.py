@@ -1,4 +1,4 @@
-"""How daprd reads a subscription route's answer (FACTS, C)."""
+"""How daprd reads a subscription route's answer (docs/dapr-behaviour.md#pubsub)."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -102,7 +102,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_it_is_ready_when_actors_of_every_type_answer(
     runtime: DaprRuntime, daprd: FakeSidecar
 ):
-    """The sidecar's `hostReady` alone stays true when the app is gone (FACTS, live 7)."""
+    """The sidecar's `hostReady` alone stays true when the app is gone."""
     daprd.handler = Hosting().answer
     assert await runtime.unready() is None
     daprd.handler = Hosting(deaf="MemoryAgentActor").answer
@@ -207,7 +207,7 @@ def failed(code: str, words: str = "") -> tuple[int, object]:
 
 
 async def test_a_secret_is_read(runtime: DaprRuntime, daprd: FakeSidecar):
-    """An empty one is none: that is how the environment store says it (FACTS, B5)."""
+    """An empty one is none: that is how the environment store says it."""
     daprd.handler = tells((200, {"key": "v"}), (200, {"key": ""}))
 
     assert await runtime.get_secret("store", "key") == "v"

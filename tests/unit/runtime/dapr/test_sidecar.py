@@ -119,7 +119,7 @@ async def test_an_error_that_is_no_json_is_one_all_the_same(
 
 
 def test_parts_of_a_path_are_encoded():
-    """Dapr decodes each part once, and takes a `+` for a space (FACTS, live 12)."""
+    """Dapr decodes each part once, and takes a `+` for a space."""
     assert part("a+b c/d%?#") == "a%2Bb%20c%2Fd%25%3F%23"
     assert part("s:ada@x~1") == "s%3Aada%40x~1"
 

@@ -1,8 +1,8 @@
 """Durable reminders: saved before they are promised, fired as turns, over restarts.
 
-What is promised is what Dapr does (FACTS live 1): a failing fire is tried four times, one second
-apart, then that tick is gone; a missed tick is not made up for more than once, and only what fires
-is counted of the repetitions.
+What is promised is what Dapr does (docs/dapr-behaviour.md#reminders): a failing fire is tried four
+times, one second apart, then that tick is gone; a missed tick is not made up for more than once,
+and only what fires is counted of the repetitions.
 """
 
 import asyncio

@@ -93,7 +93,8 @@ class _TimerBody(_Body):
 def parse(body: bytes, now: float) -> Registration:
     """A reminder's registration.
 
-    A period of nothing is none: real Dapr 1.18 fires such a reminder in a hot loop (B22).
+    A period of nothing is none: real Dapr 1.18 fires such a reminder in a hot loop
+    (docs/dapr-behaviour.md#reminders).
 
     Args:
         body: Dapr's JSON object.

@@ -1,8 +1,8 @@
 """Volatile timers: in memory, fired as turns, and gone with their actor's activation.
 
 What is promised is what Dapr documents. On daprd 1.18.0 a timer goes on when its actor is put away,
-keeps it from being put away, and cannot be stopped by its own callback (FACTS live 2); here it does
-not.
+keeps it from being put away, and cannot be stopped by its own callback
+(docs/dapr-behaviour.md#timers); here it does not.
 """
 
 import asyncio
