@@ -98,7 +98,7 @@ def test_every_mutation_names_a_place_of_the_protocol():
     places = {row.lower().replace("rule ", "rule-") for row in rows - plain}
 
     assert not places - numbered()
-    assert plain <= {"adopt", "forget", "schedules", "section 1", "section 2"}
+    assert plain <= {"section 1", "section 2"}
 
 
 def test_the_points_name_the_mutations_of_the_model():

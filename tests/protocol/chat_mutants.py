@@ -77,6 +77,13 @@ CHAT_MUTANTS = (
         "        draft.try_again()\n        await self.state.save(draft.changes)\n",
         "        draft.try_again()\n",
     ),
+    mutant(
+        "queue_waits_for_tick",
+        "4.29",
+        CONVERSATION,
+        "        if not head.queue or self.state.noted(ARMED):\n",
+        "        if True:\n",
+    ),
     mutant("tries_unbounded", "4.10", CONVERSATION, "first.tries < TRIES", "first.tries < 1000"),
     mutant(
         "clear_wipes",

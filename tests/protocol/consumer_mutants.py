@@ -55,31 +55,38 @@ CONSUMER_MUTANTS = (
     mutant("erased_is_owed", "4.13", CONVERSATION, "max(min(asked), head.low - 1)", "min(asked)"),
     mutant(
         "adopted_unseen",
-        "adopt",
+        "4.31",
         CHAT,
         "        record = await self._history.record(head, request.turn)\n",
         "        record = None\n",
     ),
     mutant(
         "adopted_restarts_queue",
-        "adopt",
+        "4.31",
         DRAFT,
         "        if rest and rest[0] is not self.head.queue[0]:\n",
         "        if rest:\n",
     ),
     mutant(
+        "adopted_leaves_queue",
+        "4.31",
+        CHAT,
+        "        head = await self._resume(await self._owned(request.turn.user))\n",
+        "        head = await self._owned(request.turn.user)\n",
+    ),
+    mutant(
         "closed_is_open",
-        "forget",
+        "rule 17",
         CONVERSATION,
         '        if head.ended == "closed":\n',
         "        if False:\n",
     ),
     mutant(
-        "never_closed", "forget", CHAT, '"closed" if request.close else "forgotten"', '"forgotten"'
+        "never_closed", "rule 17", CHAT, '"closed" if request.close else "forgotten"', '"forgotten"'
     ),
     mutant(
         "forgotten_unarmed",
-        "forget",
+        "rule 17",
         CHAT,
         '"forgotten")\n            await self._commit(draft)\n',
         '"forgotten")\n            await self.state.save(draft.changes)\n',
@@ -100,41 +107,41 @@ CONSUMER_MUTANTS = (
     ),
     mutant(
         "sessions_stay_listed",
-        "forget",
+        "rule 17",
         FORGETTING,
         "        await self._sessions.close_all(user)\n",
         "",
     ),
     mutant(
         "any_page_dropped",
-        "forget",
+        "rule 17",
         SESSION,
         "index.first < index.open and first.session_ids == page.session_ids",
         "index.first < index.open",
     ),
     mutant(
         "hidden_is_enough",
-        "forget",
+        "rule 17",
         FORGETTING,
         "            await consumer.forget(user, request)\n",
         "            pass\n",
     ),
     mutant(
         "late_summary_kept",
-        "forget",
+        "rule 17",
         MEMORY,
         "if not memory.summarised < request.events <= memory.events:",
         "if request.events > memory.events:",
     ),
     mutant(
         "profile_kept",
-        "forget",
+        "rule 17",
         MEMORY,
         "{slots.MEMORY: empty, slots.PROFILE: None}",
         "{slots.MEMORY: empty}",
     ),
     mutant(
-        "earlier_kept", "forget", DRAFT, "start=seq, earlier=EarlierSummary(seq))", "start=seq)"
+        "earlier_kept", "rule 17", DRAFT, "start=seq, earlier=EarlierSummary(seq))", "start=seq)"
     ),
-    mutant("late_sum_kept", "forget", CHAT, _SUMMED_UP, "request.upto <= head.seq"),
+    mutant("late_sum_kept", "rule 17", CHAT, _SUMMED_UP, "request.upto <= head.seq"),
 )

@@ -36,7 +36,7 @@ MUTANTS = (
     ),
     mutant(
         "late_reads_trusted",
-        "rule 3",
+        "4.28",
         CACHE,
         "        if not self._lives_here:\n",
         "        if False:\n",
@@ -200,6 +200,5 @@ MUTANTS = (
 NOT_APPLICABLE = {
     "count_in_response": "4.3: ResponseAgent stores nothing; its count reads ChatAgent's head",
     "deliver_in_turn": "4.8: ResponseAgent has no client of ChatAgent; only the composition does",
-    "memory_first": "4.13: the mark of every consumer is asked, so none has to be the last",
 }
 """Mutations of docs/protocol.md that no change of one place in the code can make, and why."""

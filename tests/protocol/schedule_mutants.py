@@ -8,7 +8,7 @@ SCHEDULES = "protocol/schedules.py"
 SCHEDULE_MUTANTS = (
     mutant(
         "occurrence_apart",
-        "schedules",
+        "rule 16",
         SPEAKING,
         "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
         "        await self._commit(draft)\n",
@@ -18,7 +18,7 @@ SCHEDULE_MUTANTS = (
     ),
     mutant(
         "occurrence_first",
-        "schedules",
+        "rule 16",
         SPEAKING,
         "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
         "        await self._commit(draft)\n",
@@ -28,14 +28,14 @@ SCHEDULE_MUTANTS = (
     ),
     mutant(
         "early_fire_speaks",
-        "schedules",
+        "rule 16",
         SPEAKING,
         "        if early > 0:\n",
         "        if False:\n",
     ),
     mutant(
         "schedule_before_reminder",
-        "schedules",
+        "rule 16",
         SPEAKING,
         "        await self._remind(request.id, request.next_due - self._seconds())\n"
         "        await self.state.save({slots.SCHEDULES: kept.add(request)})\n",
@@ -44,21 +44,21 @@ SCHEDULE_MUTANTS = (
     ),
     mutant(
         "orphan_fires_for_ever",
-        "schedules",
+        "rule 16",
         SPEAKING,
         "        if schedule is None:\n            await self._stop_reminding([schedule_id])\n",
         "        if schedule is None:\n",
     ),
     mutant(
         "occurrence_is_always_the_first",
-        "schedules",
+        "rule 16",
         SCHEDULES,
         "left=left, number=self.number + 1)",
         "left=left)",
     ),
     mutant(
         "schedules_outlive_their_user",
-        "schedules",
+        "rule 16",
         CHAT,
         "            if schedules.document:\n                draft.keep_schedules(None)\n",
         "",

@@ -148,6 +148,26 @@ async def test_a_turn_that_waits_for_its_model_keeps_the_reminder(world: World):
 
 
 @in_a_world
+async def test_a_parked_turn_goes_on_when_it_is_asked_for(world: World):
+    """After a crash, whoever asks for the turn does not wait for the reminder."""
+    await parked_and_crashed(world)
+    world.spawn(People(world).say("u", "u", "slow", "key", 0.0))
+    await let_all_through(world)
+
+    assert [record["status"] for record in world.ledger.outcomes["u"]] == ["done"]
+
+
+@in_a_world
+async def test_a_parked_turn_goes_on_when_its_conversation_is_told_of_another(world: World):
+    """The turn of another service registers the reminder, which does not count as a drive."""
+    await parked_and_crashed(world)
+    world.spawn(People(world).tell("u", "u", "told"))
+    await let_all_through(world)
+
+    assert [record["status"] for record in world.ledger.outcomes["u"]] == ["done", "done"]
+
+
+@in_a_world
 async def test_a_read_that_outlives_its_turn_is_not_believed(world: World):
     """A turn reads two documents at once, one fails, and the other comes after the next turns."""
     memory = an_object(world)
@@ -242,6 +262,16 @@ def _cost(story: str) -> tuple[int, int, int]:
     calls = sum(seen[each] for each in seen if each.startswith("call ") and each not in aside)
     saves = seen["save of ChatAgent"] + seen["save of MemoryAgentActor"]
     return calls, saves, seen["published"]
+
+
+async def parked_and_crashed(world: World) -> None:
+    """A turn is parked, then both processes start anew, and their model answers at once."""
+    world.model_pauses = (60.0,)
+    world.spawn(People(world).say("u", "u", "slow", "key", 0.0))
+    await let_all_through(world)
+    for process in list(world.processes):
+        await world.crash(process)
+    world.model_pauses = (0.0,)
 
 
 def two_objects(world: World) -> tuple[Process, MemoryAgentActor, MemoryAgentActor]:

@@ -96,7 +96,8 @@ class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remin
             NotFound: The conversation belongs to another user.
             Gone: The conversation was closed, or the turn was cleared since.
         """
-        head = await self._owned(request.turn.user)
+        # Arming for this turn would make the queue seem driven (4.31, docs/protocol.md).
+        head = await self._resume(await self._owned(request.turn.user))
         record = await self._history.record(head, request.turn)
         if record is not None:
             if request.turn.key_hash and record.body_hash != request.turn.body_hash:

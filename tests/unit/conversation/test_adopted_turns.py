@@ -78,6 +78,16 @@ async def test_the_starts_of_a_queued_turn_stay_counted(talk: Talk):
     assert [queued.tries for queued in talk.head.queue] == [2]
 
 
+async def test_a_queue_goes_on_that_a_new_activation_finds(talk: Talk):
+    """Its process may be gone: the parked turn is asked for before the other one is committed."""
+    await talk.parked("slow")
+    talk.activate()
+    await talk.adopt("told")
+
+    assert [request.start for request in talk.responses.asked] == [True, False]
+    assert [pair.input.content for pair in talk.head.tail] == ["told"]
+
+
 async def test_a_turn_of_ours_that_is_told_of_ends_once(talk: Talk):
     """While it waits, its own end is waited for."""
     await talk.parked("slow")
