@@ -150,7 +150,7 @@ class ChatClient(ActorClient):
 
     async def sum_up(self, conversation: str, request: ConversationSummary) -> None:
         """Keeps a summary of what the model does not see any more."""
-        await self._call((wire.CHAT, conversation), "ConversationSummary", request, None)
+        await self._call((wire.CHAT, conversation), "SumUp", request, None)
 
     async def forget(self, conversation: str, request: ForgetConversation) -> HighWaterMark:
         """Clears for a user who is forgotten."""
@@ -256,7 +256,7 @@ class MemoryClient(ForgetfulClient):
     async def keep_summary(self, user: str, request: UserSummary) -> None:
         """Keeps a summary of the user."""
         actor = (wire.MEMORY, ids.memory_id(user))
-        await self._call(actor, "UserSummary", request, None)
+        await self._call(actor, "KeepSummary", request, None)
 
 
 class SessionClient(BatchClient, ForgetfulClient):
@@ -328,7 +328,7 @@ class NotificationClient(ConsumerClient):
 
     async def report(self, user: str, request: NotificationReport) -> None:
         """Keeps what became of a notification."""
-        await self._call(self.actor(user), "NotificationReport", request, None)
+        await self._call(self.actor(user), "Report", request, None)
 
 
 class DeadLetterClient(ActorClient):

@@ -93,7 +93,7 @@ class ChatAgentInterface(ActorInterface):
         """End a schedule, if it is there."""
         raise NotImplementedError
 
-    @actormethod("ConversationSummary")
+    @actormethod("SumUp")
     async def sum_up(self, request: ConversationSummary) -> None:
         """Keep a summary of what the model does not see any more."""
         raise NotImplementedError
@@ -156,7 +156,7 @@ class MemoryAgentInterface(ActorInterface):
         """Say who the user is; a summary that is being made is ignored."""
         raise NotImplementedError
 
-    @actormethod("UserSummary")
+    @actormethod("KeepSummary")
     async def keep_summary(self, request: UserSummary) -> None:
         """Keep a summary of the user."""
         raise NotImplementedError
@@ -273,7 +273,7 @@ class NotificationInterface(ActorInterface):
         """The number of the last event of a conversation that is effective."""
         raise NotImplementedError
 
-    @actormethod("NotificationReport")
+    @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
         """Keep what became of a notification."""
         raise NotImplementedError

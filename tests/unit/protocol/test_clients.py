@@ -114,7 +114,7 @@ async def test_who_a_user_is_goes_to_the_users_memory(
     client: FakeActorClient, factory: ProxyFactory
 ):
     """And so do summaries, and the word that the user is forgotten."""
-    client.answers = dict.fromkeys(("Initialize", "UserSummary", "Forget"), b"null")
+    client.answers = dict.fromkeys(("Initialize", "KeepSummary", "Forget"), b"null")
     memory = MemoryClient(factory)
     await memory.initialize("ada", ADA)
     await memory.keep_summary("ada", UserSummary(1, "counts"))
@@ -122,7 +122,7 @@ async def test_who_a_user_is_goes_to_the_users_memory(
 
     assert [entry[1:] for entry in client.log] == [
         ("MemoryAgentActor", "memory-ada", method)
-        for method in ("Initialize", "UserSummary", "Forget")
+        for method in ("Initialize", "KeepSummary", "Forget")
     ]
 
 
@@ -167,7 +167,7 @@ async def test_what_else_a_conversation_is_told(client: FakeActorClient, factory
     adopted = TurnState("turn of hi", "done", Reply("yes"))
     client.answers = {
         "AdoptTurn": encode(adopted),
-        "ConversationSummary": b"null",
+        "SumUp": b"null",
         "Forget": encode(HighWaterMark("session:x", 3)),
         "Settle": b"true",
     }
