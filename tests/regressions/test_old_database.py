@@ -39,7 +39,7 @@ async def test_what_an_older_release_stored_is_there(service: Service):
     assert await get(service, "/response/ada/count") == {"count": 10}
     assert await get(service, "/response/bob/count") == {"count": 2}
     bob = (await service.http.get("/chat/bob/history")).json()["history"]
-    assert [entry["content"] for entry in bob][0] == "after the clearing"
+    assert bob[0]["content"] == "after the clearing"
     assert len(bob) == 2
     session = (await service.http.get(f"/conversations/{SESSION}")).json()["history"]
     assert session[0]["content"] == "Hello from a session"
