@@ -25,7 +25,22 @@ from tests.fakes import eventually
 
 __all__ = ["engine"]
 
+REAL = {"aimock_server", "broker", "cluster", "engine", "programs", "real_model"}
+"""Fixtures that start what `make engine`, `make kafka` and their like have built or fetched."""
 FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
+
+
+@pytest.hookimpl(tryfirst=True)  # Before `-m` selects.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a real server, and keeps tests that share a module's fixture together."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        if not REAL.isdisjoint(item.fixturenames):
+            item.add_marker("real")
+        made = item._fixtureinfo.name2fixturedefs.values()
+        if any(each.scope == "module" for defs in made for each in defs):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)
