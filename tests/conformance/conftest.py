@@ -24,7 +24,7 @@ def dapr(request: pytest.FixtureRequest) -> MakeHarness:
 RUNTIMES = {"embedded": embedded, "dapr": dapr}
 
 
-@pytest.fixture(scope="session", params=RUNTIMES)
+@pytest.fixture(scope="session", params=["embedded", pytest.param("dapr", marks=pytest.mark.real)])
 def make_harness(request: pytest.FixtureRequest) -> MakeHarness:
     """Each runtime in turn; of the session, so that one is done before the next begins."""
     return RUNTIMES[request.param](request)

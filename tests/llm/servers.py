@@ -93,7 +93,7 @@ class RealModel:
 def real_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealModel]:
     """A real model; where its packages are not installed, the test is skipped, with the reason."""
     if not PACKAGES.is_dir():
-        pytest.skip("no real model: run `make test-real-model`")
+        pytest.skip("no real model: run `make test-servers`")
     model = RealModel(tmp_path_factory.mktemp("real-model"))
     try:
         yield model.start()

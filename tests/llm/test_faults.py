@@ -35,8 +35,9 @@ async def test_a_broken_stream_is_no_answer(llmock: LLMock, talk: Talk, name: st
     """A part of an answer is never taken for the whole: 502 or 504, and nothing is kept."""
     llmock.tool_mode("off").reply(REPLY, **ALWAYS)
     FAULTS[name](llmock)
-    short = {"model_stream": True, "model_retries": 0, "model_time": 2.0, "parking_time": 0.2}
-    async with talk(llmock.base_url(), **short) as service:
+    once = {"model_stream": True, "model_retries": 0, "parking_time": 0.2}
+    patience = 2.0 if name == "stalls" else 60.0
+    async with talk(llmock.base_url(), **once, model_time=patience) as service:
         answer = await service.say("ada", "count")
         history = await kept(service)
 

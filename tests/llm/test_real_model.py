@@ -6,7 +6,7 @@ import pytest
 from tests.llm.conftest import Talk
 from tests.llm.servers import RealModel
 
-pytestmark = [pytest.mark.real_model, pytest.mark.timeout(110)]
+pytestmark = pytest.mark.timeout(110)
 
 
 async def test_the_real_model_speaks(real_model: RealModel):

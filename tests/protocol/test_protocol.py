@@ -1,6 +1,7 @@
 """The turn protocol on the real actors: random schedules, and every single fault of short stories.
 
-`PROTOCOL_SCHEDULES` sets how many random schedules there are; a failing one prints its trace.
+`PROTOCOL_SCHEDULES` sets how many random schedules there are, and `PROTOCOL_EVERY` how many of the
+faults; `make test-all` has four times as many as `make test`. One that fails prints its trace.
 """
 
 import os
@@ -10,9 +11,11 @@ import pytest
 from tests.protocol import scenarios, schedule
 from tests.protocol.world import Violation
 
-SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "1000"))
-CHUNK = 100
-EVERY = int(os.environ.get("PROTOCOL_EVERY", "6"))
+pytestmark = pytest.mark.deep
+
+SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "200"))
+CHUNK = 50
+EVERY = int(os.environ.get("PROTOCOL_EVERY", "24"))
 """Of the single faults of a story, every so many-th is tried; 1 tries all of them (2 minutes)."""
 
 
