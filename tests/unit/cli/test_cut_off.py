@@ -1,4 +1,4 @@
-"""What a caller is told who still waits when the drain time is over."""
+"""The answer to requests that still run when the drain time is over."""
 
 import asyncio
 import json

@@ -40,7 +40,7 @@ def test_each_notification_is_a_line(monkeypatch: pytest.MonkeyPatch):
 
 def test_none_are_said_to_be_none(monkeypatch: pytest.MonkeyPatch):
     """Without a line on the output."""
-    assert run(monkeypatch, answer({"notifications": []}))[:2] == (0, "There are none.\n")
+    assert run(monkeypatch, answer({"notifications": []}))[:2] == (0, "No notifications.\n")
 
 
 def test_a_service_that_tells_nobody_says_so(monkeypatch: pytest.MonkeyPatch):

@@ -20,14 +20,14 @@ from tests.e2e.service import COMMAND, environment
 
 @dataclass
 class Running:
-    """A service that said where it is."""
+    """A service that has printed where it serves."""
 
     process: subprocess.Popen[str]
-    said: list[str]
+    printed: list[str]
 
     @property
     def url(self) -> str:
-        return re.findall(r"http://\S+", self.said[1])[0]
+        return re.findall(r"http://\S+", self.printed[3])[0]
 
     def end(self, number: int) -> tuple[int, str]:
         """The exit code after a signal, and what was logged."""
@@ -50,7 +50,7 @@ def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
         too_late.start()
         try:
             assert process.stdout
-            yield Running(process, [process.stdout.readline() for _ in range(4)])
+            yield Running(process, [process.stdout.readline() for _ in range(6)])
         finally:
             too_late.cancel()
             process.kill()
@@ -75,14 +75,23 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
-    """The start prints API, docs and one curl line, with the port it really has."""
+    """The start prints model, data, API, docs and a curl command, with the actual port."""
     with running(tmp_path / "data") as service:
-        api, docs, curl = service.said[1:]
+        serving, model, stored, api, docs, curl = service.printed
         port = httpx2.URL(service.url).port
 
         assert port
-        assert api == f"  API   http://127.0.0.1:{port}\n"
-        assert docs == f"  Docs  http://localhost:{port}/docs\n"
+        assert serving == (
+            f"Serving on the embedded runtime as process {service.process.pid}."
+            " Press Ctrl-C to stop.\n"
+        )
+        assert model.startswith("  Model  echo")
+        assert stored == (
+            f"  Data   Conversations are stored in {tmp_path / 'data'};"
+            " delete the folder to start over.\n"
+        )
+        assert api == f"  API    http://127.0.0.1:{port}\n"
+        assert docs == f"  Docs   http://localhost:{port}/docs\n"
         assert curl.endswith(
             f"curl -s localhost:{port}/chat/ada -H 'content-type: application/json'"
             """ -d '{"role":"user","content":"Hello"}'\n"""
@@ -129,7 +138,7 @@ def test_no_key_of_the_shell_reaches_a_service(tmp_path: Path, monkeypatch: pyte
     """Or tests would send their messages to a model's vendor."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-shell")
     with running(tmp_path / "data") as service:
-        assert "model echo (no key), " in service.said[0]
+        assert "echo" in service.printed[1]
 
 
 def test_no_collector_of_the_shell_is_known_here():
@@ -185,7 +194,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path):
 
     assert line == (
         f"Error: Cannot serve on 127.0.0.1, port {port}: Address already in use;"
-        " --port 0 takes a free one."
+        " --port 0 picks a free port."
     )
     assert not (tmp_path / "data").exists()
 

@@ -78,7 +78,7 @@ def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
         out, err = process.communicate(timeout=LIMIT)
         too_late.cancel()
 
-    assert told == f"The service answered {status}. Trying again in 25 s; Ctrl-C stops that.\n"
+    assert told == f"The service answered {status}. Trying again in 25 s; press Ctrl-C to stop.\n"
     assert (process.returncode, out, err) == (130, "", "\n")
 
 
@@ -122,4 +122,4 @@ async def test_a_rate_limit_is_waited_for_and_told(serve: Serve):
     assert transport.statuses == [200, 429, 200, 429, 200]
     (line,) = set(told)
     assert line.startswith("Too many requests: ")
-    assert line.endswith(" Trying again in 1 s; Ctrl-C stops that.")
+    assert line.endswith(" Trying again in 1 s; press Ctrl-C to stop.")

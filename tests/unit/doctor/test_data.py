@@ -10,26 +10,23 @@ from typing import Any
 
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor import data
-from agent_actors.doctor.checks import opened
-from agent_actors.doctor.data import DataCheck
-from agent_actors.doctor.examination import examine
+from agent_actors.doctor.checks import open_checks, run_checks
+from agent_actors.doctor.data import check_data, lock_owner
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.holder import holder
-from agent_actors.doctor.seen import Seen
 from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.disk.folder import LOCK, DataFolder
 from agent_actors.runtime.embedded.disk.schema import VERSION, open_writer
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context
 
 PLENTY = 10 * 1024**3
 
 
 async def look(folder: Path, **given: Any) -> Sequence[Finding]:
     given = {"free": lambda _: PLENTY} | given
-    return await DataCheck(folder, SystemClock(), Seen(), **given).look()
+    return await check_data(context(Settings(data=folder)), **given)
 
 
 async def only(folder: Path, **given: Any) -> Finding:
@@ -77,7 +74,7 @@ async def test_a_database_is_whole_and_left_as_it_was(tmp_path: Path):
     found = await only(tmp_path)
 
     assert found.status == "ok"
-    assert f"whole (schema {VERSION})" in found.found
+    assert f"intact (schema {VERSION})" in found.found
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert names(tmp_path) == [path.name]
 
@@ -103,7 +100,7 @@ async def test_what_was_left_in_the_log_of_writes_is_read(tmp_path: Path):
         writer.execute("PRAGMA user_version = 999")
         other = copied(tmp_path)
 
-    assert (await only(other)).found.startswith("the database is of a newer release (schema 999")
+    assert (await only(other)).found.startswith("the database is from a newer release (schema 999")
 
 
 async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
@@ -122,7 +119,7 @@ async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
     async with asyncio.timeout(10):
         found = await only(tmp_path)
 
-    assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is no file")
+    assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is not a regular file")
 
 
 async def test_later_checks_know_who_has_the_data(tmp_path: Path):
@@ -130,8 +127,9 @@ async def test_later_checks_know_who_has_the_data(tmp_path: Path):
     url = f"http://127.0.0.1:{free_port()}"
     lock = DataFolder.take(tmp_path)
     try:
-        async with opened(Settings(data=tmp_path), "embedded", url, SystemClock()) as checks:
-            found = [each async for each in examine(checks, SystemClock())]
+        given = context(Settings(data=tmp_path), url=url)
+        async with open_checks(given) as checks:
+            found = [each async for each in run_checks(checks, given)]
     finally:
         lock.release()
     (service,) = [each for each in found if each.check == "service"]
@@ -173,14 +171,14 @@ async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
     for place in (tmp_path, path):
         found = await only(tmp_path, writable=lambda each, place=place: each != place)
 
-        assert (found.status, found.found) == ("FAIL", f"{place} cannot be written")
+        assert (found.status, found.found) == ("FAIL", f"{place} is not writable")
 
 
 async def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path):
     """Nothing can be below it."""
     (tmp_path / "file").write_text("")
 
-    assert "is no folder" in (await only(tmp_path / "file" / "data")).found
+    assert "is not a folder" in (await only(tmp_path / "file" / "data")).found
 
 
 @pytest.mark.parametrize(("free", "status"), [(data.LITTLE - 1, "warn"), (1024, "FAIL")])
@@ -189,7 +187,7 @@ async def test_a_disk_that_is_nearly_full_is_said(tmp_path: Path, free: int, sta
     first, database = await look(tmp_path, free=lambda _: free)
 
     assert first.status == status
-    assert "MB are left" in first.found
+    assert "MB left" in first.found
     assert database.status == "ok"
 
 
@@ -209,9 +207,9 @@ async def test_a_large_database_is_not_read_for_ever(
 
 def test_nobody_holds_a_lock_that_is_not_taken(tmp_path: Path):
     """A file of that name alone says nothing: it stays when its process has ended."""
-    assert holder(tmp_path / LOCK) is None
+    assert lock_owner(tmp_path / LOCK) is None
     (tmp_path / LOCK).touch()
-    assert holder(tmp_path / LOCK) is None
+    assert lock_owner(tmp_path / LOCK) is None
 
 
 def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
@@ -228,9 +226,9 @@ def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
     )
     locks.write_text(others)
 
-    assert holder(lock, locks) is None
+    assert lock_owner(lock, locks) is None
     locks.write_text(f"{others}6: FLOCK  ADVISORY  WRITE 9 {ours}\n")
-    assert holder(lock, locks) == 9
+    assert lock_owner(lock, locks) == 9
 
 
 @pytest.mark.parametrize(
@@ -259,7 +257,7 @@ def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
     told = os.stat_result((0o600, 42, os.makedev(*device), 1, 0, 0, 0, 0, 0, 0))
     with monkeypatch.context() as on_that_disk:
         on_that_disk.setattr(Path, "stat", lambda _: told)
-        found = holder(tmp_path / LOCK, locks)
+        found = lock_owner(tmp_path / LOCK, locks)
 
     assert found == (9 if ours else None)
 
@@ -267,4 +265,4 @@ def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
 def test_a_system_that_does_not_say_who_holds_it_raises(tmp_path: Path):
     """`/proc` is Linux's."""
     with pytest.raises(FileNotFoundError):
-        holder(tmp_path / LOCK, tmp_path / "locks")
+        lock_owner(tmp_path / LOCK, tmp_path / "locks")

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from agent_actors.doctor.files import FilesCheck
+from agent_actors.doctor.files import check_dapr_files, check_embedded_files
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.secrets import FileStores
+from agent_actors.doctor.secrets import FileSecretStores
 from agent_actors.errors import Invalid
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context
 
 ROOT = Path(__file__).parents[3]
 KAFKA = "bindings/kafka-binding.yaml"
@@ -32,7 +33,8 @@ def files(tmp_path: Path) -> Path:
 
 
 async def look(files: Path, *, strict: bool = False, **settings: Any) -> Sequence[Finding]:
-    return await FilesCheck(Settings(components=files, **settings), strict=strict).look()
+    check = check_embedded_files if strict else check_dapr_files
+    return await check(context(Settings(components=files, **settings)))
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -55,7 +57,12 @@ async def test_ours_are_in_no_trap(files: Path):
         ("statestore.yaml", "readTimeout", "writeTimeout", "writes everything twice"),
         ("statestore.yaml", "actorStateStore", "someOther", "has no `actorStateStore"),
         ("kafka-binding.yaml", "consumeRetryEnabled", "clientID", "a message that fails is lost"),
-        ("twilio-binding.yaml", "name: timeout", "name: toNumber", "one phone gets the SMS"),
+        (
+            "twilio-binding.yaml",
+            "name: timeout",
+            "name: toNumber",
+            "one phone gets everybody's SMS",
+        ),
         ("message-subscription.yaml", "deadLetterTopic", "other", "has no deadLetterTopic"),
     ],
 )
@@ -96,7 +103,7 @@ async def test_a_pipe_among_the_files_is_not_opened(files: Path, name: str, *, s
 
     assert found.status == "FAIL"
     assert name in found.found
-    assert "it is no file" in found.found
+    assert "it is not a regular file" in found.found
 
 
 async def test_a_pipe_in_place_of_secrets_is_not_opened(files: Path):
@@ -111,8 +118,8 @@ async def test_a_pipe_in_place_of_secrets_is_not_opened(files: Path):
     (files / "secretstore.yaml").write_text(yaml.safe_dump(store))
     async with asyncio.timeout(10):
         (found,) = await look(files, strict=True)
-        with pytest.raises(Invalid, match=r"secrets\.json.* is no file"):
-            await FileStores(Settings(components=files)).get("any", "key")
+        with pytest.raises(Invalid, match=r"secrets\.json.* is not a regular file"):
+            await FileSecretStores(Settings(components=files)).get("any", "key")
 
     assert found.status == "FAIL"
     assert "secrets.json" in found.found
@@ -134,7 +141,7 @@ async def test_what_the_embedded_runtime_needs_is_missed(files: Path):
 
 
 async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
-    """There is no file to mend."""
+    """There is not a regular file to mend."""
     (found,) = await look(tmp_path / "nowhere", strict=True)
 
     assert found.found.startswith("AGENT_ACTORS_COMPONENTS: there is no folder")
@@ -143,7 +150,7 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
 
 async def test_beside_a_sidecar_only_named_files_are_looked_at():
     """Whether those of this folder are the sidecar's nobody knows."""
-    (found,) = await FilesCheck(Settings(), strict=False).look()
+    (found,) = await check_dapr_files(context())
 
     assert found.status == "skip"
     assert "AGENT_ACTORS_COMPONENTS" in found.advice

@@ -7,15 +7,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor import model
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.model import ModelCheck
-from agent_actors.doctor.secrets import FileStores, SecretsCheck
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.model import check_model
+from agent_actors.doctor.secrets import FileSecretStores, check_secrets
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.settings import Settings
-from tests.unit.doctor.conftest import answering
+from tests.unit.doctor.conftest import answering, context, only
 
 OWN: dict[str, Any] = {
     "model": "small",
@@ -42,13 +40,10 @@ class Store:
         return self._secrets.get(name)
 
 
-async def ask(
-    routes: dict[str, Any], store: Store | None = None, seen: Seen | None = None, **settings: Any
-) -> Finding:
-    get = (store or Store()).get
+async def ask(routes: dict[str, Any], store: Store | None = None, **settings: Any) -> Finding:
     async with answering(routes) as http:
-        check = ModelCheck(http, Settings(**settings), get, seen or Seen(), SystemClock())
-        (finding,) = await check.look()
+        get = (store or Store()).get
+        finding = only(await check_model(context(Settings(**settings)), http, get))
     assert "hush" not in f"{finding}"
     return finding
 
@@ -76,8 +71,7 @@ async def test_a_good_key_is_sent_and_ok():
         sent.append(request.headers["authorization"])
         return models("large", "small")
 
-    seen = Seen()
-    found = await ask({"/v1/models": answer}, seen=seen, **OWN)
+    found = await ask({"/v1/models": answer}, **OWN)
 
     assert (found.status, sent) == ("ok", ["Bearer hush"])
     assert found.found.startswith("small at own")
@@ -98,7 +92,7 @@ async def test_a_wrong_key_is_said(status: int, text: str):
     found = await ask({"/v1/models": httpx2.Response(status, text=text)}, **OPENAI)
 
     assert found.status == "FAIL"
-    assert "refuses the key" in found.found
+    assert "rejects the key" in found.found
     assert found.advice.endswith("OPENAI_API_KEY")
 
 
@@ -133,8 +127,8 @@ async def test_names_of_other_servers_are_understood(listed: str):
     [
         (httpx2.ConnectError("hush"), "FAIL", "own:1 cannot be reached (ConnectError)"),
         (httpx2.ReadTimeout("hush"), "FAIL", "own:1 does not answer in time"),
-        (httpx2.Response(503), "FAIL", "fails (503)"),
-        (httpx2.Response(429), "warn", "nothing now (429)"),
+        (httpx2.Response(503), "FAIL", "returns an error (503)"),
+        (httpx2.Response(429), "warn", "the quota is used up (429)"),
         (httpx2.Response(404), "warn", "does not list its models (404)"),
         (httpx2.Response(200, text="<html>"), "warn", "does not list its models"),
         (httpx2.Response(200, json={"data": 7}), "warn", "does not list its models"),
@@ -153,11 +147,11 @@ async def test_a_server_that_does_not_answer_as_it_should_is_said(
 @pytest.mark.parametrize(
     ("base", "place", "advice"),
     [
-        ("http://localhost:11434/v1", "localhost:11434", "does it run?"),
-        ("http://user:hush@127.0.0.1/v1", "127.0.0.1:80", "does it run?"),
-        ("https://[::1]/v1", "[::1]:443", "does it run?"),
-        ("https://models.example/v1", "models.example:443", "look at AGENT_ACTORS_MODEL_BASE_URL"),
-        (None, "api.openai.com:443", "look at the network"),
+        ("http://localhost:11434/v1", "localhost:11434", "is it running?"),
+        ("http://user:hush@127.0.0.1/v1", "127.0.0.1:80", "is it running?"),
+        ("https://[::1]/v1", "[::1]:443", "is it running?"),
+        ("https://models.example/v1", "models.example:443", "check AGENT_ACTORS_MODEL_BASE_URL"),
+        (None, "api.openai.com:443", "check the network"),
     ],
 )
 async def test_a_server_that_is_away_is_named_with_its_port(
@@ -176,8 +170,8 @@ async def test_a_server_that_is_away_is_named_with_its_port(
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        (ConnectionRefusedError("hush"), "nothing listens there"),
-        (socket.gaierror("hush"), "its name is not known"),
+        (ConnectionRefusedError("hush"), "connection refused"),
+        (socket.gaierror("hush"), "unknown host"),
         (ssl.SSLCertVerificationError("hush"), "its certificate is not trusted"),
     ],
 )
@@ -222,7 +216,7 @@ async def test_a_store_that_gives_no_key_is_said(error: Exception, monkeypatch: 
 
 
 async def secrets(store: Store, name: str | None = "vault") -> Finding:
-    (finding,) = await SecretsCheck(Settings(secret_store=name), store.get).look()
+    finding = only(await check_secrets(context(Settings(secret_store=name)), store.get))
     assert "hush" not in f"{finding}"
     return finding
 
@@ -246,7 +240,7 @@ async def test_the_stores_of_the_files_are_read(tmp_path: Any):
     )
     settings = Settings(components=tmp_path)
 
-    assert await FileStores(settings).get("vault", "openai-api-key") == "hush"
+    assert await FileSecretStores(settings).get("vault", "openai-api-key") == "hush"
     (tmp_path / "broken.yaml").write_text("[")
     with pytest.raises(Invalid, match=r"broken\.yaml"):
-        await FileStores(settings).get("vault", "openai-api-key")
+        await FileSecretStores(settings).get("vault", "openai-api-key")

@@ -4,11 +4,10 @@ import threading
 
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.settings import SettingsCheck
+from agent_actors.doctor.settings import check_settings
 from agent_actors.observability import exporter
-from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context, only
 
 VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 GOOD = "http://127.0.0.1:9"
@@ -21,8 +20,7 @@ def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def look() -> Finding:
-    (found,) = await SettingsCheck(Settings(), "embedded", SystemClock(), {}).look()
-    return found
+    return only(await check_settings(context()))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agent_actors.doctor.variables import OTHERS, misspelt, told
 from agent_actors.settings import Settings
-from tools.settings_doc import FOOT, variable
+from agent_actors.settings.unknown import OTHERS, describe, unknown_settings, variable
+from tools.settings_doc import FOOT
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ from tools.settings_doc import FOOT, variable
 )
 def test_a_misspelt_one_is_named_with_the_nearest(name: str, meant: str | None):
     """Or with the option that says it; what is like no setting has no nearest one."""
-    (found,) = misspelt([name])
+    (found,) = unknown_settings([name])
 
-    assert (found.name, found.meant) == (name, meant)
+    assert (found.name, found.suggestion) == (name, meant)
 
 
 def test_every_setting_is_known():
     """In capitals or not, as the settings are read."""
     names = [variable(name) for name in Settings.model_fields]
 
-    assert not misspelt([*names, *map(str.lower, names), "PATH"])
+    assert not unknown_settings([*names, *map(str.lower, names), "PATH"])
 
 
 def test_what_others_read_is_known():
@@ -43,7 +43,7 @@ def test_what_others_read_is_known():
     named = set(re.findall(r"`(AGENT_ACTORS_\w+)` \|", FOOT))
 
     assert named == set(OTHERS)
-    assert not misspelt(named)
+    assert not unknown_settings(named)
 
 
 def test_the_variables_of_kubernetes_are_nobodys_mistake():
@@ -56,13 +56,15 @@ def test_the_variables_of_kubernetes_are_nobodys_mistake():
         "AGENT_ACTORS_REDIS_PORT",
     ]
 
-    assert not misspelt(links)
-    assert misspelt(["AGENT_ACTORS_REDIS_PORT"])
+    assert not unknown_settings(links)
+    assert unknown_settings(["AGENT_ACTORS_REDIS_PORT"])
 
 
 def test_the_warning_is_one_sentence():
     """It has every name, and what may be meant."""
-    text = told(misspelt(["AGENT_ACTORS_MODLE", "AGENT_ACTORS_XYZZY_PLUGH_QUUX"]))
+    text = describe(unknown_settings(["AGENT_ACTORS_MODLE", "AGENT_ACTORS_XYZZY_PLUGH_QUUX"]))
 
-    assert "AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)" in text
-    assert "AGENT_ACTORS_XYZZY_PLUGH_QUUX;" in text
+    assert text == (
+        "unknown settings AGENT_ACTORS_MODLE (did you mean AGENT_ACTORS_MODEL?),"
+        " AGENT_ACTORS_XYZZY_PLUGH_QUUX"
+    )
