@@ -1,6 +1,5 @@
 """`agent-actors doctor` asks servers that we did not write for their models."""
 
-
 import httpx2
 from llmock.pytest_plugin import LLMock
 
