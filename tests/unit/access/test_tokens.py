@@ -96,7 +96,7 @@ def test_tokens_come_from_a_file_too(tmp_path: Path):
     assert access(access_tokens=ours, access_tokens_file=file) is not None
 
     file.write_text(ours)
-    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: .*twice"):
+    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: .*duplicate"):
         access(access_tokens=ours, access_tokens_file=file)
 
 

@@ -94,7 +94,7 @@ def test_a_chosen_folder_without_servers_is_refused(
     servers(tmp_path / "path")
     monkeypatch.setenv(binaries.VARIABLE, str(tmp_path / "chosen"))
 
-    with pytest.raises(StartupError, match=r"AGENT_ACTORS_ENGINE: .*chosen' has not all of"):
+    with pytest.raises(StartupError, match=r"AGENT_ACTORS_ENGINE: .*chosen' does not have all of"):
         binaries.dapr()
 
 

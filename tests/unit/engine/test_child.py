@@ -78,8 +78,8 @@ def test_a_child_starts_again_and_its_log_goes_on(tmp_path: Path):
     eventually(lambda: not sleeper.alive)
 
     assert sleeper.log.read_text() == "once\nagain\n"
-    assert sleeper.said("again")
-    assert not sleeper.said("once")
+    assert sleeper.logged("again")
+    assert not sleeper.logged("once")
 
 
 def test_a_stubborn_child_is_killed(tmp_path: Path):
@@ -87,7 +87,7 @@ def test_a_stubborn_child_is_killed(tmp_path: Path):
     stubborn = child(tmp_path, STUBBORN)
     try:
         stubborn.start()
-        stubborn.wait_until(lambda: stubborn.said("up"), 10.0)
+        stubborn.wait_until(lambda: stubborn.logged("up"), 10.0)
     finally:
         stubborn.terminate(grace=0.1)
 
