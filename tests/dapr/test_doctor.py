@@ -87,7 +87,7 @@ def with_token(cluster: Cluster, **settings: Any) -> Replica:
 
 
 def started_unready(cluster: Cluster) -> Replica:
-    """A replica that will not be ready, at the time when its sidecar has heard from it."""
+    """Starts a replica that will not become ready, until its sidecar is."""
     replica = with_token(cluster)
     cluster.redis.start()
     cluster._started.callback(cluster.redis.kill)
@@ -128,7 +128,7 @@ def test_it_leaves_nothing_behind(replica: Replica):
         assert "doctor" not in http.get("/users").text
 
 
-def test_a_wrong_token_of_the_sidecar_is_said(replica: Replica):
+def test_a_wrong_token_of_the_sidecar_is_reported(replica: Replica):
     """The sidecar refuses; what needs it is not tried."""
     diagnosis = doctor(replica, DAPR_API_TOKEN="another")
 
@@ -156,7 +156,7 @@ def test_a_type_that_is_not_hosted_is_named(replica: Replica):
     assert diagnosis.of("actors")["found"] == "not hosted here: NotificationActor"
 
 
-def test_a_secret_store_that_is_not_there_is_said(replica: Replica):
+def test_a_secret_store_that_is_not_there_is_reported(replica: Replica):
     """The sidecar knows no such store, and so there is no key for a model."""
     diagnosis = doctor(replica, AGENT_ACTORS_SECRET_STORE="vault")
 
@@ -164,7 +164,7 @@ def test_a_secret_store_that_is_not_there_is_said(replica: Replica):
     assert diagnosis.of("secrets")["found"] == "There is no secret store 'vault'"
 
 
-def test_a_sidecar_that_is_gone_is_said(replica: Replica):
+def test_a_sidecar_that_is_gone_is_reported(replica: Replica):
     """Nobody answers on its port."""
     diagnosis = doctor(replica, DAPR_HTTP_PORT=str(free_port()), AGENT_ACTORS_URL=replica.url)
 
@@ -173,8 +173,8 @@ def test_a_sidecar_that_is_gone_is_said(replica: Replica):
     assert "no sidecar answers" in diagnosis.of("sidecar")["found"]
 
 
-def test_no_sidecar_named_is_said(replica: Replica):
-    """There is a Dapr that `dev` starts, and that is said, too."""
+def test_no_sidecar_named_is_reported(replica: Replica):
+    """The advice is to start one with `dev`."""
     done = command(replica, "--runtime", "dapr", DAPR_HTTP_PORT=None, AGENT_ACTORS_URL=replica.url)
     diagnosis = Diagnosis(done.returncode, json.loads(done.stdout))
 
@@ -184,7 +184,7 @@ def test_no_sidecar_named_is_said(replica: Replica):
     assert diagnosis.of("service")["status"] == "ok"
 
 
-def test_a_state_store_that_is_down_is_said(cluster: Cluster):
+def test_a_state_store_that_is_down_is_reported(cluster: Cluster):
     """Redis is not running: state cannot be read."""
     replica = with_token(cluster)
     cluster.start()
@@ -195,8 +195,8 @@ def test_a_state_store_that_is_down_is_said(cluster: Cluster):
     assert "ERR_ACTOR_STATE_GET" in diagnosis.of("actors")["found"]
 
 
-def test_a_service_that_has_gone_is_said(cluster: Cluster):
-    """The sidecar goes on to host its actors; a call finds that nobody is there."""
+def test_a_service_that_has_gone_is_reported(cluster: Cluster):
+    """The sidecar still hosts its actors, but a call fails."""
     replica = with_token(cluster)
     cluster.start()
     replica.app.kill()
@@ -220,7 +220,7 @@ def test_a_service_that_was_not_started_is_no_failure(cluster: Cluster):
     assert (diagnosis.of("sidecar")["status"], diagnosis.of("actors")["status"]) == ("ok", "skip")
 
 
-def test_a_missing_state_store_is_said(engine: Engine, tmp_path: Path):
+def test_a_missing_state_store_is_reported(engine: Engine, tmp_path: Path):
     """The service calls itself ready, and could keep nothing."""
     files = shutil.copytree(COMPONENTS, tmp_path / "files")
     (files / "statestore.yaml").unlink()
@@ -232,7 +232,7 @@ def test_a_missing_state_store_is_said(engine: Engine, tmp_path: Path):
     assert "actors" in diagnosis.failed
 
 
-def test_a_state_store_that_is_not_that_of_the_actors_is_said(engine: Engine, tmp_path: Path):
+def test_a_state_store_that_is_not_that_of_the_actors_is_reported(engine: Engine, tmp_path: Path):
     """The sidecar shows the store, but not whether actors are kept in it; a read tells."""
     files = shutil.copytree(COMPONENTS, tmp_path / "files")
     store = files / "statestore.yaml"
@@ -244,7 +244,7 @@ def test_a_state_store_that_is_not_that_of_the_actors_is_said(engine: Engine, tm
     assert "actorStateStore" in diagnosis.of("actors")["advice"]
 
 
-def test_a_missing_subscription_is_said(engine: Engine, tmp_path: Path):
+def test_a_missing_subscription_is_reported(engine: Engine, tmp_path: Path):
     """Nothing would be remembered without it."""
     files = shutil.copytree(COMPONENTS, tmp_path / "files")
     (files / "message-subscription.yaml").unlink()
@@ -255,7 +255,7 @@ def test_a_missing_subscription_is_said(engine: Engine, tmp_path: Path):
     assert "no Subscription to the topic 'user-chat'" in diagnosis.of("components")["found"]
 
 
-def test_a_scheduler_that_has_gone_is_said(cluster: Cluster):
+def test_a_scheduler_that_has_gone_is_reported(cluster: Cluster):
     """No reminder comes any more; the service itself calls itself ready."""
     replica = with_token(cluster)
     cluster.start()
@@ -267,7 +267,7 @@ def test_a_scheduler_that_has_gone_is_said(cluster: Cluster):
     assert diagnosis.of("actors")["advice"].startswith("start the scheduler")
 
 
-def test_two_tokens_that_differ_are_said(cluster: Cluster):
+def test_two_tokens_that_differ_are_reported(cluster: Cluster):
     """The sidecar calls with another token than the service wants."""
     replica = with_token(cluster)
     replica.app._env["APP_API_TOKEN"] = "another"

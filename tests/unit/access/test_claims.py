@@ -117,7 +117,7 @@ async def test_claims_may_have_other_names(published: Published, signing_key: Si
 async def test_a_token_that_says_something_else_is_refused(
     known: SignedTokens, signing_key: SigningKey, claims: dict[str, Any], said: str
 ):
-    """Of another issuer, for another service, out of its time, or of nobody."""
+    """Another issuer or audience, expired, or without a subject."""
     with pytest.raises(Unauthorized, match=said) as caught:
         await known.caller(signing_key.token(**claims))
     assert 'error="invalid_token"' in caught.value.challenge
@@ -173,7 +173,7 @@ async def test_algorithms_are_not_the_tokens_to_choose(
     ids=lambda token: token[:30],
 )
 async def test_what_is_no_token_is_refused(known: SignedTokens, token: str):
-    """Whatever it is, nobody is told more than that."""
+    """The answer is always the same."""
     with pytest.raises(Unauthorized):
         await known.caller(token)
 

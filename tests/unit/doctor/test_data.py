@@ -59,7 +59,7 @@ def made(folder: Path) -> Path:
     return path
 
 
-async def test_a_folder_that_is_not_there_yet_is_well(tmp_path: Path):
+async def test_a_missing_folder_is_ok(tmp_path: Path):
     """The first start makes it; doctor does not."""
     found = await only(tmp_path / "new" / "er")
 
@@ -103,8 +103,8 @@ async def test_what_was_left_in_the_log_of_writes_is_read(tmp_path: Path):
     assert (await only(other)).found.startswith("the database is from a newer release (schema 999")
 
 
-async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
-    """It is left as it was."""
+async def test_a_file_that_is_no_database_is_reported(tmp_path: Path):
+    """It is unchanged."""
     (tmp_path / DATABASE).write_text("precious" * 100)
     found = await only(tmp_path)
 
@@ -114,7 +114,7 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
 
 
 async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
-    """Whoever opened it would wait for ever."""
+    """Opening it would block forever."""
     os.mkfifo(tmp_path / DATABASE)
     async with asyncio.timeout(10):
         found = await only(tmp_path)
@@ -138,7 +138,7 @@ async def test_later_checks_know_who_has_the_data(tmp_path: Path):
     assert f"process {os.getpid()} uses the data" in service.found
 
 
-async def test_a_damaged_database_is_said(tmp_path: Path):
+async def test_a_damaged_database_is_reported(tmp_path: Path):
     """A page in its middle is junk."""
     path = made(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
@@ -155,7 +155,7 @@ async def test_a_damaged_database_is_said(tmp_path: Path):
     assert "backup" in found.advice
 
 
-async def test_a_database_of_a_newer_release_is_said(tmp_path: Path):
+async def test_a_database_of_a_newer_release_is_reported(tmp_path: Path):
     """The service would refuse it, too."""
     with closing(sqlite3.connect(made(tmp_path))) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -165,7 +165,7 @@ async def test_a_database_of_a_newer_release_is_said(tmp_path: Path):
     assert found.advice.startswith("upgrade")
 
 
-async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
+async def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path):
     """Or a file in it."""
     path = made(tmp_path)
     for place in (tmp_path, path):
@@ -174,7 +174,7 @@ async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
         assert (found.status, found.found) == ("FAIL", f"{place} is not writable")
 
 
-async def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path):
+async def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path):
     """Nothing can be below it."""
     (tmp_path / "file").write_text("")
 
@@ -182,7 +182,7 @@ async def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("free", "status"), [(data.LITTLE - 1, "warn"), (1024, "FAIL")])
-async def test_a_disk_that_is_nearly_full_is_said(tmp_path: Path, free: int, status: str):
+async def test_a_disk_that_is_nearly_full_is_reported(tmp_path: Path, free: int, status: str):
     """First as a warning."""
     first, database = await look(tmp_path, free=lambda _: free)
 
@@ -194,7 +194,7 @@ async def test_a_disk_that_is_nearly_full_is_said(tmp_path: Path, free: int, sta
 async def test_a_large_database_is_not_read_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Then its damage is not known, and that is said."""
+    """Then a warning says that it was not checked completely."""
     with closing(sqlite3.connect(made(tmp_path))) as connection:
         connection.execute("CREATE TABLE much (x)")
         connection.executemany("INSERT INTO much VALUES (?)", ((n,) for n in range(20_000)))
@@ -213,7 +213,7 @@ def test_nobody_holds_a_lock_that_is_not_taken(tmp_path: Path):
 
 
 def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
-    """Neither a lock of another kind, nor a line that is none."""
+    """Other kinds of locks, other files and malformed lines are skipped."""
     lock = tmp_path / LOCK
     lock.touch()
     device = named(lock.stat().st_dev)

@@ -43,8 +43,8 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-async def test_ours_are_in_no_trap(files: Path):
-    """They are counted."""
+async def test_our_files_have_no_mistake(files: Path):
+    """The finding has their number."""
     (found,) = await look(files)
 
     assert found.status == "ok", found
@@ -66,7 +66,7 @@ async def test_ours_are_in_no_trap(files: Path):
         ("message-subscription.yaml", "deadLetterTopic", "other", "has no deadLetterTopic"),
     ],
 )
-async def test_a_trap_is_said(files: Path, file: str, old: str, new: str, words: str):
+async def test_a_mistake_is_reported(files: Path, file: str, old: str, new: str, words: str):
     """Each with what to do; Dapr starts with them, so they are warnings."""
     change(files / file, old, new)
     (found,) = await look(files)
@@ -76,7 +76,7 @@ async def test_a_trap_is_said(files: Path, file: str, old: str, new: str, words:
     assert found.advice
 
 
-async def test_several_traps_are_several_lines(files: Path):
+async def test_several_mistakes_are_several_lines(files: Path):
     """None hides another."""
     change(files / "statestore.yaml", "readTimeout", "writeTimeout")
     change(files / "statestore.yaml", "actorStateStore", "someOther")
@@ -84,7 +84,7 @@ async def test_several_traps_are_several_lines(files: Path):
     assert len(await look(files)) == 2
 
 
-async def test_a_file_that_is_no_yaml_is_said(files: Path):
+async def test_a_file_that_is_not_yaml_is_reported(files: Path):
     """With its name, and the line."""
     (files / "broken.yaml").write_text("kind: [Component\n")
     (found,) = await look(files, strict=True)
@@ -96,7 +96,7 @@ async def test_a_file_that_is_no_yaml_is_said(files: Path):
 @pytest.mark.parametrize("name", ["pipe.yaml", "pipe.yml"])
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_pipe_among_the_files_is_not_opened(files: Path, name: str, *, strict: bool):
-    """Whoever opened it would wait for ever."""
+    """Opening it would block forever."""
     os.mkfifo(files / name)
     async with asyncio.timeout(10):
         (found,) = await look(files, strict=strict)
@@ -140,7 +140,7 @@ async def test_what_the_embedded_runtime_needs_is_missed(files: Path):
     assert undelivered[0].advice.startswith("add it, or set AGENT_ACTORS_COMPONENTS")
 
 
-async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
+async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path):
     """There is not a regular file to mend."""
     (found,) = await look(tmp_path / "nowhere", strict=True)
 
@@ -149,7 +149,7 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
 
 
 async def test_beside_a_sidecar_only_named_files_are_looked_at():
-    """Whether those of this folder are the sidecar's nobody knows."""
+    """The files in this folder need not be the sidecar's."""
     (found,) = await check_dapr_files(context())
 
     assert found.status == "skip"

@@ -50,7 +50,7 @@ async def ask(routes: dict[str, Any], store: Store | None = None, **settings: An
 
 @pytest.mark.parametrize("name", ["echo", "scripted"])
 async def test_a_model_without_a_server_is_ok(name: str):
-    """Nobody is asked."""
+    """No server is called."""
     assert (await ask({}, model=name)).found.startswith(f"{name} answers")
 
 
@@ -78,7 +78,7 @@ async def test_a_good_key_is_sent_and_ok():
 
 
 async def test_a_password_in_an_address_is_not_shown():
-    """Where the server is, is said all the same."""
+    """The host is shown without it."""
     base = {"model_base_url": "http://user:hush@own:1/v1"}
 
     assert "own" in (await ask({"/v1/models": models("small")}, **OWN | base)).found
@@ -87,8 +87,8 @@ async def test_a_password_in_an_address_is_not_shown():
 @pytest.mark.parametrize(
     ("status", "text"), [(401, "bad key hush"), (403, ""), (400, "… API_KEY_INVALID …")]
 )
-async def test_a_wrong_key_is_said(status: int, text: str):
-    """And where it comes from; what the server says of it may repeat it."""
+async def test_a_wrong_key_is_reported(status: int, text: str):
+    """The finding names the variable, and does not quote the server, which may repeat the key."""
     found = await ask({"/v1/models": httpx2.Response(status, text=text)}, **OPENAI)
 
     assert found.status == "FAIL"
@@ -96,7 +96,7 @@ async def test_a_wrong_key_is_said(status: int, text: str):
     assert found.advice.endswith("OPENAI_API_KEY")
 
 
-async def test_an_unknown_model_is_said():
+async def test_an_unknown_model_is_reported():
     """A provider does not have it; a server of one's own may answer under any name."""
     routes = {"/v1/models": models("a", "b")}
     provider, own = await ask(routes, **OPENAI), await ask(routes, **OWN)
@@ -134,7 +134,7 @@ async def test_names_of_other_servers_are_understood(listed: str):
         (httpx2.Response(200, json={"data": 7}), "warn", "does not list its models"),
     ],
 )
-async def test_a_server_that_does_not_answer_as_it_should_is_said(
+async def test_a_server_that_does_not_answer_as_it_should_is_reported(
     answer: Any, status: str, words: str
 ):
     """Each with what to do."""
@@ -157,7 +157,7 @@ async def test_a_server_that_does_not_answer_as_it_should_is_said(
 async def test_a_server_that_is_away_is_named_with_its_port(
     base: str | None, place: str, advice: str
 ):
-    """And what to do hangs on whose it is."""
+    """The advice depends on whose server it is."""
     own = {"model": "small", "model_base_url": base, "model_api_key": "hush"}
     away = httpx2.ConnectError("hush")
     routes = dict.fromkeys(("/v1/models", "/models"), away)
@@ -175,8 +175,8 @@ async def test_a_server_that_is_away_is_named_with_its_port(
         (ssl.SSLCertVerificationError("hush"), "its certificate is not trusted"),
     ],
 )
-async def test_why_a_server_cannot_be_reached_is_said(cause: Exception, words: str):
-    """In our words: those of the library lie some errors deeper, and may repeat the address."""
+async def test_why_a_server_cannot_be_reached_is_reported(cause: Exception, words: str):
+    """The cause is described in our words, since the library's may contain the URL."""
     error = httpx2.ConnectError("hush")
     error.__cause__ = OSError("hush")
     error.__cause__.__context__ = cause
@@ -185,16 +185,16 @@ async def test_why_a_server_cannot_be_reached_is_said(cause: Exception, words: s
 
 
 @pytest.mark.parametrize("base", ["http://[::1/v1", "http://own:port/v1", "http:///v1"])
-async def test_an_address_of_a_model_that_is_none_is_said(base: str):
-    """With one that is."""
+async def test_an_invalid_model_url_is_reported(base: str):
+    """The service would not start with it."""
     found = await ask({}, **OWN | {"model_base_url": base})
 
     assert found.status == "FAIL"
     assert "is no address" in found.found
 
 
-async def test_settings_that_contradict_each_other_are_said():
-    """The service would not start with them."""
+async def test_settings_that_contradict_each_other_are_reported():
+    """A server of one's own needs a model name."""
     assert (await ask({}, model_base_url="http://own:1/v1")).status == "FAIL"
 
 
@@ -208,7 +208,9 @@ async def test_a_key_of_the_store_is_taken():
 
 
 @pytest.mark.parametrize("error", [Invalid("There is no such store."), Unavailable("Away.")])
-async def test_a_store_that_gives_no_key_is_said(error: Exception, monkeypatch: pytest.MonkeyPatch):
+async def test_a_store_that_gives_no_key_is_reported(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+):
     """The service waits for one that is away; doctor does not."""
     monkeypatch.setattr(model, "WITHIN", 0.2)
 

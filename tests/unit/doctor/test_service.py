@@ -59,8 +59,8 @@ async def test_a_service_that_has_the_data_and_does_not_answer_is_a_warning():
     assert "AGENT_ACTORS_URL" in found.advice
 
 
-async def test_why_a_service_is_not_ready_is_said():
-    """In its own words; it can still be asked for events."""
+async def test_why_a_service_is_not_ready_is_reported():
+    """The finding quotes its reason."""
     seen = at()
     found = await ask(httpx2.Response(503, json={"detail": "The sidecar hosts none."}), seen)
 
@@ -102,8 +102,8 @@ async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Respo
         "http://host/#hush",
     ],
 )
-async def test_an_address_that_is_none_is_said(url: str):
-    """It was mistyped, or has a password or a query in it, which is not repeated."""
+async def test_an_invalid_url_is_reported(url: str):
+    """It is malformed, or has a password or a query, which is not repeated."""
     async with httpx2.AsyncClient() as http:
         found = only(await check_service(at(url), http))
 
@@ -113,7 +113,7 @@ async def test_an_address_that_is_none_is_said(url: str):
 
 
 async def test_the_sidecar_knows_where_the_service_is():
-    """What was given comes first; without either it is where it is by default."""
+    """A given URL takes precedence; without either, the default is used."""
     told = {"appConnectionProperties": {"port": 7, "channelAddress": "127.0.0.9"}}
     found = [
         await ask(ready(), at(None, metadata=told)),
@@ -131,8 +131,8 @@ async def test_the_sidecar_knows_where_the_service_is():
 @pytest.mark.parametrize(
     "told", [{"port": "7/../x"}, {"port": 99_999}, {"port": 7, "channelAddress": "[x"}, {"port": 0}]
 )
-async def test_what_a_sidecar_tells_and_is_no_address_is_not_asked(told: dict[str, Any]):
-    """Then it is where it is by default."""
+async def test_an_invalid_app_address_of_the_sidecar_is_ignored(told: dict[str, Any]):
+    """Then the default is used."""
     found = await ask(ready(), at(None, metadata={"appConnectionProperties": told}))
 
     assert found.found == "ready at http://127.0.0.1:8000"
@@ -147,8 +147,8 @@ async def test_what_a_sidecar_tells_and_is_no_address_is_not_asked(told: dict[st
         (-60, "FAIL", "60 s ahead of the service"),
     ],
 )
-async def test_a_clock_that_is_wrong_is_said(ahead: float, status: str, words: str):
-    """First as a warning; what it means for us is the advice."""
+async def test_a_wrong_clock_is_reported(ahead: float, status: str, words: str):
+    """A small difference is a warning, a large one a failure."""
     seen = at()
     await ask(ready(ahead), seen)
     found = only(await check_clock(seen))
@@ -156,8 +156,8 @@ async def test_a_clock_that_is_wrong_is_said(ahead: float, status: str, words: s
     assert (found.status, found.found) == (status, words)
 
 
-async def test_who_tells_no_time_is_not_compared():
-    """Neither no header nor one that is no date."""
+async def test_a_server_without_a_date_is_not_compared():
+    """The header is missing or malformed."""
     seen = at()
     await ask(httpx2.Response(200, json={"status": "ok"}), seen)
     await ask(httpx2.Response(200, json={"status": "ok"}, headers={"date": "soon"}), seen)

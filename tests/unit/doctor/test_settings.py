@@ -11,8 +11,8 @@ from tests.unit.doctor.conftest import context, only
 BESIDE: dict[str, Any] = {"dapr_http_port": 1, "app_api_token": "secret"}
 
 
-async def test_a_variable_that_nobody_reads_is_a_warning():
-    """The service runs with it; so does nothing fail."""
+async def test_an_unknown_setting_is_a_warning():
+    """The service runs with it, so it is not a failure."""
     environment = {"AGENT_ACTORS_MODLE": "echo"}
     found = only(await check_settings(context(environment=environment)))
 
@@ -41,10 +41,10 @@ async def test_settings_are_counted_and_not_shown():
         ("dapr", BESIDE | {"idle_timeout": 1.0}, "AGENT_ACTORS_IDLE_TIMEOUT"),
     ],
 )
-async def test_what_a_start_would_refuse_is_said(
+async def test_what_a_start_would_refuse_is_reported(
     runtime: str, settings: dict[str, Any], words: str
 ):
-    """Each setting is of its form; together they are not to be used."""
+    """Each setting is valid, but not their combination."""
     found = await check_settings(context(Settings(**settings), runtime))
 
     assert found[0].status == "FAIL"
@@ -60,8 +60,8 @@ async def test_callbacks_without_a_token_are_a_warning():
     assert only(await check_settings(safe)).status == "ok"
 
 
-async def test_a_legacy_extension_beside_dapr_is_said():
-    """Both have the same files; to uninstall one takes those of the other, too."""
+async def test_a_legacy_extension_beside_dapr_is_reported():
+    """Both have the same files, so uninstalling one breaks the other."""
     installed = ["dapr", "Dapr_Ext.FastAPI"]
     found = only(await check_python(context(), lambda: installed, lambda _: object()))
 
@@ -70,15 +70,15 @@ async def test_a_legacy_extension_beside_dapr_is_said():
 
 
 async def test_files_that_went_with_a_legacy_extension_are_missed():
-    """What is left is a dapr without its extensions."""
+    """The package dapr is left without its extensions."""
     found = only(await check_python(context(), list, lambda _: None))
 
     assert found.status == "FAIL"
     assert "--force-reinstall" in found.advice
 
 
-async def test_this_installation_is_well():
-    """The versions are said."""
+async def test_this_installation_is_ok():
+    """The finding has the versions."""
     found = only(await check_python(context()))
 
     assert found.status == "ok", found
@@ -95,7 +95,7 @@ async def test_few_open_files_are_a_warning():
 
 
 async def test_a_system_without_limits_is_skipped():
-    """There is none where Python has no `resource`."""
+    """On some systems, Python has no `resource` module."""
 
     def unknown() -> float:
         raise ImportError("resource")
@@ -103,8 +103,8 @@ async def test_a_system_without_limits_is_skipped():
     assert only(await check_limits(context(), unknown)).status == "skip"
 
 
-async def test_tokens_that_cannot_be_read_are_said():
-    """And nothing of them is shown."""
+async def test_tokens_that_cannot_be_read_are_reported():
+    """The finding does not quote them."""
     settings = Settings(access_tokens="[hush")
     found = only(await check_access(context(settings, "embedded")))
 
@@ -113,15 +113,15 @@ async def test_tokens_that_cannot_be_read_are_said():
     assert "hush" not in f"{found}"
 
 
-async def test_a_rate_that_is_none_is_said():
-    """With its form."""
+async def test_an_invalid_rate_is_reported():
+    """The finding has a valid example."""
     found = only(await check_access(context(Settings(rate_limit="often"), "embedded")))
 
     assert (found.status, "60/minute" in found.found) == ("FAIL", True)
 
 
-async def test_who_may_call_is_said():
-    """Anybody here, anybody at all, or who shows a token."""
+async def test_who_may_call_is_reported():
+    """Anybody on this machine, anybody at all, or callers with a token."""
     given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
     all_of_them = [Settings(), Settings(access="off"), Settings(access_tokens=given)]
     found = [only(await check_access(context(each, "embedded"))) for each in all_of_them]
@@ -132,8 +132,8 @@ async def test_who_may_call_is_said():
     assert "callers need a token" in found[2].found
 
 
-async def test_origins_that_are_none_are_said():
-    """A start refuses them; what stands there instead may have a password in it."""
+async def test_invalid_origins_are_reported():
+    """A start refuses them; they are not quoted, since they may contain a password."""
     settings = Settings(cors_origins="https://y.example, https://ada:hush@x.example/path?hush")
     found = only(await check_access(context(settings, "embedded")))
 
@@ -141,8 +141,8 @@ async def test_origins_that_are_none_are_said():
     assert "hush" not in f"{found}"
 
 
-async def test_tokens_beside_open_callbacks_are_said():
-    """On Dapr a start refuses that: whoever reaches the port could go round."""
+async def test_tokens_beside_open_callbacks_are_reported():
+    """On Dapr a start refuses that, since the callbacks would bypass access control."""
     given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
     settings = Settings(access_tokens=given)
     found = only(await check_access(context(settings, "dapr")))

@@ -58,7 +58,7 @@ async def ask(sidecar: SidecarClient, seen: Context) -> Finding:
 
 
 async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: SidecarClient):
-    """What it says of itself is there for the checks that follow."""
+    """Its metadata are kept for later checks."""
     seen = dapr()
     daprd.answers = [(200, TOLD), (204, None)]
 
@@ -80,14 +80,14 @@ async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: S
         ([(500, None)], "returned an error", "the sidecar does not answer"),
     ],
 )
-async def test_a_sidecar_that_cannot_be_used_is_said(
+async def test_a_sidecar_that_cannot_be_used_is_reported(
     daprd: FakeSidecar,
     sidecar: SidecarClient,
     answers: list[tuple[int, Any]],
     words: str,
     silent: str,
 ):
-    """And nobody relies on what it says of itself; later checks say why they are skipped."""
+    """Its metadata are not used, and later checks are skipped with the reason."""
     seen = dapr()
     daprd.answers = answers
     found = await ask(sidecar, seen)
@@ -221,7 +221,7 @@ async def placed(sidecar: SidecarClient, **changes: Any) -> Finding:
         ({"activeActors": [{"type": "ChatAgent"}]}, "not hosted here: ResponseAgent"),
     ],
 )
-async def test_actors_without_a_place_are_said(
+async def test_actors_without_a_place_are_reported(
     daprd: FakeSidecar, sidecar: SidecarClient, changes: dict[str, Any], words: str
 ):
     """No actor is called then."""
@@ -254,10 +254,10 @@ def told(code: str, message: str) -> web.Response:
         ("reminders", "ERR_ACTOR_REMINDER_GET", "hush", "(ERR_ACTOR_REMINDER_GET)"),
     ],
 )
-async def test_actors_that_cannot_be_used_are_said(
+async def test_actors_that_cannot_be_used_are_reported(
     daprd: FakeSidecar, sidecar: SidecarClient, part: str, code: str, message: str, words: str
 ):
-    """Of the sidecar's words only the code: they may repeat what was said."""
+    """Only the sidecar's error code is quoted: its message may contain messages of users."""
 
     async def answer(request: web.Request) -> web.Response:
         return told(code, message) if part in request.path else web.json_response(True)
@@ -279,8 +279,8 @@ async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, side
     assert not any("/state/" in each.path for each in daprd.seen)
 
 
-async def test_each_type_is_called_by_the_id_of_nobody(daprd: FakeSidecar, sidecar: SidecarClient):
-    """No conversation can have it."""
+async def test_each_type_is_called_by_an_unused_id(daprd: FakeSidecar, sidecar: SidecarClient):
+    """No conversation can have that id."""
     found = await placed(sidecar)
     called = [each.path for each in daprd.seen if "/method/" in each.path]
 

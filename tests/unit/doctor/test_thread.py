@@ -47,8 +47,8 @@ def pipe(tmp_path: Path) -> Iterator[Path]:
     release()
 
 
-async def test_what_the_work_returns_or_raises_is_told():
-    """To whoever waits for it."""
+async def test_the_result_or_error_of_the_work_is_passed_on():
+    """The caller gets it."""
 
     def refuse() -> None:
         raise StartupError("no")
@@ -58,8 +58,8 @@ async def test_what_the_work_returns_or_raises_is_told():
         await in_thread(refuse)
 
 
-async def test_what_comes_too_late_is_nobodys_error():
-    """Nobody waits for it any more."""
+async def test_a_late_result_is_ignored():
+    """The caller has given up."""
     gate = threading.Event()
     complaints: list[str] = []
     loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ async def test_a_disk_that_hangs_fails_one_check():
 
 
 async def test_a_file_of_tokens_that_hangs_fails_one_check(pipe: Path):
-    """As the one of a shell's `<(…)` does that nobody writes."""
+    """A named pipe without a writer blocks the reader."""
     settings = Settings(access_tokens_file=pipe)
     found = await run("access", check_access, context(settings))
 
@@ -109,7 +109,7 @@ async def run(name: str, check: Check, given: Context) -> Finding:
 
 
 def test_the_command_ends_although_a_read_does_not(pipe: Path, tmp_path: Path):
-    """After its last line; nobody waits for the thread that reads."""
+    """The blocked thread is a daemon, so the process ends after its last line."""
     done = subprocess.run(
         [sys.executable, "-c", IMPATIENT, "doctor", "--data", str(tmp_path)],
         capture_output=True,

@@ -14,7 +14,7 @@ GOOD = "http://127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*exporter.ENDPOINTS, "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
 
@@ -26,7 +26,7 @@ async def look() -> Finding:
 @pytest.mark.parametrize(
     "address", ["localhost:4318", "http://localhost:0", "ftp://x", "http://localhost:99999"]
 )
-async def test_an_address_that_a_start_refuses_is_said(
+async def test_an_address_that_a_start_refuses_is_reported(
     monkeypatch: pytest.MonkeyPatch, address: str
 ):
     """By the name of its variable."""
@@ -37,7 +37,7 @@ async def test_an_address_that_a_start_refuses_is_said(
     assert found.found.startswith(VARIABLE)
 
 
-async def test_a_variable_that_a_start_refuses_is_said(monkeypatch: pytest.MonkeyPatch):
+async def test_a_variable_that_a_start_refuses_is_reported(monkeypatch: pytest.MonkeyPatch):
     """The address alone is not enough."""
     monkeypatch.setenv(VARIABLE, GOOD)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")

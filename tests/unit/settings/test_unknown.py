@@ -24,8 +24,8 @@ from tools.settings_doc import FOOT
         ("AGENT_ACTORS_DAPR_HTTP_PORT", "DAPR_HTTP_PORT"),
     ],
 )
-def test_a_misspelt_one_is_named_with_the_nearest(name: str, meant: str | None):
-    """Or with the option that says it; what is like no setting has no nearest one."""
+def test_a_misspelt_setting_has_a_suggestion(name: str, meant: str | None):
+    """The suggestion may be an option; a name that resembles no setting has none."""
     (found,) = unknown_settings([name])
 
     assert (found.name, found.suggestion) == (name, meant)
@@ -38,15 +38,15 @@ def test_every_setting_is_known():
     assert not unknown_settings([*names, *map(str.lower, names), "PATH"])
 
 
-def test_what_others_read_is_known():
-    """The page of the settings names them, and so it does each that is known."""
+def test_the_variables_of_the_commands_are_known():
+    """docs/settings.md lists exactly these."""
     named = set(re.findall(r"`(AGENT_ACTORS_\w+)` \|", FOOT))
 
     assert named == set(OTHERS)
     assert not unknown_settings(named)
 
 
-def test_the_variables_of_kubernetes_are_nobodys_mistake():
+def test_the_variables_of_kubernetes_are_no_mistake():
     """A Service named `agent-actors` puts these into every pod of its namespace."""
     links = [
         "AGENT_ACTORS_SERVICE_HOST",
@@ -61,7 +61,7 @@ def test_the_variables_of_kubernetes_are_nobodys_mistake():
 
 
 def test_the_warning_is_one_sentence():
-    """It has every name, and what may be meant."""
+    """It has every name with its suggestion."""
     text = describe(unknown_settings(["AGENT_ACTORS_MODLE", "AGENT_ACTORS_XYZZY_PLUGH_QUUX"]))
 
     assert text == (
