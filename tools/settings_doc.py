@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the fields of `Settings`, whose descriptions it repeats."""
+"""Writes docs/settings.md from the fields and descriptions of `Settings`."""
 
 import types
 from pathlib import Path
@@ -10,16 +10,17 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from agent_actors.settings import Settings
+from agent_actors.settings.unknown import variable
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 HEAD = """\
 # Settings
 
-Read once from the environment when the service starts, then fixed.
-A value that is not of its form stops the start with one line that names it (exit code 2).
+The service reads its settings from the environment once, when it starts.
+An invalid value stops the start with an error that names the setting (exit code 2); an unknown variable that begins with `AGENT_ACTORS_` is a warning.
 Durations are in seconds.
-Options of `agent-actors dev` (`--data`, `--drain`) come before the environment.
+Options of `agent-actors dev` (`--data`, `--drain`) take precedence over the environment.
 This page is written by `make docs` from `src/agent_actors/settings/__init__.py`.
 
 | name | default | allowed | meaning |
@@ -28,15 +29,15 @@ This page is written by `make docs` from `src/agent_actors/settings/__init__.py`
 
 FOOT = """\
 
-## Read by others
+## Variables of the commands
 
 | name | read by | meaning |
 |---|---|---|
-| `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications`, `doctor` | Where the service is, unless `--url` says it. |
-| `AGENT_ACTORS_TOKEN` | the same but `doctor` | The token to show, where the service asks for one ([security.md](security.md)). |
-| `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: the `dapr` runtime is taken, unless `--runtime` says otherwise. |
-| `AGENT_ACTORS_ENGINE` | `agent-actors dev`, `doctor`, `make engine` | The folder of Dapr's servers (`daprd`, `placement`, `scheduler`), which else is looked for ([dapr.md](dapr.md)). |
-| `APP_API_TOKEN` | `agent-actors events` | Sent to the service, whose setting it is too. |
+| `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications`, `doctor` | URL of the service; `--url` takes precedence. |
+| `AGENT_ACTORS_TOKEN` | the same but `doctor` | The caller's token, if the service needs one ([security.md](security.md)). |
+| `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: selects the `dapr` runtime; `--runtime` takes precedence. |
+| `AGENT_ACTORS_ENGINE` | `agent-actors dev`, `doctor`, `make engine` | The folder of Dapr's servers (`daprd`, `placement`, `scheduler`); by default it is searched for ([dapr.md](dapr.md)). |
+| `APP_API_TOKEN` | `agent-actors events` | Sent to the service, which has the same setting. |
 """
 
 
@@ -49,12 +50,6 @@ def render() -> str:
 def _row(name: str, field: FieldInfo) -> str:
     default = "none" if field.default is None else f"`{_shown(field.default)}`"
     return f"| `{variable(name)}` | {default} | {_allowed(field)} | {field.description} |\n"
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    alias = Settings.model_fields[name].validation_alias
-    return alias if isinstance(alias, str) else f"AGENT_ACTORS_{name.upper()}"
 
 
 def _shown(value: object) -> str:
@@ -84,22 +79,22 @@ def _kind(annotation: Any) -> str:
 
 
 def _limits(metadata: list[Any]) -> str:
-    said = []
+    texts = []
     for limit in metadata:
         if limit is NoDecode:
             continue
         match limit:
             case Gt(gt=value):
-                said.append(f"above {_shown(value)}")
+                texts.append(f"above {_shown(value)}")
             case Ge(ge=value):
-                said.append(f"from {value:,}")
+                texts.append(f"from {value:,}")
             case Le(le=value):
-                said.append(f"to {value:,}")
+                texts.append(f"to {value:,}")
             case MultipleOf(multiple_of=value):
-                said.append(f"in steps of {value}")
+                texts.append(f"in steps of {value}")
             case _:
-                raise TypeError(f"{limit!r} has no words in this page yet")
-    return " " + ", ".join(said) if said else ""
+                raise TypeError(f"no text for the limit {limit!r}")
+    return " " + ", ".join(texts) if texts else ""
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C leaves no trace while that is still imported, either."""
+    """Runs the command; Ctrl-C prints no traceback, not even while Python is importing it."""
     try:
         from agent_actors.cli import main as commands
 

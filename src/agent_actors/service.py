@@ -176,7 +176,7 @@ class Service:
         settings = self._settings
         if settings.sms_binding is None:
             return None
-        carrier = SmsBinding(self._invoke_binding, settings.sms_binding, settings.sms_time)
+        carrier = SmsBinding(self._invoke_binding, settings.sms_binding)
         actors = NotificationClient(self._proxies)
         return SmsSender(carrier, actors, self._reader, letters, self._clock, self._counters)
 
@@ -282,14 +282,14 @@ class Service:
                 NotificationActor(ctx, id_, host, limit, sending.send)
             )
         if self._runtime.dead_letters is None:
-            bounds = LetterLimits(self._settings.dead_letters, self._settings.retention)
+            bounds = LetterLimits()
             built[DeadLetterActor] = lambda ctx, id_: record(
                 DeadLetterActor(ctx, id_, host, bounds)
             )
         return built
 
     def _kept_by_an_actor(self) -> DeadLetters:
-        age = self._settings.retention
+        age = LetterLimits().age
         return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
 
     async def _redeliver(self, topic: str, event: bytes) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from agent_actors.clock import SystemClock
 from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.runtime.embedded.topics import DeliverySettings
 from agent_actors.settings import Settings
 from tests.conformance.harness import PUBSUB, SUBSCRIPTIONS, TRIES, Harness
 
@@ -37,10 +38,9 @@ class EmbeddedHarness(Harness):
             idle_timeout=idle_timeout,
             reentrancy_depth=depth,
             drain=0.5,
-            delivery_tries=TRIES,
-            delivery_backoff=0.05,
         )
-        self._runtime = EmbeddedRuntime.open(settings, SystemClock())
+        delivery = DeliverySettings(TRIES, backoff=0.05)
+        self._runtime = EmbeddedRuntime.open(settings, SystemClock(), delivery=delivery)
         await self._register(self._runtime.actor_client, settings)
         await self._runtime.start(self._deliver)
 

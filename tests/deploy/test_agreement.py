@@ -17,6 +17,7 @@ from agent_actors.protocol import wire
 from agent_actors.routes.sidecar.subscriptions import PATHS
 from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
+from agent_actors.settings.unknown import variable
 from tests.deploy.manifests import (
     K8S,
     OPTIONS,
@@ -32,7 +33,6 @@ from tests.deploy.manifests import (
     the,
 )
 from tests.fakes import FakeRuntime
-from tools.settings_doc import variable
 
 NAMES = {variable(name) for name in Settings.model_fields}
 OF_OTHERS = {*exporter.ENDPOINTS, "OTEL_SERVICE_NAME"}

@@ -115,7 +115,7 @@ async def _a_while(served: Served) -> None:
 
 async def test_memory_gets_what_it_missed_while_the_disk_was_full(serve: Serve):
     """An event that could not be applied is applied when there is room, in order."""
-    async with serve(model=QuickModel(), recovery_period=0.5, delivery_backoff=0.05) as served:
+    async with serve(model=QuickModel(), recovery_period=0.5) as served:
         await served.reply("ada", "first")
         await served.remembered("ada", 1)
         await limit(served, ROOM)

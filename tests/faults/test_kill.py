@@ -69,9 +69,7 @@ async def test_kills_under_load_lose_nothing_and_double_nothing(
     """After the kills every answered turn is in the history once, and took effect once."""
     begun = clock.monotonic()
     random, numbers, stop = Random(SEED), Counter[str](), asyncio.Event()
-    service = Service(
-        tmp_path, model="scripted", parking_time=0.2, recovery_period=1, delivery_backoff=0.05
-    )
+    service = Service(tmp_path, model="scripted", parking_time=0.2, recovery_period=1)
     place = Embedded(service)
     clients = [
         Person(place, f"user{n}", Random(SEED * 1000 + n), numbers, MIXED if n < USERS else BRISK)

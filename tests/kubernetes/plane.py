@@ -51,7 +51,7 @@ class DaprPlane:
         """Installs the chart with our values, and waits until everything of it serves."""
         self.helm("install", "--create-namespace")
         forwarder = self._cluster.own(self._forwarder())
-        forwarder.wait_until(lambda: forwarder.said(READY), WITHIN)
+        forwarder.wait_until(lambda: forwarder.logged(READY), WITHIN)
         self._run("dapr-sentry", f"--port={_SENTRY}")
         self._wait("dapr-sentry", _SENTRY)
         eventually(self._trusted)

@@ -118,7 +118,7 @@ def test_a_token_that_only_the_sidecar_has_is_noticed(
         rotated.start_sidecar()
         # Readiness calls an actor, and the service refuses what comes back, and says so.
         refused = "a callback came without this app's APP_API_TOKEN"
-        app.wait_until(lambda: not rotated.ready() and app.said(refused), 30.0)
+        app.wait_until(lambda: not rotated.ready() and app.logged(refused), 30.0)
 
         assert status(API, "/readyz") == 503
         assert status(API, "/livez") == 200

@@ -1,44 +1,42 @@
 """`agent-actors doctor` asks servers that we did not write for their models."""
 
-from typing import Any
-
 import httpx2
 from llmock.pytest_plugin import LLMock
 
-from agent_actors.clock import SystemClock
-from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.model import ModelCheck
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.finding import Context, Finding
+from agent_actors.doctor.model import check_model
 from agent_actors.engine.ports import free_port
 from agent_actors.settings import Settings
 from tests.llm.aimock import Aimock
+from tests.unit.doctor.conftest import context, only
 
 
 async def no_secret(store: str, name: str) -> str | None:
     return None
 
 
-async def ask(base_url: str, seen: Seen | None = None, **settings: Any) -> Finding:
-    chosen = Settings(model_base_url=base_url, model_api_key="hush", **settings)
+def served(base_url: str, model: str) -> Context:
+    return context(Settings(model_base_url=base_url, model_api_key="hush", model=model))
+
+
+async def ask(given: Context) -> Finding:
     async with httpx2.AsyncClient(timeout=5.0, trust_env=False) as http:
-        check = ModelCheck(http, chosen, no_secret, seen or Seen(), SystemClock())
-        (finding,) = await check.look()
-    return finding
+        return only(await check_model(given, http, no_secret))
 
 
 async def test_a_model_that_llmock_lists_is_ok(llmock: LLMock):
     """Its clock is compared, too; no call of the model is made, and nothing is paid."""
-    seen = Seen()
-    found = await ask(llmock.base_url(), seen, model="gpt-4o")
+    given = served(llmock.base_url(), "gpt-4o")
+    found = await ask(given)
 
     assert found.status == "ok", found
-    assert abs(seen.skews["the model's server"]) < 2
+    assert abs(given.skews["the model's server"]) < 2
     assert not [each for each in llmock.requests if "completions" in each.path]
 
 
 async def test_a_model_that_llmock_does_not_list_is_said(llmock: LLMock):
     """With some that it has."""
-    found = await ask(llmock.base_url(), model="gpt-nowhere")
+    found = await ask(served(llmock.base_url(), "gpt-nowhere"))
 
     assert found.status == "warn"
     assert "gpt-4o" in found.advice
@@ -46,14 +44,14 @@ async def test_a_model_that_llmock_does_not_list_is_said(llmock: LLMock):
 
 async def test_aimock_is_asked_in_the_same_way(aimock: Aimock):
     """It lists models as others do."""
-    assert (await ask(aimock.base_url, model="gpt-4o")).status == "ok"
-    assert (await ask(aimock.base_url, model="gpt-nowhere")).status == "warn"
+    assert (await ask(served(aimock.base_url, "gpt-4o"))).status == "ok"
+    assert (await ask(served(aimock.base_url, "gpt-nowhere"))).status == "warn"
 
 
 async def test_a_server_that_is_away_is_said():
     """Nobody listens there."""
     port = free_port()
-    found = await ask(f"http://127.0.0.1:{port}/v1", model="small")
+    found = await ask(served(f"http://127.0.0.1:{port}/v1", "small"))
 
-    said = f"127.0.0.1:{port} cannot be reached (nothing listens there)"
+    said = f"127.0.0.1:{port} cannot be reached (connection refused)"
     assert (found.status, found.found) == ("FAIL", said)

@@ -7,7 +7,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from agent_actors.settings import Settings
-from tools.settings_doc import render, variable
+from agent_actors.settings.unknown import variable
+from tools.settings_doc import render
 
 ROOT = Path(__file__).parents[2]
 

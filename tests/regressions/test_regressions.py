@@ -176,7 +176,7 @@ async def test_b6_a_verdict_is_one_that_daprd_knows(serve: Serve):
 
 async def test_b6_a_poison_message_ends_as_a_dead_letter(serve: Serve):
     """It is delivered a few times at most, then kept aside, and can be sent again."""
-    async with serve(delivery_backoff=0.01, delivery_tries=2) as served:
+    async with serve() as served:
         from agent_actors.protocol.events import CloudEvent
 
         poison = CloudEvent("poison", "test", "t", "s", {"nobody": "here"})

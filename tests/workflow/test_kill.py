@@ -28,7 +28,7 @@ PATIENCE = 60.0
 @pytest.mark.parametrize("victim", ["app", "sidecar", "both"])
 async def test_a_turn_happens_once(engine: Engine, tmp_path: Path, victim: str):
     """Turns stand between any two steps while it is killed; each then goes on where it was."""
-    async with carried(engine, tmp_path, workflow_wait=PATIENCE) as service:
+    async with carried(engine, tmp_path) as service:
         asked = [asyncio.create_task(insist(service, point)) for point in POINTS]
         await stand(service)
         folder = service.cluster.folder / "replica-0"

@@ -35,8 +35,8 @@ clock = SystemClock()
 async def service(
     engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[DaprService]:
-    """A service whose callers wait five seconds at most."""
-    async with carried(engine, tmp_path_factory.mktemp("turns"), workflow_wait=5) as service:
+    """A service that carries turns by workflows."""
+    async with carried(engine, tmp_path_factory.mktemp("turns")) as service:
         yield service
 
 

@@ -1,4 +1,4 @@
-"""Who may call the public routes: tokens of the settings, and JWTs of an issuer."""
+"""Who may call the public routes: configured tokens, and JWTs of an issuer."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,16 +12,17 @@ from agent_actors.settings import Settings
 if TYPE_CHECKING:
     from agent_actors.access.claims import SignedTokens
 
+INVALID = "The token is not valid."
 LONGEST = 16_384
-"""Characters of a token, at most."""
+"""Longest token, in characters."""
 
 
 class Access:
-    """Knows callers by the tokens they show.
+    """Identifies callers by their tokens.
 
     Args:
-        tokens: Those of the settings.
-        signed: Those of an issuer, if there is one.
+        tokens: The configured tokens.
+        signed: The JWTs of an issuer, if there is one.
     """
 
     def __init__(self, tokens: Tokens, signed: "SignedTokens | None" = None) -> None:
@@ -30,10 +31,10 @@ class Access:
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> "Access | None":
-        """What the settings ask for; None where anybody may call.
+        """The access control of the settings; None if anybody may call.
 
         Raises:
-            StartupError: A setting is not of its form, or access is required and nobody has any.
+            StartupError: A setting is not valid, or nobody would have access.
         """
         if not settings.access_on:
             return None
@@ -41,33 +42,33 @@ class Access:
         signed = _signed(settings, clock)
         if signed is None and not tokens:
             raise StartupError(
-                "Nobody would have access: AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER"
-                " says who has, AGENT_ACTORS_ACCESS=off lets everybody in."
+                "Nobody would have access: set AGENT_ACTORS_ACCESS_TOKENS or"
+                " AGENT_ACTORS_JWT_ISSUER, or AGENT_ACTORS_ACCESS=off to let everybody in."
             )
         return cls(tokens, signed)
 
     async def caller(self, authorization: str) -> Caller:
-        """Who sent the header `Authorization`, which is empty where none was sent.
+        """The caller with this `Authorization` header; an empty text if there was none.
 
         Raises:
-            Unauthorized: It has no token that is taken.
-            Unavailable: That cannot be known now.
+            Unauthorized: It has no valid token.
+            Unavailable: The token cannot be checked now.
         """
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("This route needs a token: Authorization: Bearer <token>.")
         if len(token) > LONGEST:
-            raise Unauthorized.invalid("The token is not one that is taken here.")
+            raise Unauthorized.invalid(INVALID)
         known = self._tokens.caller(token)
         if known is not None:
             return known
         if self._signed is None:
-            raise Unauthorized.invalid("The token is not one that is taken here.")
+            raise Unauthorized.invalid(INVALID)
         return await self._signed.caller(token)
 
     async def close(self) -> None:
-        """Lets go of what was opened. Idempotent."""
+        """Closes the connection to the issuer. Idempotent."""
         if self._signed is not None:
             await self._signed.close()
 

@@ -1,4 +1,4 @@
-"""Who calls, as a token has said it."""
+"""The caller of a public route."""
 
 from dataclasses import dataclass
 
@@ -8,33 +8,33 @@ from agent_actors.protocol import ids
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller whose token was checked.
+    """A caller with a valid token.
 
-    `subject` is its user id. A token of an issuer may have a subject that is no user id: then it
-    reaches no user's routes, unless it is an admin's.
+    `subject` is its user id. The subject of a JWT may be something else: such a caller has access
+    to no user, unless it is an admin.
     """
 
     subject: str
     admin: bool = False
 
     def require(self, user: str) -> None:
-        """Lets the caller act for a user.
+        """Checks that the caller may act for a user.
 
         Raises:
-            Forbidden: It is another one.
+            Forbidden: It may not.
         """
         if self.admin or (user == self.subject and is_user(user)):
             return
         if not is_user(self.subject):
             raise Forbidden(
-                "The token's subject is no user id of this service; the claim that is one is named"
-                " by AGENT_ACTORS_JWT_SUBJECT_CLAIM."
+                "The token's subject is not a user id of this service;"
+                " AGENT_ACTORS_JWT_SUBJECT_CLAIM names the claim that is used."
             )
-        raise Forbidden("The token is of another user.")
+        raise Forbidden("The token belongs to another user.")
 
 
 def is_user(subject: str) -> bool:
-    """May a subject be a user id?"""
+    """Is the subject a valid user id?"""
     try:
         ids.actor_id(subject)
     except Invalid:

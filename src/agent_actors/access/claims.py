@@ -1,4 +1,4 @@
-"""JWTs of one issuer: checked by its public keys, never by a secret that both sides know."""
+"""JWTs of one issuer, checked with its public keys; shared secrets are not supported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +12,14 @@ from agent_actors.errors import Unauthorized
 ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
-"""The asymmetric ones: with HS256 a public key would pass for a secret, `none` signs nothing."""
+"""Asymmetric only: with HS256 a public key could be used as a secret, and `none` is unsigned."""
 LEEWAY = 30.0
-"""Seconds that the clocks of issuer and service may be apart; PyJWT asks the machine's own."""
+"""Seconds by which the clocks of issuer and service may differ; PyJWT uses the system clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """What a JWT must say, and where it says who comes."""
+    """The claims that a JWT must have, and the names of those that are read."""
 
     issuer: str
     audience: str
@@ -29,10 +29,10 @@ class TrustedIssuer:
 
 
 class SignedTokens:
-    """Callers by their JWTs.
+    """Identifies callers by JWTs.
 
     Args:
-        trusted: What they must say.
+        trusted: The claims that they must have.
         keys: The issuer's keys.
     """
 
@@ -41,28 +41,28 @@ class SignedTokens:
         self._keys = keys
 
     async def caller(self, token: str) -> Caller:
-        """Who comes with a token.
+        """The caller with a token.
 
         Raises:
-            Unauthorized: It is none of the issuer, for somebody else, or out of its time.
-            Unavailable: The issuer's keys cannot be had.
+            Unauthorized: It is not from the issuer, for another audience, or expired.
+            Unavailable: The issuer's keys cannot be fetched.
         """
         try:
             header = jwt.get_unverified_header(token)
             algorithm = header.get("alg")
             if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-                raise Unauthorized.invalid("The token is signed in a way that is not taken.")
+                raise Unauthorized.invalid("The token's signature algorithm is not supported.")
             key = await self._keys.find(header.get("kid"))
             if key is None or key.get("alg", algorithm) != algorithm:
-                raise Unauthorized.invalid("The token is not signed by a key of the issuer.")
+                raise Unauthorized.invalid("The token is not signed with a key of the issuer.")
             return self._read(self._checked(token, jwt.PyJWK(key, algorithm=algorithm)))
         except jwt.ExpiredSignatureError:
             raise Unauthorized.invalid("The token has expired; get a new one.") from None
         except jwt.PyJWTError:
-            raise Unauthorized.invalid("The token is not one that is taken here.") from None
+            raise Unauthorized.invalid("The token is not valid.") from None
 
     async def close(self) -> None:
-        """Lets go of the connection to the issuer. Idempotent."""
+        """Closes the connection to the issuer. Idempotent."""
         await self._keys.close()
 
     def _checked(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class SignedTokens:
     def _read(self, claims: dict[str, Any]) -> Caller:
         subject = _claim(claims, self._trusted.subject_claim)
         if not isinstance(subject, str) or not subject:
-            raise Unauthorized.invalid("The token does not say whose it is.")
+            raise Unauthorized.invalid("The token has no subject.")
         roles = _claim(claims, self._trusted.roles_claim)
         named = roles.split() if isinstance(roles, str) else roles
         admin = isinstance(named, list) and self._trusted.admin_role in named
@@ -88,7 +88,7 @@ class SignedTokens:
 
 
 def _claim(claims: dict[str, Any], name: str) -> Any:
-    """A claim by its name, which may have dots in it, or else by its path."""
+    """A claim by its name, or a nested one by a path with dots; a name may contain dots, too."""
     if name in claims:
         return claims[name]
     found: Any = claims

@@ -1,6 +1,6 @@
-"""The issuer of JWTs that the settings name.
+"""The JWT issuer of the settings.
 
-Imported where there is one only: cryptography and the HTTP client take half a second.
+Imported only if there is one: cryptography and the HTTP client take half a second to import.
 """
 
 import httpx2
@@ -15,16 +15,16 @@ _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def signed(settings: Settings, clock: Clock) -> SignedTokens:
-    """The tokens of the issuer.
+    """The JWTs of the issuer.
 
     Raises:
-        StartupError: The settings do not say of whom, for whom and by which keys.
+        StartupError: Issuer, audience or URL of the keys is missing or not valid.
     """
     issuer, audience, url = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url
     if issuer is None or audience is None or url is None:
         named = {"ISSUER": issuer, "AUDIENCE": audience, "JWKS_URL": url}
         missing = [f"AGENT_ACTORS_JWT_{name}" for name, value in named.items() if value is None]
-        raise StartupError(f"JWTs can be checked only with {' and '.join(missing)}, too.")
+        raise StartupError(f"To check JWTs, set {' and '.join(missing)}, too.")
     trusted = TrustedIssuer(
         issuer,
         audience,
@@ -43,7 +43,7 @@ def _address(text: str) -> httpx2.URL:
     local = url.scheme == "http" and url.host in _ON_THIS_MACHINE
     if not url.host or (url.scheme != "https" and not local):
         raise StartupError(
-            "AGENT_ACTORS_JWT_JWKS_URL begins with https://, or with http:// and this machine:"
-            " whoever could change the keys on their way could sign for everybody."
+            "AGENT_ACTORS_JWT_JWKS_URL must begin with https://, or http:// on this machine:"
+            " otherwise an attacker on the network could replace the keys."
         )
     return url

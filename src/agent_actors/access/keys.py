@@ -1,4 +1,4 @@
-"""The public keys of an issuer, as it publishes them (a JSON Web Key Set)."""
+"""The public keys of an issuer (a JSON Web Key Set, RFC 7517)."""
 
 import asyncio
 import logging
@@ -13,30 +13,30 @@ from agent_actors.errors import Unavailable
 log = logging.getLogger(__name__)
 
 REFRESH = 300.0
-"""Seconds after which the keys are fetched anew: a key that was withdrawn is taken no longer."""
+"""Seconds after which the keys are fetched again, so that a revoked key is no longer accepted."""
 USABLE = 3_600.0
-"""Seconds for which they are used while the issuer does not answer."""
+"""Seconds for which old keys are used while the issuer does not answer."""
 PAUSE = 10.0
-"""Seconds between two fetches at least: tokens with made-up key ids cause no more."""
+"""The least number of seconds between two fetches, also for tokens with unknown key ids."""
 TIME = 5.0
-"""Seconds that a fetch may take."""
+"""Time limit of a fetch, in seconds."""
 LARGEST = 512 * 1024
-"""Bytes of a key set, at most."""
+"""Largest key set, in bytes."""
 
 Jwk = dict[str, Any]
 
 
 class InvalidKeySet(Exception):
-    """What came is no key set."""
+    """The answer is not a key set."""
 
 
 class KeySet:
-    """Keys by their ids, fetched when they are first needed; one fetch at a time.
+    """The keys by their ids, fetched at the first use; one fetch at a time.
 
     Args:
-        url: Where they are.
+        url: The URL of the key set.
         clock: The time.
-        transport: What carries requests; the network by default.
+        transport: Carries the requests; the network by default.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class KeySet:
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> Jwk | None:
-        """The key of that id; without an id, the only key there is.
+        """The key with that id; without an id, the key of a set of one.
 
         Raises:
-            Unavailable: The issuer does not answer, so it is not known.
+            Unavailable: The keys cannot be fetched.
         """
         found = self._find(kid) if self._age(self._fetched) < USABLE else None
         if self._age(self._fetched) >= REFRESH or found is None:
@@ -68,7 +68,7 @@ class KeySet:
         return found
 
     async def close(self) -> None:
-        """Fetches no more. Idempotent."""
+        """Cancels a running fetch and closes the connection. Idempotent."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
@@ -84,16 +84,16 @@ class KeySet:
         return float("inf") if at is None else self._clock.monotonic() - at
 
     def _require_fetched(self) -> None:
-        """The last try has worked: what is not among the keys is none."""
+        """Raises unless the last fetch succeeded: only then is a missing key unknown."""
         if self._fetched is None or self._fetched != self._tried:
             left = max(PAUSE - self._age(self._tried), 1.0)
             raise Unavailable(
-                "The issuer's keys cannot be fetched, so no token of it can be checked.",
+                "The issuer's keys cannot be fetched, so its tokens cannot be checked.",
                 retry_after=left,
             )
 
     def _fetch(self) -> asyncio.Task[None] | None:
-        """The fetch that runs, or a new one unless it would be too soon."""
+        """The running fetch, or a new one, unless the last one was too recent."""
         if self._fetching is not None and not self._fetching.done():
             return self._fetching
         if self._age(self._tried) < PAUSE:
@@ -108,19 +108,19 @@ class KeySet:
                 self._keys = await self._published()
         except (httpx2.HTTPError, TimeoutError, InvalidKeySet) as error:
             reason = str(error) or type(error).__name__
-            log.warning("the keys of AGENT_ACTORS_JWT_JWKS_URL were not fetched: %s", reason)
+            log.warning("could not fetch the keys from AGENT_ACTORS_JWT_JWKS_URL: %s", reason)
             return
         self._fetched = tried
 
     async def _published(self) -> list[Jwk]:
         async with self._client().stream("GET", self._url) as answer:
             if answer.status_code != httpx2.codes.OK:
-                raise InvalidKeySet(f"it answered {answer.status_code}")
+                raise InvalidKeySet(f"status {answer.status_code}")
             body = bytearray()
             async for part in answer.aiter_bytes():
                 body += part
                 if len(body) > LARGEST:
-                    raise InvalidKeySet(f"it has more than {LARGEST} bytes")
+                    raise InvalidKeySet(f"more than {LARGEST} bytes")
         return _keys(bytes(body))
 
     def _client(self) -> httpx2.AsyncClient:
@@ -128,16 +128,16 @@ class KeySet:
             self._http = httpx2.AsyncClient(
                 timeout=TIME,
                 transport=self._transport,
-                trust_env=self._url.scheme == "https",  # No proxy leads to this machine.
+                trust_env=self._url.scheme == "https",  # A web proxy does not lead to this machine.
             )
         return self._http
 
 
 def _keys(body: bytes) -> list[Jwk]:
-    """Those that signatures are checked by."""
+    """The keys for signatures."""
     try:
         published = from_json(body)["keys"]
         keys = [key for key in published if isinstance(key, dict)]
     except (ValueError, TypeError, KeyError):
-        raise InvalidKeySet("it is no JSON Web Key Set") from None
+        raise InvalidKeySet("not a JSON Web Key Set") from None
     return [key for key in keys if key.get("use", "sig") == "sig"]

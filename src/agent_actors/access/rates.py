@@ -1,7 +1,4 @@
-"""How often one caller may ask: so many requests at once, and again as time passes.
-
-Counted in this process, so a service of three replicas lets through three times as many.
-"""
+"""The rate limit of a caller, counted in this process: three replicas allow three times as many."""
 
 import re
 from collections import OrderedDict
@@ -11,43 +8,43 @@ from agent_actors.clock import Clock
 from agent_actors.errors import StartupError
 
 MOST = 65_536
-"""Callers that are kept in mind, some 10 MB; who was away longest is forgotten first."""
+"""Callers that are remembered (about 10 MB); the least recent one is forgotten first."""
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 _FORM = re.compile(r"([1-9]\d{0,5})/(second|minute|hour|day)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in so many seconds."""
+    """A number of requests in a number of seconds."""
 
     requests: int
     seconds: float
 
     @classmethod
     def read(cls, text: str) -> "Rate":
-        """The rate of a setting.
+        """Parses AGENT_ACTORS_RATE_LIMIT, such as `60/minute`.
 
         Raises:
-            StartupError: It has another form.
+            StartupError: It is not valid.
         """
         form = _FORM.fullmatch(text.strip())
         if form is None:
             raise StartupError(
-                "AGENT_ACTORS_RATE_LIMIT is a number per second, minute, hour or day: `60/minute`."
+                "AGENT_ACTORS_RATE_LIMIT must be like `60/minute` (or second, hour, day)."
             )
         return cls(int(form[1]), _SECONDS[form[2]])
 
 
 class RateLimiter:
-    """Counts the requests of callers, in memory that is bounded whatever their number.
+    """Limits each caller to a rate, in bounded memory.
 
-    Of each caller one time is kept: when all that it was let have will have come back (the generic
-    cell rate algorithm). A caller that was at rest may ask for the whole rate at once.
+    GCRA (generic cell rate algorithm): for each caller, the time at which its full burst is
+    available again. A burst is the number of requests of the rate.
 
     Args:
-        rate: What each caller may have.
+        rate: The rate of each caller.
         clock: The time.
-        most: Callers that are kept in mind.
+        most: Callers that are remembered.
     """
 
     def __init__(self, rate: Rate, clock: Clock, most: int = MOST) -> None:
@@ -55,28 +52,28 @@ class RateLimiter:
         self._burst = rate.seconds - self._each
         self._clock = clock
         self._most = most
-        self._whole_at: OrderedDict[str, float] = OrderedDict()
+        self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._whole_at)
+        return len(self._full_at)
 
     def wait(self, who: str) -> float:
-        """Seconds until a caller may ask; 0 where it may now, which is then counted."""
+        """Counts a request and returns 0; or the seconds to wait, if there is none left."""
         now = self._clock.monotonic()
         self._forget(now)
-        whole_at = max(self._whole_at.get(who, now), now)
-        too_early = whole_at - now - self._burst
+        full_at = max(self._full_at.get(who, now), now)
+        too_early = full_at - now - self._burst
         allowed = too_early <= 1e-9  # Sums of fractions are not exact.
-        self._whole_at[who] = whole_at + self._each if allowed else whole_at
-        self._whole_at.move_to_end(who)
+        self._full_at[who] = full_at + self._each if allowed else full_at
+        self._full_at.move_to_end(who)
         return 0.0 if allowed else too_early
 
     def _forget(self, now: float) -> None:
-        """Two at most of those who have everything back: more than one comes with a request."""
+        """Forgets up to two callers with a full burst: more than the one that a request can add."""
         for _ in range(2):
-            oldest = next(iter(self._whole_at), None)
+            oldest = next(iter(self._full_at), None)
             if oldest is None:
                 return
-            if self._whole_at[oldest] > now and len(self._whole_at) < self._most:
+            if self._full_at[oldest] > now and len(self._full_at) < self._most:
                 return
-            del self._whole_at[oldest]
+            del self._full_at[oldest]

@@ -1,6 +1,6 @@
-"""Who may call which route: the one table of it, which `docs/security.md` repeats.
+"""Who may call which route: the only table, which docs/security.md repeats.
 
-What is not in it takes an admin's token, or the sidecar's, where access control is on.
+A route that is not in it needs an admin's token or the sidecar's, if access control is on.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Literal
 
 Rule = Literal["open", "runtime", "own id", "own body", "own session", "operator"]
-"""Whom a route lets in where access control is on; an admin's token opens all but `runtime`.
+"""Who may call a route if access control is on; an admin may call all but `runtime`.
 
-`open`: anybody. `runtime`: the sidecar's token, which is no matter of ours here (I12). `own id`:
-the user whose id is in the path. `own body`, `own session`: the user whose id is in the body, or
-whose session it is; the route itself asks (`routes/edge/permits.py`). `operator`: who is on this
-machine, or has the sidecar's token.
+`open`: anybody. `runtime`: the sidecar's token, which is checked elsewhere (I12). `own id`: the
+user whose id is in the path. `own body`, `own session`: the user whose id is in the body, or whose
+session it is; the route itself checks it (`routes/edge/permits.py`). `operator`: callers on this
+machine, or with the sidecar's token.
 """
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -68,4 +68,4 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 OF_USERS = ("actor_id", "user_id")
-"""The names of a path's part that is a user's id."""
+"""Path parameters that are user ids."""

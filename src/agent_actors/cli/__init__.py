@@ -1,9 +1,8 @@
-"""`agent-actors`: starts the service, and talks to it from a terminal.
+"""The command `agent-actors`: starts the service, and is a client of it.
 
-Commands import what they need when they run, so that `--help` answers at once.
+Commands import what they need when they run, so that `--help` is fast.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +18,10 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class Interruptible(click.Group):
-    """Ctrl-C ends each command with the exit code that shells know, and a line for their prompt."""
+    """Ctrl-C ends each command with exit code 130, and a newline for the shell's prompt."""
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Reads the options, and prints the help."""
+        """Parses the options, and prints the help."""
         with _interruptible():
             return super().make_context(*args, **more)
 
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def _addressed(command: Command) -> Command:
-    """The options of every command that starts the service."""
+    """Adds the options of every command that starts the service."""
     options = [
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve on."),
         click.option(
@@ -56,15 +55,15 @@ def _addressed(command: Command) -> Command:
             default=8000,
             show_default=True,
             type=click.IntRange(0, 65_535),
-            help="Port to serve on; 0 takes a free one and says which.",
+            help="Port to serve on; 0 picks a free one and prints it.",
         ),
         click.option(
-            "--insecure", is_flag=True, help="Serve other machines too, and ask nobody for a token."
+            "--insecure", is_flag=True, help="Serve other machines without asking for a token."
         ),
         click.option(
             "--runtime",
             type=click.Choice(["embedded", "dapr"]),
-            help="What carries the actors.  [default: dapr beside a sidecar, else embedded]",
+            help="What runs the actors.  [default: dapr beside a sidecar, else embedded]",
         ),
     ]
     for option in reversed(options):
@@ -81,7 +80,7 @@ _url = click.option(
     show_default=True,
     envvar="AGENT_ACTORS_URL",
     show_envvar=True,
-    help="Where the service is.",
+    help="URL of the service.",
 )
 
 
@@ -91,9 +90,9 @@ _url = click.option(
 @click.option(
     "--drain",
     type=click.FloatRange(0, 86_400, min_open=True),
-    help="Seconds that running turns get at a stop.  [default: 7]",
+    help="Seconds that running turns get at shutdown.  [default: 7]",
 )
-@click.option("--reload", is_flag=True, help="Start again whenever the code changes.")
+@click.option("--reload", is_flag=True, help="Restart when the code changes.")
 def dev(  # noqa: PLR0913 - Each is an option of the command.
     host: str,
     port: int,
@@ -106,7 +105,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 ) -> None:
     """Start the service on this machine, with its data in a folder.
 
-    With --runtime dapr and no sidecar about, a real Dapr is started too, if its binaries are there.
+    With --runtime dapr and no sidecar, a local Dapr is started too, if its binaries are installed.
     """
     with _starting():
         from agent_actors.cli import service
@@ -114,7 +113,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
         settings = service.settings(data=data, drain=drain)
         sock = service.listen(host, port, settings, insecure=insecure)
         run = service.reload if reload else service.serve
-        kind = runtime or _runtime_here()
+        kind = runtime or service.default_runtime(settings)
         if kind == "dapr" and settings.dapr_http_port is None:
             service.with_local_dapr(run, settings, sock)
         else:
@@ -124,20 +123,16 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 @main.command()
 @_addressed
 def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
-    """Start the service as a server is started.
+    """Start the service on a server.
 
-    On the dapr runtime where DAPR_HTTP_PORT names a sidecar, else on the embedded one.
+    The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
     """
     with _starting():
         from agent_actors.cli import service
 
         settings = service.settings()
         sock = service.listen(host, port, settings, insecure=insecure)
-        service.serve(settings, runtime or _runtime_here(), sock)
-
-
-def _runtime_here() -> str:
-    return "dapr" if os.environ.get("DAPR_HTTP_PORT") else "embedded"
+        service.serve(settings, runtime or service.default_runtime(settings), sock)
 
 
 @contextmanager
@@ -152,24 +147,23 @@ def _starting() -> Iterator[None]:
 @click.option(
     "--runtime",
     type=click.Choice(["embedded", "dapr"]),
-    help="What carries the actors.  [default: dapr beside a sidecar or in a pod, else embedded]",
+    help="What runs the actors.  [default: dapr beside a sidecar or in a pod, else embedded]",
 )
 @_data
 @click.option(
     "--url",
     envvar="AGENT_ACTORS_URL",
     show_envvar=True,
-    help="Where the service is.  [default: where the sidecar looks for it, else"
-    " http://127.0.0.1:8000]",
+    help="URL of the service.  [default: where the sidecar expects it, else http://127.0.0.1:8000]",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines: a list of what was found.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of the findings.")
 def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: bool) -> None:
-    """Check what the service needs, and say what to do where it is not so.
+    """Check everything that the service needs, and say what to do about problems.
 
-    Give it the environment of the service, which may run meanwhile; nothing is changed. Exit code
-    0: nothing has failed, 1: something has, 2: a setting cannot be read.
+    Run it with the environment of the service, which may be running; nothing is changed. Exit code
+    0: no check failed, 1: a check failed, 2: a setting is not valid.
     """
-    from agent_actors.cli.doctor import diagnose, meant, unreadable
+    from agent_actors.cli.doctor import diagnose, print_unreadable
     from agent_actors.settings import read
 
     try:
@@ -177,11 +171,9 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
     except StartupError as error:
         if not as_json:
             raise CannotStart(str(error)) from None
-        unreadable(error)
+        print_unreadable(error)
         sys.exit(CannotStart.exit_code)
-    if data is not None:
-        settings = settings.model_copy(update={"data": data})
-    if not diagnose(settings, runtime or meant(_runtime_here(), data), url, as_json=as_json):
+    if not diagnose(settings, runtime or "", url, data, as_json=as_json):
         sys.exit(1)
 
 
@@ -190,7 +182,7 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
 @click.argument("message", required=False)
 @_url
 def chat(actor_id: str, message: str | None, url: str) -> None:
-    """Send a message, or hold a conversation at the prompt (Ctrl-D ends it)."""
+    """Send a message, or chat at a prompt (Ctrl-D ends it)."""
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
@@ -201,7 +193,7 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
-    """One message after the other; from a pipe, a failed one also fails the command."""
+    """Sends one message after the other; if input is a pipe, a failure also fails the command."""
     failed: Failure | None = None
     while (line := _read_line(f"{actor_id}> ")) is not None:
         if not line.strip():
@@ -216,12 +208,12 @@ def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
 
 
 def _read_line(prompt: str) -> str | None:
-    """What was typed, or None at the end; there is no prompt where input comes from a pipe."""
-    typed = sys.stdin.isatty()
-    if typed:
+    """The next line, or None at the end of the input; without a prompt if the input is a pipe."""
+    terminal = sys.stdin.isatty()
+    if terminal:
         click.echo(prompt, nl=False)
     line = sys.stdin.readline()
-    if typed and not line:
+    if terminal and not line:
         click.echo()
     return line.rstrip("\n") if line else None
 
@@ -230,42 +222,42 @@ def _read_line(prompt: str) -> str | None:
 @click.argument("actor_id")
 @_url
 def history(actor_id: str, url: str) -> None:
-    """Print all that was said in a conversation, oldest first."""
+    """Print a conversation, oldest message first."""
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        said = False
+        empty = True
         for entry in client.history(actor_id):
             click.echo(f"{entry['role']}: {entry['content']}")
-            said = True
-    if not said:
-        click.echo("Nothing was said yet.", err=True)
+            empty = False
+    if empty:
+        click.echo("No messages yet.", err=True)
 
 
 @main.command()
 @click.argument("actor_id")
 @_url
 def notifications(actor_id: str, url: str) -> None:
-    """List which turns a user was told of by SMS, newest first."""
+    """List the SMS notifications of a user, newest first."""
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        told = client.notifications(actor_id)
-    for each in told:
-        click.echo("{at}  {status}  {conversation}  {turn_id}  …{to}".format_map(each))
-    if not told:
-        click.echo("There are none.", err=True)
+        rows = client.notifications(actor_id)
+    for row in rows:
+        click.echo("{at}  {status}  {conversation}  {turn_id}  …{to}".format_map(row))
+    if not rows:
+        click.echo("No notifications.", err=True)
 
 
 @main.group()
 def events() -> None:
-    """Events that could not be applied."""
+    """Dead letters: events that could not be applied."""
 
 
 @events.command()
 @_url
 def dead(url: str) -> None:
-    """List the events that were given up, newest first."""
+    """List the dead letters, newest first."""
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
@@ -273,14 +265,14 @@ def dead(url: str) -> None:
     for letter in letters:
         click.echo("{id}  {at}  {topic}  tries={tries}  {reason}".format_map(letter))
     if not letters:
-        click.echo("There are none.", err=True)
+        click.echo("No dead letters.", err=True)
 
 
 @events.command()
 @click.argument("event_id", metavar="ID")
 @_url
 def requeue(event_id: str, url: str) -> None:
-    """Deliver an event again that was given up."""
+    """Deliver a dead letter again."""
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
@@ -291,9 +283,9 @@ def requeue(event_id: str, url: str) -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_data
-@click.option("--force", is_flag=True, help="Replace FILE if there is one.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def backup(file: Path, data: Path | None, *, force: bool) -> None:
-    """Copy the data of the embedded runtime to FILE, also while it runs."""
+    """Copy the database of the embedded runtime to FILE; the service may be running."""
     with _starting():
         from agent_actors.cli import snapshot
         from agent_actors.settings import read

@@ -1,4 +1,4 @@
-"""What a caller is told who still waits when the drain time of a stopping service is over."""
+"""The answer to requests that are still running when the drain time is over."""
 
 import asyncio
 
@@ -10,32 +10,32 @@ from agent_actors.routes.edge.problems import document
 
 
 class CutOff:
-    """Answers 503 for a request that the server cuts off; uvicorn would answer 500, with a trace.
+    """Answers 503 to a request that the server cancels; uvicorn alone would answer 500.
 
     Args:
-        app: What is served.
+        app: The app to serve.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The app's answer, or ours if the app had not begun one."""
-        begun = False
+        """Sends the app's response, or ours if the app has not started one."""
+        started = False
 
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_and_note)
         except asyncio.CancelledError:
-            if begun or scope["type"] != "http":
+            if started or scope["type"] != "http":
                 raise
             keyed = "idempotency-key" in Headers(scope=scope)
             error = Unavailable(
-                "The service is stopping, and it is not known whether it took this request.",
+                "The service is stopping, and may or may not have handled this request.",
                 retry="same-key" if keyed else "no",
             )
             await document(error)(scope, receive, send)

@@ -1,71 +1,70 @@
-"""`agent-actors doctor`: prints what the checks find, and says by its exit code how it stands."""
+"""`agent-actors doctor`: prints what the checks find."""
 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from agent_actors.clock import SystemClock
-from agent_actors.doctor.checks import in_pod, opened
-from agent_actors.doctor.examination import examine
-from agent_actors.doctor.finding import Finding, Report
-from agent_actors.doctor.settings import SettingsCheck
+from agent_actors.doctor.checks import open_checks, run_checks
+from agent_actors.doctor.finding import Context, Finding, Findings, Report
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
 
-_WIDTH = 10
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "skip": "bright_black"}
 
-Show = Callable[[Finding], None]
 
+def diagnose(
+    settings: Settings, runtime: str, url: str | None, data: Path | None, *, as_json: bool
+) -> bool:
+    """Runs the checks and prints each finding as it is made; returns whether none has failed.
 
-def meant(here: str, data: Path | None) -> str:
-    """The runtime to look at where none was named; `here` is what a start would take.
-
-    In a pod the command of the container names dapr, and whoever asks does not see it: without the
-    sidecar, that is what is to be found out. A folder for data says embedded.
+    Args:
+        settings: Those of the service.
+        runtime: The one that a start would use; an empty text where no option names it.
+        url: Where the service is, if that is known.
+        data: The option `--data`, if it was given.
+        as_json: Print one JSON list at the end instead.
     """
-    return "dapr" if in_pod() and data is None else here
-
-
-def diagnose(settings: Settings, runtime: str, url: str | None, *, as_json: bool) -> bool:
-    """Prints a line for each finding as it is made; is nothing of it a failure?"""
-    # Its findings say it in words for people; the log would say it once more.
+    # The findings repeat what the service would log.
     for name in ("agent_actors", "opentelemetry"):
         logging.getLogger(name).addHandler(logging.NullHandler())
-    findings = asyncio.run(_findings(settings, runtime, url, _ignore if as_json else _show))
+    if data is not None:
+        settings = settings.model_copy(update={"data": data})
+    context = Context(settings, runtime, SystemClock(), url)
+    if not runtime:
+        # In a pod, the container's command says `--runtime dapr`, which doctor does not see.
+        pod = context.in_pod and data is None
+        context.runtime = "dapr" if pod or settings.dapr_http_port is not None else "embedded"
+    findings = asyncio.run(_findings(context, show=not as_json))
     if as_json:
-        _print(findings)
+        _print_json(findings)
     return not any(each.status == "FAIL" for each in findings)
 
 
-def unreadable(error: StartupError) -> None:
-    """For machines: a setting cannot be read, so that nothing else can be looked at."""
-    _print(Report(SettingsCheck.name).fail(str(error).rstrip("."), "docs/settings.md has its form"))
+def print_unreadable(error: StartupError) -> None:
+    """The JSON report if the settings cannot be read, so that nothing else can be checked."""
+    _print_json(Report("settings").fail(str(error).rstrip("."), "see docs/settings.md"))
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print_json(findings: Findings) -> None:
     click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
 
 
-async def _findings(settings: Settings, runtime: str, url: str | None, show: Show) -> list[Finding]:
-    clock = SystemClock()
-    found: list[Finding] = []
-    async with opened(settings, runtime, url, clock) as checks:
-        async for finding in examine(checks, clock):
-            show(finding)
-            found.append(finding)
-    return found
+async def _findings(context: Context, *, show: bool) -> Findings:
+    findings: Findings = []
+    async with open_checks(context) as checks:
+        async for finding in run_checks(checks, context):
+            findings.append(finding)
+            if show:
+                _show(finding)
+    return findings
 
 
 def _show(finding: Finding) -> None:
     status = click.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
     advice = f" — {finding.advice}" if finding.advice else ""
-    click.echo(f"{status} {finding.check:<{_WIDTH}} {finding.found}{advice}")
-
-
-def _ignore(_: Finding) -> None: ...
+    click.echo(f"{status} {finding.check:<10} {finding.found}{advice}")

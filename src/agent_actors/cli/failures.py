@@ -3,16 +3,16 @@
 import click
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C: 128 and the number of SIGINT, as a shell has it."""
+"""The exit code after Ctrl-C: 128 + SIGINT, as in a shell."""
 
 
 class Failure(click.ClickException):
-    """The service or the data did not do what was asked."""
+    """The command failed."""
 
     exit_code = 1
 
 
 class CannotStart(click.ClickException):
-    """The command cannot start as it was called."""
+    """The command line or a setting is not valid."""
 
     exit_code = 2

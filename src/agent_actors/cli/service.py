@@ -1,4 +1,4 @@
-"""The service as a process: its settings, its socket, its runtime, its start and its stop."""
+"""The service as a process: its socket, its runtime, its start and its stop."""
 
 import asyncio
 import gc
@@ -23,7 +23,6 @@ from agent_actors.app import create_app, embedded
 from agent_actors.cli.cut_off import CutOff
 from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
-from agent_actors.doctor.variables import misspelt, told
 from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
@@ -33,38 +32,44 @@ from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
+from agent_actors.settings.unknown import describe, unknown_settings
 from agent_actors.turns.drain import Drain
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 120
-"""Seconds an idle connection stays open: longer than the pools of clients and sidecars keep it."""
+"""Seconds that an idle connection stays open: longer than pools of clients and sidecars keep it."""
 
 BACKLOG = 2048
 
 
 def settings(**given: object) -> Settings:
-    """The settings of the environment; what was given on the command line comes first.
+    """The settings of the environment, with options of the command line in place of them.
 
     Raises:
-        StartupError: One is not of its form.
+        StartupError: A setting is not valid.
     """
-    said = {name: value for name, value in given.items() if value is not None}
-    return read().model_copy(update=said)
+    options = {name: value for name, value in given.items() if value is not None}
+    return read().model_copy(update=options)
+
+
+def default_runtime(settings: Settings) -> str:
+    """The runtime of a start without `--runtime`: dapr if there is a sidecar."""
+    return "embedded" if settings.dapr_http_port is None else "dapr"
 
 
 def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socket.socket:
-    """A socket that listens already: who connects during the start is served after it.
+    """A listening socket: requests that arrive during the start are served after it.
 
     Raises:
-        StartupError: The port is in use, or others could connect whom nobody asks for a token.
+        StartupError: The port is in use, or other machines could call without a token.
     """
-    asked = insecure or settings.access_on or settings.access == "off"
-    if not asked and not _loopback(host):
+    allowed = insecure or settings.access_on or settings.access == "off"
+    if not allowed and not _is_loopback(host):
         raise StartupError(
-            f"{host!r} can be reached from other machines, and nobody is asked for a token: set"
+            f"Other machines can reach {host!r}, and callers need no token: set"
             " AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER (docs/security.md), serve on"
-            " 127.0.0.1, or say --insecure."
+            " 127.0.0.1, or use --insecure."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -72,11 +77,11 @@ def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socke
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise StartupError(
-            f"Cannot serve on {host}, port {port}: {reason}; --port 0 takes a free one."
+            f"Cannot serve on {host}, port {port}: {reason}; --port 0 picks a free port."
         ) from None
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -84,13 +89,14 @@ def _loopback(host: str) -> bool:
 
 
 def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
-    """Serves until a signal says stop.
+    """Serves until a signal arrives.
 
     Raises:
         StartupError: The runtime cannot start.
     """
     logs.install(settings.log_format, settings.log_level)
-    _tell_of_misspelt()
+    if unknown := unknown_settings(os.environ):
+        log.warning("%s; docs/settings.md lists them all", describe(unknown))
     runtime = _open_runtime(kind, settings)
     app = create_app(settings, runtime=runtime)
     server = _Server(_config(app, settings.drain), app.state.stopping)
@@ -102,19 +108,19 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, whose first signal also begins the service's drain time."""
+    """uvicorn, with the service's drain time: it starts at the first signal."""
 
     def __init__(self, config: uvicorn.Config, stopping: Drain) -> None:
         super().__init__(config)
         self._stopping = stopping
         self.drain: Callable[[], Awaitable[None]] | None = None
-        """Ends what runs while the socket is still open: on Dapr, turns call back through it."""
+        """Ends running turns while the socket is open: on Dapr, they call back through it."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """The end of the service: first of what runs, then of the connections."""
+        """Ends the running turns, then the connections."""
         if self.drain is not None:
             draining = asyncio.ensure_future(self.drain())
-            while not draining.done() and not self.force_exit:  # A second signal: at once.
+            while not draining.done() and not self.force_exit:  # A second signal stops at once.
                 await self._stopping.clock.sleep(0.02)
             draining.cancel()
             await asyncio.gather(draining, return_exceptions=True)
@@ -122,13 +128,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _requests_end(self) -> None:
-        """Returns when no request runs any more, or the drain time is over."""
+        """Waits until no request is running, or the drain time is over."""
         clock = self._stopping.clock
         while self.server_state.tasks and self._stopping.left() > 0 and not self.force_exit:
             await clock.sleep(0.02)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: callers who wait for a parked turn are let go within the drain time."""
+        """Begins the drain time, in which callers that wait for a parked turn get an answer."""
         self._stopping.begin()
         super().handle_exit(sig, frame)
 
@@ -136,13 +142,13 @@ class _Server(uvicorn.Server):
 def _config(app: FastAPI, drain: float) -> uvicorn.Config:
     return uvicorn.Config(
         CutOff(app),
-        lifespan="off",  # `_live` runs it: uvicorn would log a trace where one line is enough.
+        lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
         log_config=None,
         log_level="warning",
         access_log=False,
-        proxy_headers=False,  # Who is on this machine is not for a header to say.
+        proxy_headers=False,  # A header could claim to come from this machine.
         timeout_keep_alive=KEEP_ALIVE,
-        # A moment longer than callers are kept: they are told where their turn is.
+        # A moment longer than callers wait: each gets an answer with the URL of its turn.
         timeout_graceful_shutdown=math.ceil(drain) + 1,
     )
 
@@ -159,11 +165,11 @@ async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind:
 
 
 def _calm_collector() -> None:
-    """Keeps the garbage collector off what lives as long as the process, and off the latency.
+    """Exempts what lives as long as the process from garbage collection, and collects less often.
 
-    A turn makes hardly any cycles, but thousands of short-lived values: at Python's own thresholds
-    the collector walks the whole service every few turns and pauses it meanwhile. What it costs
-    shows in `make bench` (turns/s, and how late the event loop is) with this call taken out.
+    A turn makes few cycles but thousands of short-lived objects: with Python's default thresholds
+    the collector walks the whole service every few turns and pauses it. To measure the cost, remove
+    this call and run `make bench` (turns per second, lag of the event loop).
     """
     gc.collect()
     gc.freeze()
@@ -171,7 +177,7 @@ def _calm_collector() -> None:
 
 
 async def _calm_again(model: Model) -> None:
-    """The same for a model's library, which is imported meanwhile and larger than all the rest."""
+    """Repeats it when the model's library, the largest of all, has been imported."""
     await model.loaded()
     _calm_collector()
 
@@ -179,8 +185,8 @@ async def _calm_again(model: Model) -> None:
 def _stop_on_signals(server: uvicorn.Server) -> None:
     """Makes SIGINT and SIGTERM end the service with exit code 0.
 
-    While it serves, uvicorn handles them itself; then it raises them once more, which would kill
-    the process in the middle of its clean-up if nobody caught them.
+    While it serves, uvicorn handles them; after that it raises them again, which would kill the
+    process during its clean-up.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -193,7 +199,7 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 def with_local_dapr(
     run: Callable[[Settings, str, socket.socket], None], settings: Settings, sock: socket.socket
 ) -> None:
-    """Runs the service beside a Dapr of its own: Redis, placement, scheduler and a sidecar.
+    """Runs the service with a local Dapr: Redis, placement, scheduler and a sidecar.
 
     Raises:
         StartupError: One of them is not installed, or did not start.
@@ -201,7 +207,7 @@ def with_local_dapr(
     source = components.find(settings.components)
     if source is None:
         raise StartupError(
-            "There is no folder of component files; AGENT_ACTORS_COMPONENTS names one."
+            "No folder of component files was found; set AGENT_ACTORS_COMPONENTS to one."
         )
     folder = settings.data / "dapr"
     click.echo(f"Starting Dapr; its data and logs are in {folder}.")
@@ -221,47 +227,41 @@ def with_local_dapr(
 
 
 def _open_runtime(kind: str, settings: Settings) -> Runtime:
-    opened = embedded if kind == "embedded" else DaprRuntime.open
-    return opened(settings, SystemClock())
-
-
-def _tell_of_misspelt() -> None:
-    """Once: what nobody reads would be ignored without a word."""
-    unknown = misspelt(os.environ)
-    if unknown:
-        log.warning("%s", told(unknown))
+    open_runtime = embedded if kind == "embedded" else DaprRuntime.open
+    return open_runtime(settings, SystemClock())
 
 
 def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     host, port = sock.getsockname()[:2]
-    anywhere = ipaddress.ip_address(host).is_unspecified
-    named = f"[{host}]" if ":" in host else host
-    local = "localhost" if anywhere or host == "127.0.0.1" else named
-    where = (
-        f"data in {settings.data}"
-        if kind == "embedded"
-        else f"sidecar on port {settings.dapr_http_port}"
-    )
-    token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     if settings.log_format == "json":
         text = "serving on %s, port %d, on the %s runtime, as process %d"
         log.info(text, host, port, kind, os.getpid())
         return
+    url_host = f"[{host}]" if ":" in host else host
+    anywhere = ipaddress.ip_address(host).is_unspecified
+    local = "localhost" if anywhere or host == "127.0.0.1" else url_host
+    data = (
+        f"Data   Conversations are stored in {settings.data}; delete the folder to start over."
+        if kind == "embedded"
+        else f"Dapr   The sidecar is on port {settings.dapr_http_port}."
+    )
+    token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     click.echo(
-        f"Serving on the {kind} runtime, model {planned(settings)}, {where},"
-        f" as process {os.getpid()}; Ctrl-C stops it.\n"
-        f"  API   http://{named}:{port}\n"
-        f"  Docs  http://{local}:{port}/docs\n"
-        f"  Try   curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
+        f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
+        f"  Model  {planned(settings)}\n"
+        f"  {data}\n"
+        f"  API    http://{url_host}:{port}\n"
+        f"  Docs   http://{local}:{port}/docs\n"
+        f"  Try    curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
         """ -d '{"role":"user","content":"Hello"}'"""
     )
     sys.stdout.flush()
 
 
 def reload(settings: Settings, kind: str, sock: socket.socket) -> None:
-    """Serves in a process of its own, and starts that again whenever the code changes."""
+    """Serves in a child process, which is restarted when the code changes."""
     config = uvicorn.Config(
-        "agent_actors.app:create_app",  # Not loaded: `_reloaded` makes the app.
+        "agent_actors.app:create_app",  # Required, but not used: `_reloaded` makes the app.
         reload=True,
         reload_dirs=[str(Path(__file__).parents[1])],
         log_config=None,

@@ -1,4 +1,4 @@
-"""A copy of the embedded runtime's database, taken while it may be in use."""
+"""Copies the database of the embedded runtime, which may be in use."""
 
 import os
 import sqlite3
@@ -11,23 +11,25 @@ DATABASE = "agent-actors.db"
 
 
 def take(folder: Path, file: Path, *, force: bool) -> Path:
-    """Copies the database of a data folder to a file, and returns where it is.
+    """Copies the database of a data folder to a file, and returns the path of the database.
 
-    The file appears when the copy is whole and checked, never before.
+    The file appears only when the copy is complete and checked.
 
     Raises:
-        Failure: There is nothing to copy, or no place for it, or the copy is damaged.
+        Failure: There is no database, the file cannot be written, or the copy is damaged.
     """
     database = folder / DATABASE
     if not database.is_file():
-        raise Failure(f"There is no database at {database.absolute()}; --data says where it is.")
+        raise Failure(
+            f"There is no database at {database.absolute()}; use --data to name its folder."
+        )
     if not file.parent.is_dir():
         raise Failure(f"There is no folder {file.parent} for the backup.")
     if file.exists() and not force:
-        raise Failure(f"{file} is there already; say --force to replace it.")
+        raise Failure(f"{file} already exists; use --force to replace it.")
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        partial.touch(mode=0o600)  # It holds what people said, like the folder it comes from.
+        partial.touch(mode=0o600)  # It contains conversations, like its folder.
         _copy(database, partial)
         partial.replace(file)
     except (sqlite3.Error, OSError) as error:
@@ -43,8 +45,8 @@ def _copy(database: Path, target: Path) -> None:
         closing(sqlite3.connect(source_uri, uri=True)) as source,
         closing(sqlite3.connect(target)) as copy,
     ):
-        source.backup(copy, pages=-1)  # One step: one moment, whoever writes meanwhile.
+        source.backup(copy, pages=-1)  # One step, so one moment, whoever writes meanwhile.
         copy.execute("PRAGMA journal_mode=DELETE")  # One file: no `-wal` beside it.
         (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
     if verdict != "ok":
-        raise Failure(f"The copy is damaged, so {database} may be, too: {verdict}")
+        raise Failure(f"The copy is damaged, so {database} may be damaged, too: {verdict}")

@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 
 EXPIRING = "expiring"
 """Noted while the reminder that clears an idle conversation is known to be registered."""
+COUNT_PERIOD = 5.0
+"""Seconds between two logs of the message count."""
+COUNTS = 10
+"""Logs of the message count for each activation."""
 ONCE = timedelta(0)
 """The period of a timer that fires once."""
 
@@ -43,7 +47,7 @@ class Inactivity(Conversation):
         self._used = self.clock.monotonic()
         if self._limits.message_count_timer and not self._counting:
             self._counting = True
-            self._counts_left = self._limits.message_count_times
+            self._counts_left = COUNTS
             await self._count_later()
 
     @turn
@@ -62,13 +66,13 @@ class Inactivity(Conversation):
         log.info("conversation %s has %d messages", self.conversation, 2 * (head.seq - head.start))
         self._counts_left -= 1
         idle = self.clock.monotonic() - self._used
-        if idle + self._limits.message_count_period > self._limits.idle_timeout:
+        if idle + COUNT_PERIOD > self._limits.idle_timeout:
             self._counts_left = 0
         if self._counts_left:
             await self._count_later()
 
     async def _count_later(self) -> None:
-        due = timedelta(seconds=self._limits.message_count_period)
+        due = timedelta(seconds=COUNT_PERIOD)
         count = self.log_message_count
         try:
             await self.ask(lambda: self.register_timer(wire.COUNT, count, b"", due, ONCE))

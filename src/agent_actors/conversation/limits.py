@@ -14,7 +14,6 @@ class ChatLimits:
     outcomes_kept: int
     history_turns: int
     queue_length: int
-    queue_bytes: int
     schedules: int
     window_turns: int
     window_tokens: int
@@ -23,8 +22,6 @@ class ChatLimits:
     history_ttl: float
     clearing_forgets: bool
     message_count_timer: bool
-    message_count_period: float
-    message_count_times: int
 
     @classmethod
     def of(cls, settings: Settings) -> "ChatLimits":

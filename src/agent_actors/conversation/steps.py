@@ -50,6 +50,8 @@ DRIVE = 8
 """Queue entries settled by one call; the rest is left to the next."""
 PUBLISH = 20
 """Events published by one tick."""
+QUEUE_BYTES = 1_048_576
+"""Bytes of messages that may wait for one actor."""
 ARMED = "armed"
 """Noted while the recovery reminder is known to be registered."""
 FELL_OUT = 4
@@ -167,7 +169,7 @@ class Conversation(TurnActor):
         waiting = sum(len(queued.turn.message.content.encode()) for queued in head.queue)
         size = len(turn.message.content.encode())
         full = len(head.queue) >= self._limits.queue_length
-        return full or (bool(head.queue) and waiting + size > self._limits.queue_bytes)
+        return full or (bool(head.queue) and waiting + size > QUEUE_BYTES)
 
     async def _settle(
         self, head: Head, turn: Turn, outcome: Outcome, *, adopted: bool = False

@@ -1,5 +1,6 @@
-"""`agent-actors doctor`: is everything there that the service needs, and what is to be done?
+"""`agent-actors doctor`: is everything there that the service needs, and if not, what to do?
 
-A check looks and changes nothing: it reads a data folder without its lock, calls actors by an id
-that no person can have, and sends one event that no consumer applies.
+`checks` lists the checks of each runtime and runs them in order; each other module is one part of
+the service, and its `check_…` functions return findings. Checks only read: the data folder is read
+without taking its lock, and actors are called by an id that no conversation can have.
 """

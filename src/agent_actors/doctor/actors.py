@@ -1,25 +1,24 @@
-"""Where the actors are: each type is hosted, answers a call, and has its state."""
+"""The actors: each type is hosted and answers a call, and its state and reminders can be read."""
 
 import asyncio
-from collections.abc import Sequence
 
-from agent_actors.doctor.finding import Finding, Report
-from agent_actors.doctor.seen import Seen
-from agent_actors.doctor.sidecar import keeps_actors
+from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.sidecar import has_actor_store
 from agent_actors.errors import AgentError
 from agent_actors.protocol import wire
 from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, part, section
 from agent_actors.settings import Settings
 
 _NONE = "~doctor"
-"""The key and the reminder that are read: nobody has written them."""
+"""A state key and a reminder that nobody has written."""
 _NO_REMINDER = "ERR_ACTOR_REMINDER_NOT_FOUND"
-_REFUSED = "error from actor service: (403)"
-_DEAF = "connection refused"
+_FORBIDDEN = "error from actor service: (403)"
+_NO_SERVICE = "connection refused"
+_report = Report("actors")
 
 
-def types(settings: Settings, *, dapr: bool = True) -> tuple[str, ...]:
-    """The actor types that a replica hosts; the embedded runtime keeps dead letters without one."""
+def actor_types(settings: Settings, *, dapr: bool = True) -> tuple[str, ...]:
+    """The types that a replica hosts; the embedded runtime keeps dead letters without an actor."""
     return (
         wire.CHAT,
         wire.RESPONSE,
@@ -31,142 +30,111 @@ def types(settings: Settings, *, dapr: bool = True) -> tuple[str, ...]:
     )
 
 
-class PlacementCheck:
-    """Placement has our actors, a call reaches one of each type, and the state store answers.
+async def check_embedded_actors(context: Context) -> Findings:
+    """In the embedded runtime, the readiness of the service includes its actors."""
+    if not context.ready:
+        return _report.skip("they run inside the service, and no service is ready")
+    return _report.ok("the service reports them ready")
 
-    Args:
-        sidecar: The sidecar, started.
-        settings: Say which types there are.
-        seen: What the sidecar says of itself, and whether the service answers.
-    """
 
-    name = "actors"
+async def check_actors(context: Context, sidecar: SidecarClient | None = None) -> Findings:
+    """Reports the first problem on the way of a call: placement, service, state, reminders."""
+    if sidecar is None or context.metadata is None:
+        return _report.skip(context.no_metadata)
+    types = actor_types(context.settings)
+    return (
+        _placement(context, types)
+        or await _calls(sidecar, types)
+        or await _state(context, sidecar)
+        or await _reminders(sidecar)
+        or _report.ok(f"{len(types)} types answer; their state and reminders can be read")
+    )
 
-    def __init__(self, sidecar: SidecarClient, settings: Settings, seen: Seen) -> None:
-        self._sidecar = sidecar
-        self._types = types(settings)
-        self._seen = seen
-        self._report = Report(self.name)
 
-    async def look(self) -> Sequence[Finding]:
-        """The first thing that stops a call, from the table to the store."""
-        if self._seen.sidecar is None:
-            return self._report.skip(self._seen.silent)
-        return (
-            self._unplaced()
-            or await self._deaf()
-            or await self._stateless()
-            or await self._unreminded()
-            or self._report.ok(
-                f"{len(self._types)} types answer; their state and reminders can be read"
-            )
+def _placement(context: Context, types: tuple[str, ...]) -> Findings:
+    runtime = section(context.metadata or {}, "actorRuntime")
+    active = runtime.get("activeActors")
+    hosted = {each.get("type") for each in active or () if isinstance(each, dict)}
+    if not hosted and context.service is None:
+        return _report.skip("the sidecar hosts none, since no service runs beside it")
+    if not hosted:
+        return _report.fail(
+            f"the sidecar hosts none ({runtime.get('placement', 'no placement')})",
+            "set the sidecar's --app-port to the port of the service, which is running",
         )
+    if not runtime.get("hostReady") or runtime.get("runtimeStatus") != "RUNNING":
+        return _report.fail(
+            f"the placement table is {runtime.get('runtimeStatus')} ({runtime.get('placement')})",
+            "start the placement server that the sidecar is configured for",
+        )
+    missing = [each for each in types if each not in hosted]
+    if missing:
+        return _report.fail(
+            f"not hosted here: {', '.join(missing)}",
+            "run doctor with the settings of the service, or restart the service with these",
+        )
+    return []
 
-    def _unplaced(self) -> Sequence[Finding]:
-        table = section(self._seen.sidecar or {}, "actorRuntime")
-        active = table.get("activeActors")
-        hosted = {each.get("type") for each in active or () if isinstance(each, dict)}
-        if not hosted and self._seen.service is None:
-            return self._report.skip("the sidecar hosts none, since no service runs beside it")
-        if not hosted:
-            return self._report.fail(
-                f"the sidecar hosts none ({table.get('placement', 'no placement')})",
-                "let its --app-port be the port of the service, which runs",
-            )
-        if not table.get("hostReady") or table.get("runtimeStatus") != "RUNNING":
-            return self._report.fail(
-                f"their table is {table.get('runtimeStatus')} ({table.get('placement')})",
-                "start the placement server that the sidecar was told of",
-            )
-        lacking = [each for each in self._types if each not in hosted]
-        if lacking:
-            return self._report.fail(
-                f"not hosted here: {', '.join(lacking)}",
-                "give doctor the settings of the service, or restart the service with these",
-            )
-        return []
 
-    async def _deaf(self) -> Sequence[Finding]:
-        answers = await asyncio.gather(*map(self._ping, self._types))
-        for name, answer in zip(self._types, answers, strict=True):
-            if answer is None or not answer.ok:
-                return self._report.fail(f"{name} cannot be called: {_why(answer)}", _what(answer))
-        return []
-
-    async def _ping(self, name: str) -> SidecarResponse | None:
+async def _calls(sidecar: SidecarClient, types: tuple[str, ...]) -> Findings:
+    async def ping(name: str) -> SidecarResponse | None:
         path = f"actors/{part(name)}/{part(wire.READINESS)}/method/{part(wire.PING)}"
         try:
-            return await self._sidecar.send("POST", path)
+            return await sidecar.send("POST", path)
         except AgentError:
             return None
 
-    async def _stateless(self) -> Sequence[Finding]:
-        if not keeps_actors(self._seen.sidecar or {}):
-            return self._report.fail("they have no state store", "see `components` above")
-        path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/state/{part(_NONE)}"
-        try:
-            answer = await self._sidecar.send("GET", path)
-        except AgentError:
-            # Dapr 1.18 breaks the connection off where no state store is that of the actors.
-            return self._report.fail(
-                "the sidecar breaks off when it is to read their state",
-                'give the state store `actorStateStore: "true"`, and look at the sidecar\'s log',
-            )
-        if not answer.ok:
-            return self._report.fail(
-                f"their state cannot be read ({answer.code or answer.status})",
-                "start the server of the state store; the sidecar's log has its words",
-            )
-        return []
-
-    async def _unreminded(self) -> Sequence[Finding]:
-        """Asked for, since the metadata go on to name a scheduler that has gone (Dapr 1.18)."""
-        path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/reminders/{part(_NONE)}"
-        try:
-            answer = await self._sidecar.send("GET", path)
-        except AgentError:
-            answer = SidecarResponse(500, b"")
-        if answer.ok or answer.code == _NO_REMINDER:
-            return []
-        return self._report.fail(
-            f"their reminders cannot be read ({answer.code or answer.status})",
-            "start the scheduler that the sidecar was told of; its log has more",
-        )
+    answers = await asyncio.gather(*map(ping, types))
+    for name, answer in zip(types, answers, strict=True):
+        if answer is None or not answer.ok:
+            reason, advice = _call_failure(answer)
+            return _report.fail(f"{name} cannot be called: {reason}", advice)
+    return []
 
 
-def _why(answer: SidecarResponse | None) -> str:
+def _call_failure(answer: SidecarResponse | None) -> tuple[str, str]:
     if answer is None:
-        return "the sidecar does not answer"
-    if _REFUSED in answer.message:
-        return "the service refuses the sidecar's token"
-    if _DEAF in answer.message:
-        return "the service has gone"
-    return answer.code or str(answer.status)
+        return "the sidecar does not answer", "check the sidecar's log"
+    if _FORBIDDEN in answer.message:
+        return (
+            "the service rejects the sidecar's token",
+            "start both with the same APP_API_TOKEN",
+        )
+    if _NO_SERVICE in answer.message:
+        return "the service is not running", "start the service; the sidecar waits for it"
+    return answer.code or str(answer.status), "check the sidecar's log"
 
 
-def _what(answer: SidecarResponse | None) -> str:
-    if answer is not None and _REFUSED in answer.message:
-        return "start both with the same APP_API_TOKEN"
-    if answer is not None and _DEAF in answer.message:
-        return "start the service; the sidecar waits for it"
-    return "look at the sidecar's log"
+async def _state(context: Context, sidecar: SidecarClient) -> Findings:
+    if not has_actor_store(context.metadata or {}):
+        return _report.fail("they have no state store", "see `components` above")
+    path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/state/{part(_NONE)}"
+    try:
+        answer = await sidecar.send("GET", path)
+    except AgentError:
+        # Dapr 1.18 closes the connection if no state store has `actorStateStore`.
+        return _report.fail(
+            "the sidecar closes the connection when their state is read",
+            'set `actorStateStore: "true"` in the state store, and check the sidecar\'s log',
+        )
+    if answer.ok:
+        return []
+    return _report.fail(
+        f"their state cannot be read ({answer.code or answer.status})",
+        "start the server of the state store; the sidecar's log has details",
+    )
 
 
-class EmbeddedActorsCheck:
-    """In the embedded runtime the service says of itself whether actors can be called.
-
-    Args:
-        seen: Whether the service is ready.
-    """
-
-    name = "actors"
-
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
-
-    async def look(self) -> Sequence[Finding]:
-        """That it has said so."""
-        report = Report(self.name)
-        if not self._seen.ready:
-            return report.skip("they are in the service's process, and none is ready")
-        return report.ok("the service says that they can be called")
+async def _reminders(sidecar: SidecarClient) -> Findings:
+    # The metadata still name a scheduler that has gone (Dapr 1.18), so a reminder is read.
+    path = f"actors/{wire.CHAT}/{part(wire.READINESS)}/reminders/{part(_NONE)}"
+    try:
+        answer = await sidecar.send("GET", path)
+    except AgentError:
+        answer = SidecarResponse(500, b"")
+    if answer.ok or answer.code == _NO_REMINDER:
+        return []
+    return _report.fail(
+        f"their reminders cannot be read ({answer.code or answer.status})",
+        "start the scheduler that the sidecar is configured for; its log has details",
+    )

@@ -1,136 +1,105 @@
-"""Which checks there are, and what they share."""
+"""The checks of each runtime, in order, each with a time limit."""
 
-import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx2
 
-from agent_actors.clock import Clock
-from agent_actors.doctor.access import AccessCheck
-from agent_actors.doctor.actors import EmbeddedActorsCheck, PlacementCheck
-from agent_actors.doctor.broker import BrokerCheck, EmbeddedBrokerCheck
-from agent_actors.doctor.data import DataCheck
-from agent_actors.doctor.files import FilesCheck
-from agent_actors.doctor.finding import Check
-from agent_actors.doctor.model import ModelCheck
-from agent_actors.doctor.secrets import FileStores, SecretsCheck
-from agent_actors.doctor.seen import Seen
-from agent_actors.doctor.service import ClockCheck, ServiceCheck
-from agent_actors.doctor.settings import LimitsCheck, PythonCheck, SettingsCheck
-from agent_actors.doctor.sidecar import (
-    LoadedCheck,
-    NoSidecarCheck,
-    SidecarCheck,
-    WithoutSidecarCheck,
-)
-from agent_actors.model.keys import GetSecret
+from agent_actors.doctor.actors import check_actors, check_embedded_actors
+from agent_actors.doctor.data import check_data
+from agent_actors.doctor.files import check_dapr_files, check_embedded_files
+from agent_actors.doctor.finding import Check, Context, Finding, Report
+from agent_actors.doctor.model import check_model
+from agent_actors.doctor.secrets import FileSecretStores, check_secrets
+from agent_actors.doctor.service import check_clock, check_service
+from agent_actors.doctor.settings import check_access, check_limits, check_python, check_settings
+from agent_actors.doctor.sidecar import check_components, check_no_sidecar, check_sidecar
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.dapr.sidecar import SidecarClient
-from agent_actors.settings import Settings
 
 ANSWER = 5.0
 """Seconds that a server has for an answer."""
+PATIENCE = 15.0
+"""Seconds for a check; the requests in it have shorter timeouts."""
 
-
-def in_pod() -> bool:
-    """Is this a pod of Kubernetes?"""
-    return "KUBERNETES_SERVICE_HOST" in os.environ  # Kubernetes sets it in every pod.
+Checks = Mapping[str, Check]
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings, runtime: str, url: str | None, clock: Clock
-) -> AsyncIterator[Sequence[Check]]:
-    """The checks of a runtime, in their order, with the connections that they share.
-
-    Args:
-        settings: As the service has them.
-        runtime: `embedded` or `dapr`.
-        url: Where the service is, if somebody has said so.
-        clock: The time.
-    """
+async def open_checks(context: Context) -> AsyncIterator[Checks]:
+    """The checks of the context's runtime by their names, with the connections that they need."""
+    settings = context.settings
     async with (
-        # A proxy for the web does not lead to this machine, but to a model it does.
-        httpx2.AsyncClient(timeout=ANSWER, trust_env=False) as near,
-        httpx2.AsyncClient(timeout=ANSWER) as far,
+        # A web proxy does not lead to this machine, but it may lead to a model.
+        httpx2.AsyncClient(timeout=ANSWER, trust_env=False) as local,
+        httpx2.AsyncClient(timeout=ANSWER) as remote,
     ):
-        always: list[Check] = [
-            SettingsCheck(settings, runtime, clock, os.environ),
-            PythonCheck(),
-            LimitsCheck(),
-            AccessCheck(settings, runtime, clock),
-        ]
-        made = _Made(settings, url, clock, near, far)
-        if runtime == "embedded":
-            yield [*always, *made.embedded()]
+        first: Checks = {
+            "settings": check_settings,
+            "python": check_python,
+            "limits": check_limits,
+            "access": check_access,
+        }
+        service = partial(check_service, http=local)
+        get_secret = FileSecretStores(settings).get
+        sidecar: SidecarClient | None = None
+        runtime: Checks
+        if context.runtime == "embedded":
+            runtime = {
+                "data": check_data,
+                "components": check_embedded_files,
+                "service": service,
+                "actors": check_embedded_actors,
+            }
         elif settings.dapr_http_port is None:
-            yield [*always, *made.without_sidecar()]
+            runtime = {
+                "sidecar": check_no_sidecar,
+                "components": check_components,
+                "files": check_dapr_files,
+                "service": service,
+                "actors": check_actors,
+            }
         else:
             sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, ANSWER)
+            get_secret = DaprRuntime(sidecar, context.clock, ANSWER).get_secret
+            runtime = {
+                "sidecar": partial(check_sidecar, sidecar=sidecar),
+                "components": check_components,
+                "files": check_dapr_files,
+                "service": service,
+                "actors": partial(check_actors, sidecar=sidecar),
+            }
             await sidecar.start()
-            try:
-                yield [*always, *made.dapr(sidecar)]
-            finally:
+        last: Checks = {
+            "secrets": partial(check_secrets, get_secret=get_secret),
+            "model": partial(check_model, http=remote, get_secret=get_secret),
+            "clock": check_clock,
+        }
+        try:
+            yield {**first, **runtime, **last}
+        finally:
+            if sidecar is not None:
                 await sidecar.stop()
 
 
-class _Made:
-    """Makes the checks."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        url: str | None,
-        clock: Clock,
-        near: httpx2.AsyncClient,
-        far: httpx2.AsyncClient,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._near = near
-        self._far = far
-        self._seen = Seen()
-        self._service = ServiceCheck(near, url, self._seen, clock)
-
-    def embedded(self) -> list[Check]:
-        settings = self._settings
-        return [
-            DataCheck(settings.data, self._clock, self._seen),
-            FilesCheck(settings, strict=True),
-            self._service,
-            EmbeddedActorsCheck(self._seen),
-            EmbeddedBrokerCheck(),
-            *self._last(FileStores(settings).get),
-        ]
-
-    def without_sidecar(self) -> list[Check]:
-        return [
-            NoSidecarCheck(in_pod=in_pod()),
-            WithoutSidecarCheck(LoadedCheck.name, self._seen),
-            FilesCheck(self._settings, strict=False),
-            self._service,
-            WithoutSidecarCheck(PlacementCheck.name, self._seen),
-            WithoutSidecarCheck(BrokerCheck.name, self._seen),
-            *self._last(FileStores(self._settings).get),
-        ]
-
-    def dapr(self, sidecar: SidecarClient) -> list[Check]:
-        settings, seen = self._settings, self._seen
-        runtime = DaprRuntime(sidecar, self._clock, ANSWER)
-        return [
-            SidecarCheck(sidecar, settings, seen, in_pod=in_pod()),
-            LoadedCheck(settings, seen),
-            FilesCheck(settings, strict=False),
-            self._service,
-            PlacementCheck(sidecar, settings, seen),
-            BrokerCheck(runtime.publish, self._near, settings, seen, self._clock),
-            *self._last(runtime.get_secret),
-        ]
-
-    def _last(self, get_secret: GetSecret) -> list[Check]:
-        return [
-            SecretsCheck(self._settings, get_secret),
-            ModelCheck(self._far, self._settings, get_secret, self._seen, self._clock),
-            ClockCheck(self._seen),
-        ]
+async def run_checks(
+    checks: Checks, context: Context, patience: float = PATIENCE
+) -> AsyncIterator[Finding]:
+    """Yields the findings as they are made; later checks use what earlier ones found."""
+    for name, check in checks.items():
+        report = Report(name)
+        try:
+            async with context.clock.timeout(patience):
+                findings = await check(context)
+        except TimeoutError:
+            findings = report.fail(
+                f"no result after {patience:g} s", "find out why it hangs, and run doctor again"
+            )
+        except OSError as error:
+            findings = report.fail(
+                f"could not be checked ({error.strerror or type(error).__name__})",
+                "check the folders and addresses that the settings name",
+            )
+        for finding in findings:
+            yield finding

@@ -3,15 +3,13 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from agent_actors.clock import Clock
-from agent_actors.doctor.aside import aside
-from agent_actors.doctor.finding import Finding, Report
-from agent_actors.doctor.holder import holder
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.thread import in_thread
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.disk.folder import LOCK
 from agent_actors.runtime.embedded.disk.schema import VERSION
@@ -20,143 +18,155 @@ LITTLE = 500 * 1024**2
 TOO_LITTLE = 50 * 1024**2
 """Bytes of free disk space."""
 READING = 5.0
-"""Seconds for reading the database through. Meanwhile a running service keeps its log of writes."""
+"""Seconds for reading the database; meanwhile, a service cannot truncate its write-ahead log."""
+LOCKS = Path("/proc/locks")
+_LOCK_FIELDS = 6
+"""Of a line: number, kind, advisory, read or write, process, device and file, …"""
 _STEPS = 10_000
 _ANOTHER = "set AGENT_ACTORS_DATA (or --data) to another folder"
+_report = Report("data")
 
 
 def _writable(path: Path) -> bool:
     return os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
 
 
-class DataCheck:
-    """The data folder can be used, or is in use; its database is whole.
+def _free(path: Path) -> int:
+    return shutil.disk_usage(path).free
+
+
+async def check_data(
+    context: Context,
+    *,
+    writable: Callable[[Path], bool] = _writable,
+    free: Callable[[Path], int] = _free,
+) -> Findings:
+    """The folder can be used or is in use, its disk has room, and its database is whole.
 
     Args:
-        folder: The data folder, which need not be there yet.
-        clock: Measures how long the database is read.
-        seen: Is told which process uses the folder.
+        context: Has the folder, which need not exist yet.
         writable: Says whether a file or a folder may be written.
-        free: Says how many bytes the disk has left.
+        free: Says how many bytes a disk has left.
     """
+    folder = context.settings.data
+    return await in_thread(
+        lambda: _unusable(folder, writable) or [*_space(folder, free), *_database(context)]
+    )
 
-    name = "data"
 
-    def __init__(
-        self,
-        folder: Path,
-        clock: Clock,
-        seen: Seen,
-        *,
-        writable: Callable[[Path], bool] = _writable,
-        free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
-    ) -> None:
-        self._folder = folder
-        self._clock = clock
-        self._seen = seen
-        self._writable = writable
-        self._free = free
-        self._report = Report(self.name)
-
-    async def look(self) -> Sequence[Finding]:
-        """The folder first; then its disk, then the database."""
-        return await aside(self._looked)
-
-    def _looked(self) -> Sequence[Finding]:
-        return self._refused() or [*self._space(), *self._database()]
-
-    def _refused(self) -> Sequence[Finding]:
-        """Why the folder cannot be used."""
-        nearest = self._folder.absolute()
-        while not nearest.exists():
-            nearest = nearest.parent
-        if not nearest.is_dir():
-            return self._report.fail(f"{nearest} is no folder", _ANOTHER)
-        places = [nearest, *(path for path in (self._file, self._lock) if path.exists())]
-        for place in places:
-            if not self._writable(place):
-                return self._report.fail(
-                    f"{place} cannot be written", f"let this user write it, or {_ANOTHER}"
-                )
-        # Some, such as a pipe, keep whoever opens them until somebody else does, too.
-        if self._file.exists() and not self._file.is_file():
-            return self._report.fail(f"{self._file} is no file", f"take it away, or {_ANOTHER}")
-        return []
-
-    @property
-    def _file(self) -> Path:
-        return self._folder / DATABASE
-
-    @property
-    def _lock(self) -> Path:
-        return self._folder / LOCK
-
-    def _space(self) -> Sequence[Finding]:
-        there = self._folder if self._folder.exists() else Path()
-        left = self._free(there)
-        text = f"{left // 1024**2:,} MB are left on its disk"
-        if left < TOO_LITTLE:
-            return self._report.fail(text, "make room: what cannot be saved is refused with 503")
-        if left < LITTLE:
-            return self._report.warn(text, "make room before nothing can be saved any more")
-        return []
-
-    def _database(self) -> Sequence[Finding]:
-        used = self._used()
-        if not self._file.exists():
-            return self._report.ok(f"{self._folder} has no database yet; the first start makes it")
-        try:
-            version, verdict = self._read(in_use=bool(used))
-        except sqlite3.Error as error:
-            return self._unread(error)
-        if version > VERSION:
-            return self._report.fail(
-                f"the database is of a newer release (schema {version}, this one knows {VERSION})",
-                f"upgrade, or {_ANOTHER}",
+def _unusable(folder: Path, writable: Callable[[Path], bool]) -> Findings:
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return _report.fail(f"{nearest} is not a folder", _ANOTHER)
+    file = folder / DATABASE
+    for path in (nearest, file, folder / LOCK):
+        if path.exists() and not writable(path):
+            return _report.fail(
+                f"{path} is not writable", f"let this user write to it, or {_ANOTHER}"
             )
-        if verdict != "ok":
-            return self._damaged(verdict.partition("\n")[0])
-        older = "" if version == VERSION else ", brought to the present form by the next start"
-        return self._report.ok(f"{self._folder} is whole (schema {version}{older}){used}")
+    # Opening a pipe would block until somebody else opens it, too.
+    if file.exists() and not file.is_file():
+        return _report.fail(f"{file} is not a regular file", f"remove it, or {_ANOTHER}")
+    return []
 
-    def _used(self) -> str:
-        """In words, who has the folder; nothing where nobody does, or it is not known."""
-        try:
-            process = holder(self._lock)
-        except OSError:
-            return ""
-        self._seen.holder = process
-        return "" if process is None else f"; in use by process {process}, which is fine"
 
-    def _read(self, *, in_use: bool) -> tuple[int, str]:
-        """The number of the schema, and what SQLite finds wrong, or `ok`."""
-        # With nothing beside the file nobody has it open, also where its lock cannot be seen: then
-        # SQLite is told to make nothing beside it, either.
-        beside = [self._file.with_name(f"{DATABASE}-{end}") for end in ("wal", "shm")]
-        alone = not in_use and not any(each.exists() for each in beside)
-        uri = f"{self._file.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-        end = self._clock.monotonic() + READING
-        with closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
-            connection.set_progress_handler(lambda: self._clock.monotonic() > end, _STEPS)
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        return version, verdict
+def _space(folder: Path, free: Callable[[Path], int]) -> Findings:
+    left = free(folder if folder.exists() else Path())
+    text = f"{left // 1024**2:,} MB left on the disk"
+    if left < TOO_LITTLE:
+        return _report.fail(text, "free some space: requests that cannot be saved get 503")
+    if left < LITTLE:
+        return _report.warn(text, "free some space before requests cannot be saved")
+    return []
 
-    def _unread(self, error: sqlite3.Error) -> Sequence[Finding]:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_INTERRUPT:
-            return self._report.warn(
-                f"the database is too large to be read through in {READING:g} s",
-                "`agent-actors backup FILE` reads all of it, and says whether it is whole",
-            )
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            return self._damaged(str(error))
-        return self._report.fail(
-            f"the database cannot be read ({error})", f"look at {self._file}, or {_ANOTHER}"
+
+def _database(context: Context) -> Findings:
+    folder = context.settings.data
+    file = folder / DATABASE
+    try:
+        context.data_user = lock_owner(folder / LOCK)
+    except OSError:  # No /proc/locks: the owner stays unknown.
+        context.data_user = None
+    if not file.exists():
+        return _report.ok(f"{folder} has no database yet; the first start creates it")
+    try:
+        version, verdict = _read(file, context.clock, in_use=context.data_user is not None)
+    except sqlite3.Error as error:
+        return _unreadable(file, error)
+    if version > VERSION:
+        return _report.fail(
+            f"the database is from a newer release (schema {version}; this one knows {VERSION})",
+            f"upgrade, or {_ANOTHER}",
         )
+    if verdict != "ok":
+        return _damaged(file, verdict.partition("\n")[0])
+    older = "" if version == VERSION else ", migrated at the next start"
+    user = "" if context.data_user is None else f"; in use by process {context.data_user}"
+    return _report.ok(f"the database in {folder} is intact (schema {version}{older}){user}")
 
-    def _damaged(self, reason: str) -> Sequence[Finding]:
-        return self._report.fail(
-            f"{self._file} is damaged ({reason})",
-            "stop the service, keep the file, and put a backup in its place",
+
+def _read(file: Path, clock: Clock, *, in_use: bool) -> tuple[int, str]:
+    """The schema version, and SQLite's verdict: `ok`, or what is wrong."""
+    # If there is no log beside the file, nobody has it open: then `immutable` keeps SQLite from
+    # creating files.
+    logs = [file.with_name(f"{DATABASE}-{end}") for end in ("wal", "shm")]
+    alone = not in_use and not any(each.exists() for each in logs)
+    uri = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    end = clock.monotonic() + READING
+    with closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
+        connection.set_progress_handler(lambda: clock.monotonic() > end, _STEPS)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return version, verdict
+
+
+def _unreadable(file: Path, error: sqlite3.Error) -> Findings:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return _report.warn(
+            f"the database is too large to check in {READING:g} s",
+            "`agent-actors backup FILE` reads and checks all of it",
         )
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return _damaged(file, str(error))
+    return _report.fail(f"the database cannot be read ({error})", f"check {file}, or {_ANOTHER}")
+
+
+def _damaged(file: Path, reason: str) -> Findings:
+    return _report.fail(
+        f"{file} is damaged ({reason})", "stop the service, keep the file, and restore a backup"
+    )
+
+
+def lock_owner(lock: Path, locks: Path = LOCKS) -> int | None:
+    """The process that holds a lock; taking the lock to find out could fail a start.
+
+    None means that nobody holds it, or a process of another container.
+
+    Raises:
+        OSError: This system does not list its locks.
+    """
+    lines = locks.read_text(encoding="ascii").splitlines()
+    try:
+        file = lock.stat()
+    except FileNotFoundError:
+        return None
+    for line in lines:
+        fields = line.split()
+        exclusive = len(fields) >= _LOCK_FIELDS and fields[1:4] == ["FLOCK", "ADVISORY", "WRITE"]
+        if exclusive and _is_same_file(file, fields[5]):
+            return int(fields[4])
+    return None
+
+
+def _is_same_file(file: os.stat_result, listed: str) -> bool:
+    """Compares a file with `major:minor:inode`, the device in hexadecimal."""
+    device, _, inode = listed.rpartition(":")
+    if inode != str(file.st_ino):
+        return False
+    major, minor = os.major(file.st_dev), os.minor(file.st_dev)
+    # btrfs and overlayfs have no disk of their own (major 0): there, `stat` and the kernel's list
+    # may differ in the minor number.
+    return device.startswith("00:") if major == 0 else device == f"{major:02x}:{minor:02x}"

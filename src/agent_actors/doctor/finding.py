@@ -1,23 +1,26 @@
-"""What a check has found: one line of the report."""
+"""What the checks find, and what they share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from agent_actors.clock import Clock
 from agent_actors.forms.line import one_line
+from agent_actors.settings import Settings
 
 Status = Literal["ok", "warn", "FAIL", "skip"]
 
 LONGEST = 300
-"""Characters of a text: what is ours in it, and some 200 of what another has said."""
+"""Characters of a text: our own words, and about 200 characters of somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it stands, and what is to be done about it.
+    """One line of the report: what was checked, its status, and what to do about it.
 
-    No text has a key, a token or a secret in it. What others have said is part of some: each is
-    one line, so that nobody else can write one, and has nothing in it that a terminal obeys.
+    No text contains a key, a token or a secret. Some texts quote a server or a file: each is cut to
+    one line without control characters, so that a quoted text cannot forge a line of the report.
     """
 
     check: str
@@ -26,19 +29,12 @@ class Finding:
     advice: str = ""
 
     def __post_init__(self) -> None:
-        """Makes one line of each text."""
+        """Makes each text one line."""
         for name in ("found", "advice"):
             object.__setattr__(self, name, one_line(getattr(self, name), LONGEST))
 
 
-class Check(Protocol):
-    """Something that is looked at."""
-
-    name: str
-
-    async def look(self) -> Sequence[Finding]:
-        """What was found; at least one finding."""
-        ...
+Findings = list[Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +43,50 @@ class Report:
 
     check: str
 
-    def ok(self, found: str) -> list[Finding]:
-        """It is as it should be."""
+    def ok(self, found: str) -> Findings:
+        """All is well."""
         return [Finding(self.check, "ok", found)]
 
-    def warn(self, found: str, advice: str) -> list[Finding]:
-        """The service runs with it, but somebody should know."""
+    def warn(self, found: str, advice: str) -> Findings:
+        """The service works, but somebody should know."""
         return [Finding(self.check, "warn", found, advice)]
 
-    def fail(self, found: str, advice: str) -> list[Finding]:
-        """The service does not work like that."""
+    def fail(self, found: str, advice: str) -> Findings:
+        """The service does not work like this."""
         return [Finding(self.check, "FAIL", found, advice)]
 
-    def skip(self, reason: str, advice: str = "") -> list[Finding]:
-        """It cannot be looked at, for that reason."""
+    def skip(self, reason: str, advice: str = "") -> Findings:
+        """The check could not be made."""
         return [Finding(self.check, "skip", reason, advice)]
+
+
+@dataclass(slots=True)
+class Context:
+    """What every check gets.
+
+    The first fields are set at the start. Checks fill the others for those that come after them:
+    `metadata` is what the sidecar says about itself, or `no_metadata` why that is not known;
+    `data_user` is the process that uses the data folder; `service` is the URL at which the service
+    answers, and `ready` whether it is ready; `skews` are seconds by which other clocks are ahead.
+    """
+
+    settings: Settings
+    runtime: str
+    clock: Clock
+    url: str | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    metadata: dict[str, Any] | None = None
+    no_metadata: str = "the sidecar does not answer"
+    data_user: int | None = None
+    service: str | None = None
+    ready: bool = False
+    skews: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def in_pod(self) -> bool:
+        """Is this a pod of Kubernetes?"""
+        return "KUBERNETES_SERVICE_HOST" in self.environment  # Kubernetes sets it in every pod.
+
+
+Check = Callable[[Context], Awaitable[Findings]]

@@ -1,10 +1,8 @@
-"""The secret store that the settings name, and the stores of the component files."""
+"""The secret store that the settings name."""
 
-from collections.abc import Sequence
-
-from agent_actors.doctor.aside import aside
-from agent_actors.doctor.files import read
-from agent_actors.doctor.finding import Finding, Report
+from agent_actors.doctor.files import read_components
+from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.thread import in_thread
 from agent_actors.errors import AgentError, Invalid, StartupError
 from agent_actors.model.keys import GEMINI, OPENAI, GetSecret
 from agent_actors.runtime.embedded.files import components
@@ -14,65 +12,49 @@ from agent_actors.settings import Settings
 NAMES = (OPENAI.secret, GEMINI.secret)
 
 
-class SecretsCheck:
-    """The secret store answers, and has a key.
+async def check_secrets(context: Context, get_secret: GetSecret) -> Findings:
+    """The secret store answers and has a key; the finding has its name, never its value."""
+    report, store = Report("secrets"), context.settings.secret_store
+    if store is None:
+        return report.skip("AGENT_ACTORS_SECRET_STORE is not set")
+    try:
+        present = [name for name in NAMES if await get_secret(store, name)]
+    except AgentError as error:
+        return report.fail(
+            error.detail.rstrip("."),
+            f"AGENT_ACTORS_SECRET_STORE is {store!r}: add a component of that name, and make sure"
+            " that its store answers",
+        )
+    if not present:
+        return report.warn(
+            f"{store!r} has none of {', '.join(NAMES)}",
+            "add one, or set the key in the environment; otherwise the echo model answers",
+        )
+    return report.ok(f"{store!r} has {', '.join(present)}")
+
+
+class FileSecretStores:
+    """The secret stores of the component files, opened at the first use.
 
     Args:
-        settings: Which store.
-        get_secret: Asks it.
-    """
-
-    name = "secrets"
-
-    def __init__(self, settings: Settings, get_secret: GetSecret) -> None:
-        self._store = settings.secret_store
-        self._get_secret = get_secret
-
-    async def look(self) -> Sequence[Finding]:
-        """The names that it has; what they hide is not kept."""
-        report = Report(self.name)
-        if self._store is None:
-            return report.skip("AGENT_ACTORS_SECRET_STORE names no store")
-        try:
-            there = [name for name in NAMES if await self._get_secret(self._store, name)]
-        except AgentError as error:
-            return report.fail(
-                error.detail.rstrip("."),
-                f"AGENT_ACTORS_SECRET_STORE is {self._store!r}: a component of that name must be"
-                " there, and its store must answer",
-            )
-        if not there:
-            return report.warn(
-                f"{self._store!r} has none of {', '.join(NAMES)}",
-                "add one, or set the key in the environment; else `echo` answers",
-            )
-        return report.ok(f"{self._store!r} has {', '.join(there)}")
-
-
-class FileStores:
-    """The stores that the component files describe, opened when they are first asked.
-
-    Args:
-        settings: Where the files are.
+        settings: Name the folder of the files.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._where = settings.components
-        self._opened: SecretStores | None = None
+        self._stores: SecretStores | None = None
 
     async def get(self, store: str, name: str) -> str | None:
         """A secret, as the embedded runtime reads it.
 
         Raises:
-            Invalid: There is no such store, or a component file cannot be used.
-            Unavailable: Its file cannot be used now.
+            Invalid: There is no such store, or a component file is not valid.
+            Unavailable: The store's file cannot be read now.
         """
-        if self._opened is None:
+        if self._stores is None:
             try:
-                self._opened = await aside(self._open)
+                known = await in_thread(lambda: read_components(components.find(self._where)))
+                self._stores = SecretStores.open(known.secret_stores)
             except StartupError as error:
                 raise Invalid(str(error)) from None
-        return await self._opened.get(store, name)
-
-    def _open(self) -> SecretStores:
-        return SecretStores.open(read(components.find(self._where)).secret_stores)
+        return await self._stores.get(store, name)

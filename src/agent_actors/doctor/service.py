@@ -1,134 +1,97 @@
-"""The service itself: does it run, and what does it say of itself?"""
+"""The running service, and the clocks of all who answer."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
 
-from agent_actors.clock import Clock
-from agent_actors.doctor.finding import Finding, Report
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.forms.url import is_address
 from agent_actors.protocol.codec import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
-_ELSEWHERE = "set AGENT_ACTORS_URL (or --url) to the address that its start has said"
+_ELSEWHERE = "set AGENT_ACTORS_URL (or --url) to the address that its start printed"
+WARN, FAIL = 2.0, 30.0
+"""Seconds of clock difference. The `Date` header has whole seconds, so less is not measurable."""
+_report = Report("service")
 
 
-class ServiceCheck:
-    """The service is ready, if it runs.
-
-    Args:
-        http: Asks it.
-        url: Where it is; by default where the sidecar looks for it, else where it is by default.
-        seen: Is told where it answers, and of its clock.
-        clock: Our own.
-    """
-
-    name = "service"
-
-    def __init__(self, http: httpx2.AsyncClient, url: str | None, seen: Seen, clock: Clock) -> None:
-        self._http = http
-        self._url = url
-        self._seen = seen
-        self._clock = clock
-
-    async def look(self) -> Sequence[Finding]:
-        """What `/readyz` says."""
-        report = Report(self.name)
-        url = (self._url or _told(self._seen.sidecar) or DEFAULT).rstrip("/")
-        if not is_address(url):
-            return _no_address(report)
-        if any(each in url for each in "@?#"):
-            return report.fail(
-                "AGENT_ACTORS_URL (or --url) has a name, a password or a query in it",
-                "leave it out",
-            )
-        try:
-            answer = await self._http.get(f"{url}/readyz")
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
-            return _no_address(report)
-        except httpx2.HTTPError:
-            return self._silent(report, url)
-        told = json_object(answer.content)
-        if answer.status_code == httpx2.codes.OK and told.get("status") == "ok":
-            self._seen.service, self._seen.ready = url, True
-            note_skew(self._seen, "the service", answer.headers, self._clock)
-            return report.ok(f"ready at {url}")
-        if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in told:
-            return report.fail(f"what answers at {url} is not this service", _ELSEWHERE)
-        self._seen.service = url
-        why = str(told["detail"]).rstrip(".")
-        return report.fail(f"not ready at {url}: {why}", "see below, and its log")
-
-    def _silent(self, report: Report, url: str) -> Sequence[Finding]:
-        """It does not run, which is no failure, or it is elsewhere."""
-        if self._seen.holder is None:
-            return report.skip(f"none answers at {url}", f"if one runs, {_ELSEWHERE}")
-        return report.warn(
-            f"none answers at {url}, though process {self._seen.holder} uses the data", _ELSEWHERE
+async def check_service(context: Context, http: httpx2.AsyncClient) -> Findings:
+    """What `/readyz` answers, at the given URL, or where the sidecar expects the service."""
+    url = (context.url or _app_url(context.metadata) or DEFAULT).rstrip("/")
+    invalid = _report.fail(
+        "AGENT_ACTORS_URL (or --url) is not the URL of a service", f"use one like {DEFAULT}"
+    )
+    if not is_address(url):
+        return invalid
+    if any(each in url for each in "@?#"):
+        return _report.fail(
+            "AGENT_ACTORS_URL (or --url) contains a user, a password or a query", "remove it"
         )
+    try:
+        answer = await http.get(f"{url}/readyz")
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+        return invalid
+    except httpx2.HTTPError:
+        return _unreachable(context, url)
+    body = json_object(answer.content)
+    if answer.status_code == httpx2.codes.OK and body.get("status") == "ok":
+        context.service, context.ready = url, True
+        note_skew(context, "the service", answer.headers)
+        return _report.ok(f"ready at {url}")
+    if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in body:
+        return _report.fail(f"the program at {url} is not this service", _ELSEWHERE)
+    context.service = url
+    reason = str(body["detail"]).rstrip(".")
+    return _report.fail(f"not ready at {url}: {reason}", "see below, and check its log")
 
 
-def _no_address(report: Report) -> Sequence[Finding]:
-    return report.fail(
-        "AGENT_ACTORS_URL (or --url) is no address of a service", f"give one like {DEFAULT}"
+def _unreachable(context: Context, url: str) -> Findings:
+    if context.data_user is None:  # Not running is no failure: doctor is useful before a start.
+        return _report.skip(f"no service answers at {url}", f"if it is running, {_ELSEWHERE}")
+    return _report.warn(
+        f"no service answers at {url}, but process {context.data_user} uses the data", _ELSEWHERE
     )
 
 
-def _told(sidecar: Mapping[str, Any] | None) -> str | None:
-    """Where the sidecar looks for the app."""
-    told = (sidecar or {}).get("appConnectionProperties")
-    if not isinstance(told, dict) or not isinstance(told.get("port"), int) or not told["port"]:
+def _app_url(metadata: Mapping[str, Any] | None) -> str | None:
+    """Where the sidecar expects the app."""
+    app = (metadata or {}).get("appConnectionProperties")
+    if not isinstance(app, dict) or not isinstance(app.get("port"), int) or not app["port"]:
         return None
-    url = f"http://{told.get('channelAddress') or '127.0.0.1'}:{told['port']}"
+    url = f"http://{app.get('channelAddress') or '127.0.0.1'}:{app['port']}"
     return url if is_address(url) else None
 
 
-def note_skew(seen: Seen, who: str, headers: Mapping[str, str], clock: Clock) -> None:
-    """Keeps by how much the clock of who has just answered is ahead of ours."""
+def note_skew(context: Context, name: str, headers: Mapping[str, str]) -> None:
+    """Remembers how many seconds the clock of a server is ahead of ours."""
     try:
-        told = parsedate_to_datetime(headers.get("date", ""))
+        date = parsedate_to_datetime(headers.get("date", ""))
     except ValueError:
         return
-    there: datetime = told if told.tzinfo else told.replace(tzinfo=UTC)
-    # The header has whole seconds, those that are over: on average half a one is missing.
-    seen.skews[who] = (there - clock.now()).total_seconds() + 0.5
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    # The header is rounded down to whole seconds: half a second on average.
+    context.skews[name] = (date - context.clock.now()).total_seconds() + 0.5
 
 
-WARN, FAIL = 2.0, 30.0
-"""Seconds of difference. Below the first nobody notices: the header itself is not more exact."""
+async def check_clock(context: Context) -> Findings:
+    """Our clock agrees with the others.
 
-
-class ClockCheck:
-    """Our clock is that of the others.
-
-    Due times of schedules and the moment from which a user is forgotten are wall time, compared
-    on other machines than the one that wrote them.
-
-    Args:
-        seen: What earlier checks saw of other clocks.
+    Due times of schedules and erasures of users are wall-clock times, which another machine
+    compares with its own clock.
     """
-
-    name = "clock"
-
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
-
-    async def look(self) -> Sequence[Finding]:
-        """The largest difference."""
-        report = Report(self.name)
-        if not self._seen.skews:
-            return report.skip("nobody has answered who tells the time")
-        who, ahead = max(self._seen.skews.items(), key=lambda item: abs(item[1]))
-        if abs(ahead) < WARN:
-            return report.ok(f"within {WARN:g} s of {' and '.join(sorted(self._seen.skews))}")
-        told = report.fail if abs(ahead) > FAIL else report.warn
-        way = "behind" if ahead > 0 else "ahead of"
-        return told(
-            f"{abs(ahead):.0f} s {way} {who}",
-            "synchronise it (NTP): schedules speak at the wrong time, and what was said since a"
-            " user was forgotten may be lost",
-        )
+    report = Report("clock")
+    if not context.skews:
+        return report.skip("no server has answered with its time")
+    name, ahead = max(context.skews.items(), key=lambda item: abs(item[1]))
+    if abs(ahead) < WARN:
+        return report.ok(f"within {WARN:g} s of {' and '.join(sorted(context.skews))}")
+    finding = report.fail if abs(ahead) > FAIL else report.warn
+    return finding(
+        f"{abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead of'} {name}",
+        "synchronise it (NTP): schedules fire at the wrong time, and messages sent after a user was"
+        " erased may be lost",
+    )

@@ -1,220 +1,152 @@
-"""The sidecar of the dapr runtime, and the components that it has loaded."""
+"""The Dapr sidecar, and the components that it has loaded."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from agent_actors.doctor.aside import aside
 from agent_actors.doctor.files import TOPICS
-from agent_actors.doctor.finding import Finding, Report
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.thread import in_thread
 from agent_actors.engine import binaries
 from agent_actors.errors import AgentError, Defect, StartupError
 from agent_actors.runtime.dapr.sidecar import SidecarClient
-from agent_actors.settings import Settings
 
 WITHIN = 5.0
-"""Seconds for one question."""
+"""Seconds for one request."""
+_report = Report("sidecar")
 
 
-class NoSidecarCheck:
-    """No sidecar is named: who would start one here?
+async def check_no_sidecar(context: Context) -> Findings:
+    """DAPR_HTTP_PORT is not set: a failure in a pod; elsewhere `dev` can start a sidecar."""
+    if context.in_pod:
+        return _report.fail(
+            "this pod has none: DAPR_HTTP_PORT is not set",
+            "recreate the pod while Dapr's injector runs (docs/kubernetes.md)",
+        )
+    try:
+        number = await in_thread(lambda: binaries.version(binaries.find().daprd))
+    except StartupError as error:
+        why, _, remedy = str(error).rstrip(".").partition("; ")
+        return _report.fail(
+            f"DAPR_HTTP_PORT is not set, and no sidecar can be started: {why}",
+            remedy or "docs/dapr.md explains how to get Dapr",
+        )
+    return _report.warn(
+        "DAPR_HTTP_PORT is not set",
+        f"`agent-actors dev --runtime dapr` starts a sidecar (Dapr {number}) and prints its port:"
+        " set DAPR_HTTP_PORT to it",
+    )
 
-    Args:
-        in_pod: Whether this is a pod of Kubernetes, whose injector does.
-    """
 
-    name = "sidecar"
+async def check_sidecar(context: Context, sidecar: SidecarClient) -> Findings:
+    """The sidecar answers, accepts our token, is new enough and is ready."""
+    port = context.settings.dapr_http_port
+    try:
+        metadata = await sidecar.metadata(WITHIN)
+        health = await sidecar.send("GET", "healthz/outbound")
+    except AgentError as error:
+        return _unreachable(context, error)
+    number = str(metadata.get("runtimeVersion") or "of unknown version")
+    digits = re.match(r"(\d+)\.(\d+)", number)  # A version such as "edge" is a custom build.
+    if digits is not None and tuple(map(int, digits.groups())) < binaries.OLDEST:
+        context.no_metadata = "the sidecar is too old"
+        oldest = ".".join(map(str, binaries.OLDEST))
+        return _report.fail(f"Dapr {number} is older than {oldest}", "upgrade Dapr")
+    if not health.ok:
+        context.no_metadata = "the sidecar is not ready"
+        return _report.fail(
+            f"Dapr {number} on port {port} is not ready (healthz {health.status})",
+            "its log says which component or server it waits for",
+        )
+    context.metadata = metadata
+    return _report.ok(f"Dapr {number} on port {port}, app id {metadata.get('id')!r}")
 
-    def __init__(self, *, in_pod: bool) -> None:
-        self._in_pod = in_pod
 
-    async def look(self) -> Sequence[Finding]:
-        """Outside of a pod, which Dapr there is that `dev` could start."""
-        report = Report(self.name)
-        if self._in_pod:
-            return report.fail(
-                "the pod has none: DAPR_HTTP_PORT is not set",
-                "have the pod made anew while Dapr's injector runs (docs/kubernetes.md)",
-            )
-        try:
-            number = await aside(lambda: binaries.version(binaries.find().daprd))
-        except StartupError as error:
-            why, _, remedy = str(error).rstrip(".").partition("; ")
-            return report.fail(
-                f"DAPR_HTTP_PORT names none, and none can be started: {why}",
-                remedy or "docs/dapr.md says how to get Dapr",
-            )
+def _unreachable(context: Context, error: AgentError) -> Findings:
+    """Tells the errors of `SidecarClient.metadata` apart, partly by their texts."""
+    port = context.settings.dapr_http_port
+    if "DAPR_API_TOKEN" in error.detail:
+        context.no_metadata = "the sidecar rejects our token"
+        return _report.fail(
+            f"the sidecar on port {port} rejects our DAPR_API_TOKEN",
+            "set the same DAPR_API_TOKEN for both",
+        )
+    if isinstance(error, Defect):
+        return _report.fail(
+            f"the program on port {port} is not a sidecar",
+            "set DAPR_HTTP_PORT to the sidecar's HTTP port",
+        )
+    if "cannot be reached" not in error.detail:
+        return _report.fail(f"the sidecar on port {port} returned an error", "check its log")
+    start = f"start one: `dapr run --dapr-http-port {port} …` (docs/dapr.md)"
+    return _report.fail(
+        f"no sidecar answers on port {port} (DAPR_HTTP_PORT)",
+        "check the log of the pod's container daprd" if context.in_pod else start,
+    )
+
+
+async def check_components(context: Context) -> Findings:
+    """The sidecar has loaded what the service needs, and delivers the topics it subscribes to."""
+    report = Report("components")
+    metadata = context.metadata
+    if metadata is None:
+        return report.skip(context.no_metadata)
+    missing = list(_missing(context, metadata))
+    if missing:
+        return [finding for gap in missing for finding in report.fail(*gap)]
+    without = [
+        str(each.get("topic"))
+        for each in _subscriptions(metadata)
+        if _topic(each) in TOPICS and not each.get("deadLetterTopic")
+    ]
+    if without:
         return report.warn(
-            "DAPR_HTTP_PORT names none",
-            f"`agent-actors dev --runtime dapr` starts one (Dapr {number}) and says its port:"
-            " set DAPR_HTTP_PORT to that",
+            f"without a deadLetterTopic: {', '.join(without)}",
+            "add it to the Subscription, or events that cannot be applied are lost",
         )
+    names = sorted(
+        f"{each.get('name')} ({each.get('type')} {each.get('version')})"
+        for each in _components(metadata)
+    )
+    return report.ok(", ".join(names))
 
 
-class WithoutSidecarCheck:
-    """What only a sidecar could tell.
-
-    Args:
-        name: Of the check that is made beside one.
-        seen: Why there is none to ask.
-    """
-
-    def __init__(self, name: str, seen: Seen) -> None:
-        self.name = name
-        self._seen = seen
-
-    async def look(self) -> Sequence[Finding]:
-        """That it is not looked at, and why."""
-        return Report(self.name).skip(self._seen.silent)
-
-
-class SidecarCheck:
-    """The sidecar answers, knows our token, and is new enough.
-
-    Args:
-        sidecar: The sidecar, started.
-        settings: Its port.
-        seen: Is told what it says of itself.
-        in_pod: Whether this is a pod of Kubernetes, where it is a container of its own.
-    """
-
-    name = "sidecar"
-
-    def __init__(
-        self, sidecar: SidecarClient, settings: Settings, seen: Seen, *, in_pod: bool = False
-    ) -> None:
-        self._sidecar = sidecar
-        self._port = settings.dapr_http_port
-        self._seen = seen
-        self._in_pod = in_pod
-        self._report = Report(self.name)
-
-    async def look(self) -> Sequence[Finding]:
-        """Its version, and whether it may be used."""
-        try:
-            told = await self._sidecar.metadata(WITHIN)
-            healthy = await self._sidecar.send("GET", "healthz/outbound")
-        except AgentError as error:
-            return self._unheard(error)
-        number = str(told.get("runtimeVersion") or "of unknown version")
-        if _older(number):
-            self._seen.silent = "the sidecar is too old"
-            oldest = ".".join(map(str, binaries.OLDEST))
-            return self._report.fail(f"Dapr {number} is older than {oldest}", "upgrade Dapr")
-        if not healthy.ok:
-            self._seen.silent = "the sidecar is not ready"
-            return self._report.fail(
-                f"Dapr {number} on port {self._port} is not ready (healthz {healthy.status})",
-                "its log says which component or server it waits for",
-            )
-        self._seen.sidecar = told
-        return self._report.ok(f"Dapr {number} on port {self._port}, app id {told.get('id')!r}")
-
-    def _unheard(self, error: AgentError) -> Sequence[Finding]:
-        """Which of the errors of `SidecarClient.metadata` it is: the text says why."""
-        if "DAPR_API_TOKEN" in error.detail:
-            self._seen.silent = "the sidecar refuses us"
-            return self._report.fail(
-                f"the one on port {self._port} refuses our DAPR_API_TOKEN",
-                "give both the same DAPR_API_TOKEN",
-            )
-        if isinstance(error, Defect):
-            return self._report.fail(
-                f"what answers on port {self._port} is no sidecar",
-                "let DAPR_HTTP_PORT name the sidecar's HTTP port",
-            )
-        if "cannot be reached" not in error.detail:
-            return self._report.fail(
-                f"the one on port {self._port} could not answer", "its log says why"
-            )
-        start = f"start it there: `dapr run --dapr-http-port {self._port} …` (docs/dapr.md)"
-        return self._report.fail(
-            f"none can be reached on port {self._port}, which DAPR_HTTP_PORT names",
-            "the log of the pod's container daprd says why" if self._in_pod else start,
-        )
-
-
-def _older(number: str) -> bool:
-    """A version that is no number ("edge") is somebody's own build."""
-    found = re.match(r"(\d+)\.(\d+)", number)
-    return found is not None and tuple(map(int, found.groups())) < binaries.OLDEST
-
-
-class LoadedCheck:
-    """The sidecar has loaded what the service needs, and sends events to the right routes.
-
-    Args:
-        settings: The bindings and the secret store that are named.
-        seen: What the sidecar says of itself.
-    """
-
-    name = "components"
-
-    def __init__(self, settings: Settings, seen: Seen) -> None:
-        self._settings = settings
-        self._seen = seen
-
-    async def look(self) -> Sequence[Finding]:
-        """What is missing, each with what to do; else names, types and versions."""
-        report = Report(self.name)
-        told = self._seen.sidecar
-        if told is None:
-            return report.skip(self._seen.silent)
-        loaded = _mappings(told.get("components"))
-        missing = [*self._missing(loaded), *_undelivered(_mappings(told.get("subscriptions")))]
-        if missing:
-            return [each for gap in missing for each in report.fail(*gap)]
-        lost = _lost_letters(_mappings(told.get("subscriptions")))
-        if lost:
-            return report.warn(
-                f"without a deadLetterTopic: {', '.join(lost)}",
-                "add it to the Subscription, or what cannot be applied is lost",
-            )
-        return report.ok(
-            ", ".join(sorted(f"{each.get('name')} ({_kind(each)})" for each in loaded))
-        )
-
-    def _missing(self, loaded: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-        names = {str(each.get("name")): str(each.get("type")) for each in loaded}
-        advice = "its file belongs into the sidecar's components folder (docs/dapr.md)"
-        if not keeps_actors(self._seen.sidecar or {}):
-            yield "no state store that actors can be kept in", f"add statestore.yaml; {advice}"
-        for pubsub in sorted({pubsub for pubsub, _ in TOPICS}):
-            if not names.get(pubsub, "").startswith("pubsub."):
-                yield f"no pub/sub component {pubsub!r}", advice
-        binding = self._settings.sms_binding
-        if binding is not None and not names.get(binding, "").startswith("bindings."):
-            yield f"no binding {binding!r} (AGENT_ACTORS_SMS_BINDING)", advice
-
-
-def keeps_actors(told: dict[str, Any]) -> bool:
-    """Has the sidecar a state store of a type that actors can be kept in?"""
-    loaded = _mappings(told.get("components"))
-    return any("ACTOR" in (each.get("capabilities") or ()) for each in loaded)
-
-
-def _undelivered(subscriptions: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    there = {(each.get("pubsubname"), each.get("topic")) for each in subscriptions}
+def _missing(context: Context, metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    types = {str(each.get("name")): str(each.get("type")) for each in _components(metadata)}
+    advice = "add its file to the sidecar's components folder (docs/dapr.md)"
+    if not has_actor_store(metadata):
+        yield "no state store that supports actors", f"use statestore.yaml: {advice}"
+    for pubsub in sorted({pubsub for pubsub, _ in TOPICS}):
+        if not types.get(pubsub, "").startswith("pubsub."):
+            yield f"no pub/sub component {pubsub!r}", advice
+    binding = context.settings.sms_binding
+    if binding is not None and not types.get(binding, "").startswith("bindings."):
+        yield f"no binding {binding!r} (AGENT_ACTORS_SMS_BINDING)", advice
+    subscribed = {_topic(each) for each in _subscriptions(metadata)}
     for pubsub, topic in TOPICS:
-        if (pubsub, topic) not in there:
+        if (pubsub, topic) not in subscribed:
             yield (
                 f"no Subscription to the topic {topic!r} of {pubsub!r}",
-                "add its file; the sidecar's log says why one that is there was refused",
+                "add its file; if it is there, the sidecar's log says why it was rejected",
             )
 
 
-def _lost_letters(subscriptions: Sequence[dict[str, Any]]) -> list[str]:
-    return [
-        str(each.get("topic"))
-        for each in subscriptions
-        if (each.get("pubsubname"), each.get("topic")) in TOPICS and not each.get("deadLetterTopic")
-    ]
+def has_actor_store(metadata: dict[str, Any]) -> bool:
+    """Has the sidecar loaded a state store of a type that supports actors?"""
+    return any("ACTOR" in (each.get("capabilities") or ()) for each in _components(metadata))
 
 
-def _kind(component: dict[str, Any]) -> str:
-    return f"{component.get('type')} {component.get('version')}"
+def _topic(subscription: dict[str, Any]) -> tuple[Any, Any]:
+    return subscription.get("pubsubname"), subscription.get("topic")
 
 
-def _mappings(told: object) -> list[dict[str, Any]]:
-    return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+def _components(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return _objects(metadata.get("components"))
+
+
+def _subscriptions(metadata: dict[str, Any]) -> list[dict[str, Any]]:
+    return _objects(metadata.get("subscriptions"))
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

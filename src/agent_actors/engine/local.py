@@ -1,4 +1,4 @@
-"""The real Dapr for one app on this machine, with its data in a folder."""
+"""A local Dapr for one app, with its data in a folder."""
 
 import os
 import secrets
@@ -14,22 +14,22 @@ from agent_actors.engine.sidecar import SidecarProcess
 
 NAMESPACE = "default"
 CONFIGURATION = "configuration.yaml"
-"""The file of the kind Configuration among the component files, if there is one."""
+"""The file with the Configuration among the component files, if there is one."""
 
 
 class LocalDapr:
-    """Redis, control plane and a sidecar; entering starts them, leaving stops them.
+    """Redis, control plane and a sidecar, as a context manager that starts and stops them.
 
-    State and reminders stay in the folder, and are found again by the next run.
+    State and reminders stay in the folder for the next run.
 
     Args:
-        folder: For data, logs and the component files as the sidecar gets them.
-        app_port: Where the app will listen.
-        components: The folder of the component files; several are listed as in PATH, and the first
-            may have the configuration.
-        app_id: The app's name, by which its state is found again.
-        servers: Where the servers are, if not where they are looked for.
-        app_token: What the sidecar shows the app; by default one of its own for this run.
+        folder: The folder for data, logs, and the sidecar's copy of the component files.
+        app_port: The port of the app.
+        components: The folder of the component files, or several separated as in PATH; the first
+            may have the Configuration.
+        app_id: The id of the app, which is part of its state's keys.
+        servers: The servers, if they are not to be searched for.
+        app_token: The token that the sidecar sends to the app; by default a random one.
 
     Raises:
         StartupError: A server is missing; the text says which, and what to do.
@@ -66,10 +66,10 @@ class LocalDapr:
         self._started = ExitStack()
 
     def __enter__(self) -> "LocalDapr":
-        """Starts everything; the sidecar then waits for the app.
+        """Starts everything; the sidecar waits for the app.
 
         Raises:
-            StartupError: A server did not start; those that did are stopped.
+            StartupError: A server did not start; the others are stopped.
         """
         with ExitStack() as started:
             started.callback(self.redis.stop)

@@ -1,4 +1,4 @@
-"""Dapr's control plane: placement says who hosts an actor, scheduler keeps the reminders."""
+"""Dapr's control plane: placement knows who hosts an actor, scheduler stores the reminders."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,8 +14,8 @@ _REGISTERS = "Cron is ready"
 class _Server(Child):
     """A server of the control plane.
 
-    In Dapr 1.18 its health port listens on every interface, whatever the flags say. It tells no
-    more than whether the server is ready.
+    In Dapr 1.18 its health port listens on every interface, whatever the flags. It reveals only
+    whether the server is ready.
     """
 
     def __init__(
@@ -32,17 +32,17 @@ class _Server(Child):
             "tls-enabled": "false",
         }
         words = [f"--{name}={value}" for name, value in (everywhere | options).items()]
-        # The scheduler names its data for this namespace, which is not that of the apps.
+        # The scheduler names its data after this namespace, which is not that of the apps.
         env = environment(NAMESPACE="default")
         super().__init__([binary, *words], log=log, env=env, lock=lock)
 
     @property
     def address(self) -> str:
-        """Host and port, as a sidecar wants them."""
+        """Host and port, as a sidecar expects them."""
         return f"{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Starts the server and waits until it serves.
+        """Starts the server and waits until it is ready.
 
         Raises:
             StartupError: It did not start; the text has the end of its log.
@@ -51,37 +51,37 @@ class _Server(Child):
         self.wait()
 
     def spawn(self) -> None:
-        """Starts the server; it does not serve yet."""
+        """Starts the server; it is not ready yet."""
         super().start()
 
     def stop(self) -> None:
-        """Ends the server in order."""
+        """Shuts the server down."""
         self.terminate()
 
     def wait(self) -> None:
-        """Waits until it serves.
+        """Waits until it is ready.
 
         Raises:
-            StartupError: It does not; the text has the end of its log.
+            StartupError: It did not become ready; the text has the end of its log.
         """
         self.wait_until(self.ready, WITHIN)
 
     def ready(self) -> bool:
-        """Does it serve?"""
+        """Is it ready?"""
         return status(self._health, "/healthz") == 200 and accepts(self.port)
 
 
 class Placement(_Server):
-    """The placement server; what it knows, the sidecars tell it anew after a restart."""
+    """The placement server; after a restart, the sidecars register again."""
 
     def __init__(self, binary: Path, logs: Path) -> None:
-        # Raft in memory, of one: no data on disk and no votes.
+        # Raft in memory with one member: no data on disk and no election.
         options = {"id": "p0", "initial-cluster": f"p0={LOOPBACK}:{free_port()}"}
         super().__init__(binary, options, log=logs / "placement.log", lock=None)
 
 
 class Scheduler(_Server):
-    """The scheduler; reminders are in its folder, and outlive it."""
+    """The scheduler; its reminders are in a folder, and survive a restart."""
 
     def __init__(self, binary: Path, folder: Path, logs: Path) -> None:
         self._data = folder / "scheduler"
@@ -97,25 +97,25 @@ class Scheduler(_Server):
         super().__init__(binary, options, log=logs / "scheduler.log", lock=lock)
 
     def spawn(self) -> None:
-        """Starts the server; it does not serve yet."""
+        """Starts the server; it is not ready yet."""
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().spawn()
 
     def ready(self) -> bool:
         """Can reminders be registered?
 
-        Only its log tells. Its health is good before; a registration then waits, for some 20 s
-        where a scheduler was killed, until its successor may take over from it.
+        Only its log tells: its health is good before that. A registration then waits, for about
+        20 s after a scheduler was killed, until its successor may take over.
         """
-        return super().ready() and self.said(_REGISTERS)
+        return super().ready() and self.logged(_REGISTERS)
 
 
 class ControlPlane:
-    """Placement and scheduler, as one; each can be stopped and started alone.
+    """Placement and scheduler; each can also be stopped and started alone.
 
     Args:
         binaries: Where the servers are.
-        folder: For reminders, and for logs if they have no folder.
+        folder: The folder of the reminders, and of the logs by default.
         logs: The folder of the logs.
     """
 
@@ -124,10 +124,10 @@ class ControlPlane:
         self.scheduler = Scheduler(binaries.scheduler, folder, logs or folder)
 
     def start(self) -> None:
-        """Starts both at once, and waits until both serve.
+        """Starts both, and waits until both are ready.
 
         Raises:
-            StartupError: One did not start; the text has the end of its log. None is left running.
+            StartupError: One did not start, and neither is left running; the text has its log.
         """
         with ExitStack() as started:
             started.callback(self.kill)
@@ -138,11 +138,11 @@ class ControlPlane:
             started.pop_all()
 
     def stop(self) -> None:
-        """Ends both; reminders are kept."""
+        """Shuts both down; reminders are kept."""
         self.scheduler.stop()
         self.placement.stop()
 
     def kill(self) -> None:
-        """Ends both at once."""
+        """Kills both."""
         self.scheduler.kill()
         self.placement.kill()

@@ -1,4 +1,4 @@
-"""Ports of loopback, and who answers there."""
+"""Ports on loopback."""
 
 import secrets
 import socket
@@ -10,16 +10,14 @@ LOOPBACK = "127.0.0.1"
 _FIRST, _NUMBER = 20_000, 12_768
 _PATIENCE = 0.5
 _given: set[int] = set()
-"""Ports that this process has been given: nobody may listen there yet, but somebody will."""
+"""Ports that were handed out: nobody may be listening there yet."""
 
 
 def free_port() -> int:
-    """A port on which nobody listens, below the range that systems hand out by themselves.
-
-    The same one is never given twice in a process.
+    """A free port, below the range of ephemeral ports; never the same one twice.
 
     Raises:
-        StartupError: None was found.
+        StartupError: There is none.
     """
     for _ in range(100):
         port = _FIRST + secrets.randbelow(_NUMBER)
@@ -35,7 +33,7 @@ def free_port() -> int:
 
 
 def status(port: int, path: str) -> int | None:
-    """The status of a GET, or None where nobody answers."""
+    """The status of a GET request, or None without an answer."""
     connection = HTTPConnection(LOOPBACK, port, timeout=_PATIENCE)
     try:
         connection.request("GET", path)
@@ -47,7 +45,7 @@ def status(port: int, path: str) -> int | None:
 
 
 def accepts(port: int) -> bool:
-    """Does somebody listen?"""
+    """Does the port accept connections?"""
     try:
         with socket.create_connection((LOOPBACK, port), _PATIENCE):
             return True

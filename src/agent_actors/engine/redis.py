@@ -1,4 +1,4 @@
-"""A Redis (or Valkey) of one's own, whose data outlives it."""
+"""A local Redis or Valkey server, whose data survives it."""
 
 import socket
 from pathlib import Path
@@ -10,12 +10,12 @@ WITHIN = 10.0
 
 
 class RedisServer(Child):
-    """Redis on a port of its own; a restart keeps the port and the data.
+    """Redis on a free port; a restart keeps the port and the data.
 
     Args:
         binary: `redis-server` or `valkey-server`.
-        folder: Where its data is.
-        log: Where its output goes.
+        folder: Its data folder.
+        log: The file for its output.
     """
 
     def __init__(self, binary: Path, folder: Path, *, log: Path | None = None) -> None:
@@ -29,16 +29,16 @@ class RedisServer(Child):
 
     @property
     def address(self) -> str:
-        """Host and port, as a component file has them."""
+        """Host and port, as in a component file."""
         return f"{LOOPBACK}:{self.port}"
 
     def spawn(self) -> None:
-        """Starts the server; it does not answer yet."""
+        """Starts the server; it is not ready yet."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().start()
 
     def start(self) -> None:
-        """Starts the server and waits until it has read its data.
+        """Starts the server and waits until it has loaded its data.
 
         Raises:
             StartupError: It did not start; the text has the end of its log.
@@ -47,11 +47,11 @@ class RedisServer(Child):
         self.wait_until(self.answers, WITHIN)
 
     def stop(self) -> None:
-        """Ends the server; all that it has said is on disk."""
+        """Shuts the server down; all acknowledged writes are on disk."""
         self.terminate()
 
     def answers(self) -> bool:
-        """Has it read its data?"""
+        """Has it loaded its data?"""
         try:
             with socket.create_connection((LOOPBACK, self.port), 1.0) as connection:
                 connection.sendall(b"PING\r\n")

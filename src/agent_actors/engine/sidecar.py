@@ -1,4 +1,4 @@
-"""The sidecar of one app."""
+"""The Dapr sidecar of one app."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from agent_actors.engine.ports import LOOPBACK, free_port, status
 
 WITHIN = 30.0
 
-# By default sidecars find each other by multicast to the whole network. Actors do not need that:
-# placement knows where they are.
+# By default, sidecars use mDNS, which reaches the whole network. Actors do not need it: placement
+# knows where they are.
 _QUIET = """\
 apiVersion: dapr.io/v1alpha1
 kind: Configuration
@@ -30,19 +30,19 @@ class SidecarProcess(Child):
 
     Args:
         binaries: Where `daprd` is.
-        folder: For its log and its own configuration.
-        plane: The control plane it belongs to.
-        app_id: The app's name; the replicas of an app share it.
-        app_port: Where the app listens, or will.
-        namespace: Actors and reminders of other namespaces are not seen.
+        folder: The folder for its log and its configuration.
+        plane: Its control plane.
+        app_id: The id of the app, the same for all its replicas.
+        app_port: The port of the app, which need not be running yet.
+        namespace: Actors and reminders of other namespaces are invisible.
         components: The folder of the component files.
-        config: A file of the kind Configuration.
-        app_token: What the app wants to hear from its sidecar.
-        api_token: What the sidecar wants to hear from its app.
+        config: A file with a Configuration.
+        app_token: The token that the sidecar sends to the app.
+        api_token: The token that the app must send to the sidecar.
         extra: More options.
     """
 
-    def __init__(  # noqa: PLR0913 - What a sidecar is told, by name.
+    def __init__(  # noqa: PLR0913 - The options of a sidecar.
         self,
         binaries: Binaries,
         folder: Path,
@@ -93,7 +93,7 @@ class SidecarProcess(Child):
         }
 
     def start(self) -> None:
-        """Starts the sidecar; it does not answer yet.
+        """Starts the sidecar; it is not ready yet.
 
         Raises:
             StartupError: It cannot be started.
@@ -103,22 +103,22 @@ class SidecarProcess(Child):
         super().start()
 
     def stop(self, grace: float = 10.0) -> None:
-        """Ends the sidecar; turns that run are cut off."""
+        """Shuts the sidecar down; running turns are cut off."""
         self.terminate(grace)
 
     def wait_outbound(self, within: float = WITHIN) -> None:
-        """Waits until the app may use the sidecar; the app itself need not be there yet.
+        """Waits until the app may use the sidecar; the app itself need not be running.
 
         Raises:
-            StartupError: It did not become so; the text has the end of its log.
+            StartupError: It did not become ready; the text has the end of its log.
         """
         self.wait_until(lambda: self._healthy("/v1.0/healthz/outbound"), within)
 
     def wait_ready(self, within: float = WITHIN) -> None:
-        """Waits until the sidecar has heard from the app what it hosts.
+        """Waits until the sidecar has the app's actor types and subscriptions.
 
         Raises:
-            StartupError: It did not become so; the text has the end of its log.
+            StartupError: It did not become ready; the text has the end of its log.
         """
         self.wait_until(lambda: self._healthy("/v1.0/healthz"), within)
 

@@ -1,1 +1,1 @@
-"""Small text forms that several parts read: URLs, durations, lines, phone numbers."""
+"""Small text formats: URLs, durations, lines, phone numbers."""

@@ -1,4 +1,4 @@
-"""Durations in the forms that Dapr reads: Go's, `1h30m`, and ISO 8601's, `PT1H30M`."""
+"""Durations in the formats of Dapr: Go's, `1h30m`, and ISO 8601's, `PT1H30M`."""
 
 import re
 
@@ -12,18 +12,18 @@ _ISO_FORM = re.compile(
 )
 _ISO = {"W": 604_800.0, "D": 86_400.0, "H": 3600.0, "M": 60.0, "S": 1.0}
 LONGEST = 9_223_372_036.0
-"""Seconds: 292 years, the longest that Go can say."""
+"""The longest duration in Go, in seconds: 292 years."""
 
 
 def seconds(text: str) -> float:
-    """The length of a duration.
+    """Parses a duration.
 
     Args:
-        text: `1h30m`, `250ms`, `PT1H30M`, `P1D` or `P2W`; `0` is none at all. Years and months are
-            no durations: how long one is depends on when it begins.
+        text: `1h30m`, `250ms`, `PT1H30M`, `P1D`, `P2W` or `0`. Years and months are not supported:
+            their length depends on the date.
 
     Raises:
-        ValueError: It has another form, or is longer than 292 years.
+        ValueError: It is not a duration, or longer than 292 years.
     """
     length = _length(text)
     if length > LONGEST:

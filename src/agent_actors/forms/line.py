@@ -1,10 +1,10 @@
-"""Text that somebody else has written, as a terminal may have it."""
+"""Untrusted text, made safe for a terminal."""
 
 
 def one_line(text: str, longest: int) -> str:
-    """The text in one line of at most so many characters, without what controls a terminal.
+    """The text as one line of at most `longest` characters, without control characters.
 
-    Nor has it what changes how the rest is read: marks of direction, characters of no width.
+    Characters that change how the rest is displayed (direction marks, zero width) are removed, too.
     """
     kept = "".join(each for each in text if each.isprintable() or each.isspace())
     plain = " ".join(kept.split())

@@ -1,12 +1,12 @@
-"""Addresses of servers in settings, before anything is sent to them."""
+"""URLs of servers, checked before anything is sent."""
 
 from urllib.parse import urlsplit
 
 
 def is_address(url: str) -> bool:
-    """Is it one of HTTP, with a host, and with a port that there is if it has one?"""
+    """Is it an HTTP URL with a host, and a possible port if there is one?"""
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # Of brackets that do not close, or of a port that is no number.
+    except ValueError:  # Unbalanced brackets, or a port that is not a number.
         return False

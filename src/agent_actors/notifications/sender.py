@@ -51,7 +51,7 @@ class SmsBinding:
 
     invoke: Invoke
     binding: str
-    time: float
+    time: float = 10.0
 
 
 class SmsSender:

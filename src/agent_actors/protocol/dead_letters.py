@@ -77,8 +77,8 @@ _IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
 class LetterLimits:
     """How many letters are kept, and for how many seconds."""
 
-    number: int
-    age: float
+    number: int = 10_000
+    age: float = 30 * 86_400.0
 
 
 def id_of(topic: str, event: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The settings of who may call the public routes; part of `settings`, where they are documented."""
+"""The settings of access control, a part of `Settings`."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,47 +8,53 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class AccessSettings(BaseSettings):
-    """Tokens, rates, and what browsers are told."""
+    """Tokens, rate limit, and headers for browsers."""
 
     model_config = SettingsConfigDict(env_prefix="AGENT_ACTORS_", frozen=True, extra="ignore")
 
     access: Literal["auto", "off", "required"] = Field(
         "auto",
-        description="Must callers of the public routes show a token? `auto`: where tokens or an"
-        " issuer are set ([security.md](security.md)).",
+        description="Do callers of the public routes need a token? `auto`: if tokens or an issuer"
+        " are configured ([security.md](security.md)).",
     )
     access_tokens: SecretStr | None = Field(
         None,
-        description='Tokens, as JSON: `[{"token": …, "subject": "ada"}]`; `sha256` (hex) may'
-        ' stand for `token`, and `"admin": true` opens every user\'s routes.',
+        description='Tokens, as JSON: `[{"token": …, "subject": "ada"}]`. `sha256` (hex) may'
+        ' replace `token`; `"admin": true` gives access to every user.',
     )
     access_tokens_file: Path | None = Field(
-        None, description="A file with more of them, such as a mounted Secret; read at the start."
+        None, description="A file with more tokens, such as a mounted Secret; read at startup."
     )
     jwt_issuer: str | None = Field(
-        None, description="Who signs JWTs (`iss`); with the next two, JWTs are taken as tokens."
+        None,
+        description="Issuer of JWTs (`iss`). With the next two settings, JWTs are accepted as"
+        " tokens.",
     )
-    jwt_audience: str | None = Field(None, description="For whom they must be (`aud`).")
+    jwt_audience: str | None = Field(None, description="Audience that JWTs must have (`aud`).")
     jwt_jwks_url: str | None = Field(
-        None, description="Where the issuer's keys are: https, or http on this machine."
+        None, description="URL of the issuer's keys: https, or http on this machine."
     )
-    jwt_subject_claim: str = Field("sub", description="The claim that is the caller's user id.")
+    jwt_subject_claim: str = Field("sub", description="The claim with the caller's user id.")
     jwt_roles_claim: str = Field(
-        "roles", description="The claim with the roles; `realm_access.roles` looks into an object."
+        "roles", description="The claim with the roles; `realm_access.roles` is a nested claim."
     )
     jwt_admin_role: str | None = Field(
-        None, description="The role that opens every user's routes; without it no JWT does."
+        None, description="The role that gives access to every user; by default no role does."
     )
     rate_limit: str | None = Field(
         None,
-        description="Requests that one caller may send, such as `60/minute` (or `second`, `hour`,"
-        " `day`), in each replica; above: 429. By default any number.",
+        description="Requests per caller and replica, such as `60/minute` (or `second`, `hour`,"
+        " `day`); then 429. By default there is no limit.",
     )
     cors_origins: str | None = Field(
         None,
-        description="Origins of web pages that may call, comma-separated, or `*`; by default none.",
+        description="Origins whose web pages may call, separated by commas, or `*`; by default"
+        " none.",
     )
-    hsts: bool = Field(False, description="Tell browsers to come by https only, for a year (HSTS).")
+    hsts: bool = Field(
+        False,
+        description="Tell browsers to use https only, for a year (`Strict-Transport-Security`).",
+    )
 
     @field_validator(
         "access_tokens",
@@ -63,12 +69,12 @@ class AccessSettings(BaseSettings):
     )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
-        # What comes from a file ends in a newline.
+        # Text from a file ends in a newline.
         return (value.strip() or None) if isinstance(value, str) else value
 
     @property
     def access_on(self) -> bool:
-        """Must callers of the public routes show a token?"""
+        """Do callers of the public routes need a token?"""
         if self.access != "auto":
             return self.access == "required"
         signed = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, self.jwt_admin_role)

@@ -1,4 +1,4 @@
-"""How actors of a type are kept: what `/dapr/config` says, and the embedded runtime does."""
+"""The rules of actor types, for `/dapr/config` and the embedded runtime."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ Depth = Annotated[int, Field(ge=1, le=32)]
 class ActorRules:
     """The rules of one actor type.
 
-    `idle_timeout` and `drain` are in seconds. `depth` is how many calls of one chain may be in an
-    actor at once: 1 lets nobody back in, so that an actor that is called back waits for itself.
+    `idle_timeout` and `drain` are in seconds. `depth` is how many calls of one call chain may be in
+    an actor at once: with 1, an actor that is called back waits for itself.
     """
 
     idle_timeout: float
@@ -24,12 +24,12 @@ class ActorRules:
 
     @property
     def reentrant(self) -> bool:
-        """May an actor be called by those it has called?"""
+        """May an actor be called back by the actors that it calls?"""
         return self.depth > 1
 
 
 class ActorTypeSettings(BaseModel):
-    """What a setting says of one actor type; what it leaves out is as for all."""
+    """Overrides for one actor type; what is None is as for all types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class ActorTypeSettings(BaseModel):
     reentrancy_depth: Depth | None = None
 
     def over(self, rules: ActorRules) -> ActorRules:
-        """The rules of the type, given those for all."""
+        """The rules of the type, from those of all types."""
         return ActorRules(
             self.idle_timeout or rules.idle_timeout,
             self.drain or rules.drain,
@@ -51,6 +51,6 @@ RulesOf = Callable[[str], ActorRules]
 
 
 def rules_of(general: ActorRules, types: Mapping[str, ActorTypeSettings]) -> RulesOf:
-    """The rules by type, from those for all and what single types have of their own."""
+    """The rules of every type, from those of all types and the overrides."""
     own = {name: each.over(general) for name, each in types.items()}
     return lambda name: own.get(name, general)

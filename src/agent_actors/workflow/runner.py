@@ -16,6 +16,8 @@ from agent_actors.workflow.turn import TurnOrder
 
 LOOK = 60
 """Seconds that one call waits for the end of a workflow; then the next one does."""
+LONGEST_WAIT = 60.0
+"""Seconds that a caller waits for a workflow at most; then it gets 202."""
 AWAY = 1.0
 """Seconds before an absent sidecar is asked again."""
 SHOWN = 60.0
@@ -46,7 +48,7 @@ class WorkflowTurnRunner(TurnRunner):
         workflows: Workflows,
     ) -> None:
         super().__init__(chat, reader, bell, stopping, settings)
-        self.longest = min(settings.workflow_wait, settings.wait_time)
+        self.longest = min(LONGEST_WAIT, settings.wait_time)
         self._workflows = workflows
         self._followed: dict[str, TurnOrder] = {}
 

@@ -90,7 +90,7 @@ async def test_made_up_ids_cause_few_fetches():
 
 
 async def test_a_withdrawn_key_is_forgotten():
-    """After a refresh, which nobody waits for."""
+    """The refresh happens in the background."""
     setup = Setup("one", "two")
     assert await setup.knows("one")
     setup.issuer.kids = ["two"]
@@ -116,7 +116,7 @@ async def test_a_withdrawn_key_is_forgotten():
     ],
     ids=lambda trouble: repr(trouble)[:20],
 )
-async def test_an_issuer_that_does_not_answer_is_told(trouble: Exception | int | bytes):
+async def test_an_issuer_that_does_not_answer_is_an_error(trouble: Exception | int | bytes):
     """503 with a time after which it is asked again; until then it is left alone."""
     setup = Setup("one")
     setup.issuer.trouble = trouble
@@ -143,7 +143,7 @@ async def test_an_issuer_that_hangs_is_given_up():
 
 
 async def test_known_keys_outlive_a_trouble():
-    """For an hour; of an id that is not known nothing can be said meanwhile."""
+    """Known keys are used for an hour; an unknown key id is an error."""
     setup = Setup("one")
     assert await setup.knows("one")
     setup.issuer.trouble = 500

@@ -29,7 +29,7 @@ def access(**settings: Any) -> Access | None:
 
 
 def test_a_token_is_its_subjects():
-    """Who shows it is the subject that the setting names; any other token is nobody's."""
+    """It identifies the configured subject; other tokens are unknown."""
     known = tokens(
         {"token": ADAS, "subject": "ada"}, {"token": ROOTS, "subject": "root", "admin": True}
     )
@@ -40,7 +40,7 @@ def test_a_token_is_its_subjects():
     assert known.caller("") is None
 
 
-def test_a_token_may_be_told_by_its_digest():
+def test_a_token_may_be_given_as_its_digest():
     """The setting then holds nothing that could be shown."""
     hashed = hashlib.sha256(ADAS.encode()).hexdigest()
 
@@ -96,7 +96,7 @@ def test_tokens_come_from_a_file_too(tmp_path: Path):
     assert access(access_tokens=ours, access_tokens_file=file) is not None
 
     file.write_text(ours)
-    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: .*twice"):
+    with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: .*duplicate"):
         access(access_tokens=ours, access_tokens_file=file)
 
 
@@ -137,7 +137,7 @@ def test_access_that_nobody_has_stops_the_start(settings: dict[str, Any]):
 
 
 def test_what_comes_from_a_file_ends_in_a_newline(monkeypatch: pytest.MonkeyPatch):
-    """It is no part of the value; a blank one is none."""
+    """White space is stripped, and a blank value is unset."""
     monkeypatch.setenv("AGENT_ACTORS_JWT_ISSUER", "https://issuer.example\n")
     monkeypatch.setenv("AGENT_ACTORS_JWT_AUDIENCE", " \n")
 
@@ -196,7 +196,7 @@ async def test_the_scheme_is_written_in_any_case(scheme: str):
 
 
 def test_a_caller_acts_for_itself():
-    """For another user only an admin does; a subject that is no user id reaches nobody."""
+    """Only an admin may act for another user; a subject that is not a user id gives no access."""
     Caller("ada").require("ada")
     Caller("root", admin=True).require("ada")
     for caller in (Caller("ben"), Caller("Ada"), Caller("session:1"), Caller("a|b")):

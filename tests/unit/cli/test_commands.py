@@ -82,8 +82,8 @@ def refused(result: Result, code: int) -> str:
     return line
 
 
-def test_the_version_is_told():
-    """`--version` names the program and its version."""
+def test_the_version_is_printed():
+    """`--version` prints the program and its version."""
     assert call("--version").output.split()[-1].count(".") == 2
 
 
@@ -105,7 +105,7 @@ def test_a_conversation_ends_with_its_input():
 
 @pytest.mark.usefixtures("spoken")
 def test_a_conversation_outlives_a_failure():
-    """A message that failed is told, the next one is sent, and a script hears of the failure."""
+    """The error is printed, the next message is sent, and the exit code of a script is 1."""
     result = call("chat", "ada", typed="fail\ntwo\n")
 
     assert result.exit_code == 1
@@ -132,7 +132,7 @@ def test_dead_events_are_one_line_each():
     "arguments", [("history", "ada"), ("events", "dead"), ("events", "requeue", "7")]
 )
 def test_no_service_is_one_line(arguments: tuple[str, ...], free_port: int):
-    """Where nobody listens, a command says so and how to start the service."""
+    """The error says how to start the service."""
     line = refused(call(*arguments, "--url", f"http://127.0.0.1:{free_port}"), 1)
 
     assert "No service answers" in line
@@ -140,7 +140,7 @@ def test_no_service_is_one_line(arguments: tuple[str, ...], free_port: int):
 
 
 def test_no_service_for_a_message_is_one_line(free_port: int, monkeypatch: pytest.MonkeyPatch):
-    """A message to nobody is given up after some tries."""
+    """The client gives up after some tries."""
     monkeypatch.setattr(Client, "__init__", _hasty(Client.__init__))
 
     line = refused(call("chat", "ada", "Hello", "--url", f"http://127.0.0.1:{free_port}"), 1)
@@ -173,7 +173,7 @@ def _hasty(init: Any) -> Any:
 def test_ctrl_c_ends_every_command(
     arguments: tuple[str, ...], what: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """With the exit code that shells know, and no word about it."""
+    """The exit code is 130, and nothing is printed but a newline."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -213,7 +213,7 @@ def test_insecure_serves_others(started: list[tuple[Any, ...]]):
 def test_others_are_served_who_are_asked_for_a_token(
     name: str, value: str, started: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ):
-    """Or of whom a setting says that nobody is."""
+    """They need a token, or a setting says that they need none."""
     monkeypatch.setenv(f"AGENT_ACTORS_{name}", value)
 
     assert call("serve", "--host", "0.0.0.0", "--port", "0").exit_code == 0
@@ -222,7 +222,7 @@ def test_others_are_served_who_are_asked_for_a_token(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
 def test_this_machine_is_served(host: str, started: list[tuple[Any, ...]]):
-    """Any loopback host is served without further words, on the port that was given."""
+    """Any loopback host needs no token."""
     assert call("dev", "--host", host, "--port", "0").exit_code == 0
     assert started[0][2][1] > 0
 
@@ -230,7 +230,7 @@ def test_this_machine_is_served(host: str, started: list[tuple[Any, ...]]):
 def test_options_come_before_the_environment(
     started: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ):
-    """What is said on the command line overrides what the environment says."""
+    """The command line takes precedence over the environment."""
     monkeypatch.setenv("AGENT_ACTORS_DATA", "there")
     monkeypatch.setenv("AGENT_ACTORS_DRAIN", "3")
     call("dev", "--data", "here", "--port", "0")
@@ -257,7 +257,7 @@ def test_the_runtime_is_chosen(
     started: list[tuple[Any, ...]],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """`--runtime` decides, else a sidecar; `dev` brings one along where there is none."""
+    """`--runtime` decides, else whether there is a sidecar; `dev` starts one if needed."""
     if sidecar:
         monkeypatch.setenv("DAPR_HTTP_PORT", sidecar)
     elif (command, kind) == ("dev", "dapr"):
@@ -268,14 +268,14 @@ def test_the_runtime_is_chosen(
 
 
 def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch):
-    """A setting that is not of its form is named."""
+    """The error names the setting."""
     monkeypatch.setenv("AGENT_ACTORS_DRAIN", "soon")
 
     assert "AGENT_ACTORS_DRAIN" in refused(call("dev", "--port", "0"), 2)
 
 
-def test_a_host_that_is_none_is_one_line():
-    """A host that cannot be resolved is a mistake of the command line."""
+def test_an_unknown_host_is_one_line():
+    """A host that cannot be resolved is an error of the command line."""
     line = refused(call("dev", "--host", "no host", "--insecure", "--port", "0"), 2)
 
     assert "Cannot serve on no host" in line

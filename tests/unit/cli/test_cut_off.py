@@ -1,4 +1,4 @@
-"""What a caller is told who still waits when the drain time is over."""
+"""The answer to requests that still run when the drain time is over."""
 
 import asyncio
 import json
@@ -30,8 +30,8 @@ async def cut_off(app: Any) -> list[dict[str, Any]]:
     return sent
 
 
-async def test_a_caller_that_is_cut_off_is_told_to_come_back():
-    """A request that is cut off is answered 503 with a pause, as a problem document."""
+async def test_a_cancelled_request_may_be_retried():
+    """A cancelled request gets 503 with `Retry-After`, as a problem document."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
@@ -45,7 +45,7 @@ async def test_a_caller_that_is_cut_off_is_told_to_come_back():
 
 
 async def test_an_answer_that_has_begun_is_left_alone():
-    """Nothing is written after the beginning of another answer."""
+    """Nothing is written if the response has started."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -26,8 +26,8 @@ def doctor(data: Path, **settings: str) -> tuple[int, dict[str, tuple[str, str]]
     return done.returncode, told
 
 
-def test_before_the_first_start_all_is_well(tmp_path: Path):
-    """What cannot be looked at is skipped; nothing is made."""
+def test_before_the_first_start_nothing_fails(tmp_path: Path):
+    """What cannot be checked is skipped, and no file is created."""
     code, told = doctor(tmp_path / "data")
 
     assert code == 0
@@ -40,7 +40,6 @@ def test_before_the_first_start_all_is_well(tmp_path: Path):
         "components": "ok",
         "service": "skip",
         "actors": "skip",
-        "broker": "skip",
         "secrets": "skip",
         "model": "ok",
         "clock": "skip",
@@ -49,12 +48,12 @@ def test_before_the_first_start_all_is_well(tmp_path: Path):
 
 
 def test_a_running_service_is_not_disturbed(tmp_path: Path):
-    """Doctor says which process has the data, and the service goes on."""
+    """Doctor names the process that uses the data, and the service keeps working."""
     with running(tmp_path / "data") as service:
         code, told = doctor(tmp_path / "data", AGENT_ACTORS_URL=service.url)
 
         assert code == 0, told
-        assert f"in use by process {service.process.pid}, which is fine" in told["data"][1]
+        assert f"in use by process {service.process.pid}" in told["data"][1]
         assert told["service"] == ("ok", f"ready at {service.url}")
         assert told["actors"][0] == "ok"
         assert told["clock"][0] == "ok"
@@ -62,7 +61,7 @@ def test_a_running_service_is_not_disturbed(tmp_path: Path):
 
 
 def test_a_broken_database_is_one_failure(tmp_path: Path):
-    """The exit code says it, and the file is left as it was."""
+    """The exit code is 1, and the file is unchanged."""
     (tmp_path / DATABASE).write_text("precious" * 1_000)
     code, told = doctor(tmp_path)
 
@@ -85,11 +84,11 @@ def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path):
     tmp_path.chmod(0o500)
     code, told = doctor(tmp_path)
 
-    assert (code, told["data"]) == (1, ("FAIL", f"{tmp_path} cannot be written"))
+    assert (code, told["data"]) == (1, ("FAIL", f"{tmp_path} is not writable"))
 
 
 def test_a_broken_component_file_is_a_failure(tmp_path: Path):
-    """Its name is said."""
+    """The finding names it."""
     files = tmp_path / "files"
     files.mkdir()
     (files / "broken.yaml").write_text("kind: [")
@@ -100,14 +99,14 @@ def test_a_broken_component_file_is_a_failure(tmp_path: Path):
 
 
 def test_the_lines_are_for_people(tmp_path: Path):
-    """How it stands, what was looked at, what was found, and what to do."""
+    """A line has status, check, finding and advice."""
     done = run("doctor", "--data", str(tmp_path), AGENT_ACTORS_MODLE="x", AGENT_ACTORS_URL=AWAY)
     first, second = done.stdout.splitlines()[:2]
 
     assert done.returncode == 0
     assert first == (
-        "warn  settings   nobody reads AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)"
-        " — spell it as docs/settings.md does, or remove it"
+        "warn  settings   unknown setting AGENT_ACTORS_MODLE (did you mean AGENT_ACTORS_MODEL?)"
+        " — correct the name (docs/settings.md lists them all), or remove it"
     )
     assert second.startswith("ok    python     Python 3.")
 
@@ -132,7 +131,7 @@ def test_a_setting_that_cannot_be_read_is_a_report_for_machines():
 
 
 def test_a_service_on_another_port_is_missed(tmp_path: Path):
-    """It has the data, so that it runs; it is said which variable is to name its address."""
+    """It uses the data, so it is running; the advice names the variable for its URL."""
     with running(tmp_path / "data"):
         code, told = doctor(tmp_path / "data")
 
@@ -141,26 +140,28 @@ def test_a_service_on_another_port_is_missed(tmp_path: Path):
 
 
 def test_its_help_names_the_variable():
-    """Where the service is asked can be said for all of a shell."""
+    """`AGENT_ACTORS_URL` may replace `--url`."""
     assert "AGENT_ACTORS_URL" in run("doctor", "--help").stdout
 
 
 def test_a_start_warns_of_a_misspelt_variable_once(tmp_path: Path):
-    """It is ignored, but not without a word."""
+    """It is ignored, with a warning."""
     with running(tmp_path / "data", AGENT_ACTORS_MODLE="scripted") as service:
         code, logged = service.end(15)
 
     assert code == 0
-    assert logged.count("AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)") == 1
+    assert (
+        logged.count("unknown setting AGENT_ACTORS_MODLE (did you mean AGENT_ACTORS_MODEL?)") == 1
+    )
 
 
 def test_no_sidecar_is_needed_to_ask_about_dapr(tmp_path: Path):
-    """It is said what `dev` would start, or what is missing for it."""
+    """The finding says what `dev` would start, or what is missing."""
     done = run("doctor", "--json", "--runtime", "dapr", AGENT_ACTORS_URL=AWAY)
     told = {each["check"]: each for each in json.loads(done.stdout)}
 
-    assert "DAPR_HTTP_PORT names none" in told["sidecar"]["found"]
-    assert {told[each]["status"] for each in ("components", "actors", "broker")} == {"skip"}
+    assert "DAPR_HTTP_PORT is not set" in told["sidecar"]["found"]
+    assert {told[each]["status"] for each in ("components", "actors")} == {"skip"}
     assert done.returncode == (1 if told["sidecar"]["status"] == "FAIL" else 0)
 
 
@@ -168,12 +169,12 @@ POD = {"AGENT_ACTORS_URL": AWAY, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
 
 def test_a_pod_without_a_sidecar_is_a_failure():
-    """Whoever asks need not know that the command of the container names dapr."""
+    """The user need not know the container's command line."""
     done = run("doctor", "--json", **POD)
     told = {each["check"]: each for each in json.loads(done.stdout)}
 
     assert done.returncode == 1
-    assert told["sidecar"]["found"] == "the pod has none: DAPR_HTTP_PORT is not set"
+    assert told["sidecar"]["found"] == "this pod has none: DAPR_HTTP_PORT is not set"
 
 
 @pytest.mark.parametrize("embedded", ["--runtime=embedded", "--data=there"])
@@ -185,27 +186,27 @@ def test_a_pod_of_the_embedded_runtime_says_so(embedded: str):
     assert "data" in {each["check"] for each in json.loads(done.stdout)}
 
 
-def test_an_address_with_a_port_that_is_none_is_a_line():
-    """For machines, too: the list is whole."""
+def test_an_impossible_port_is_a_finding():
+    """The JSON list is complete."""
     done = run("doctor", "--json", "--runtime", "embedded", "--url", "http://localhost:99999")
     told = {each["check"]: each for each in json.loads(done.stdout)}
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert "no address of a service" in told["service"]["found"]
+    assert "not the URL of a service" in told["service"]["found"]
     assert "clock" in told
 
 
-def test_who_answers_in_place_of_the_service_writes_no_line():
-    """Its words are part of ours, without what moves the cursor."""
-    detail = "x\x1b[2J\r\nok    broker     all is fine"
+def test_another_program_cannot_forge_a_line():
+    """Its text is quoted without control characters."""
+    detail = "x\x1b[2J\r\nok    clock      all is fine"
     with answering({"detail": detail}) as url:
         done = run("doctor", "--runtime", "embedded", "--url", url)
     lines = done.stdout.splitlines()
 
     assert done.returncode == 1
-    assert f"FAIL  service    not ready at {url}: x[2J ok broker all is fine — " in done.stdout
+    assert f"FAIL  service    not ready at {url}: x[2J ok clock all is fine — " in done.stdout
     assert "\x1b" not in done.stdout
-    assert not any(each.startswith("ok    broker") for each in lines)
+    assert not any(each.startswith("ok    clock      all") for each in lines)
 
 
 @contextmanager

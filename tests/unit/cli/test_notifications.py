@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, step: httpx2.Response) -> tuple[int, st
 
 
 def test_each_notification_is_a_line(monkeypatch: pytest.MonkeyPatch):
-    """Newest first, as the service has them."""
+    """The order is the service's, newest first."""
     given = answer({"notifications": [TOLD, TOLD | {"status": "sent"}]})
     code, output, transport = run(monkeypatch, given)
 
@@ -38,13 +38,13 @@ def test_each_notification_is_a_line(monkeypatch: pytest.MonkeyPatch):
     assert transport.requests[0].url.raw_path == b"/notifications/a%3Ab"
 
 
-def test_none_are_said_to_be_none(monkeypatch: pytest.MonkeyPatch):
-    """Without a line on the output."""
-    assert run(monkeypatch, answer({"notifications": []}))[:2] == (0, "There are none.\n")
+def test_none_are_reported_to_be_none(monkeypatch: pytest.MonkeyPatch):
+    """Nothing is printed on stdout."""
+    assert run(monkeypatch, answer({"notifications": []}))[:2] == (0, "No notifications.\n")
 
 
 def test_a_service_that_tells_nobody_says_so(monkeypatch: pytest.MonkeyPatch):
-    """And the command fails."""
+    """The exit code is 1."""
     code, output, _ = run(monkeypatch, problem(404, "Not found", "Nobody is told by SMS here."))
 
     assert code == 1

@@ -20,14 +20,14 @@ from tests.e2e.service import COMMAND, environment
 
 @dataclass
 class Running:
-    """A service that said where it is."""
+    """A service that has printed where it serves."""
 
     process: subprocess.Popen[str]
-    said: list[str]
+    printed: list[str]
 
     @property
     def url(self) -> str:
-        return re.findall(r"http://\S+", self.said[1])[0]
+        return re.findall(r"http://\S+", self.printed[3])[0]
 
     def end(self, number: int) -> tuple[int, str]:
         """The exit code after a signal, and what was logged."""
@@ -50,7 +50,7 @@ def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
         too_late.start()
         try:
             assert process.stdout
-            yield Running(process, [process.stdout.readline() for _ in range(4)])
+            yield Running(process, [process.stdout.readline() for _ in range(6)])
         finally:
             too_late.cancel()
             process.kill()
@@ -75,14 +75,23 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
-    """The start prints API, docs and one curl line, with the port it really has."""
+    """The start prints model, data, API, docs and a curl command, with the actual port."""
     with running(tmp_path / "data") as service:
-        api, docs, curl = service.said[1:]
+        serving, model, stored, api, docs, curl = service.printed
         port = httpx2.URL(service.url).port
 
         assert port
-        assert api == f"  API   http://127.0.0.1:{port}\n"
-        assert docs == f"  Docs  http://localhost:{port}/docs\n"
+        assert serving == (
+            f"Serving on the embedded runtime as process {service.process.pid}."
+            " Press Ctrl-C to stop.\n"
+        )
+        assert model.startswith("  Model  echo")
+        assert stored == (
+            f"  Data   Conversations are stored in {tmp_path / 'data'};"
+            " delete the folder to start over.\n"
+        )
+        assert api == f"  API    http://127.0.0.1:{port}\n"
+        assert docs == f"  Docs   http://localhost:{port}/docs\n"
         assert curl.endswith(
             f"curl -s localhost:{port}/chat/ada -H 'content-type: application/json'"
             """ -d '{"role":"user","content":"Hello"}'\n"""
@@ -126,19 +135,19 @@ def test_ctrl_c_while_python_imports_leaves_no_trace(tmp_path: Path):
 
 
 def test_no_key_of_the_shell_reaches_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Or tests would send their messages to a model's vendor."""
+    """Otherwise tests would call a model provider."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-shell")
     with running(tmp_path / "data") as service:
-        assert "model echo (no key), " in service.said[0]
+        assert "echo" in service.printed[1]
 
 
 def test_no_collector_of_the_shell_is_known_here():
-    """What these tests start sends its spans nowhere."""
+    """Services started by these tests send no spans."""
     assert not [name for name in os.environ if name.startswith("OTEL_")]
 
 
 def test_no_collector_of_the_shell_reaches_the_tests():
-    """The same, where the shell that runs them has one."""
+    """Even if the shell has a collector configured."""
     which = f"{__file__}::{test_no_collector_of_the_shell_is_known_here.__name__}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", which],
@@ -155,7 +164,7 @@ def test_no_collector_of_the_shell_reaches_the_tests():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(tmp_path: Path, number: int):
-    """SIGTERM and SIGINT end it with exit code 0 and without a trace."""
+    """SIGTERM and SIGINT end it with exit code 0 and without a traceback."""
     with running(tmp_path / "data") as service:
         code, logged = service.end(number)
 
@@ -163,8 +172,8 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: int):
     assert "Traceback" not in logged
 
 
-def test_a_caller_that_waits_at_a_stop_is_told_to_come_back(tmp_path: Path):
-    """A turn that outlasts the drain time is no 500: its caller may send it again."""
+def test_a_caller_that_waits_at_shutdown_may_retry(tmp_path: Path):
+    """A turn that exceeds the drain time is not a 500: its caller may retry."""
     body = {"role": "user", "content": "/hang"}
     with running(tmp_path / "data", "--drain", "0.5", AGENT_ACTORS_MODEL="scripted") as service:
         stop = Timer(1.0, service.process.terminate)
@@ -178,14 +187,14 @@ def test_a_caller_that_waits_at_a_stop_is_told_to_come_back(tmp_path: Path):
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path):
-    """A port that another process has is told, and nothing is left in the data folder."""
+    """The error names the port, and no data folder is created."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         line = refused(run("dev", "--port", port, "--data", str(tmp_path / "data")))
 
     assert line == (
         f"Error: Cannot serve on 127.0.0.1, port {port}: Address already in use;"
-        " --port 0 takes a free one."
+        " --port 0 picks a free port."
     )
     assert not (tmp_path / "data").exists()
 
@@ -201,15 +210,15 @@ def test_a_data_folder_in_use_is_one_line(tmp_path: Path):
 
 
 def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
-    """A data folder that cannot be made is told with its reason."""
+    """The error has the reason."""
     (tmp_path / "file").write_text("")
     line = refused(run("dev", "--port", "0", "--data", str(tmp_path / "file" / "data")))
 
     assert "cannot be written" in line
 
 
-def test_a_database_that_is_none_is_one_line(tmp_path: Path):
-    """A file that is no database is refused, and left as it was."""
+def test_an_invalid_database_is_one_line(tmp_path: Path):
+    """A file that is not a database is refused, and unchanged."""
     database = tmp_path / "agent-actors.db"
     database.write_text("precious")
     line = refused(run("dev", "--port", "0", "--data", str(tmp_path)))
@@ -219,22 +228,22 @@ def test_a_database_that_is_none_is_one_line(tmp_path: Path):
 
 
 def test_dapr_without_a_sidecar_is_one_line():
-    """The runtime needs to be told where its sidecar is, and the command says so."""
+    """The error names the variable of the sidecar's port."""
     line = refused(run("serve", "--runtime", "dapr", "--port", "0"))
 
     assert "DAPR_HTTP_PORT" in line
 
 
 def test_a_required_token_that_is_not_set_is_one_line():
-    """Who says that callbacks need a token is not served without."""
+    """With `AGENT_ACTORS_REQUIRE_TOKEN`, a start without the token fails."""
     required = {"DAPR_HTTP_PORT": "3500", "AGENT_ACTORS_REQUIRE_TOKEN": "1"}
     line = refused(run("serve", "--port", "0", **required))
 
     assert "APP_API_TOKEN" in line
 
 
-def test_a_port_that_is_none_is_named_as_it_is():
-    """A variable of Dapr's has no prefix of ours."""
+def test_daprs_variables_are_named_without_our_prefix():
+    """Variables of Dapr have no prefix."""
     line = refused(run("serve", "--port", "0", DAPR_HTTP_PORT="http"))
 
     assert "DAPR_HTTP_PORT: " in line

@@ -46,7 +46,7 @@ def test_the_data_of_a_running_service_is_copied(folder: Path, writer: object, t
 def test_a_transaction_under_way_is_not_copied(
     folder: Path, writer: sqlite3.Connection, tmp_path: Path
 ):
-    """What is not committed is not in the copy, and does not hold it up."""
+    """Uncommitted data are not in the copy, and do not delay it."""
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("INSERT INTO said VALUES ('not yet')")
     snapshot.take(folder, tmp_path / "copy.db", force=False)
@@ -57,7 +57,7 @@ def test_a_transaction_under_way_is_not_copied(
 def test_the_data_of_a_stopped_service_is_copied(
     folder: Path, writer: sqlite3.Connection, tmp_path: Path
 ):
-    """Nobody needs to run for a backup."""
+    """A backup needs no running service."""
     writer.close()
     snapshot.take(folder, tmp_path / "copy.db", force=False)
 
@@ -73,14 +73,14 @@ def test_the_schema_version_is_copied(folder: Path, writer: object, tmp_path: Pa
 
 
 def test_others_cannot_read_a_copy(folder: Path, writer: object, tmp_path: Path):
-    """The copy holds what people said, so only its owner may read it."""
+    """The copy contains conversations, so only its owner may read it."""
     snapshot.take(folder, tmp_path / "copy.db", force=False)
 
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_is_there_is_kept(folder: Path, writer: object, tmp_path: Path):
-    """A backup replaces nothing unless it is told to."""
+    """A backup replaces a file only with `--force`."""
     file = tmp_path / "copy.db"
     file.write_text("precious")
 
@@ -98,18 +98,16 @@ def test_a_file_that_is_there_is_replaced_by_force(folder: Path, writer: object,
     assert said(file) == ["Hello"]
 
 
-def test_a_folder_without_data_is_told(folder: Path, tmp_path: Path):
-    """A folder in which no service ever ran has nothing to copy, and none is made."""
+def test_a_folder_without_data_is_an_error(folder: Path, tmp_path: Path):
+    """There is no database to copy, and none is created."""
     with pytest.raises(Failure, match="no database"):
         snapshot.take(folder, tmp_path / "copy.db", force=False)
     assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("place", ["missing/copy.db", "file/copy.db"])
-def test_a_place_that_takes_no_file_is_told(
-    folder: Path, writer: object, tmp_path: Path, place: str
-):
-    """A folder that is missing, or is a file, is told in one line."""
+def test_a_missing_folder_is_an_error(folder: Path, writer: object, tmp_path: Path, place: str):
+    """The folder is missing, or is a file."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(Failure, match="There is no folder"):
@@ -119,7 +117,7 @@ def test_a_place_that_takes_no_file_is_told(
 def test_a_damaged_database_leaves_no_copy(
     folder: Path, writer: sqlite3.Connection, tmp_path: Path
 ):
-    """What is no whole database is told, and no half of it is left behind."""
+    """It is an error, and no partial copy stays."""
     writer.close()
     (folder / snapshot.DATABASE).write_bytes(b"no database at all" * 1000)
 

@@ -59,7 +59,7 @@ def _ctrl_c_is_heeded() -> Iterator[None]:
 @pytest.mark.usefixtures("_ctrl_c_is_heeded")
 @pytest.mark.parametrize("status", [429, 503])
 def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
-    """What is waited for is on stderr before the wait; Ctrl-C is exit code 130 and no trace."""
+    """The reason is on stderr before the wait; Ctrl-C gives exit code 130 and no traceback."""
     with (
         refusing(status) as url,
         subprocess.Popen(
@@ -78,7 +78,7 @@ def test_ctrl_c_ends_a_wait_that_was_explained(status: int):
         out, err = process.communicate(timeout=LIMIT)
         too_late.cancel()
 
-    assert told == f"The service answered {status}. Trying again in 25 s; Ctrl-C stops that.\n"
+    assert told == f"The service answered {status}. Trying again in 25 s; press Ctrl-C to stop.\n"
     assert (process.returncode, out, err) == (130, "", "\n")
 
 
@@ -103,8 +103,8 @@ class Served(httpx2.BaseTransport):
         return httpx2.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
 
-async def test_a_rate_limit_is_waited_for_and_told(serve: Serve):
-    """The real service names the time; after it the message gets its reply."""
+async def test_a_rate_limit_is_explained_and_waited_for(serve: Serve):
+    """The service asks for a pause; after it the message is answered."""
     clock = HandClock()
     told: list[str] = []
     async with serve(rate_limit="1/second", clock=clock) as served:
@@ -122,4 +122,4 @@ async def test_a_rate_limit_is_waited_for_and_told(serve: Serve):
     assert transport.statuses == [200, 429, 200, 429, 200]
     (line,) = set(told)
     assert line.startswith("Too many requests: ")
-    assert line.endswith(" Trying again in 1 s; Ctrl-C stops that.")
+    assert line.endswith(" Trying again in 1 s; press Ctrl-C to stop.")

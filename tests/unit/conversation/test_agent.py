@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from agent_actors.conversation.steps import QUEUE_BYTES
 from agent_actors.errors import ModelFailed, Unavailable
 from agent_actors.protocol.messages import (
     CompleteTurn,
@@ -235,8 +236,8 @@ async def test_too_many_messages_are_refused():
 
 async def test_too_many_bytes_are_refused():
     """Beyond the queue's bytes, too; a single message always fits."""
-    talk = Talk(queue_bytes=65_536)
-    await talk.parked("x" * 65_536)
+    talk = Talk(message_bytes=QUEUE_BYTES)
+    await talk.parked("x" * QUEUE_BYTES)
 
     assert problem(await talk.process(a_turn("y"))).status == 429
 

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from agent_actors.conversation import inactivity
 from agent_actors.errors import AgentError, Defect, Invalid, Unavailable
 from agent_actors.protocol.messages import Reply
 from tests.fakes import a_turn
@@ -13,9 +14,10 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def counted() -> Talk:
+def counted(monkeypatch: pytest.MonkeyPatch) -> Talk:
     """A conversation that is counted every five seconds, three times."""
-    return Talk(message_count_timer=True, message_count_times=3)
+    monkeypatch.setattr(inactivity, "COUNTS", 3)
+    return Talk(message_count_timer=True)
 
 
 @pytest.fixture
@@ -73,9 +75,9 @@ async def test_a_tick_of_another_activation_is_nothing(
 
 async def test_an_idle_actor_is_not_kept_alive():
     """A tick that would come after the idle timeout is not asked for."""
-    talk = Talk(message_count_timer=True, message_count_period=40.0, idle_timeout=60.0)
+    talk = Talk(message_count_timer=True, idle_timeout=60.0)
     await talk.answered("hi")
-    await talk.clock.advance(40.0)
+    await talk.clock.advance(56.0)
     await talk.count()
 
     assert not talk.counting

@@ -10,26 +10,23 @@ from typing import Any
 
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor import data
-from agent_actors.doctor.checks import opened
-from agent_actors.doctor.data import DataCheck
-from agent_actors.doctor.examination import examine
+from agent_actors.doctor.checks import open_checks, run_checks
+from agent_actors.doctor.data import check_data, lock_owner
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.holder import holder
-from agent_actors.doctor.seen import Seen
 from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
 from agent_actors.runtime.embedded.disk.folder import LOCK, DataFolder
 from agent_actors.runtime.embedded.disk.schema import VERSION, open_writer
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context
 
 PLENTY = 10 * 1024**3
 
 
 async def look(folder: Path, **given: Any) -> Sequence[Finding]:
     given = {"free": lambda _: PLENTY} | given
-    return await DataCheck(folder, SystemClock(), Seen(), **given).look()
+    return await check_data(context(Settings(data=folder)), **given)
 
 
 async def only(folder: Path, **given: Any) -> Finding:
@@ -62,7 +59,7 @@ def made(folder: Path) -> Path:
     return path
 
 
-async def test_a_folder_that_is_not_there_yet_is_well(tmp_path: Path):
+async def test_a_missing_folder_is_ok(tmp_path: Path):
     """The first start makes it; doctor does not."""
     found = await only(tmp_path / "new" / "er")
 
@@ -77,7 +74,7 @@ async def test_a_database_is_whole_and_left_as_it_was(tmp_path: Path):
     found = await only(tmp_path)
 
     assert found.status == "ok"
-    assert f"whole (schema {VERSION})" in found.found
+    assert f"intact (schema {VERSION})" in found.found
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert names(tmp_path) == [path.name]
 
@@ -103,11 +100,11 @@ async def test_what_was_left_in_the_log_of_writes_is_read(tmp_path: Path):
         writer.execute("PRAGMA user_version = 999")
         other = copied(tmp_path)
 
-    assert (await only(other)).found.startswith("the database is of a newer release (schema 999")
+    assert (await only(other)).found.startswith("the database is from a newer release (schema 999")
 
 
-async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
-    """It is left as it was."""
+async def test_a_file_that_is_no_database_is_reported(tmp_path: Path):
+    """It is unchanged."""
     (tmp_path / DATABASE).write_text("precious" * 100)
     found = await only(tmp_path)
 
@@ -117,12 +114,12 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path):
 
 
 async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
-    """Whoever opened it would wait for ever."""
+    """Opening it would block forever."""
     os.mkfifo(tmp_path / DATABASE)
     async with asyncio.timeout(10):
         found = await only(tmp_path)
 
-    assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is no file")
+    assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is not a regular file")
 
 
 async def test_later_checks_know_who_has_the_data(tmp_path: Path):
@@ -130,8 +127,9 @@ async def test_later_checks_know_who_has_the_data(tmp_path: Path):
     url = f"http://127.0.0.1:{free_port()}"
     lock = DataFolder.take(tmp_path)
     try:
-        async with opened(Settings(data=tmp_path), "embedded", url, SystemClock()) as checks:
-            found = [each async for each in examine(checks, SystemClock())]
+        given = context(Settings(data=tmp_path), url=url)
+        async with open_checks(given) as checks:
+            found = [each async for each in run_checks(checks, given)]
     finally:
         lock.release()
     (service,) = [each for each in found if each.check == "service"]
@@ -140,7 +138,7 @@ async def test_later_checks_know_who_has_the_data(tmp_path: Path):
     assert f"process {os.getpid()} uses the data" in service.found
 
 
-async def test_a_damaged_database_is_said(tmp_path: Path):
+async def test_a_damaged_database_is_reported(tmp_path: Path):
     """A page in its middle is junk."""
     path = made(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
@@ -157,7 +155,7 @@ async def test_a_damaged_database_is_said(tmp_path: Path):
     assert "backup" in found.advice
 
 
-async def test_a_database_of_a_newer_release_is_said(tmp_path: Path):
+async def test_a_database_of_a_newer_release_is_reported(tmp_path: Path):
     """The service would refuse it, too."""
     with closing(sqlite3.connect(made(tmp_path))) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -167,36 +165,36 @@ async def test_a_database_of_a_newer_release_is_said(tmp_path: Path):
     assert found.advice.startswith("upgrade")
 
 
-async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
+async def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path):
     """Or a file in it."""
     path = made(tmp_path)
     for place in (tmp_path, path):
         found = await only(tmp_path, writable=lambda each, place=place: each != place)
 
-        assert (found.status, found.found) == ("FAIL", f"{place} cannot be written")
+        assert (found.status, found.found) == ("FAIL", f"{place} is not writable")
 
 
-async def test_a_file_in_place_of_the_folder_is_said(tmp_path: Path):
+async def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path):
     """Nothing can be below it."""
     (tmp_path / "file").write_text("")
 
-    assert "is no folder" in (await only(tmp_path / "file" / "data")).found
+    assert "is not a folder" in (await only(tmp_path / "file" / "data")).found
 
 
 @pytest.mark.parametrize(("free", "status"), [(data.LITTLE - 1, "warn"), (1024, "FAIL")])
-async def test_a_disk_that_is_nearly_full_is_said(tmp_path: Path, free: int, status: str):
+async def test_a_disk_that_is_nearly_full_is_reported(tmp_path: Path, free: int, status: str):
     """First as a warning."""
     first, database = await look(tmp_path, free=lambda _: free)
 
     assert first.status == status
-    assert "MB are left" in first.found
+    assert "MB left" in first.found
     assert database.status == "ok"
 
 
 async def test_a_large_database_is_not_read_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Then its damage is not known, and that is said."""
+    """Then a warning says that it was not checked completely."""
     with closing(sqlite3.connect(made(tmp_path))) as connection:
         connection.execute("CREATE TABLE much (x)")
         connection.executemany("INSERT INTO much VALUES (?)", ((n,) for n in range(20_000)))
@@ -209,13 +207,13 @@ async def test_a_large_database_is_not_read_for_ever(
 
 def test_nobody_holds_a_lock_that_is_not_taken(tmp_path: Path):
     """A file of that name alone says nothing: it stays when its process has ended."""
-    assert holder(tmp_path / LOCK) is None
+    assert lock_owner(tmp_path / LOCK) is None
     (tmp_path / LOCK).touch()
-    assert holder(tmp_path / LOCK) is None
+    assert lock_owner(tmp_path / LOCK) is None
 
 
 def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
-    """Neither a lock of another kind, nor a line that is none."""
+    """Other kinds of locks, other files and malformed lines are skipped."""
     lock = tmp_path / LOCK
     lock.touch()
     device = named(lock.stat().st_dev)
@@ -228,9 +226,9 @@ def test_the_lock_of_another_file_is_not_taken_for_ours(tmp_path: Path):
     )
     locks.write_text(others)
 
-    assert holder(lock, locks) is None
+    assert lock_owner(lock, locks) is None
     locks.write_text(f"{others}6: FLOCK  ADVISORY  WRITE 9 {ours}\n")
-    assert holder(lock, locks) == 9
+    assert lock_owner(lock, locks) == 9
 
 
 @pytest.mark.parametrize(
@@ -259,7 +257,7 @@ def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
     told = os.stat_result((0o600, 42, os.makedev(*device), 1, 0, 0, 0, 0, 0, 0))
     with monkeypatch.context() as on_that_disk:
         on_that_disk.setattr(Path, "stat", lambda _: told)
-        found = holder(tmp_path / LOCK, locks)
+        found = lock_owner(tmp_path / LOCK, locks)
 
     assert found == (9 if ours else None)
 
@@ -267,4 +265,4 @@ def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
 def test_a_system_that_does_not_say_who_holds_it_raises(tmp_path: Path):
     """`/proc` is Linux's."""
     with pytest.raises(FileNotFoundError):
-        holder(tmp_path / LOCK, tmp_path / "locks")
+        lock_owner(tmp_path / LOCK, tmp_path / "locks")

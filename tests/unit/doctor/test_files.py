@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from agent_actors.doctor.files import FilesCheck
+from agent_actors.doctor.files import check_dapr_files, check_embedded_files
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.secrets import FileStores
+from agent_actors.doctor.secrets import FileSecretStores
 from agent_actors.errors import Invalid
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context
 
 ROOT = Path(__file__).parents[3]
 KAFKA = "bindings/kafka-binding.yaml"
@@ -32,7 +33,8 @@ def files(tmp_path: Path) -> Path:
 
 
 async def look(files: Path, *, strict: bool = False, **settings: Any) -> Sequence[Finding]:
-    return await FilesCheck(Settings(components=files, **settings), strict=strict).look()
+    check = check_embedded_files if strict else check_dapr_files
+    return await check(context(Settings(components=files, **settings)))
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -41,8 +43,8 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-async def test_ours_are_in_no_trap(files: Path):
-    """They are counted."""
+async def test_our_files_have_no_mistake(files: Path):
+    """The finding has their number."""
     (found,) = await look(files)
 
     assert found.status == "ok", found
@@ -55,11 +57,16 @@ async def test_ours_are_in_no_trap(files: Path):
         ("statestore.yaml", "readTimeout", "writeTimeout", "writes everything twice"),
         ("statestore.yaml", "actorStateStore", "someOther", "has no `actorStateStore"),
         ("kafka-binding.yaml", "consumeRetryEnabled", "clientID", "a message that fails is lost"),
-        ("twilio-binding.yaml", "name: timeout", "name: toNumber", "one phone gets the SMS"),
+        (
+            "twilio-binding.yaml",
+            "name: timeout",
+            "name: toNumber",
+            "one phone gets everybody's SMS",
+        ),
         ("message-subscription.yaml", "deadLetterTopic", "other", "has no deadLetterTopic"),
     ],
 )
-async def test_a_trap_is_said(files: Path, file: str, old: str, new: str, words: str):
+async def test_a_mistake_is_reported(files: Path, file: str, old: str, new: str, words: str):
     """Each with what to do; Dapr starts with them, so they are warnings."""
     change(files / file, old, new)
     (found,) = await look(files)
@@ -69,7 +76,7 @@ async def test_a_trap_is_said(files: Path, file: str, old: str, new: str, words:
     assert found.advice
 
 
-async def test_several_traps_are_several_lines(files: Path):
+async def test_several_mistakes_are_several_lines(files: Path):
     """None hides another."""
     change(files / "statestore.yaml", "readTimeout", "writeTimeout")
     change(files / "statestore.yaml", "actorStateStore", "someOther")
@@ -77,7 +84,7 @@ async def test_several_traps_are_several_lines(files: Path):
     assert len(await look(files)) == 2
 
 
-async def test_a_file_that_is_no_yaml_is_said(files: Path):
+async def test_a_file_that_is_not_yaml_is_reported(files: Path):
     """With its name, and the line."""
     (files / "broken.yaml").write_text("kind: [Component\n")
     (found,) = await look(files, strict=True)
@@ -89,14 +96,14 @@ async def test_a_file_that_is_no_yaml_is_said(files: Path):
 @pytest.mark.parametrize("name", ["pipe.yaml", "pipe.yml"])
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_pipe_among_the_files_is_not_opened(files: Path, name: str, *, strict: bool):
-    """Whoever opened it would wait for ever."""
+    """Opening it would block forever."""
     os.mkfifo(files / name)
     async with asyncio.timeout(10):
         (found,) = await look(files, strict=strict)
 
     assert found.status == "FAIL"
     assert name in found.found
-    assert "it is no file" in found.found
+    assert "it is not a regular file" in found.found
 
 
 async def test_a_pipe_in_place_of_secrets_is_not_opened(files: Path):
@@ -111,8 +118,8 @@ async def test_a_pipe_in_place_of_secrets_is_not_opened(files: Path):
     (files / "secretstore.yaml").write_text(yaml.safe_dump(store))
     async with asyncio.timeout(10):
         (found,) = await look(files, strict=True)
-        with pytest.raises(Invalid, match=r"secrets\.json.* is no file"):
-            await FileStores(Settings(components=files)).get("any", "key")
+        with pytest.raises(Invalid, match=r"secrets\.json.* is not a regular file"):
+            await FileSecretStores(Settings(components=files)).get("any", "key")
 
     assert found.status == "FAIL"
     assert "secrets.json" in found.found
@@ -133,8 +140,8 @@ async def test_what_the_embedded_runtime_needs_is_missed(files: Path):
     assert undelivered[0].advice.startswith("add it, or set AGENT_ACTORS_COMPONENTS")
 
 
-async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
-    """There is no file to mend."""
+async def test_a_folder_that_is_not_there_is_reported(tmp_path: Path):
+    """There is not a regular file to mend."""
     (found,) = await look(tmp_path / "nowhere", strict=True)
 
     assert found.found.startswith("AGENT_ACTORS_COMPONENTS: there is no folder")
@@ -142,8 +149,8 @@ async def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
 
 
 async def test_beside_a_sidecar_only_named_files_are_looked_at():
-    """Whether those of this folder are the sidecar's nobody knows."""
-    (found,) = await FilesCheck(Settings(), strict=False).look()
+    """The files in this folder need not be the sidecar's."""
+    (found,) = await check_dapr_files(context())
 
     assert found.status == "skip"
     assert "AGENT_ACTORS_COMPONENTS" in found.advice

@@ -6,8 +6,8 @@ from agent_actors.doctor.finding import LONGEST, Finding, Report
 
 
 @pytest.mark.parametrize("status", ["ok", "warn", "fail", "skip"])
-def test_nobody_else_writes_a_line(status: str):
-    """White space of any kind is one space; what a terminal obeys, or nobody sees, is left out."""
+def test_no_quoted_text_forges_a_line(status: str):
+    """White space is collapsed; control characters and invisible ones are removed."""
     forged = "x\x1b[2J\x1b]0;t\x07\r\n\nok \u2028 broker\x85all\u00a0fine\u202e\u200b\ud800"
     report = Report("service")
     told = {"ok": lambda: report.ok(forged), "skip": lambda: report.skip(forged)}
@@ -22,7 +22,7 @@ def test_nobody_else_writes_a_line(status: str):
 
 
 def test_a_long_text_is_cut():
-    """Its beginning is ours."""
+    """The beginning, which is ours, stays."""
     (found,) = Report("service").fail(f"not ready: {'x' * 100_000}", "")
 
     assert found.found.startswith("not ready: xxx")
@@ -30,7 +30,7 @@ def test_a_long_text_is_cut():
     assert len(found.found) == LONGEST
 
 
-def test_a_text_that_is_made_without_a_report_is_a_line_too():
-    """It is the finding that sees to it."""
+def test_a_finding_made_directly_is_one_line_too():
+    """The finding itself cleans its texts."""
     assert Finding("broker", "skip", "a\nb", "c\td").found == "a b"
     assert Finding("broker", "skip", "a\nb", "c\td").advice == "c d"

@@ -7,15 +7,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor import model
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.model import ModelCheck
-from agent_actors.doctor.secrets import FileStores, SecretsCheck
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.model import check_model
+from agent_actors.doctor.secrets import FileSecretStores, check_secrets
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.settings import Settings
-from tests.unit.doctor.conftest import answering
+from tests.unit.doctor.conftest import answering, context, only
 
 OWN: dict[str, Any] = {
     "model": "small",
@@ -42,20 +40,17 @@ class Store:
         return self._secrets.get(name)
 
 
-async def ask(
-    routes: dict[str, Any], store: Store | None = None, seen: Seen | None = None, **settings: Any
-) -> Finding:
-    get = (store or Store()).get
+async def ask(routes: dict[str, Any], store: Store | None = None, **settings: Any) -> Finding:
     async with answering(routes) as http:
-        check = ModelCheck(http, Settings(**settings), get, seen or Seen(), SystemClock())
-        (finding,) = await check.look()
+        get = (store or Store()).get
+        finding = only(await check_model(context(Settings(**settings)), http, get))
     assert "hush" not in f"{finding}"
     return finding
 
 
 @pytest.mark.parametrize("name", ["echo", "scripted"])
 async def test_a_model_without_a_server_is_ok(name: str):
-    """Nobody is asked."""
+    """No server is called."""
     assert (await ask({}, model=name)).found.startswith(f"{name} answers")
 
 
@@ -76,15 +71,14 @@ async def test_a_good_key_is_sent_and_ok():
         sent.append(request.headers["authorization"])
         return models("large", "small")
 
-    seen = Seen()
-    found = await ask({"/v1/models": answer}, seen=seen, **OWN)
+    found = await ask({"/v1/models": answer}, **OWN)
 
     assert (found.status, sent) == ("ok", ["Bearer hush"])
     assert found.found.startswith("small at own")
 
 
 async def test_a_password_in_an_address_is_not_shown():
-    """Where the server is, is said all the same."""
+    """The host is shown without it."""
     base = {"model_base_url": "http://user:hush@own:1/v1"}
 
     assert "own" in (await ask({"/v1/models": models("small")}, **OWN | base)).found
@@ -93,16 +87,16 @@ async def test_a_password_in_an_address_is_not_shown():
 @pytest.mark.parametrize(
     ("status", "text"), [(401, "bad key hush"), (403, ""), (400, "… API_KEY_INVALID …")]
 )
-async def test_a_wrong_key_is_said(status: int, text: str):
-    """And where it comes from; what the server says of it may repeat it."""
+async def test_a_wrong_key_is_reported(status: int, text: str):
+    """The finding names the variable, and does not quote the server, which may repeat the key."""
     found = await ask({"/v1/models": httpx2.Response(status, text=text)}, **OPENAI)
 
     assert found.status == "FAIL"
-    assert "refuses the key" in found.found
+    assert "rejects the key" in found.found
     assert found.advice.endswith("OPENAI_API_KEY")
 
 
-async def test_an_unknown_model_is_said():
+async def test_an_unknown_model_is_reported():
     """A provider does not have it; a server of one's own may answer under any name."""
     routes = {"/v1/models": models("a", "b")}
     provider, own = await ask(routes, **OPENAI), await ask(routes, **OWN)
@@ -133,14 +127,14 @@ async def test_names_of_other_servers_are_understood(listed: str):
     [
         (httpx2.ConnectError("hush"), "FAIL", "own:1 cannot be reached (ConnectError)"),
         (httpx2.ReadTimeout("hush"), "FAIL", "own:1 does not answer in time"),
-        (httpx2.Response(503), "FAIL", "fails (503)"),
-        (httpx2.Response(429), "warn", "nothing now (429)"),
+        (httpx2.Response(503), "FAIL", "returns an error (503)"),
+        (httpx2.Response(429), "warn", "the quota is used up (429)"),
         (httpx2.Response(404), "warn", "does not list its models (404)"),
         (httpx2.Response(200, text="<html>"), "warn", "does not list its models"),
         (httpx2.Response(200, json={"data": 7}), "warn", "does not list its models"),
     ],
 )
-async def test_a_server_that_does_not_answer_as_it_should_is_said(
+async def test_a_server_that_does_not_answer_as_it_should_is_reported(
     answer: Any, status: str, words: str
 ):
     """Each with what to do."""
@@ -153,17 +147,17 @@ async def test_a_server_that_does_not_answer_as_it_should_is_said(
 @pytest.mark.parametrize(
     ("base", "place", "advice"),
     [
-        ("http://localhost:11434/v1", "localhost:11434", "does it run?"),
-        ("http://user:hush@127.0.0.1/v1", "127.0.0.1:80", "does it run?"),
-        ("https://[::1]/v1", "[::1]:443", "does it run?"),
-        ("https://models.example/v1", "models.example:443", "look at AGENT_ACTORS_MODEL_BASE_URL"),
-        (None, "api.openai.com:443", "look at the network"),
+        ("http://localhost:11434/v1", "localhost:11434", "is it running?"),
+        ("http://user:hush@127.0.0.1/v1", "127.0.0.1:80", "is it running?"),
+        ("https://[::1]/v1", "[::1]:443", "is it running?"),
+        ("https://models.example/v1", "models.example:443", "check AGENT_ACTORS_MODEL_BASE_URL"),
+        (None, "api.openai.com:443", "check the network"),
     ],
 )
 async def test_a_server_that_is_away_is_named_with_its_port(
     base: str | None, place: str, advice: str
 ):
-    """And what to do hangs on whose it is."""
+    """The advice depends on whose server it is."""
     own = {"model": "small", "model_base_url": base, "model_api_key": "hush"}
     away = httpx2.ConnectError("hush")
     routes = dict.fromkeys(("/v1/models", "/models"), away)
@@ -176,13 +170,13 @@ async def test_a_server_that_is_away_is_named_with_its_port(
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        (ConnectionRefusedError("hush"), "nothing listens there"),
-        (socket.gaierror("hush"), "its name is not known"),
+        (ConnectionRefusedError("hush"), "connection refused"),
+        (socket.gaierror("hush"), "unknown host"),
         (ssl.SSLCertVerificationError("hush"), "its certificate is not trusted"),
     ],
 )
-async def test_why_a_server_cannot_be_reached_is_said(cause: Exception, words: str):
-    """In our words: those of the library lie some errors deeper, and may repeat the address."""
+async def test_why_a_server_cannot_be_reached_is_reported(cause: Exception, words: str):
+    """The cause is described in our words, since the library's may contain the URL."""
     error = httpx2.ConnectError("hush")
     error.__cause__ = OSError("hush")
     error.__cause__.__context__ = cause
@@ -191,16 +185,16 @@ async def test_why_a_server_cannot_be_reached_is_said(cause: Exception, words: s
 
 
 @pytest.mark.parametrize("base", ["http://[::1/v1", "http://own:port/v1", "http:///v1"])
-async def test_an_address_of_a_model_that_is_none_is_said(base: str):
-    """With one that is."""
+async def test_an_invalid_model_url_is_reported(base: str):
+    """The service would not start with it."""
     found = await ask({}, **OWN | {"model_base_url": base})
 
     assert found.status == "FAIL"
     assert "is no address" in found.found
 
 
-async def test_settings_that_contradict_each_other_are_said():
-    """The service would not start with them."""
+async def test_settings_that_contradict_each_other_are_reported():
+    """A server of one's own needs a model name."""
     assert (await ask({}, model_base_url="http://own:1/v1")).status == "FAIL"
 
 
@@ -214,7 +208,9 @@ async def test_a_key_of_the_store_is_taken():
 
 
 @pytest.mark.parametrize("error", [Invalid("There is no such store."), Unavailable("Away.")])
-async def test_a_store_that_gives_no_key_is_said(error: Exception, monkeypatch: pytest.MonkeyPatch):
+async def test_a_store_that_gives_no_key_is_reported(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+):
     """The service waits for one that is away; doctor does not."""
     monkeypatch.setattr(model, "WITHIN", 0.2)
 
@@ -222,7 +218,7 @@ async def test_a_store_that_gives_no_key_is_said(error: Exception, monkeypatch: 
 
 
 async def secrets(store: Store, name: str | None = "vault") -> Finding:
-    (finding,) = await SecretsCheck(Settings(secret_store=name), store.get).look()
+    finding = only(await check_secrets(context(Settings(secret_store=name)), store.get))
     assert "hush" not in f"{finding}"
     return finding
 
@@ -246,7 +242,7 @@ async def test_the_stores_of_the_files_are_read(tmp_path: Any):
     )
     settings = Settings(components=tmp_path)
 
-    assert await FileStores(settings).get("vault", "openai-api-key") == "hush"
+    assert await FileSecretStores(settings).get("vault", "openai-api-key") == "hush"
     (tmp_path / "broken.yaml").write_text("[")
     with pytest.raises(Invalid, match=r"broken\.yaml"):
-        await FileStores(settings).get("vault", "openai-api-key")
+        await FileSecretStores(settings).get("vault", "openai-api-key")

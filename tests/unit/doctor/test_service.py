@@ -7,23 +7,22 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent_actors.doctor.actors import EmbeddedActorsCheck
-from agent_actors.doctor.broker import EmbeddedBrokerCheck
-from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.seen import Seen
-from agent_actors.doctor.service import ClockCheck, ServiceCheck
+from agent_actors.doctor.actors import check_embedded_actors
+from agent_actors.doctor.finding import Context, Finding
+from agent_actors.doctor.service import check_clock, check_service
 from tests.hand_clock import HandClock
-from tests.unit.doctor.conftest import answering
+from tests.unit.doctor.conftest import answering, context, only
 
 URL = "http://service:1"
 
 
-async def ask(
-    answer: httpx2.Response | Exception, seen: Seen, url: str | None = URL, path: str = "/readyz"
-) -> Finding:
-    async with answering({path: answer}) as http:
-        (finding,) = await ServiceCheck(http, url, seen, HandClock()).look()
-    return finding
+def at(url: str | None = URL, **given: Any) -> Context:
+    return context(clock=HandClock(), url=url, **given)
+
+
+async def ask(answer: httpx2.Response | Exception, found: Context) -> Finding:
+    async with answering({"/readyz": answer}) as http:
+        return only(await check_service(found, http))
 
 
 def ready(ahead: float = 0.0) -> httpx2.Response:
@@ -34,7 +33,7 @@ def ready(ahead: float = 0.0) -> httpx2.Response:
 
 async def test_a_ready_service_is_ok():
     """Later checks know where it is."""
-    seen = Seen()
+    seen = at()
 
     assert (await ask(ready(), seen)).status == "ok"
     assert seen.service == URL
@@ -42,7 +41,7 @@ async def test_a_ready_service_is_ok():
 
 async def test_a_service_that_does_not_run_is_no_failure():
     """Doctor is asked before the start, too."""
-    seen = Seen()
+    seen = at()
     found = await ask(httpx2.ConnectError("away"), seen)
 
     assert found.status == "skip"
@@ -53,16 +52,16 @@ async def test_a_service_that_does_not_run_is_no_failure():
 
 async def test_a_service_that_has_the_data_and_does_not_answer_is_a_warning():
     """It runs, so it is on another port than the one that was asked."""
-    found = await ask(httpx2.ConnectError("away"), Seen(holder=4711))
+    found = await ask(httpx2.ConnectError("away"), at(data_user=4711))
 
     assert found.status == "warn"
-    assert f"{URL}, though process 4711" in found.found
+    assert f"{URL}, but process 4711" in found.found
     assert "AGENT_ACTORS_URL" in found.advice
 
 
-async def test_why_a_service_is_not_ready_is_said():
-    """In its own words; it can still be asked for events."""
-    seen = Seen()
+async def test_why_a_service_is_not_ready_is_reported():
+    """The finding quotes its reason."""
+    seen = at()
     found = await ask(httpx2.Response(503, json={"detail": "The sidecar hosts none."}), seen)
 
     assert found.status == "FAIL"
@@ -81,11 +80,11 @@ async def test_why_a_service_is_not_ready_is_said():
 )
 async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Response):
     """Nothing is asked of it any more."""
-    seen = Seen()
+    seen = at()
     found = await ask(answer, seen)
 
     assert found.status == "FAIL"
-    assert "not this service" in found.found
+    assert "is not this service" in found.found
     assert seen.service is None
 
 
@@ -103,10 +102,10 @@ async def test_another_program_is_not_taken_for_the_service(answer: httpx2.Respo
         "http://host/#hush",
     ],
 )
-async def test_an_address_that_is_none_is_said(url: str):
-    """It was mistyped, or has a password or a query in it, which is not repeated."""
+async def test_an_invalid_url_is_reported(url: str):
+    """It is malformed, or has a password or a query, which is not repeated."""
     async with httpx2.AsyncClient() as http:
-        (found,) = await ServiceCheck(http, url, Seen(), HandClock()).look()
+        found = only(await check_service(at(url), http))
 
     assert found.status == "FAIL"
     assert "AGENT_ACTORS_URL" in found.found
@@ -114,12 +113,12 @@ async def test_an_address_that_is_none_is_said(url: str):
 
 
 async def test_the_sidecar_knows_where_the_service_is():
-    """What was given comes first; without either it is where it is by default."""
+    """A given URL takes precedence; without either, the default is used."""
     told = {"appConnectionProperties": {"port": 7, "channelAddress": "127.0.0.9"}}
     found = [
-        await ask(ready(), Seen(sidecar=told), None),
-        await ask(ready(), Seen(sidecar=told), URL),
-        await ask(ready(), Seen(sidecar={}), None),
+        await ask(ready(), at(None, metadata=told)),
+        await ask(ready(), at(URL, metadata=told)),
+        await ask(ready(), at(None, metadata={})),
     ]
 
     assert [each.found.rpartition(" ")[2] for each in found] == [
@@ -132,9 +131,9 @@ async def test_the_sidecar_knows_where_the_service_is():
 @pytest.mark.parametrize(
     "told", [{"port": "7/../x"}, {"port": 99_999}, {"port": 7, "channelAddress": "[x"}, {"port": 0}]
 )
-async def test_what_a_sidecar_tells_and_is_no_address_is_not_asked(told: dict[str, Any]):
-    """Then it is where it is by default."""
-    found = await ask(ready(), Seen(sidecar={"appConnectionProperties": told}), None)
+async def test_an_invalid_app_address_of_the_sidecar_is_ignored(told: dict[str, Any]):
+    """Then the default is used."""
+    found = await ask(ready(), at(None, metadata={"appConnectionProperties": told}))
 
     assert found.found == "ready at http://127.0.0.1:8000"
 
@@ -148,29 +147,28 @@ async def test_what_a_sidecar_tells_and_is_no_address_is_not_asked(told: dict[st
         (-60, "FAIL", "60 s ahead of the service"),
     ],
 )
-async def test_a_clock_that_is_wrong_is_said(ahead: float, status: str, words: str):
-    """First as a warning; what it means for us is the advice."""
-    seen = Seen()
+async def test_a_wrong_clock_is_reported(ahead: float, status: str, words: str):
+    """A small difference is a warning, a large one a failure."""
+    seen = at()
     await ask(ready(ahead), seen)
-    (found,) = await ClockCheck(seen).look()
+    found = only(await check_clock(seen))
 
     assert (found.status, found.found) == (status, words)
 
 
-async def test_who_tells_no_time_is_not_compared():
-    """Neither no header nor one that is no date."""
-    seen = Seen()
+async def test_a_server_without_a_date_is_not_compared():
+    """The header is missing or malformed."""
+    seen = at()
     await ask(httpx2.Response(200, json={"status": "ok"}), seen)
     await ask(httpx2.Response(200, json={"status": "ok"}, headers={"date": "soon"}), seen)
-    (found,) = await ClockCheck(seen).look()
+    found = only(await check_clock(seen))
 
     assert found.status == "skip"
 
 
-async def test_the_embedded_runtime_has_its_actors_and_events_in_the_service():
-    """Whether they work, the service says."""
-    (away,) = await EmbeddedActorsCheck(Seen()).look()
-    (there,) = await EmbeddedActorsCheck(Seen(service=URL, ready=True)).look()
-    (events,) = await EmbeddedBrokerCheck().look()
+async def test_embedded_actors_are_as_ready_as_the_service():
+    """They run inside it, so its readiness includes them."""
+    away, ready_service = at(), at(service=URL, ready=True)
 
-    assert (away.status, there.status, events.status) == ("skip", "ok", "skip")
+    assert only(await check_embedded_actors(away)).status == "skip"
+    assert only(await check_embedded_actors(ready_service)).status == "ok"

@@ -1,55 +1,51 @@
 """Settings, packages and limits, as `doctor` sees them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from agent_actors.clock import SystemClock
-from agent_actors.doctor.access import AccessCheck
-from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.settings import LimitsCheck, PythonCheck, SettingsCheck
+from agent_actors.doctor.settings import check_access, check_limits, check_python, check_settings
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context, only
 
 BESIDE: dict[str, Any] = {"dapr_http_port": 1, "app_api_token": "secret"}
 
 
-def only(findings: Sequence[Finding]) -> Finding:
-    (finding,) = findings
-    return finding
-
-
-async def test_a_variable_that_nobody_reads_is_a_warning():
-    """The service runs with it; so does nothing fail."""
-    check = SettingsCheck(Settings(), "embedded", SystemClock(), {"AGENT_ACTORS_MODLE": "echo"})
-    found = only(await check.look())
+async def test_an_unknown_setting_is_a_warning():
+    """The service runs with it, so it is not a failure."""
+    environment = {"AGENT_ACTORS_MODLE": "echo"}
+    found = only(await check_settings(context(environment=environment)))
 
     assert found.status == "warn"
-    assert "AGENT_ACTORS_MODEL meant" in found.found
+    assert "did you mean AGENT_ACTORS_MODEL?" in found.found
 
 
 async def test_settings_are_counted_and_not_shown():
     """Their values may be secret."""
-    found = only(await SettingsCheck(Settings(model="hush"), "dapr", SystemClock(), {}).look())
+    found = only(await check_settings(context(Settings(model="hush"), "dapr")))
 
-    assert (found.status, found.found) == ("ok", "1 given, runtime dapr")
+    assert (found.status, found.found) == ("ok", "1 set, runtime dapr")
 
 
 @pytest.mark.parametrize(
     ("runtime", "settings", "words"),
     [
         ("embedded", {"orchestration": "workflow"}, "needs Dapr"),
-        ("embedded", {"actor_types": {"DeadLetterActor": {}}}, "no actor type 'DeadLetterActor'"),
-        ("dapr", {"actor_types": {"ChatActor": {}}}, "no actor type 'ChatActor'"),
+        (
+            "embedded",
+            {"actor_types": {"DeadLetterActor": {}}},
+            "unknown actor type 'DeadLetterActor'",
+        ),
+        ("dapr", {"actor_types": {"ChatActor": {}}}, "unknown actor type 'ChatActor'"),
         ("dapr", BESIDE | {"require_token": True, "app_api_token": None}, "APP_API_TOKEN"),
         ("dapr", BESIDE | {"idle_timeout": 1.0}, "AGENT_ACTORS_IDLE_TIMEOUT"),
     ],
 )
-async def test_what_a_start_would_refuse_is_said(
+async def test_what_a_start_would_refuse_is_reported(
     runtime: str, settings: dict[str, Any], words: str
 ):
-    """Each setting is of its form; together they are not to be used."""
-    found = await SettingsCheck(Settings(**settings), runtime, SystemClock(), {}).look()
+    """Each setting is valid, but not their combination."""
+    found = await check_settings(context(Settings(**settings), runtime))
 
     assert found[0].status == "FAIL"
     assert words in found[0].found
@@ -57,33 +53,33 @@ async def test_what_a_start_would_refuse_is_said(
 
 async def test_callbacks_without_a_token_are_a_warning():
     """Beside a sidecar, and only there."""
-    beside = SettingsCheck(Settings(dapr_http_port=1), "dapr", SystemClock(), {})
-    safe = SettingsCheck(Settings(**BESIDE), "dapr", SystemClock(), {})
+    open_callbacks = context(Settings(dapr_http_port=1), "dapr")
+    safe = context(Settings(**BESIDE), "dapr")
 
-    assert only(await beside.look()).status == "warn"
-    assert only(await safe.look()).status == "ok"
+    assert only(await check_settings(open_callbacks)).status == "warn"
+    assert only(await check_settings(safe)).status == "ok"
 
 
-async def test_a_legacy_extension_beside_dapr_is_said():
-    """Both have the same files; to uninstall one takes those of the other, too."""
-    check = PythonCheck(installed=lambda: ["dapr", "Dapr_Ext.FastAPI"], findable=lambda _: object())
-    found = only(await check.look())
+async def test_a_legacy_extension_beside_dapr_is_reported():
+    """Both have the same files, so uninstalling one breaks the other."""
+    installed = ["dapr", "Dapr_Ext.FastAPI"]
+    found = only(await check_python(context(), lambda: installed, lambda _: object()))
 
     assert found.status == "FAIL"
     assert found.advice.startswith("`pip uninstall Dapr_Ext.FastAPI`, then `pip install --force")
 
 
 async def test_files_that_went_with_a_legacy_extension_are_missed():
-    """What is left is a dapr without its extensions."""
-    found = only(await PythonCheck(installed=list, findable=lambda _: None).look())
+    """The package dapr is left without its extensions."""
+    found = only(await check_python(context(), list, lambda _: None))
 
     assert found.status == "FAIL"
     assert "--force-reinstall" in found.advice
 
 
-async def test_this_installation_is_well():
-    """The versions are said."""
-    found = only(await PythonCheck().look())
+async def test_this_installation_is_ok():
+    """The finding has the versions."""
+    found = only(await check_python(context()))
 
     assert found.status == "ok", found
     assert "dapr 1.19" in found.found
@@ -91,66 +87,64 @@ async def test_this_installation_is_well():
 
 async def test_few_open_files_are_a_warning():
     """Each connection is one."""
-    found = only(await LimitsCheck(lambda: 256).look())
+    found = only(await check_limits(context(), lambda: 256))
 
     assert found.status == "warn"
-    assert found.found.startswith("256 open files")
-    assert only(await LimitsCheck(lambda: float("inf")).look()).status == "ok"
+    assert found.found.startswith("at most 256 open files")
+    assert only(await check_limits(context(), lambda: float("inf"))).status == "ok"
 
 
 async def test_a_system_without_limits_is_skipped():
-    """There is none where Python has no `resource`."""
+    """On some systems, Python has no `resource` module."""
 
     def unknown() -> float:
         raise ImportError("resource")
 
-    assert only(await LimitsCheck(unknown).look()).status == "skip"
+    assert only(await check_limits(context(), unknown)).status == "skip"
 
 
-async def test_tokens_that_cannot_be_read_are_said():
-    """And nothing of them is shown."""
+async def test_tokens_that_cannot_be_read_are_reported():
+    """The finding does not quote them."""
     settings = Settings(access_tokens="[hush")
-    found = only(await AccessCheck(settings, "embedded", SystemClock()).look())
+    found = only(await check_access(context(settings, "embedded")))
 
     assert found.status == "FAIL"
     assert "AGENT_ACTORS_ACCESS_TOKENS" in found.found
     assert "hush" not in f"{found}"
 
 
-async def test_a_rate_that_is_none_is_said():
-    """With its form."""
-    found = only(await AccessCheck(Settings(rate_limit="often"), "embedded", SystemClock()).look())
+async def test_an_invalid_rate_is_reported():
+    """The finding has a valid example."""
+    found = only(await check_access(context(Settings(rate_limit="often"), "embedded")))
 
     assert (found.status, "60/minute" in found.found) == ("FAIL", True)
 
 
-async def test_who_may_call_is_said():
-    """Anybody here, anybody at all, or who shows a token."""
+async def test_who_may_call_is_reported():
+    """Anybody on this machine, anybody at all, or callers with a token."""
     given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
     all_of_them = [Settings(), Settings(access="off"), Settings(access_tokens=given)]
-    found = [
-        only(await AccessCheck(each, "embedded", SystemClock()).look()) for each in all_of_them
-    ]
+    found = [only(await check_access(context(each, "embedded"))) for each in all_of_them]
 
     assert [each.status for each in found] == ["ok", "ok", "ok"]
     assert "this machine" in found[0].found
-    assert "whoever reaches the port" in found[1].found
-    assert "must show a token" in found[2].found
+    assert "anyone who reaches the port" in found[1].found
+    assert "callers need a token" in found[2].found
 
 
-async def test_origins_that_are_none_are_said():
-    """A start refuses them; what stands there instead may have a password in it."""
+async def test_invalid_origins_are_reported():
+    """A start refuses them; they are not quoted, since they may contain a password."""
     settings = Settings(cors_origins="https://y.example, https://ada:hush@x.example/path?hush")
-    found = only(await AccessCheck(settings, "embedded", SystemClock()).look())
+    found = only(await check_access(context(settings, "embedded")))
 
-    assert (found.status, "no origin" in found.found) == ("FAIL", True)
+    assert (found.status, "not an origin" in found.found) == ("FAIL", True)
     assert "hush" not in f"{found}"
 
 
-async def test_tokens_beside_open_callbacks_are_said():
-    """On Dapr a start refuses that: whoever reaches the port could go round."""
+async def test_tokens_beside_open_callbacks_are_reported():
+    """On Dapr a start refuses that, since the callbacks would bypass access control."""
     given = '[{"token": "0123456789012345678901234567890123456789", "subject": "ada"}]'
     settings = Settings(access_tokens=given)
-    found = only(await AccessCheck(settings, "dapr", SystemClock()).look())
+    found = only(await check_access(context(settings, "dapr")))
 
     assert (found.status, "APP_API_TOKEN" in found.found) == ("FAIL", True)

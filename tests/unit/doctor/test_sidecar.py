@@ -9,22 +9,16 @@ from aiohttp import web
 from dapr.actor import ActorRuntime
 
 from agent_actors.app import create_app
-from agent_actors.clock import SystemClock
-from agent_actors.doctor.actors import PlacementCheck, types
-from agent_actors.doctor.checks import opened
-from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.seen import Seen
-from agent_actors.doctor.sidecar import (
-    LoadedCheck,
-    NoSidecarCheck,
-    SidecarCheck,
-    WithoutSidecarCheck,
-)
+from agent_actors.doctor.actors import actor_types, check_actors
+from agent_actors.doctor.checks import open_checks
+from agent_actors.doctor.finding import Context, Finding
+from agent_actors.doctor.sidecar import check_components, check_no_sidecar, check_sidecar
 from agent_actors.engine.binaries import SERVERS, VARIABLE
 from agent_actors.engine.ports import free_port
 from agent_actors.runtime.dapr.sidecar import SidecarClient
 from agent_actors.settings import Settings
 from tests.conftest import Serve
+from tests.unit.doctor.conftest import context, only
 from tests.unit.runtime.dapr.conftest import FakeSidecar
 
 SETTINGS = Settings()
@@ -32,7 +26,7 @@ HOSTED = {
     "runtimeStatus": "RUNNING",
     "hostReady": True,
     "placement": "placement: connected",
-    "activeActors": [{"type": each} for each in types(SETTINGS)],
+    "activeActors": [{"type": each} for each in actor_types(SETTINGS)],
 }
 STORE = {"name": "statestore", "type": "state.redis", "version": "v1", "capabilities": ["ACTOR"]}
 BROKERS = [
@@ -52,18 +46,24 @@ TOLD: dict[str, Any] = {
 }
 
 
-async def ask(sidecar: SidecarClient, seen: Seen) -> Finding:
-    (finding,) = await SidecarCheck(sidecar, Settings(), seen).look()
-    return finding
+POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+def dapr(settings: Settings = SETTINGS, **given: Any) -> Context:
+    return context(settings, "dapr", **given)
+
+
+async def ask(sidecar: SidecarClient, seen: Context) -> Finding:
+    return only(await check_sidecar(seen, sidecar))
 
 
 async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: SidecarClient):
-    """What it says of itself is there for the checks that follow."""
-    seen = Seen()
+    """Its metadata are kept for later checks."""
+    seen = dapr()
     daprd.answers = [(200, TOLD), (204, None)]
 
     assert (await ask(sidecar, seen)).status == "ok"
-    assert seen.sidecar == TOLD
+    assert seen.metadata == TOLD
 
 
 @pytest.mark.parametrize(
@@ -75,26 +75,26 @@ async def test_a_sidecar_that_is_new_enough_is_ok(daprd: FakeSidecar, sidecar: S
             "the sidecar is too old",
         ),
         ([(200, TOLD), (500, None)], "is not ready (healthz 500)", "the sidecar is not ready"),
-        ([(401, None)], "DAPR_API_TOKEN", "the sidecar refuses us"),
-        ([(404, None)], "is no sidecar", "the sidecar does not answer"),
-        ([(500, None)], "could not answer", "the sidecar does not answer"),
+        ([(401, None)], "DAPR_API_TOKEN", "the sidecar rejects our token"),
+        ([(404, None)], "is not a sidecar", "the sidecar does not answer"),
+        ([(500, None)], "returned an error", "the sidecar does not answer"),
     ],
 )
-async def test_a_sidecar_that_cannot_be_used_is_said(
+async def test_a_sidecar_that_cannot_be_used_is_reported(
     daprd: FakeSidecar,
     sidecar: SidecarClient,
     answers: list[tuple[int, Any]],
     words: str,
     silent: str,
 ):
-    """And nobody relies on what it says of itself; later checks say why they are skipped."""
-    seen = Seen()
+    """Its metadata are not used, and later checks are skipped with the reason."""
+    seen = dapr()
     daprd.answers = answers
     found = await ask(sidecar, seen)
 
     assert found.status == "FAIL"
     assert words in found.found
-    assert (seen.sidecar, seen.silent) == (None, silent)
+    assert (seen.metadata, seen.no_metadata) == (None, silent)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ async def test_a_sidecar_that_is_away_is_started_by_whom_it_belongs_to(
     away = SidecarClient(port, None, 5.0)
     await away.start()
     settings = Settings(dapr_http_port=port)
-    (found,) = await SidecarCheck(away, settings, Seen(), in_pod=in_pod).look()
+    found = await ask(away, dapr(settings, environment=POD if in_pod else {}))
     await away.stop()
 
     assert found.status == "FAIL"
-    assert f"none can be reached on port {port}" in found.found
+    assert f"no sidecar answers on port {port}" in found.found
     assert advice.format(port=port) in found.advice
 
 
@@ -121,13 +121,13 @@ async def test_an_own_build_is_new_enough(daprd: FakeSidecar, sidecar: SidecarCl
     """Its version is no number."""
     daprd.answers = [(200, TOLD | {"runtimeVersion": "edge"}), (204, None)]
 
-    assert (await ask(sidecar, Seen())).status == "ok"
+    assert (await ask(sidecar, dapr())).status == "ok"
 
 
 async def test_no_sidecar_and_no_dapr_is_a_failure(monkeypatch: pytest.MonkeyPatch):
     """There is nothing that `dev` could start, either."""
     monkeypatch.setenv(VARIABLE, "/nowhere")
-    (found,) = await NoSidecarCheck(in_pod=False).look()
+    found = only(await check_no_sidecar(dapr()))
 
     assert found.status == "FAIL"
     assert "/nowhere" in found.found
@@ -141,38 +141,35 @@ async def test_a_dapr_that_is_here_can_be_started(monkeypatch: pytest.MonkeyPatc
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    (found,) = await NoSidecarCheck(in_pod=False).look()
+    found = only(await check_no_sidecar(dapr()))
 
-    assert (found.status, found.found) == ("warn", "DAPR_HTTP_PORT names none")
-    assert found.advice.startswith("`agent-actors dev --runtime dapr` starts one (Dapr 1.18.7)")
+    assert (found.status, found.found) == ("warn", "DAPR_HTTP_PORT is not set")
+    assert found.advice.startswith(
+        "`agent-actors dev --runtime dapr` starts a sidecar (Dapr 1.18.7)"
+    )
 
 
 async def test_a_pod_without_a_sidecar_is_a_failure():
     """Nobody starts one in it by hand; the injector puts it there."""
-    (found,) = await NoSidecarCheck(in_pod=True).look()
+    found = only(await check_no_sidecar(dapr(environment=POD)))
 
     assert found.status == "FAIL"
     assert "injector" in found.advice
 
 
-async def test_what_only_a_sidecar_tells_is_there_and_skipped():
-    """Each with the reason; no line vanishes."""
-    async with opened(Settings(), "dapr", None, SystemClock()) as checks:
-        found = [
-            finding
-            for check in checks
-            if isinstance(check, WithoutSidecarCheck)
-            for finding in await check.look()
-        ]
+async def test_without_a_sidecar_its_checks_are_skipped():
+    """Each has a line with the reason; no line is missing."""
+    given = dapr()
+    async with open_checks(given) as checks:
+        found = [only(await checks[name](given)) for name in ("components", "actors")]
 
     assert found == [
-        Finding(name, "skip", "the sidecar does not answer")
-        for name in ("components", "actors", "broker")
+        Finding(name, "skip", "the sidecar does not answer") for name in ("components", "actors")
     ]
 
 
 async def loaded(told: dict[str, Any] | None, **settings: Any) -> list[Finding]:
-    return list(await LoadedCheck(Settings(**settings), Seen(sidecar=told)).look())
+    return await check_components(dapr(Settings(**settings), metadata=told))
 
 
 async def test_what_is_loaded_is_named():
@@ -204,28 +201,27 @@ async def test_a_subscription_without_a_dead_letter_topic_is_a_warning():
 async def test_without_a_sidecar_nothing_is_known(sidecar: SidecarClient):
     """What it has loaded and hosts is skipped."""
     (components,) = await loaded(None)
-    (hosted,) = await PlacementCheck(sidecar, SETTINGS, Seen()).look()
+    (hosted,) = await check_actors(dapr(), sidecar)
 
     assert (components.status, hosted.status) == ("skip", "skip")
 
 
 async def placed(sidecar: SidecarClient, **changes: Any) -> Finding:
     told = TOLD | {"actorRuntime": HOSTED | changes}
-    seen = Seen(sidecar=told, service="http://127.0.0.1:1")
-    (finding,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
-    return finding
+    seen = dapr(metadata=told, service="http://127.0.0.1:1")
+    return only(await check_actors(seen, sidecar))
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"activeActors": []}, "hosts none"),
-        ({"runtimeStatus": "INITIALIZING"}, "their table is INITIALIZING"),
-        ({"hostReady": False}, "their table is RUNNING"),
+        ({"runtimeStatus": "INITIALIZING"}, "the placement table is INITIALIZING"),
+        ({"hostReady": False}, "the placement table is RUNNING"),
         ({"activeActors": [{"type": "ChatAgent"}]}, "not hosted here: ResponseAgent"),
     ],
 )
-async def test_actors_without_a_place_are_said(
+async def test_actors_without_a_place_are_reported(
     daprd: FakeSidecar, sidecar: SidecarClient, changes: dict[str, Any], words: str
 ):
     """No actor is called then."""
@@ -238,8 +234,8 @@ async def test_actors_without_a_place_are_said(
 
 async def test_a_service_that_does_not_run_hosts_nothing(sidecar: SidecarClient):
     """That is no failure: doctor is asked before the start, too."""
-    seen = Seen(sidecar=TOLD | {"actorRuntime": HOSTED | {"activeActors": []}})
-    (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
+    seen = dapr(metadata=TOLD | {"actorRuntime": HOSTED | {"activeActors": []}})
+    found = only(await check_actors(seen, sidecar))
 
     assert found.status == "skip"
 
@@ -251,17 +247,17 @@ def told(code: str, message: str) -> web.Response:
 @pytest.mark.parametrize(
     ("part", "code", "message", "words"),
     [
-        ("Ping", "ERR_X", "error from actor service: (403) …", "refuses the sidecar's token"),
-        ("Ping", "ERR_X", "dial tcp: connect: connection refused", "the service has gone"),
+        ("Ping", "ERR_X", "error from actor service: (403) …", "rejects the sidecar's token"),
+        ("Ping", "ERR_X", "dial tcp: connect: connection refused", "the service is not running"),
         ("Ping", "ERR_X", "somebody said hush", "cannot be called: ERR_X"),
         ("state", "ERR_ACTOR_STATE_GET", "hush", "(ERR_ACTOR_STATE_GET)"),
         ("reminders", "ERR_ACTOR_REMINDER_GET", "hush", "(ERR_ACTOR_REMINDER_GET)"),
     ],
 )
-async def test_actors_that_cannot_be_used_are_said(
+async def test_actors_that_cannot_be_used_are_reported(
     daprd: FakeSidecar, sidecar: SidecarClient, part: str, code: str, message: str, words: str
 ):
-    """Of the sidecar's words only the code: they may repeat what was said."""
+    """Only the sidecar's error code is quoted: its message may contain messages of users."""
 
     async def answer(request: web.Request) -> web.Response:
         return told(code, message) if part in request.path else web.json_response(True)
@@ -276,21 +272,21 @@ async def test_actors_that_cannot_be_used_are_said(
 
 async def test_nothing_is_read_where_no_store_is_loaded(daprd: FakeSidecar, sidecar: SidecarClient):
     """Dapr 1.18 fails inside when it is asked to."""
-    seen = Seen(sidecar=TOLD | {"components": BROKERS})
-    (found,) = await PlacementCheck(sidecar, SETTINGS, seen).look()
+    seen = dapr(metadata=TOLD | {"components": BROKERS})
+    found = only(await check_actors(seen, sidecar))
 
     assert found.status == "FAIL"
     assert not any("/state/" in each.path for each in daprd.seen)
 
 
-async def test_each_type_is_called_by_the_id_of_nobody(daprd: FakeSidecar, sidecar: SidecarClient):
-    """No conversation can have it."""
+async def test_each_type_is_called_by_an_unused_id(daprd: FakeSidecar, sidecar: SidecarClient):
+    """No conversation can have that id."""
     found = await placed(sidecar)
     called = [each.path for each in daprd.seen if "/method/" in each.path]
 
     assert found.status == "ok"
     assert sorted(called) == sorted(
-        f"/v1.0/actors/{name}/~ready/method/Ping" for name in types(SETTINGS)
+        f"/v1.0/actors/{name}/~ready/method/Ping" for name in actor_types(SETTINGS)
     )
 
 
@@ -300,12 +296,12 @@ async def test_the_types_are_those_that_a_replica_registers(fresh_registry: None
     settings = Settings(dapr_http_port=1, app_api_token="secret", sms_binding=sms)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        assert sorted(types(settings)) == sorted(ActorRuntime.get_registered_actor_types())
+        assert sorted(actor_types(settings)) == sorted(ActorRuntime.get_registered_actor_types())
 
 
 async def test_the_types_of_the_embedded_runtime_are_those_that_it_registers(serve: Serve):
     """It needs no actor for dead letters."""
     async with serve() as served:
-        known = types(served.services.settings, dapr=False)
+        known = actor_types(served.services.settings, dapr=False)
 
         assert sorted(known) == sorted(ActorRuntime.get_registered_actor_types())

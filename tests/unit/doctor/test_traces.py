@@ -4,31 +4,29 @@ import threading
 
 import pytest
 
-from agent_actors.clock import SystemClock
 from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.settings import SettingsCheck
+from agent_actors.doctor.settings import check_settings
 from agent_actors.observability import exporter
-from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context, only
 
 VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 GOOD = "http://127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*exporter.ENDPOINTS, "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
 
 
 async def look() -> Finding:
-    (found,) = await SettingsCheck(Settings(), "embedded", SystemClock(), {}).look()
-    return found
+    return only(await check_settings(context()))
 
 
 @pytest.mark.parametrize(
     "address", ["localhost:4318", "http://localhost:0", "ftp://x", "http://localhost:99999"]
 )
-async def test_an_address_that_a_start_refuses_is_said(
+async def test_an_address_that_a_start_refuses_is_reported(
     monkeypatch: pytest.MonkeyPatch, address: str
 ):
     """By the name of its variable."""
@@ -39,7 +37,7 @@ async def test_an_address_that_a_start_refuses_is_said(
     assert found.found.startswith(VARIABLE)
 
 
-async def test_a_variable_that_a_start_refuses_is_said(monkeypatch: pytest.MonkeyPatch):
+async def test_a_variable_that_a_start_refuses_is_reported(monkeypatch: pytest.MonkeyPatch):
     """The address alone is not enough."""
     monkeypatch.setenv(VARIABLE, GOOD)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")

@@ -90,11 +90,11 @@ def test_a_checkout_takes_the_build_of_its_go_mod(tmp_path: Path, monkeypatch: p
 def test_a_chosen_folder_without_servers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Who names a folder is told that it has not what is needed, and gets no other servers."""
+    """The error names the folder, and no other one is searched."""
     servers(tmp_path / "path")
     monkeypatch.setenv(binaries.VARIABLE, str(tmp_path / "chosen"))
 
-    with pytest.raises(StartupError, match=r"AGENT_ACTORS_ENGINE: .*chosen' has not all of"):
+    with pytest.raises(StartupError, match=r"AGENT_ACTORS_ENGINE: .*chosen' does not have all of"):
         binaries.dapr()
 
 

@@ -44,7 +44,7 @@ def eventually(holds: Callable[[], bool], within: float = 10.0) -> None:
 
 
 def state(pid: int | None) -> str:
-    """What the system says of a process; nothing where there is none."""
+    """Its state according to the system, or an empty text."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
     return shown.stdout.strip()
 
@@ -69,7 +69,7 @@ def test_a_child_is_started_once_and_ended_once(tmp_path: Path):
 
 
 def test_a_child_starts_again_and_its_log_goes_on(tmp_path: Path):
-    """What an earlier start said is kept in the log, and is told from what the last one says."""
+    """The log keeps the output of earlier starts, but `logged` reads only the last one."""
     sleeper = child(tmp_path, [sys.executable, "-c", "print('once')"])
     sleeper.start()
     eventually(lambda: not sleeper.alive)
@@ -78,8 +78,8 @@ def test_a_child_starts_again_and_its_log_goes_on(tmp_path: Path):
     eventually(lambda: not sleeper.alive)
 
     assert sleeper.log.read_text() == "once\nagain\n"
-    assert sleeper.said("again")
-    assert not sleeper.said("once")
+    assert sleeper.logged("again")
+    assert not sleeper.logged("once")
 
 
 def test_a_stubborn_child_is_killed(tmp_path: Path):
@@ -87,7 +87,7 @@ def test_a_stubborn_child_is_killed(tmp_path: Path):
     stubborn = child(tmp_path, STUBBORN)
     try:
         stubborn.start()
-        stubborn.wait_until(lambda: stubborn.said("up"), 10.0)
+        stubborn.wait_until(lambda: stubborn.logged("up"), 10.0)
     finally:
         stubborn.terminate(grace=0.1)
 
@@ -138,7 +138,7 @@ def test_a_child_that_cannot_be_started_says_so(tmp_path: Path):
 
 
 def test_a_child_that_was_not_started_is_not_waited_for(tmp_path: Path):
-    """Waiting for a child that nobody has started fails at once."""
+    """Waiting for a child that was not started fails at once."""
     with pytest.raises(StartupError, match="was not started"):
         child(tmp_path).wait_until(lambda: False, 10.0)
 

@@ -46,7 +46,7 @@ def test_the_stubborn_are_killed(monkeypatch: pytest.MonkeyPatch):
         assert stubborn.wait(10.0) == -signal.SIGKILL
 
 
-def test_nobody_is_left_to_be_ended():
+def test_an_empty_guard_ends_nothing():
     """A process that has ended before the guard comes is not missed."""
     process = started([sys.executable, "-c", "print()"])
     with process:

@@ -28,7 +28,7 @@ def test_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch):
     assert len(set(ports)) == len(ports)
 
 
-def test_a_machine_without_free_ports_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_without_free_ports_is_an_error(monkeypatch: pytest.MonkeyPatch):
     """The search for a port ends."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr("agent_actors.engine.ports._FIRST", taken.getsockname()[1])
@@ -59,8 +59,8 @@ def test_a_status_is_what_the_server_says(monkeypatch: pytest.MonkeyPatch):
         server.shutdown()
 
 
-def test_nobody_has_no_status():
-    """A port on which nobody listens has no status, and neither has one that talks no HTTP."""
+def test_a_silent_port_has_no_status():
+    """Neither does a port whose server does not speak HTTP."""
     assert status(free_port(), "/") is None
 
     with socket.create_server(("127.0.0.1", 0)) as mute:

@@ -19,7 +19,7 @@ def test_a_type_has_what_its_setting_says_and_the_rest_as_all():
 
 
 def test_one_call_at_a_time_is_not_reentrant():
-    """A depth of one lets nobody back in."""
+    """With a depth of one, an actor cannot be called back."""
     assert not GENERAL.reentrant
     assert ActorRules(60.0, 2.0, 2).reentrant
 

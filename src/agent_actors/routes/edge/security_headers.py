@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent_actors.errors import StartupError
+from agent_actors.access.origins import parse_origins
 
 Header = tuple[bytes, bytes]
 
@@ -20,7 +20,6 @@ _ALWAYS: Sequence[Header] = (
 _POLICY = b"content-security-policy"
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
-_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _SENT = ("authorization", "content-type", "idempotency-key", "prefer")
 _READ = ("link", "location", "preference-applied", "retry-after", "www-authenticate")
 _ASKED_AGAIN = 600
@@ -70,32 +69,15 @@ def _policy(page: HTMLResponse) -> bytes:
     ).encode()
 
 
-def origins(text: str) -> list[str]:
-    """The origins of the setting, a list with commas, or `*`.
-
-    Raises:
-        StartupError: One is no origin; the text does not repeat it, it may have a password in it.
-    """
-    allowed = [each.strip() for each in text.split(",") if each.strip()]
-    if allowed != ["*"]:
-        for number, each in enumerate(allowed, 1):
-            if not _ORIGIN.fullmatch(each):
-                raise StartupError(
-                    f"AGENT_ACTORS_CORS_ORIGINS: number {number} is no origin such as"
-                    " https://example.org, without a path."
-                )
-    return allowed
-
-
 def cors(app: ASGIApp, text: str) -> ASGIApp:
     """Lets web pages of those origins call, without cookies: a token is a header (or none needed).
 
     Raises:
-        StartupError: As `origins`.
+        StartupError: As `parse_origins`.
     """
     return CORSMiddleware(
         app,
-        allow_origins=origins(text),
+        allow_origins=parse_origins(text),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=_SENT,
         allow_credentials=False,

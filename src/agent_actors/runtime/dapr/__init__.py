@@ -29,6 +29,8 @@ __all__ = ["DaprRuntime"]
 
 log = logging.getLogger(__name__)
 
+CALL_TIME = 30.0
+"""Seconds that a call of an actor through the sidecar may take: longer than any turn."""
 _PROBE = 2.0
 """Seconds that a question of the readiness may take."""
 _WAITING = (CHAT, RESPONSE)
@@ -76,10 +78,8 @@ class DaprRuntime:
             )
         if settings.app_api_token is None:
             _tell_of_no_token(required=settings.require_token)
-        sidecar = SidecarClient(
-            settings.dapr_http_port, settings.dapr_api_token, settings.actor_time
-        )
-        return cls(sidecar, clock, settings.actor_time)
+        sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, CALL_TIME)
+        return cls(sidecar, clock, CALL_TIME)
 
     @property
     def actor_client(self) -> DaprActorClientBase:

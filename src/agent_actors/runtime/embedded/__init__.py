@@ -8,7 +8,6 @@ actor is not put away while its turn runs.
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from dapr.clients.base import DaprActorClientBase
@@ -59,7 +58,7 @@ class EmbeddedRuntime:
         clock: Its time.
         held: What `open` has taken.
         recover: Names of reminders that fire at a start whatever their due time.
-        random: Where the jitter of redelivery comes from.
+        delivery: How deliveries are tried.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class EmbeddedRuntime:
         clock: Clock,
         held: _Held,
         recover: frozenset[str],
-        random: Random,
+        delivery: DeliverySettings,
     ) -> None:
         self._drain = settings.drain
         self._clock = clock
@@ -80,10 +79,7 @@ class EmbeddedRuntime:
         self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
         self._timers = Timers(clock, self._turns.tick)
         self._client = EmbeddedActorClient(self._turns, held.store, self._reminders, self._timers)
-        graveyard = DeadLetterTable(
-            held.store, clock, LetterLimits(settings.dead_letters, settings.retention)
-        )
-        delivery = DeliverySettings(settings.delivery_tries, settings.delivery_backoff, random)
+        graveyard = DeadLetterTable(held.store, clock, LetterLimits())
         self._topics = Topics(held.components, clock, delivery, graveyard)
         self._inputs = KafkaInputs(held.inputs, clock)
         self._letters = EmbeddedDeadLetters(graveyard, self._redeliver)
@@ -98,7 +94,7 @@ class EmbeddedRuntime:
         *,
         recover: frozenset[str] = frozenset(),
         topics: frozenset[tuple[str, str]] = frozenset(),
-        random: Random | None = None,
+        delivery: DeliverySettings | None = None,
     ) -> "EmbeddedRuntime":
         """Takes the data folder, opens the database and reads the component files.
 
@@ -107,7 +103,7 @@ class EmbeddedRuntime:
             clock: Its time.
             recover: Names of reminders that fire at a start whatever their due time.
             topics: Pub/sub component and topic of each subscription that must be there.
-            random: Where the jitter of redelivery comes from.
+            delivery: How deliveries are tried, if not as usual.
 
         Raises:
             StartupError: One of them cannot be used; the text names it and says why.
@@ -126,9 +122,8 @@ class EmbeddedRuntime:
         except StartupError:
             folder.release()
             raise
-        jitter = random if random is not None else Random()  # noqa: S311 - jitter is no secret
         held = _Held(folder, store, known, secrets, outputs, inputs)
-        return cls(settings, clock, held, recover, jitter)
+        return cls(settings, clock, held, recover, delivery or DeliverySettings())
 
     called_by_sidecar = False
 

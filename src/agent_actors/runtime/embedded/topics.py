@@ -8,7 +8,7 @@ with exponential backoff.
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -63,9 +63,9 @@ class DeliverySettings:
         bytes: Beyond this many bytes of waiting events no other is taken.
     """
 
-    tries: int
-    backoff: float
-    random: Random
+    tries: int = 5
+    backoff: float = 0.2
+    random: Random = field(default_factory=Random)
     waiting: int = _WAITING
     bytes: int = _BYTES
 

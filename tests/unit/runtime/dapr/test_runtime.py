@@ -10,7 +10,7 @@ from dapr.actor import ActorRuntime
 from agent_actors.clock import SystemClock
 from agent_actors.errors import BindingFailed, Invalid, StartupError, Unavailable
 from agent_actors.protocol.events import CloudEvent
-from agent_actors.runtime import DeliveryResponse, Headers
+from agent_actors.runtime import DeliveryResponse, Headers, dapr
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings import Settings
 from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
@@ -18,11 +18,14 @@ from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
 
 def beside(port: int) -> Settings:
     """The settings of a process with a sidecar."""
-    return Settings().model_copy(update={"dapr_http_port": port, "actor_time": 0.3})
+    return Settings().model_copy(update={"dapr_http_port": port})
 
 
 @pytest.fixture
-async def runtime(daprd: FakeSidecar) -> AsyncIterator[DaprRuntime]:
+async def runtime(
+    daprd: FakeSidecar, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[DaprRuntime]:
+    monkeypatch.setattr(dapr, "CALL_TIME", 0.3)
     made = DaprRuntime.open(beside(daprd.port), SystemClock())
 
     async def deliver(_path: str, _body: bytes, _headers: Headers = ()) -> DeliveryResponse:

@@ -13,6 +13,7 @@ from agent_actors.protocol.events import CloudEvent
 from agent_actors.runtime import DeliveryResponse, Headers
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.disk.database import Database
+from agent_actors.runtime.embedded.topics import DeliverySettings
 from agent_actors.settings import Settings
 from tests.conformance.probe import PROBE, Journal, Probe
 from tests.hand_clock import HandClock, settle
@@ -66,7 +67,9 @@ class World:
         settings = Settings(
             data=self.folder / "data", components=self.folder / "components", **self.settings
         )
-        self.runtime = EmbeddedRuntime.open(settings, self.clock, recover=recover, random=Random(1))
+        self.runtime = EmbeddedRuntime.open(
+            settings, self.clock, recover=recover, delivery=DeliverySettings(random=Random(1))
+        )
         return self.runtime
 
     async def start(self, *, recover: frozenset[str] = frozenset(), hosted: bool = True) -> None:

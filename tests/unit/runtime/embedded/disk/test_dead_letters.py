@@ -3,6 +3,7 @@ import json
 import pytest
 
 from agent_actors.errors import Conflict
+from agent_actors.protocol.dead_letters import LetterLimits
 from tests.unit.runtime.embedded.conftest import World
 
 DAY = 86_400.0
@@ -53,8 +54,9 @@ async def test_the_newest_come_first_and_as_many_as_asked(world: World):
 
 async def test_the_oldest_go_when_there_are_too_many(unstarted: World):
     """Their number is bounded."""
-    unstarted.settings["dead_letters"] = 3
     await unstarted.start()
+    table = unstarted.runtime._topics._graveyard
+    table._bounds = LetterLimits(number=3)
     for number in range(10):
         await unstarted.runtime.dead_letters.keep("news", envelope(number), "why", 1)
 

@@ -6,26 +6,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from agent_actors.clock import SystemClock
-from agent_actors.doctor.access import AccessCheck
-from agent_actors.doctor.aside import aside
-from agent_actors.doctor.data import DataCheck
-from agent_actors.doctor.examination import examine
-from agent_actors.doctor.finding import Finding
-from agent_actors.doctor.seen import Seen
+from agent_actors.doctor.checks import run_checks
+from agent_actors.doctor.data import check_data
+from agent_actors.doctor.finding import Check, Context, Finding
+from agent_actors.doctor.settings import check_access
+from agent_actors.doctor.thread import in_thread
 from agent_actors.engine.child import environment
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
+from tests.unit.doctor.conftest import context, only
 
 IMPATIENT = """
 import functools, importlib
 from agent_actors.cli import main
 doctor = importlib.import_module("agent_actors.cli.doctor")
-doctor.examine = functools.partial(doctor.examine, patience=0.5)
+doctor.run_checks = functools.partial(doctor.run_checks, patience=0.5)
 main()
 """
 """The command, which gives up a check sooner."""
@@ -47,31 +47,31 @@ def pipe(tmp_path: Path) -> Iterator[Path]:
     release()
 
 
-async def test_what_the_work_returns_or_raises_is_told():
-    """To whoever waits for it."""
+async def test_the_result_or_error_of_the_work_is_passed_on():
+    """The caller gets it."""
 
     def refuse() -> None:
         raise StartupError("no")
 
-    assert await aside(lambda: 7) == 7
+    assert await in_thread(lambda: 7) == 7
     with pytest.raises(StartupError, match="no"):
-        await aside(refuse)
+        await in_thread(refuse)
 
 
-async def test_what_comes_too_late_is_nobodys_error():
-    """Nobody waits for it any more."""
+async def test_a_late_result_is_ignored():
+    """The caller has given up."""
     gate = threading.Event()
     complaints: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, told: complaints.append(told["message"]))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await aside(lambda: gate.wait(30))
+            await in_thread(lambda: gate.wait(30))
     gate.set()
     for each in threading.enumerate():
-        if each.name == "aside":
+        if each.name == "doctor":
             each.join(10)
-    await aside(lambda: None)  # What was told before is heard before.
+    await in_thread(lambda: None)  # What was told before is heard before.
 
     assert complaints == []
 
@@ -86,32 +86,30 @@ async def test_a_disk_that_hangs_fails_one_check():
         gate.wait(30)
         return 10**12
 
-    check = DataCheck(Path(), SystemClock(), Seen(), free=hang)
-    found = await examined(check)
+    found = await run("data", partial(check_data, free=hang), context())
     gate.set()
 
     assert (found.check, found.status) == ("data", "FAIL")
-    assert "not known after" in found.found
+    assert "no result after" in found.found
     assert daemons == [True]
 
 
 async def test_a_file_of_tokens_that_hangs_fails_one_check(pipe: Path):
-    """As the one of a shell's `<(…)` does that nobody writes."""
+    """A named pipe without a writer blocks the reader."""
     settings = Settings(access_tokens_file=pipe)
-    found = await examined(AccessCheck(settings, "embedded", SystemClock()))
+    found = await run("access", check_access, context(settings))
 
     assert (found.check, found.status) == ("access", "FAIL")
-    assert "not known after" in found.found
+    assert "no result after" in found.found
 
 
-async def examined(check: DataCheck | AccessCheck) -> Finding:
+async def run(name: str, check: Check, given: Context) -> Finding:
     async with asyncio.timeout(10):
-        (found,) = [each async for each in examine([check], SystemClock(), 0.1)]
-    return found
+        return only([each async for each in run_checks({name: check}, given, 0.1)])
 
 
 def test_the_command_ends_although_a_read_does_not(pipe: Path, tmp_path: Path):
-    """After its last line; nobody waits for the thread that reads."""
+    """The blocked thread is a daemon, so the process ends after its last line."""
     done = subprocess.run(
         [sys.executable, "-c", IMPATIENT, "doctor", "--data", str(tmp_path)],
         capture_output=True,
@@ -124,5 +122,5 @@ def test_the_command_ends_although_a_read_does_not(pipe: Path, tmp_path: Path):
     )
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert "FAIL  access     not known after 0.5 s" in done.stdout
+    assert "FAIL  access     no result after 0.5 s" in done.stdout
     assert "clock" in done.stdout.splitlines()[-1]

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agent_actors.doctor.variables import OTHERS, misspelt, told
 from agent_actors.settings import Settings
-from tools.settings_doc import FOOT, variable
+from agent_actors.settings.unknown import OTHERS, describe, unknown_settings, variable
+from tools.settings_doc import FOOT
 
 
 @pytest.mark.parametrize(
@@ -24,29 +24,29 @@ from tools.settings_doc import FOOT, variable
         ("AGENT_ACTORS_DAPR_HTTP_PORT", "DAPR_HTTP_PORT"),
     ],
 )
-def test_a_misspelt_one_is_named_with_the_nearest(name: str, meant: str | None):
-    """Or with the option that says it; what is like no setting has no nearest one."""
-    (found,) = misspelt([name])
+def test_a_misspelt_setting_has_a_suggestion(name: str, meant: str | None):
+    """The suggestion may be an option; a name that resembles no setting has none."""
+    (found,) = unknown_settings([name])
 
-    assert (found.name, found.meant) == (name, meant)
+    assert (found.name, found.suggestion) == (name, meant)
 
 
 def test_every_setting_is_known():
     """In capitals or not, as the settings are read."""
     names = [variable(name) for name in Settings.model_fields]
 
-    assert not misspelt([*names, *map(str.lower, names), "PATH"])
+    assert not unknown_settings([*names, *map(str.lower, names), "PATH"])
 
 
-def test_what_others_read_is_known():
-    """The page of the settings names them, and so it does each that is known."""
+def test_the_variables_of_the_commands_are_known():
+    """docs/settings.md lists exactly these."""
     named = set(re.findall(r"`(AGENT_ACTORS_\w+)` \|", FOOT))
 
     assert named == set(OTHERS)
-    assert not misspelt(named)
+    assert not unknown_settings(named)
 
 
-def test_the_variables_of_kubernetes_are_nobodys_mistake():
+def test_the_variables_of_kubernetes_are_no_mistake():
     """A Service named `agent-actors` puts these into every pod of its namespace."""
     links = [
         "AGENT_ACTORS_SERVICE_HOST",
@@ -56,13 +56,15 @@ def test_the_variables_of_kubernetes_are_nobodys_mistake():
         "AGENT_ACTORS_REDIS_PORT",
     ]
 
-    assert not misspelt(links)
-    assert misspelt(["AGENT_ACTORS_REDIS_PORT"])
+    assert not unknown_settings(links)
+    assert unknown_settings(["AGENT_ACTORS_REDIS_PORT"])
 
 
 def test_the_warning_is_one_sentence():
-    """It has every name, and what may be meant."""
-    text = told(misspelt(["AGENT_ACTORS_MODLE", "AGENT_ACTORS_XYZZY_PLUGH_QUUX"]))
+    """It has every name with its suggestion."""
+    text = describe(unknown_settings(["AGENT_ACTORS_MODLE", "AGENT_ACTORS_XYZZY_PLUGH_QUUX"]))
 
-    assert "AGENT_ACTORS_MODLE (is AGENT_ACTORS_MODEL meant?)" in text
-    assert "AGENT_ACTORS_XYZZY_PLUGH_QUUX;" in text
+    assert text == (
+        "unknown settings AGENT_ACTORS_MODLE (did you mean AGENT_ACTORS_MODEL?),"
+        " AGENT_ACTORS_XYZZY_PLUGH_QUUX"
+    )
