@@ -1,17 +1,20 @@
-"""What `/metrics` says, as Prometheus reads it."""
+"""Metrics as Prometheus reads them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+
+from agent_actors.observability.counters import Counters
 
 PREFIX = "agent_actors_"
 OF_THE_LIBRARY = ("process_", "python_")
 
 
 class Readings:
-    """One look at the metrics of a process.
+    """One scrape of a process.
 
     Args:
         text: The body of the answer.
@@ -38,6 +41,11 @@ class Readings:
     def series(self) -> set[tuple[str, frozenset[tuple[str, str]]]]:
         """Our own series."""
         return {key for key in self.samples if not key[0].startswith(OF_THE_LIBRARY)}
+
+
+def counted(counters: Counters) -> Readings:
+    """The counters, without an app."""
+    return Readings(generate_latest(counters.registry).decode())
 
 
 async def read(http: httpx2.AsyncClient) -> Readings:

@@ -129,7 +129,7 @@ class Service:
     def _routes(self) -> Services:
         answers = TurnRunner(self._chat, self._reader, self._bell, self.stopping, self._settings)
         answers.counters = self._counters
-        look = ProcessGauges(self._activations, self._calls, self._feed).look
+        gauges = ProcessGauges(self._activations, self._calls, self._feed)
         letters = self._runtime.dead_letters or self._kept_by_an_actor()
         return Services(
             settings=self._settings,
@@ -149,7 +149,7 @@ class Service:
             token=self.token,
             new_turn_id=new_turn_id,
             counters=self._counters,
-            metrics=Metrics(self._counters, look, info(self._runtime, self._model)),
+            metrics=Metrics(self._counters, gauges, info(self._runtime, self._model)),
             notifications=self._sending(letters),
         )
 

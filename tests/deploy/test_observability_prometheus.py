@@ -26,7 +26,7 @@ from tests.deploy.observability_programs import (
 )
 from tests.deploy.test_observability import RULES, panels, written
 from tests.fakes import eventually
-from tests.readings import Readings
+from tests.readings import Readings, counted
 from tools import observability_tools
 
 __all__ = ["programs", "promtool"]
@@ -268,7 +268,8 @@ async def test_the_names_of_our_metrics_are_as_prometheus_likes_them(
     """Units, suffixes, types and help, in what a service shows after a turn."""
     async with serve() as served:
         await served.reply("ada", "hello")
-        await eventually(lambda: sum(served.services.counters.event_lag.counts))
+        counters = served.services.counters
+        await eventually(lambda: counted(counters).of("event_lag_seconds_count"))
         shown = await served.http.get("/metrics")
     answer = promtool("check", "metrics", "--lint=all", given=shown.text)
 

@@ -1,4 +1,4 @@
-"""What becomes of the turns of one conversation, for the counters of the process."""
+"""Counts how the turns of one conversation end, and how long they take."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ _ENDS: dict[int, TurnEnd] = {502: "model_failed", 504: "model_timed_out", 422: "
 
 
 class TurnCounters:
-    """Counts, and remembers for that when the turns were taken that have not ended.
+    """Counts the turns of one activation and remembers when each running turn was taken.
 
     Args:
-        counters: The process's.
+        counters: The app's counters.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -21,23 +21,23 @@ class TurnCounters:
         self._parked: dict[str, float] = {}
 
     def taken(self, turn: Turn) -> None:
-        """A message has come that is new."""
+        """A new message was taken."""
         self._last = turn.turn_id, self._counters.monotonic()
 
     def parked(self, turn: Turn) -> None:
-        """It is in the queue now."""
+        """The turn was put in the queue."""
         self._counters.turn_parked()
         turn_id, at = self._last
         self._parked[turn.turn_id] = at if turn_id == turn.turn_id else self._counters.monotonic()
 
     def refused(self, turn: Turn) -> None:
-        """The queue has no room for it."""
+        """The queue had no room for the turn."""
         self._counters.turn_ended(_kind(turn), "busy")
 
     def ended(self, turn: Turn, outcome: Outcome, *, adopted: bool = False) -> None:
-        """It was committed, or its failure recorded, or it failed and nothing was saved.
+        """The turn was committed, its failure was recorded, or it failed with nothing saved.
 
-        How long one took that was taken by another process, or has ended elsewhere, is not known.
+        A turn that another process took, or another service answered, is counted without a time.
         """
         self._counters.turn_ended("adopted" if adopted else _kind(turn), _end(outcome))
         at = self._parked.pop(turn.turn_id, None)

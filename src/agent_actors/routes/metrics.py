@@ -22,5 +22,5 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 async def metrics(request: Request) -> Response:
     """What this process has counted since its start."""
     accept = request.headers.get("accept", "")
-    body, content_type = services_of(request).metrics.shown(accept)
+    body, content_type = services_of(request).metrics.exposition(accept)
     return Response(body, headers={"content-type": content_type})

@@ -5,20 +5,31 @@ from typing import Any
 import pytest
 
 from agent_actors.errors import GuardrailRefused, ModelFailed, ModelTimedOut, Unavailable
-from agent_actors.observability.counters import Counters
 from agent_actors.protocol.messages import Failure, Problem, Reply
 from tests.fakes import a_turn
+from tests.readings import PREFIX, Readings
+from tests.readings import counted as readings_of
 from tests.unit.conversation.talk import Talk
+
+
+def readings(talk: Talk) -> Readings:
+    """The counters as a scrape reads them."""
+    return readings_of(talk.counters)
 
 
 def counted(talk: Talk) -> dict[tuple[str, ...], int]:
     """The turns that were counted, by kind and end."""
-    return {key: number for key, number in talk.counters.turns.items() if number}
+    return {
+        (labels["kind"], labels["outcome"]): int(value)
+        for (name, given), value in readings(talk).samples.items()
+        if name == f"{PREFIX}turns_total" and value
+        for labels in [dict(given)]
+    }
 
 
-def took(counters: Counters, path: Any) -> int:
+def took(talk: Talk, path: str) -> float:
     """How many turns were timed."""
-    return sum(counters.turn_seconds[path].counts)
+    return readings(talk).of("turn_seconds_count", path=path)
 
 
 async def test_a_turn_that_its_caller_waits_for():
@@ -27,7 +38,7 @@ async def test_a_turn_that_its_caller_waits_for():
     await talk.answered("hello")
 
     assert counted(talk) == {("message", "done"): 1}
-    assert (took(talk.counters, "direct"), took(talk.counters, "parked")) == (1, 0)
+    assert (took(talk, "direct"), took(talk, "parked")) == (1, 0)
 
 
 async def test_a_turn_that_is_parked():
@@ -36,15 +47,15 @@ async def test_a_turn_that_is_parked():
     await talk.parked("one")
 
     assert counted(talk) == {}
-    assert talk.counters.parked[()] == 1
+    assert readings(talk).of("turns_parked_total") == 1
     assert talk.chat.waiting == 1
 
     await talk.clock.advance(7.0)
     await talk.complete("one", Reply("done"))
 
     assert counted(talk) == {("message", "done"): 1}
-    assert took(talk.counters, "parked") == 1
-    assert talk.counters.turn_seconds["parked"].sum == pytest.approx(7.0)
+    assert took(talk, "parked") == 1
+    assert readings(talk).of("turn_seconds_sum", path="parked") == pytest.approx(7.0)
     assert talk.chat.waiting == 0
 
 
@@ -74,7 +85,7 @@ async def test_turns_that_are_cleared():
     await talk.chat.clear_history()
 
     assert counted(talk) == {("message", "cancelled"): 3}
-    assert took(talk.counters, "parked") == 0
+    assert took(talk, "parked") == 0
 
 
 async def test_a_message_that_finds_the_queue_full():
@@ -93,7 +104,7 @@ async def test_a_turn_that_ended_elsewhere():
     await talk.adopt("one")
 
     assert counted(talk) == {("adopted", "done"): 1}
-    assert took(talk.counters, "direct") == 0
+    assert took(talk, "direct") == 0
 
 
 async def test_a_turn_whose_save_fails_has_not_ended():
@@ -127,4 +138,4 @@ async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed(
     await talk.complete("one", Reply("done"))
 
     assert counted(talk) == {("message", "done"): 1}
-    assert took(talk.counters, "parked") == 0
+    assert took(talk, "parked") == 0

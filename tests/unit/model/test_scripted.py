@@ -11,6 +11,7 @@ from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol.messages import Message
 from tests.conftest import Serve
 from tests.hand_clock import HandClock, settle
+from tests.readings import read
 
 
 def a_prompt(content: str) -> Prompt:
@@ -64,4 +65,6 @@ async def test_its_calls_are_counted_under_its_name(serve: Serve):
     async with serve(model=ScriptedModel(SystemClock())) as served:
         assert (await served.say("ada", "hi")).status_code == 200
 
-        assert served.services.counters.model_calls == {("scripted", "done"): 1}
+        readings = await read(served.http)
+        assert readings.of("model_calls_total", model="scripted", outcome="done") == 1
+        assert readings.of("model_calls_total") == 1

@@ -1,39 +1,52 @@
-"""What is counted, and under how few names."""
+"""What is counted, and under how few label values."""
 
 import pytest
 
-from agent_actors.observability.counters import LETTERS, MODELS, TOPICS, Counters, Distribution
+from agent_actors.observability.counters import LETTERS, MODELS, QUICK, TOPICS, Counters, Operation
 from tests.hand_clock import HandClock
+from tests.readings import PREFIX, Readings, counted
+
+
+def values(readings: Readings, name: str, label: str) -> set[str]:
+    """The values that a label of a metric has."""
+    return {
+        dict(labels)[label] for sample, labels in readings.samples if sample == f"{PREFIX}{name}"
+    }
 
 
 @pytest.mark.parametrize(
-    ("value", "place"), [(-1.0, 0), (0.0, 0), (1.0, 0), (1.1, 1), (2.0, 1), (2.1, 2)]
+    ("seconds", "bound"), [(-1.0, QUICK[0]), (0.0, QUICK[0]), (0.5, 0.5), (0.51, 1.0)]
 )
-def test_a_value_is_counted_at_the_first_bound_that_is_not_below_it(value: float, place: int):
-    """A bound belongs to what is below it, and a time below zero is zero."""
-    distribution = Distribution((1.0, 2.0))
-    distribution.add(value)
+def test_a_value_is_counted_at_the_first_bound_that_is_not_below_it(seconds: float, bound: float):
+    """A bound belongs to the bucket below it, and a negative time counts as zero."""
+    counters = Counters()
+    counters.loop_lagged(seconds)
+    readings = counted(counters)
+    reached = [
+        each for each in QUICK if readings.of("loop_lag_seconds_bucket", le=str(each)) == 1.0
+    ]
 
-    assert distribution.counts.index(1) == place
-    assert distribution.sum == max(value, 0.0)
+    assert reached[0] == bound
+    assert readings.of("loop_lag_seconds_sum") == max(seconds, 0.0)
 
 
-def test_models_beyond_the_limit_are_one():
-    """However many names an agent has for its models, and however long they are."""
+def test_models_beyond_the_limit_share_one_name():
+    """The number of series stays small however many names an agent uses, and however long."""
     counters = Counters()
     names = {counters.model_called(f"model {number}", "done", 1.0) for number in range(1_000)}
     for name in names:
         counters.model_used(name, 1, 2)
+    readings = counted(counters)
 
     assert len(names) == MODELS + 1
-    assert names == set(counters.model_seconds)
-    assert counters.model_calls["other", "done"] == 1_000 - MODELS
-    assert len(counters.tokens) == 2 * len(names)
+    assert names == values(readings, "model_seconds_count", "model")
+    assert names == values(readings, "tokens_total", "model")
+    assert readings.of("model_calls_total", model="other", outcome="done") == 1_000 - MODELS
     assert len(Counters().model_called("x" * 500, "done", 1.0)) < 100
 
 
-def test_a_known_model_is_counted_apart_also_when_the_names_are_full():
-    """The first ones keep their names."""
+def test_a_known_model_keeps_its_name_when_the_names_are_used_up():
+    """The first names stay; a call without a name then counts as `other`."""
     counters = Counters()
     for number in range(100):
         counters.model_called(f"model {number}", "done", 1.0)
@@ -42,45 +55,49 @@ def test_a_known_model_is_counted_apart_also_when_the_names_are_full():
     assert counters.model_called("", "failed", 1.0) == "other"
 
 
-def test_a_call_without_a_named_model_is_of_an_unknown_one():
-    """A call that failed has named none."""
+def test_a_call_without_a_model_name_counts_as_unknown():
+    """A failed call names no model."""
     assert Counters().model_called("", "failed", 1.0) == "unknown"
 
 
-def test_what_is_not_known_is_counted_as_other():
-    """A topic that somebody configured, or a state that a later release has."""
+def test_an_unknown_value_counts_as_other():
+    """A topic from a setting, or an SMS status of a later release."""
     counters = Counters()
     for number in range(100):
         counters.event_taken(f"topic {number}", "applied")
         counters.event_came_again(f"topic {number}")
         counters.letter_kept(f"topic {number}")
         counters.sms_ended(f"state {number}")
+    readings = counted(counters)
 
-    assert counters.events["other", "applied"] == 100
-    assert counters.redeliveries[("other",)] == counters.letters[("other",)] == 100
-    assert counters.sms[("other",)] == 100
-    assert len(counters.letters) == len(LETTERS) + 1
-    assert len(counters.redeliveries) == len(TOPICS) + 1
+    assert readings.of("events_total", topic="other", result="applied") == 100
+    assert readings.of("sms_total", result="other") == 100
+    for name, known in (("dead_letters_total", LETTERS), ("event_redeliveries_total", TOPICS)):
+        assert readings.of(name, topic="other") == 100
+        assert values(readings, name, "topic") == {*known, "other"}
 
 
 def test_a_block_is_timed():
-    """How long it took is counted, and that it failed if it did."""
+    """Its duration is counted, and its failure if it raised."""
     clock = HandClock()
     counters = Counters(clock.monotonic)
-    with counters.timed("save"):
+    operation: Operation = "save"
+    with counters.timed(operation):
         pass
-    with pytest.raises(ValueError, match="broken"), counters.timed("save"):
+    with pytest.raises(ValueError, match="broken"), counters.timed(operation):
         raise ValueError("broken")
+    readings = counted(counters)
 
-    assert sum(counters.call_seconds["save"].counts) == 2
-    assert counters.call_failures == {
-        (name,): int(name == "save") for name in counters.call_seconds
-    }
+    assert readings.of("call_seconds_count", operation="save") == 2
+    assert readings.of("call_failures_total", operation="save") == 1
+    assert readings.of("call_failures_total") == 1
 
 
 def test_tokens_never_count_down():
-    """A model that says it took fewer than none took none."""
+    """A model that reports fewer than zero tokens counts as zero."""
     counters = Counters()
     counters.model_used("echo", -5, 7)
+    readings = counted(counters)
 
-    assert counters.tokens == {("echo", "input"): 0, ("echo", "output"): 7}
+    assert readings.of("tokens_total", model="echo", direction="input") == 0
+    assert readings.of("tokens_total", model="echo", direction="output") == 7

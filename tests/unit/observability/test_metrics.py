@@ -1,13 +1,15 @@
-"""The names and labels of the metrics are those of the page."""
+"""The metrics, and that their page describes them."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
+from agent_actors.gauges import ProcessGauges
 from agent_actors.observability.counters import Counters
-from agent_actors.observability.metrics import Gauges, Metrics
+from agent_actors.observability.metrics import Metrics
 from tests.readings import OF_THE_LIBRARY, Readings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
@@ -16,30 +18,57 @@ OPEN = "application/openmetrics-text; version=1.0.0"
 
 
 def documented() -> dict[str, tuple[str, frozenset[str]]]:
-    """Each name of the page's table, its type and its labels."""
+    """Each name in the page's table, with its type and its labels."""
     rows = ROW.findall(PAGE)
     return {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
+class FakeActor:
+    """An active actor with a number of turns in its queue."""
+
+    def __init__(self, waiting: int) -> None:
+        self.key = ("ChatAgent", "ada")
+        self.waiting = waiting
+
+
+class FakeActivations:
+    """Two active actors, one of them with a parked turn and three turns behind it."""
+
+    active = (FakeActor(4), FakeActor(0))
+
+
+class FakeCalls:
+    """One call of the model."""
+
+    running = 1
+
+
+class FakeFeed:
+    """Five events that wait."""
+
+    waiting = 5
+
+
 def some_metrics() -> Metrics:
-    """After each thing has happened once."""
+    """The metrics after each thing that creates a series has happened once."""
     counters = Counters()
     counters.acted("ChatAgent", "process_message", "ok")
     counters.model_used(counters.model_called("echo", "done", 1.5), 3, 4)
     counters.event_lagged(0.3)
-    look = Gauges({"ChatAgent": 2}, waiting=3, parked=1, calls=1, backlog=5)
-    return Metrics(counters, lambda: look, {"version": "1", "runtime": "dapr", "model": "echo"})
+    fakes: tuple[Any, Any, Any] = FakeActivations(), FakeCalls(), FakeFeed()
+    info = {"version": "1", "runtime": "dapr", "model": "echo"}
+    return Metrics(counters, ProcessGauges(*fakes), info)
 
 
-def shown(accept: str = "") -> Readings:
-    """What a scrape reads."""
-    body, _ = some_metrics().shown(accept)
+def scraped(accept: str = "") -> Readings:
+    """A scrape."""
+    body, _ = some_metrics().exposition(accept)
     return Readings(body.decode())
 
 
 def test_the_page_names_every_metric():
-    """No other name is served, and each of the page is, with its type and its labels."""
-    ours = [each for each in shown().families if not each.name.startswith(OF_THE_LIBRARY)]
+    """The page and a scrape have the same names, with the same types and labels."""
+    ours = [each for each in scraped().families if not each.name.startswith(OF_THE_LIBRARY)]
     served = {}
     for family in ours:
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
@@ -51,23 +80,23 @@ def test_the_page_names_every_metric():
 
 
 def test_the_page_names_every_value():
-    """What a label says is in the second table, but for the names of actors and models."""
+    """Every label value is in the page's second table, except names of actors and models."""
     table = PAGE.partition("The values of the labels:")[2].partition("\n\nThe library")[0]
     named = set(re.findall(r"`([\w-]+)`", table))
     free = {"version", "le", "type", "method"}
-    said = {
+    used = {
         value
-        for _, labels in shown().series
+        for _, labels in scraped().series
         for label, value in labels
         if label not in free and value != "echo"
     }
 
-    assert said <= named, said - named
+    assert used <= named, used - named
 
 
 def test_a_scrape_of_openmetrics():
-    """Whoever accepts that gets it, and can read it."""
-    body, content_type = some_metrics().shown(OPEN)
+    """A client that accepts OpenMetrics gets it."""
+    body, content_type = some_metrics().exposition(OPEN)
     families = {family.name for family in open_metrics(body.decode())}
 
     assert content_type.startswith("application/openmetrics-text")
@@ -76,8 +105,8 @@ def test_a_scrape_of_openmetrics():
 
 
 def test_a_histogram_adds_up():
-    """Each bucket has those below it, and the last all of them."""
-    readings = shown()
+    """A bucket includes those below it; the last bucket has all values."""
+    readings = scraped()
     buckets: Mapping[float, float] = {
         float(dict(labels)["le"]): value
         for (name, labels), value in readings.samples.items()
@@ -91,17 +120,17 @@ def test_a_histogram_adds_up():
 
 
 def test_what_has_not_happened_is_zero():
-    """Every combination of a small set is there from the beginning: its first rise is seen."""
-    readings = shown()
+    """Every known combination of labels is there from the start, so a rate sees its first step."""
+    readings = scraped()
 
     assert ("agent_actors_sms_total", frozenset({("result", "failed")})) in readings.series
     assert readings.of("turns_total") == 0
     assert readings.of("dead_letters_total") == 0
 
 
-def test_what_there_is_now_is_looked_at():
-    """Gauges say what they see when they are asked for."""
-    readings = shown()
+def test_gauges_are_read_on_a_scrape():
+    """They show the present state of the app."""
+    readings = scraped()
 
     assert readings.of("active_actors", type="ChatAgent") == 2
     assert readings.of("queue_length") == 3
@@ -111,11 +140,17 @@ def test_what_there_is_now_is_looked_at():
     assert readings.of("info", runtime="dapr", version="1", model="echo") == 1
 
 
-def test_two_of_them_in_a_process_do_not_meet():
-    """A process of tests makes many apps."""
+def test_two_apps_in_a_process_are_separate():
+    """Each app has a registry of its own."""
     first, second = some_metrics(), some_metrics()
 
     assert (
-        Readings(first.shown("")[0].decode()).series
-        == Readings(second.shown("")[0].decode()).series
+        Readings(first.exposition("")[0].decode()).series
+        == Readings(second.exposition("")[0].decode()).series
     )
+
+
+def test_no_creation_times_are_served():
+    """The library adds `_created` series unless a registry leaves them out."""
+    assert not [name for name, _ in scraped(OPEN).samples if name.endswith("_created")]
+    assert not [name for name, _ in scraped().samples if name.endswith("_created")]
