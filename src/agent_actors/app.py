@@ -100,7 +100,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         description="AI agents as Dapr virtual actors.",
         version=__version__,
         middleware=[Middleware(BodyLimit, largest=largest)],
-        telemetry=traces.of_requests,
+        telemetry=traces.request_telemetry,
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     app.shell = _shell(app.plain, settings, access, service)
@@ -197,7 +197,7 @@ async def _lifespan(
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
-    async with traces.collected():
+    async with traces.exported():
         await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
         try:
             yield

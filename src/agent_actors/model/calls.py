@@ -16,7 +16,7 @@ from agent_actors.errors import AgentError, ModelError, ModelFailed, ModelTimedO
 from agent_actors.model import Model, Prompt
 from agent_actors.observability import tracing
 from agent_actors.observability.counters import CallEnd, Counters
-from agent_actors.observability.log_fields import LogContext
+from agent_actors.observability.logs import LogContext
 from agent_actors.protocol import wire
 from agent_actors.protocol.messages import Failure, Outcome, Problem, Reply
 

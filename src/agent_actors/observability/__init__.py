@@ -1,1 +1,1 @@
-"""What the process says about itself: traces, metrics and logs."""
+"""Metrics, logs and traces of the process."""

@@ -1,4 +1,4 @@
-"""Where spans go: to a collector by OTLP, where OpenTelemetry's standard variables name one."""
+"""Exports spans by OTLP when OpenTelemetry's standard variables name a collector."""
 
 import asyncio
 import logging
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 NOT_TRACED = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""Routes that are asked every few seconds, by nobody who follows a turn."""
-LAST = 3.0
-"""Seconds that the last spans get at a stop."""
+"""Routes that probes and scrapers request every few seconds."""
+FLUSH_TIME = 3.0
+"""Seconds to send the last spans when the service stops."""
 _EXTRA = "opentelemetry.exporter.otlp.proto.http"
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """The spans of one service.
+    """Where the spans of an app go.
 
-    `own` is the provider that this process has made, and ends; `given` is somebody else's.
+    `given` is the caller's provider. `own` is one that this process has made and shuts down.
     """
 
     given: TracerProvider | None = None
@@ -41,21 +41,21 @@ class Traces:
 
     @classmethod
     def of(cls, given: TracerProvider | None, version: str) -> "Traces":
-        """The given provider, else the standard variables' collector, else none.
+        """Uses the given provider, else the collector of the standard variables, else none.
 
         Raises:
-            StartupError: The extra `otel` is not installed.
+            StartupError: The extra `otel` is not installed, or a variable is invalid.
         """
-        return cls(given) if given is not None else cls(own=exporting(version))
+        return cls(given) if given is not None else cls(own=make_provider(version))
 
     @property
     def provider(self) -> TracerProvider | None:
-        """Where spans go, if anywhere."""
+        """The provider in use, if any."""
         return self.given or self.own
 
     @property
-    def of_requests(self) -> TelemetryConfig:
-        """What FastAPI traces by itself: the span of a request, nothing of what is in it."""
+    def request_telemetry(self) -> TelemetryConfig:
+        """FastAPI's telemetry: one span per request, without its content."""
         return {
             "tracing": self.provider is not None,
             "tracer_provider": self.provider,
@@ -67,87 +67,87 @@ class Traces:
         }
 
     @asynccontextmanager
-    async def collected(self) -> AsyncIterator[None]:
-        """While the block lasts there are spans; at its end the last ones are sent."""
+    async def exported(self) -> AsyncIterator[None]:
+        """Exports spans during the block, and sends the last ones at its end."""
         tracing.use(self.provider)
         try:
             yield
         finally:
             tracing.use(None)
             if self.own is not None:
-                await _ended(self.own)
+                await _shut_down(self.own)
 
 
-def exporting(version: str) -> "SdkProvider | None":
-    """A provider whose spans go to the collector, in a thread of its own; None where none is named.
+def make_provider(version: str) -> "SdkProvider | None":
+    """A provider that sends spans to the collector from its own thread; None without a collector.
 
-    What is sampled, the service's name and the exporter's headers are the standard variables', too.
+    Sampling, the service's name and the exporter's headers follow the standard variables, too.
 
     Raises:
-        StartupError: The extra `otel` is not installed, or a variable is not of its form.
+        StartupError: The extra `otel` is not installed, or a variable is invalid.
     """
-    named = collector()
-    if named is None:
+    variable = collector_variable()
+    if variable is None:
         return None
     from agent_actors.observability.otel_sdk import provider
 
-    return provider(named, version)
+    return provider(variable, version)
 
 
 def require_usable(version: str) -> None:
-    """Makes what a start makes of the variables, and ends it; nothing is sent.
+    """Checks the variables by making a provider and shutting it down; sends nothing.
 
     Raises:
-        StartupError: As `exporting`.
+        StartupError: As `make_provider`.
     """
-    made = exporting(version)
-    if made is not None:
-        made.shutdown()
+    provider = make_provider(version)
+    if provider is not None:
+        provider.shutdown()
 
 
-def collector() -> str | None:
-    """The variable that names a collector, where one does and spans are not switched off.
+def collector_variable() -> str | None:
+    """The variable that names a collector; None if there is none, or if spans are switched off.
 
     Raises:
         StartupError: The extra `otel` is not installed.
     """
-    named = next((name for name in ENDPOINTS if os.environ.get(name)), None)
-    if named is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
+    if variable is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     if not _installed():
         raise StartupError(
-            f"{named} is set, and what sends traces is not installed:"
-            " `.venv/bin/pip install -e '.[otel]'`, or unset it."
+            f"{variable} is set, but the exporter is not installed: run"
+            " `.venv/bin/pip install -e '.[otel]'`, or unset the variable."
         )
-    return named
+    return variable
 
 
 def _not_traced(scope: MutableMapping[str, Any]) -> bool:
     return scope.get("path") in NOT_TRACED
 
 
-async def _ended(provider: "SdkProvider") -> None:
-    """Has the last spans sent, and returns then, or when their time is over.
+async def _shut_down(provider: "SdkProvider") -> None:
+    """Sends the last spans, for at most `FLUSH_TIME`.
 
-    In a thread that nobody waits for at the end: the SDK tries as long as its batches take.
+    In a daemon thread, since the SDK blocks for as long as its batches take.
     """
     loop, sent = asyncio.get_running_loop(), asyncio.Event()
 
-    def end() -> None:
+    def shut_down() -> None:
         provider.shutdown()
-        with suppress(RuntimeError):  # The loop has gone meanwhile.
+        with suppress(RuntimeError):  # The loop is closed by now.
             loop.call_soon_threadsafe(sent.set)
 
-    threading.Thread(target=end, name="last spans", daemon=True).start()
+    threading.Thread(target=shut_down, name="last spans", daemon=True).start()
     try:
-        async with asyncio.timeout(LAST):
+        async with asyncio.timeout(FLUSH_TIME):
             await sent.wait()
     except TimeoutError:
-        log.warning("the last spans were not sent within %g s", LAST)
+        log.warning("the last spans were not sent within %g s", FLUSH_TIME)
 
 
 def _installed() -> bool:
     try:
         return find_spec(_EXTRA) is not None
-    except ModuleNotFoundError:  # Not even a package above it.
+    except ModuleNotFoundError:  # One of its parent packages is missing.
         return False

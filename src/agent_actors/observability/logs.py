@@ -1,31 +1,78 @@
-"""The process's log: lines for people, or a JSON object per line for machines.
+"""The process's log: lines for people, or one JSON object per line for machines.
 
-Ids are fields; what people said is in no line (I13). The trace of an exception is told only where
-the level is DEBUG, else its type: its text, and libraries' lines below INFO, may hold anything.
+No line holds what people wrote (I13); ids are fields of their own. An exception appears as its
+type, and with its trace only at the level DEBUG: its text may hold anything. So may the lines of
+libraries below INFO, which are never written.
 """
 
 import json
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, TextIO
 
-from agent_actors.observability import log_fields, tracing
+from agent_actors.observability import tracing
 
 Form = Literal["text", "json"]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _OURS = "agent_actors"
-_Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+_context: ContextVar["LogContext | None"] = ContextVar("log_context", default=None)
+
+
+class LogContext:
+    """A block of an actor's turn, or of work for one: its log lines carry the actor's ids.
+
+    Entering it sets one variable; the ids are looked up only when a line is written.
+
+    Args:
+        actor_type: The actor's type.
+        actor_id: The actor's id.
+        about: The arguments of the call. The first with a `turn_id`, or with a `turn` that has
+            one, names the turn.
+    """
+
+    __slots__ = ("_about", "_id", "_token", "_type")
+
+    def __init__(self, actor_type: str, actor_id: str, about: tuple[object, ...] = ()) -> None:
+        self._type = actor_type
+        self._id = actor_id
+        self._about = about
+
+    def __enter__(self) -> None:
+        self._token: Token[LogContext | None] = _context.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _context.reset(self._token)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The ids, by field name."""
+        ids = {"actor_type": self._type, "actor_id": self._id}
+        for each in self._about:
+            turn_id = getattr(getattr(each, "turn", each), "turn_id", None)
+            if isinstance(turn_id, str):
+                return {**ids, "turn_id": turn_id}
+        return ids
+
+
+def fields() -> Mapping[str, str]:
+    """The ids of the current context; empty outside of one."""
+    context = _context.get()
+    return {} if context is None else context.fields
 
 
 def install(form: Form, level: Level, stream: TextIO | None = None) -> None:
-    """Has everything that is logged in this process written there, by default to stderr."""
+    """Sends all logging of this process to one stream, by default stderr."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    lines = JsonFormatter if form == "json" else TextFormatter
-    handler.setFormatter(lines(traces=level == "DEBUG"))
+    formatter = JsonFormatter if form == "json" else TextFormatter
+    handler.setFormatter(formatter(traces=level == "DEBUG"))
     logging.basicConfig(handlers=[handler], level="INFO" if level == "DEBUG" else level, force=True)
     logging.getLogger(_OURS).setLevel(level)
 
@@ -34,45 +81,40 @@ class TextFormatter(logging.Formatter):
     """Lines for people.
 
     Args:
-        traces: Whether exceptions are told with their traces.
+        traces: Whether exceptions are written with their traces.
     """
 
     def __init__(self, *, traces: bool) -> None:
         super().__init__(_TEXT)
         self._traces = traces
 
-    def formatException(self, ei: _Raised) -> str:  # noqa: N802 - logging's own name
-        """The exception's trace, or its type."""
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 - logging's own name
+        """The exception's trace, or only its type."""
         if self._traces:
             return super().formatException(ei)
         return ei[0].__name__ if ei[0] else ""
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object per record: when, how bad, who says what, and about whom.
+    """One JSON object per record.
 
-    It has these fields and no others: what a library gives as `extra` nobody here has looked at.
+    It has only the fields below: what a library passes as `extra` may hold anything.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, whatever is in it."""
+        """The record as one line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {
-            "time": _time(record.created),
+            "time": at.replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **log_fields.fields(),
+            **fields(),
         }
         trace_id = tracing.trace_id()
         if trace_id is not None:
             line["trace_id"] = trace_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # ASCII: half a character, too, is a line that can be read.
+        # ASCII, because a lone surrogate could not be written as UTF-8.
         return json.dumps(line, ensure_ascii=True)
-
-
-def _time(created: float) -> str:
-    """In RFC 3339 and UTC, to the millisecond."""
-    at = datetime.fromtimestamp(created, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

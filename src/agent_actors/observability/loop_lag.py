@@ -1,39 +1,37 @@
-"""How late the event loop is: the first number to look at where everything is slow."""
+"""How late the event loop runs its callbacks: the first number to check when everything is slow."""
 
 import asyncio
 
 from agent_actors.observability.counters import Counters
 
 PERIOD = 1.0
-"""Seconds between two looks."""
+"""Seconds between two measurements."""
 
 
 class LoopLag:
-    """Asks the loop to be called back, and counts how much later it does.
-
-    It asks the loop's own clock, since that is what is measured.
+    """Schedules a callback every second and counts how late it runs, by the loop's own clock.
 
     Args:
-        counters: What it counts in.
+        counters: Counts the delays.
     """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._next: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begins to look."""
-        self._look_at(asyncio.get_running_loop())
+        """Starts to measure the running loop."""
+        self._schedule(asyncio.get_running_loop())
 
     def stop(self) -> None:
-        """Looks no longer. Idempotent."""
-        if self._next is not None:
-            self._next.cancel()
+        """Stops measuring. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _look_at(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + PERIOD
-        self._next = loop.call_at(due, self._looked, loop, due)
+        self._timer = loop.call_at(due, self._measure, loop, due)
 
-    def _looked(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+    def _measure(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._counters.loop_lagged(loop.time() - due)
-        self._look_at(loop)
+        self._schedule(loop)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, as this service sets it up. Imported only where a collector is named."""
+"""Sets up OpenTelemetry's SDK. Imported only when a collector is named: the SDK is an extra."""
 
 import logging
 import os
@@ -17,67 +17,63 @@ SENDERS = (
     "opentelemetry.exporter.otlp.common.http",
     "opentelemetry.sdk._shared_internal",
 )
-"""Loggers that tell of each batch that was not sent."""
+"""Loggers that report every batch that could not be sent."""
 READERS = ("opentelemetry.trace.span", "opentelemetry.trace.propagation.tracecontext")
-"""Loggers that repeat the headers of a stranger."""
+"""Loggers that repeat the headers of a request."""
 QUERY = "url.query"
 
 
-def provider(named: str, version: str) -> TracerProvider:
-    """A provider whose spans go to the collector, in a thread of its own.
+def provider(variable: str, version: str) -> TracerProvider:
+    """A provider that sends spans to the collector from a thread of its own.
 
     Args:
-        named: The variable that names the collector.
-        version: The service's.
+        variable: The environment variable that names the collector.
+        version: The service's version.
 
     Raises:
-        StartupError: A standard variable is not of its form.
+        StartupError: A standard variable is invalid.
     """
-    _require_address(named)
+    if not is_address(os.environ[variable]):
+        raise StartupError(f"{variable} is not a collector's URL such as http://localhost:4318")
     for name in SENDERS:
-        logging.getLogger(name).addFilter(Once())
+        logging.getLogger(name).addFilter(OncePerMessage())
     for name in READERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        said = Resource.create({SERVICE_VERSION: version})
-        if str(said.attributes[SERVICE_NAME]).startswith("unknown_service"):
-            said = said.merge(Resource({SERVICE_NAME: "agent-actors"}))
-        made = TracerProvider(resource=said, shutdown_on_exit=False)
-        made.add_span_processor(WithoutQueries())
+        resource = Resource.create({SERVICE_VERSION: version})
+        if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
+            resource = resource.merge(Resource({SERVICE_NAME: "agent-actors"}))
+        made = TracerProvider(resource=resource, shutdown_on_exit=False)
+        made.add_span_processor(QueryRedactor())
         made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     except ValueError as error:
-        raise StartupError(f"A variable OTEL_… is not of its form: {error}") from None
+        raise StartupError(f"An OTEL_… variable is invalid: {error}") from None
     return made
 
 
-def _require_address(named: str) -> None:
-    if not is_address(os.environ[named]):
-        raise StartupError(f"{named} is no address of a collector such as http://localhost:4318")
-
-
-class WithoutQueries(SpanProcessor):
-    """What follows `?` in an address stays here: a careless client has a token there."""
+class QueryRedactor(SpanProcessor):
+    """Keeps the query of a URL out of spans: a careless client puts a token there."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        """Replaces what FastAPI has noted."""
+        """Replaces the query that FastAPI has set."""
         if span.attributes and QUERY in span.attributes:
             span.set_attribute(QUERY, "REDACTED")
 
 
-class Once(logging.Filter):
-    """A collector that is away is said once, not for every batch; by the kind of the error only.
+class OncePerMessage(logging.Filter):
+    """Lets each message through once, so that an unreachable collector is not logged per batch.
 
-    Its text has the address in it, which may have a key.
+    Exceptions are replaced by their types: their text has the collector's URL, maybe with a key.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets the first record of each kind through."""
-        first = record.msg not in self._said
-        self._said.add(record.msg)
+        """Whether this is the first record with its message."""
+        first = record.msg not in self._logged
+        self._logged.add(record.msg)
         if isinstance(record.args, tuple):
             record.args = tuple(
                 type(each).__name__ if isinstance(each, Exception) else each for each in record.args

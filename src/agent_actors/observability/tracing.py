@@ -1,7 +1,7 @@
-"""Traces: a turn from its route to its last consumer is one trace. Off until somebody listens.
+"""Traces: one trace follows a turn from its route to its last consumer.
 
-The only module that speaks OpenTelemetry's API; `tracing_export` sets its SDK up. While it is off,
-each function here is one look at a variable.
+The only module that uses OpenTelemetry's API; `exporter` and `otel_sdk` set its SDK up. Without a
+provider tracing is off, and each function here only checks a variable.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context as Parent
+from opentelemetry.context import attach
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -25,19 +26,19 @@ _KINDS = {
 }
 _NO_SPAN: AbstractContextManager[None] = nullcontext()
 _HEADER = "traceparent"
-# Not the global one: that carries baggage, too, and whatever else the process has set up.
+# Not the global propagator, which also carries baggage and anything else that is configured.
 _w3c = TraceContextTextMapPropagator()
 _tracer: Tracer | None = None
 
 
 def use(provider: TracerProvider | None) -> None:
-    """From now on spans go to a provider; None: there are none."""
+    """Sends spans to a provider from now on; None switches tracing off."""
     global _tracer
     _tracer = None if provider is None else provider.get_tracer("agent-actors")
 
 
 def on() -> bool:
-    """Whether somebody listens; for what costs something to say."""
+    """Whether tracing is on; check it before computing attributes that cost something."""
     return _tracer is not None
 
 
@@ -49,27 +50,27 @@ def span(
     parent: str | None = None,
     links: Sequence[str] = (),
 ) -> AbstractContextManager[Span | None]:
-    """What happens in the block, as a span of the trace that runs here; None while off or left out.
+    """Wraps the block in a span of the current trace; None while off, or if it is not sampled.
 
-    An exception ends it as failed, with its type and without its text, which may hold what people
-    said.
+    An exception marks the span as failed with the exception's type. Its text is left out, since it
+    may quote a message (I13).
 
     Args:
-        name: Of a bounded set.
+        name: One of a small set.
         kind: As OpenTelemetry's `SpanKind`.
-        attributes: Ids and numbers; nothing that was said.
-        parent: A `traceparent` that came with a message, in place of the trace that runs here.
-        links: Those of others that the block works on.
+        attributes: Ids and numbers, never message text.
+        parent: The `traceparent` of a message, in place of the current trace.
+        links: The `traceparent`s of other traces that the block works on.
     """
-    if _tracer is None or (parent is None and _left_out()):
+    if _tracer is None or (parent is None and _dropped()):
         return _NO_SPAN
     return _spanned(_tracer, name, kind, attributes, _parent(parent), links)
 
 
-def _left_out() -> bool:
-    """Did the sampler leave out the trace that runs here? Then its further spans need not be made.
+def _dropped() -> bool:
+    """Whether our sampler dropped the current trace, so that no more spans need to be made.
 
-    Another process's decision (`is_remote`) is for our sampler to judge.
+    The decision of another process (`is_remote`) does not count: our sampler makes its own.
     """
     current = trace.get_current_span()
     context = current.get_span_context()
@@ -96,13 +97,13 @@ def _spanned(
             record_exception=False,
             set_status_on_exception=False,
         ) as current,
-        _Failing(),
+        _FailureMark(),
     ):
         yield current
 
 
-class _Failing:
-    """A block whose exception is the failure of the span that runs here; a cancellation is none."""
+class _FailureMark:
+    """Marks the current span as failed if the block raises; a cancellation is not a failure."""
 
     def __enter__(self) -> None:
         pass
@@ -113,7 +114,7 @@ class _Failing:
 
 
 def failed(error_type: str) -> None:
-    """The span that runs here failed; `error_type` is of a bounded set."""
+    """Marks the current span as failed; `error_type` is one of a small set."""
     if _tracer is not None:
         current = trace.get_current_span()
         current.set_status(Status(StatusCode.ERROR))
@@ -121,13 +122,13 @@ def failed(error_type: str) -> None:
 
 
 def note(attributes: Mapping[str, Value]) -> None:
-    """Adds to the span that runs here."""
+    """Adds attributes to the current span."""
     if _tracer is not None:
         trace.get_current_span().set_attributes(attributes)
 
 
 def headers() -> Mapping[str, str]:
-    """What a request carries so that its receiver joins this trace; empty while off."""
+    """Headers that make the receiver of a request join this trace; empty while off."""
     carried: dict[str, str] = {}
     if _tracer is not None:
         _w3c.inject(carried)
@@ -135,66 +136,57 @@ def headers() -> Mapping[str, str]:
 
 
 def traceparent() -> str | None:
-    """The same for a message that has only that field."""
+    """The `traceparent` of the current span, for a message; None while off."""
     return headers().get(_HEADER)
 
 
 def resumed(
     name: str, given: str, attributes: Mapping[str, Value]
 ) -> AbstractContextManager[Span | None]:
-    """The block goes on in the trace of a `traceparent` that was kept, if it is one.
+    """Continues the trace of a saved `traceparent`.
 
-    As a span of that trace, with a link to what runs here; none where that has kept it.
+    The block gets a span of that trace, with a link to the current span. There is no span if the
+    `traceparent` is invalid, or is the current span itself.
     """
     parent = None if _tracer is None else _parent(given)
-    if _tracer is None or parent is None or _place(parent) == _place(None):
+    if _tracer is None or parent is None or _span_ids(parent) == _span_ids(None):
         return _NO_SPAN
     return _spanned(_tracer, name, "internal", attributes, parent, [traceparent() or ""])
 
 
-def _place(context: Parent | None) -> tuple[int, int]:
+def _span_ids(context: Parent | None) -> tuple[int, int]:
     found = trace.get_current_span(context).get_span_context()
     return found.trace_id, found.span_id
 
 
-@contextmanager
-def _joined(parent: Parent) -> Iterator[None]:
-    with trace.use_span(
-        trace.get_current_span(parent), record_exception=False, set_status_on_exception=False
-    ):
-        yield
-
-
-def joined(given: str | None) -> AbstractContextManager[None]:
-    """The block belongs to the trace of a `traceparent`, if it is one."""
+def joined(given: str | None) -> AbstractContextManager[Span | None]:
+    """Makes the block part of the trace of a `traceparent`, if that is valid."""
     parent = None if _tracer is None else _parent(given)
-    return _NO_SPAN if parent is None else _joined(parent)
+    if parent is None:
+        return _NO_SPAN
+    return trace.use_span(
+        trace.get_current_span(parent), record_exception=False, set_status_on_exception=False
+    )
 
 
 def fresh() -> Context:
-    """An empty context, for a task of its own that still belongs to the trace that runs here."""
+    """An empty context for a task that still belongs to the current trace."""
     context = Context()
     if _tracer is not None:
-        context.run(_attach, trace.get_current_span())
+        context.run(attach, trace.set_span_in_context(trace.get_current_span()))
     return context
 
 
 def trace_id() -> str | None:
-    """The id of the trace that runs here, as in W3C's header: 32 hexadecimal digits."""
+    """The current trace's id, as in W3C's header: 32 hexadecimal digits."""
     if _tracer is None:
         return None
     current = trace.get_current_span().get_span_context()
     return trace.format_trace_id(current.trace_id) if current.is_valid else None
 
 
-def _attach(current: Span) -> None:
-    from opentelemetry.context import attach
-
-    attach(trace.set_span_in_context(current))
-
-
 def _parent(given: str | None) -> Parent | None:
-    """The context of a `traceparent`; None where it is none: a stranger's is ignored."""
+    """The context of a `traceparent`; None if it is invalid."""
     if given is None:
         return None
     parent = _w3c.extract({_HEADER: given}, context=Parent())

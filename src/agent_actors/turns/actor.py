@@ -25,7 +25,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
 from agent_actors.observability import tracing
 from agent_actors.observability.counters import Counters
-from agent_actors.observability.log_fields import LogContext
+from agent_actors.observability.logs import LogContext
 from agent_actors.protocol.codec import Malformed
 from agent_actors.protocol.interfaces import Pingable
 from agent_actors.protocol.messages import Failure, Problem

@@ -1,4 +1,4 @@
-"""Where spans go is said by OpenTelemetry's standard variables."""
+"""OpenTelemetry's standard variables decide where spans go."""
 
 import logging
 
@@ -7,31 +7,31 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 from agent_actors.errors import StartupError
 from agent_actors.observability import exporter, otel_sdk
-from agent_actors.observability.exporter import Traces, exporting
+from agent_actors.observability.exporter import Traces, make_provider
 
 VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_variable_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*exporter.ENDPOINTS, "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_nobody_listens_by_default():
+def test_tracing_is_off_by_default():
     """Without a collector there is no provider, and FastAPI traces nothing."""
     traces = Traces.of(None, "1")
 
     assert traces.provider is None
-    assert traces.of_requests["tracing"] is False
+    assert traces.request_telemetry["tracing"] is False
 
 
 def test_the_service_has_a_name(monkeypatch: pytest.MonkeyPatch):
-    """Its own, unless the standard variable says another one."""
+    """The service's own, unless the standard variable sets another one."""
     monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
-    own = exporting("1")
+    own = make_provider("1")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
-    other = exporting("1")
+    other = make_provider("1")
 
     assert own is not None
     assert other is not None
@@ -43,35 +43,35 @@ def test_the_service_has_a_name(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch):
-    """By the standard variable, although a collector is named."""
+    """The standard variable wins over a collector's URL."""
     monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
 
-    assert exporting("1") is None
+    assert make_provider("1") is None
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
-    """The start is refused with what to install: traces that never come are no surprise later."""
+    """The start is refused and says what to install."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(exporter, "_installed", lambda: False)
 
     with pytest.raises(StartupError, match=r"TRACES_ENDPOINT is set.*pip install -e '\.\[otel\]'"):
-        exporting("1")
+        make_provider("1")
 
 
-def test_routes_that_are_asked_all_the_time_are_not_traced():
-    """Probes and metrics would bury what people did."""
-    excluded = Traces().of_requests["exclude"]
+def test_probes_and_scrapes_are_not_traced():
+    """They would bury the requests of people."""
+    excluded = Traces().request_telemetry["exclude"]
 
     assert excluded is not None
     assert excluded({"path": "/readyz"})
     assert not excluded({"path": "/chat/ada"})
 
 
-def test_what_a_logger_says_is_said_once(caplog: pytest.LogCaptureFixture):
-    """A collector that is away is no news at each batch."""
+def test_a_message_is_logged_once(caplog: pytest.LogCaptureFixture):
+    """An unreachable collector is not logged for every batch."""
     log = logging.getLogger("a test of tracing")
-    log.addFilter(otel_sdk.Once())
+    log.addFilter(otel_sdk.OncePerMessage())
     for number in range(3):
         log.error("away: %s", number)
         log.error("other")
@@ -79,10 +79,10 @@ def test_what_a_logger_says_is_said_once(caplog: pytest.LogCaptureFixture):
     assert [record.getMessage() for record in caplog.records] == ["away: 0", "other"]
 
 
-def test_an_error_is_logged_by_its_kind(caplog: pytest.LogCaptureFixture):
-    """Its text has the collector's address, and so a key that is in it."""
+def test_an_error_is_logged_by_its_type(caplog: pytest.LogCaptureFixture):
+    """Its text has the collector's URL, and any key in it."""
     log = logging.getLogger("another test of tracing")
-    log.addFilter(otel_sdk.Once())
+    log.addFilter(otel_sdk.OncePerMessage())
     log.error("away: %s", ConnectionError("http://collector/?key=secret"))
 
     assert [record.getMessage() for record in caplog.records] == ["away: ConnectionError"]
@@ -91,27 +91,27 @@ def test_an_error_is_logged_by_its_kind(caplog: pytest.LogCaptureFixture):
 @pytest.mark.parametrize(
     "address", ["nonsense", "collector:4317", "http://", "ftp://a", "http://a:b"]
 )
-def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, address: str):
-    """At the start, by the name of its variable: later nobody would see why there are no traces."""
+def test_an_invalid_url_is_refused(monkeypatch: pytest.MonkeyPatch, address: str):
+    """The start names the variable; later nobody would know why there are no traces."""
     monkeypatch.setenv(VARIABLE, address)
 
     with pytest.raises(StartupError, match=VARIABLE):
-        exporting("1")
+        make_provider("1")
 
 
-def test_a_variable_of_another_form_is_refused(monkeypatch: pytest.MonkeyPatch):
-    """With the SDK's own words, and no trace of a stack."""
+def test_an_invalid_variable_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """The start shows the SDK's own message instead of a stack trace."""
     monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
 
     with pytest.raises(StartupError, match="OTEL"):
-        exporting("1")
+        make_provider("1")
 
 
 def test_a_query_is_not_exported():
-    """A careless client has a token there."""
+    """A careless client puts a token there."""
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(otel_sdk.WithoutQueries())
+    provider.add_span_processor(otel_sdk.QueryRedactor())
     span = provider.get_tracer("test").start_span("a", attributes={"url.query": "key=secret"})
     provider.shutdown()
 

@@ -1,4 +1,4 @@
-"""The log, as lines for people and for machines."""
+"""The log's lines for people and for machines."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent_actors.observability import logs, tracing
-from agent_actors.observability.log_fields import LogContext, fields
+from agent_actors.observability.logs import LogContext, fields
 from agent_actors.protocol.messages import CompleteTurn, ProcessTurn, Reply
 from tests.fakes import a_turn
 
@@ -18,7 +18,7 @@ OURS = "agent_actors.some.part"
 
 
 class Log:
-    """What was written."""
+    """What the log has written."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -37,7 +37,7 @@ class Log:
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """A log of its own; the process's is as it was, afterwards."""
+    """A log for the test; afterwards the process has its old one."""
     root, ours = logging.getLogger(), logging.getLogger("agent_actors")
     handlers, levels = list(root.handlers), (root.level, ours.level)
     root.handlers.clear()
@@ -55,8 +55,8 @@ def broken(text: str) -> tuple[Any, Any, Any]:
         return RuntimeError, error, error.__traceback__
 
 
-def test_a_record_is_an_object(log: Log):
-    """Its time is UTC, and its message has its arguments."""
+def test_a_record_is_a_json_object(log: Log):
+    """Its time is in UTC, and the arguments are in its message."""
     log.install("json")
     logging.getLogger(OURS).warning("turn %s: %d", "t-1", 7)
     (line,) = log.lines
@@ -73,7 +73,7 @@ def test_a_record_is_an_object(log: Log):
     "text", ["two\nlines", "\r\n\x00\x1b[31m", '"quoted" \\', "half \ud800", "☃ \u2028 é", "{}", ""]
 )
 def test_any_text_is_one_line(log: Log, text: str):
-    """And is read as it was written."""
+    """Parsing the line gives the same text."""
     log.install("json")
     logging.getLogger(OURS).info("%s", text)
     (line,) = log.lines
@@ -84,7 +84,7 @@ def test_any_text_is_one_line(log: Log, text: str):
 
 
 def test_the_ids_of_a_turn_are_fields(log: Log):
-    """As long as it runs; a turn inside another one has its own."""
+    """Only while the turn runs; a turn inside another one has its own."""
     log.install("json")
     logger = logging.getLogger(OURS)
     with LogContext("ChatAgent", "ada", (ProcessTurn(a_turn("hi", turn_id="t-1"), 1.0),)):
@@ -113,14 +113,14 @@ def test_the_ids_of_a_turn_are_fields(log: Log):
         ((1, a_turn("hi", turn_id="t-3")), "t-3"),
     ],
 )
-def test_a_turn_is_found_in_what_an_actor_was_given(about: tuple[object, ...], turn_id: str | None):
-    """Where there is one."""
+def test_a_turn_is_found_in_the_arguments_of_a_call(about: tuple[object, ...], turn_id: str | None):
+    """The first argument with a turn id names the turn."""
     with LogContext("ChatAgent", "ada", about):
         assert fields().get("turn_id") == turn_id
 
 
-def test_the_trace_that_runs_is_a_field(log: Log, monkeypatch: pytest.MonkeyPatch):
-    """Where traces are on."""
+def test_the_current_trace_is_a_field(log: Log, monkeypatch: pytest.MonkeyPatch):
+    """Only while there is a trace."""
     log.install("json")
     monkeypatch.setattr(tracing, "trace_id", lambda: "0af7651916cd43dd8448eb211c80319c")
     logging.getLogger(OURS).info("traced")
@@ -133,7 +133,7 @@ def test_the_trace_that_runs_is_a_field(log: Log, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_exception_is_its_type(log: Log):
-    """Its text may hold what people said; in either form, and also where a library logs it."""
+    """Its text may quote a message, so no form has it, not even for a library's logger."""
     forms: tuple[logs.Form, ...] = ("json", "text")
     for form in forms:
         log.install(form)
@@ -146,8 +146,8 @@ def test_an_exception_is_its_type(log: Log):
     assert "Traceback" not in log.text
 
 
-def test_a_trace_is_told_at_debug(log: Log):
-    """As one field, with its line breaks inside."""
+def test_a_trace_is_written_at_debug(log: Log):
+    """One field has all its lines."""
     log.install("json", "DEBUG")
     logging.getLogger(OURS).debug("its trace", exc_info=broken("a word"))
     (line,) = log.lines
@@ -156,8 +156,8 @@ def test_a_trace_is_told_at_debug(log: Log):
     assert line["exception"].endswith("RuntimeError: a word")
 
 
-def test_nothing_is_a_field_that_others_attached(log: Log):
-    """Nobody here has looked at it."""
+def test_extra_fields_of_libraries_are_left_out(log: Log):
+    """They may hold anything."""
     log.install("json")
     logging.getLogger("openai").warning("asked", extra={"body": "a secret word"})
 
@@ -165,24 +165,24 @@ def test_nothing_is_a_field_that_others_attached(log: Log):
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
-def test_the_level_is_the_lowest(log: Log, level: Any):
-    """Of our own lines; libraries never tell what is below INFO, with messages in it."""
+def test_the_level_is_the_lowest_that_is_written(log: Log, level: Any):
+    """For our own lines; lines of libraries below INFO are never written."""
     log.install("json", level)
     for name in (OURS, "openai"):
         for number in (10, 20, 30, 40):
-            logging.getLogger(name).log(number, "said")
-    told = {
+            logging.getLogger(name).log(number, "text")
+    written = {
         name: [line["level"] for line in log.lines if line["logger"] == name]
         for name in (OURS, "openai")
     }
 
     names = ["DEBUG", "INFO", "WARNING", "ERROR"]
-    assert told[OURS] == names[names.index(level) :]
-    assert told["openai"] == [each for each in told[OURS] if each != "DEBUG"]
+    assert written[OURS] == names[names.index(level) :]
+    assert written["openai"] == [each for each in written[OURS] if each != "DEBUG"]
 
 
 def test_installed_twice_it_writes_once(log: Log):
-    """A process that serves again has one log."""
+    """A second `install` replaces the first."""
     log.install("text")
     log.install("text")
     logging.getLogger(OURS).info("once")

@@ -1,4 +1,4 @@
-"""Spans of ours: off until somebody listens, and never a word of what was said."""
+"""Spans: off without a provider, and never with the text of a message."""
 
 import asyncio
 
@@ -16,8 +16,8 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"00-{TRACE}-{PARENT}-01"
 
 
-def test_nothing_happens_while_nobody_listens():
-    """There is no span, no header, and no id."""
+def test_tracing_is_off_without_a_provider():
+    """There is no span, no header and no id."""
     with (
         tracing.span("a", parent=GIVEN) as span,
         tracing.joined(GIVEN),
@@ -31,7 +31,7 @@ def test_nothing_happens_while_nobody_listens():
 
 
 def test_spans_nest(spans: Spans):
-    """What happens within a block is its child, with its kind and its attributes."""
+    """A span within a span is its child, with its own kind and attributes."""
     with tracing.span("outer"), tracing.span("inner", "client", {"n": 1}):
         pass
 
@@ -41,7 +41,7 @@ def test_spans_nest(spans: Spans):
 
 
 def test_an_error_is_named_without_its_text(spans: Spans):
-    """The text of an exception may hold what people said."""
+    """The text of an exception may quote a message."""
     with pytest.raises(LookupError), tracing.span("a"):
         raise LookupError("my secret")
 
@@ -52,7 +52,7 @@ def test_an_error_is_named_without_its_text(spans: Spans):
 
 
 def test_a_cancellation_is_no_error(spans: Spans):
-    """Whoever cancels knows why."""
+    """A cancelled span has no error status."""
     with pytest.raises(asyncio.CancelledError), tracing.span("a"):
         raise asyncio.CancelledError
 
@@ -60,7 +60,7 @@ def test_a_cancellation_is_no_error(spans: Spans):
 
 
 def test_a_trace_travels(spans: Spans):
-    """What one side says in its header is the parent of the other's span."""
+    """The sender's span is the parent of the receiver's."""
     with tracing.span("sent") as sent:
         told = tracing.traceparent()
         assert sent is not None
@@ -74,7 +74,7 @@ def test_a_trace_travels(spans: Spans):
 
 
 def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
-    """Its spans are children of what came, and it is left at the end."""
+    """Its spans are children of the given span; after the block there is no trace."""
     with tracing.joined(GIVEN):
         assert tracing.traceparent() == GIVEN
         with tracing.span("a"):
@@ -87,8 +87,8 @@ def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
 @pytest.mark.parametrize(
     "told", ["", "no trace", "00-0-0-01", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01"]
 )
-def test_what_is_no_trace_is_ignored(spans: Spans, told: str):
-    """A stranger's header begins no trace, and harms none."""
+def test_an_invalid_traceparent_is_ignored(spans: Spans, told: str):
+    """It starts no trace and raises nothing."""
     with tracing.joined(told), tracing.span("joined"):
         pass
     with tracing.span("a", parent=told, links=[told]):
@@ -99,7 +99,7 @@ def test_what_is_no_trace_is_ignored(spans: Spans, told: str):
 
 
 def test_a_batch_is_linked_to_the_others(spans: Spans):
-    """It has one parent, and names the traces of what else it works on."""
+    """It has one parent, and links to the traces of its other events."""
     other = f"00-{'1' * 32}-{PARENT}-01"
     with tracing.span("batch", parent=GIVEN, links=[other]):
         pass
@@ -109,7 +109,7 @@ def test_a_batch_is_linked_to_the_others(spans: Spans):
 
 
 async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
-    """A task of its own belongs to the trace; work that nobody waits for begins one of its own."""
+    """A task with it belongs to the trace; background work starts a trace of its own."""
 
     async def work(name: str) -> None:
         with tracing.span(name):
@@ -125,12 +125,12 @@ async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
 
 
 def test_a_fresh_context_is_empty_otherwise():
-    """While nobody listens it is simply empty: nothing of the caller's is inherited (rule 7)."""
+    """While tracing is off it is empty: nothing of the caller is inherited (rule 7)."""
     assert not tracing.fresh()
 
 
-def test_what_was_kept_is_resumed(spans: Spans):
-    """Somebody else's trace goes on in its own, with a link to what runs here."""
+def test_a_saved_trace_is_resumed(spans: Spans):
+    """The block continues the saved trace, with a link to the current span."""
     with tracing.span("here") as here, tracing.resumed("again", GIVEN, {"n": 1}):
         assert tracing.trace_id() == TRACE
 
@@ -141,16 +141,16 @@ def test_what_was_kept_is_resumed(spans: Spans):
 
 
 @pytest.mark.parametrize("given", ["", "no trace"])
-def test_nothing_is_resumed_where_nothing_was_kept(spans: Spans, given: str):
-    """What follows stays in the trace that runs here."""
+def test_nothing_is_resumed_without_a_saved_trace(spans: Spans, given: str):
+    """The block stays in the current trace."""
     with tracing.span("here"), tracing.resumed("again", given, {}):
         pass
 
     assert spans.all_named("again") == []
 
 
-def test_what_runs_here_is_not_resumed(spans: Spans):
-    """It never ended: no span is put in between."""
+def test_the_current_span_is_not_resumed(spans: Spans):
+    """It has not ended, so no span is put in between."""
     with tracing.span("here"), tracing.resumed("again", tracing.traceparent() or "", {}):
         pass
 
@@ -158,7 +158,7 @@ def test_what_runs_here_is_not_resumed(spans: Spans):
 
 
 def test_another_turn_of_the_same_trace_is_resumed(spans: Spans):
-    """A caller may say several things in one trace: each stays below its own request."""
+    """A caller may send several messages in one trace: each turn stays below its own request."""
     with tracing.span("caller"):
         with tracing.span("first") as first:
             pass
@@ -172,8 +172,8 @@ def test_another_turn_of_the_same_trace_is_resumed(spans: Spans):
 
 
 @pytest.mark.parametrize("spans", [DEFAULT_OFF], indirect=True)
-def test_a_trace_that_was_left_out_makes_no_more_spans(spans: Spans):
-    """The first span asks the sampler; those below it cost nothing and keep its header."""
+def test_a_dropped_trace_makes_no_more_spans(spans: Spans):
+    """Only the first span asks the sampler; those below it keep its header."""
     with tracing.span("first") as first:
         told = tracing.traceparent()
         with tracing.span("second") as second:
@@ -188,9 +188,9 @@ def test_a_trace_that_was_left_out_makes_no_more_spans(spans: Spans):
 @pytest.mark.parametrize(
     "spans", [ParentBased(ALWAYS_OFF, remote_parent_sampled=ALWAYS_ON)], indirect=True
 )
-def test_an_event_is_asked_about_by_itself(spans: Spans):
-    """Within a trace that was left out, what belongs to another one is the sampler's to judge."""
-    with tracing.span("left out"), tracing.span("event", parent=GIVEN):
+def test_an_event_is_sampled_on_its_own(spans: Spans):
+    """Inside a dropped trace the sampler still decides about the trace of an event."""
+    with tracing.span("dropped"), tracing.span("event", parent=GIVEN):
         pass
 
     assert parent_of(spans.named("event")) == int(PARENT, 16)
@@ -198,7 +198,7 @@ def test_an_event_is_asked_about_by_itself(spans: Spans):
 
 @pytest.mark.parametrize("spans", [ALWAYS_ON], indirect=True)
 def test_another_process_does_not_decide_for_our_sampler(spans: Spans):
-    """A caller's trace that it left out is recorded where our sampler takes everything."""
+    """A trace that the caller dropped is recorded if our sampler takes everything."""
     with tracing.joined(GIVEN.removesuffix("01") + "00"), tracing.span("here"):
         pass
 
