@@ -143,7 +143,7 @@ MUTANTS = (
         "inherited_context",
         "rule 7",
         CALLS,
-        "asyncio.create_task(work, context=tracing.fresh())",
+        "asyncio.create_task(work, context=tracing.task_context())",
         "asyncio.create_task(work)",
     ),
     mutant(
@@ -152,7 +152,7 @@ MUTANTS = (
         TURNS,
         "        except AgentError as error:\n            if error.status >= 500:\n"
         '                log.warning("turn of %s %s: %s", *self.key, error.detail)\n'
-        "                tracing.failed(type(error).__name__)\n"
+        "                tracing.mark_failed(type(error).__name__)\n"
         "            return Failure(Problem.of(error))\n",
         "",
         "        except Exception as error:\n",

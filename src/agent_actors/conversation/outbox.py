@@ -61,7 +61,7 @@ class Outbox:
                     await self._publish(wire.PUBSUB, wire.USER_CHAT, event)
             except (AgentError, TimeoutError) as error:
                 log.warning("event %s was not published: %s", event_id, type(error).__name__)
-                tracing.failed(type(error).__name__)
+                tracing.mark_failed(type(error).__name__)
 
 
 def _sent(event_id: str) -> dict[str, tracing.Value]:

@@ -386,4 +386,4 @@ class Conversation(TurnActor):
 
 def _resumed(queued: QueuedTurn) -> AbstractContextManager[object]:
     """What happens to a waiting turn belongs to its own trace, not to that of whoever woke it."""
-    return tracing.resumed("resume turn", queued.trace, {"turn.id": queued.turn.turn_id})
+    return tracing.resume("resume turn", queued.trace, {"turn.id": queued.turn.turn_id})

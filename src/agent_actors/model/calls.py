@@ -139,7 +139,7 @@ class ModelCalls:
     def _spawn(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
         # An empty context: the task would inherit its caller's reentrancy id and be let in beside
         # a running turn (rule 7).
-        task = asyncio.create_task(work, context=tracing.fresh())
+        task = asyncio.create_task(work, context=tracing.task_context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -166,7 +166,9 @@ class ModelCalls:
             self.running -= 1
             name = self._counters.model_called(name, end, self._counters.monotonic() - began)
         if isinstance(outcome, Reply):
-            self._counters.model_used(name, outcome.usage.input_tokens, outcome.usage.output_tokens)
+            self._counters.tokens_used(
+                name, outcome.usage.input_tokens, outcome.usage.output_tokens
+            )
         return outcome
 
     async def _ask(self, prompt: Prompt) -> Outcome:
@@ -242,10 +244,10 @@ def _agent(prompt: Prompt) -> dict[str, tracing.Value]:
 
 def _tell(outcome: Outcome) -> None:
     if isinstance(outcome, Failure):
-        tracing.failed(outcome.error.title)
-    elif tracing.on():
+        tracing.mark_failed(outcome.error.title)
+    elif tracing.enabled():
         used = outcome.usage
-        tracing.note(
+        tracing.set_attributes(
             {
                 "gen_ai.response.model": outcome.model,
                 "gen_ai.usage.input_tokens": used.input_tokens,

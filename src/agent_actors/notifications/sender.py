@@ -194,7 +194,7 @@ class SmsSender:
         }
         try:
             letter_id = await self._letters.keep(self.topic, encode(envelope), reason, 1)
-            self._counters.letter_kept("sms")
+            self._counters.dead_letter_kept("sms")
             # Asked when it is kept: a deletion that begins later finds it among the letters.
             if await self._reader.forgotten_since(sms.user_id, sms.at):
                 await self._letters.forget(letter_id)

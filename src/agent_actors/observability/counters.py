@@ -157,7 +157,7 @@ class Counters:
         """A turn was saved this long after its conversation took it."""
         self._turn_seconds[(path,)].observe(seconds)
 
-    def acted(self, actor_type: str, method: str, result: str) -> None:
+    def actor_turn_ended(self, actor_type: str, method: str, result: str) -> None:
         """A turn of an actor ended. Type and method are names from this code, so they are few."""
         self._actor_turns[actor_type, method, result].inc()
 
@@ -171,12 +171,12 @@ class Counters:
         self._model_seconds[(name,)].observe(seconds)
         return name
 
-    def model_used(self, model: str, taken: int, given: int) -> None:
+    def tokens_used(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """The tokens of an answer; `model` is the name from `model_called`."""
-        self._tokens[model, "input"].inc(max(taken, 0))
-        self._tokens[model, "output"].inc(max(given, 0))
+        self._tokens[model, "input"].inc(max(input_tokens, 0))
+        self._tokens[model, "output"].inc(max(output_tokens, 0))
 
-    def summed_up(self, kind: str, end: SummaryEnd) -> None:
+    def summary_ended(self, kind: str, end: SummaryEnd) -> None:
         """The model was asked for a summary."""
         self._summaries[kind, end].inc()
 
@@ -184,7 +184,7 @@ class Counters:
         """An event was delivered."""
         self._events[_known(topic, TOPICS), result].inc()
 
-    def event_came_again(self, topic: str) -> None:
+    def event_redelivered(self, topic: str) -> None:
         """An event was delivered again because this process had asked for it."""
         self._redeliveries[(_known(topic, TOPICS),)].inc()
 
@@ -195,7 +195,7 @@ class Counters:
         """
         self._event_lag[()].observe(max(seconds, 0.0))
 
-    def letter_kept(self, topic: str) -> None:
+    def dead_letter_kept(self, topic: str) -> None:
         """An event or SMS was given up and kept as a dead letter."""
         self._letters[(_known(topic, LETTERS),)].inc()
 

@@ -37,7 +37,7 @@ def use(provider: TracerProvider | None) -> None:
     _tracer = None if provider is None else provider.get_tracer("agent-actors")
 
 
-def on() -> bool:
+def enabled() -> bool:
     """Whether tracing is on; check it before computing attributes that cost something."""
     return _tracer is not None
 
@@ -110,10 +110,10 @@ class _FailureMark:
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
-            failed(type(error).__name__)
+            mark_failed(type(error).__name__)
 
 
-def failed(error_type: str) -> None:
+def mark_failed(error_type: str) -> None:
     """Marks the current span as failed; `error_type` is one of a small set."""
     if _tracer is not None:
         current = trace.get_current_span()
@@ -121,7 +121,7 @@ def failed(error_type: str) -> None:
         current.set_attribute("error.type", error_type)
 
 
-def note(attributes: Mapping[str, Value]) -> None:
+def set_attributes(attributes: Mapping[str, Value]) -> None:
     """Adds attributes to the current span."""
     if _tracer is not None:
         trace.get_current_span().set_attributes(attributes)
@@ -140,7 +140,7 @@ def traceparent() -> str | None:
     return headers().get(_HEADER)
 
 
-def resumed(
+def resume(
     name: str, given: str, attributes: Mapping[str, Value]
 ) -> AbstractContextManager[Span | None]:
     """Continues the trace of a saved `traceparent`.
@@ -159,7 +159,7 @@ def _span_ids(context: Parent | None) -> tuple[int, int]:
     return found.trace_id, found.span_id
 
 
-def joined(given: str | None) -> AbstractContextManager[Span | None]:
+def join(given: str | None) -> AbstractContextManager[Span | None]:
     """Makes the block part of the trace of a `traceparent`, if that is valid."""
     parent = None if _tracer is None else _parent(given)
     if parent is None:
@@ -169,7 +169,7 @@ def joined(given: str | None) -> AbstractContextManager[Span | None]:
     )
 
 
-def fresh() -> Context:
+def task_context() -> Context:
     """An empty context for a task that still belongs to the current trace."""
     context = Context()
     if _tracer is not None:

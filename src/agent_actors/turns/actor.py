@@ -117,7 +117,7 @@ class TurnActor(Actor, Pingable):
 
     def traced(self, method: str) -> AbstractContextManager[object]:
         """A turn as a span of the trace that its caller belongs to."""
-        if not tracing.on():
+        if not tracing.enabled():
             return tracing.span("")
         kind, actor_id = self.key
         said = {"actor.type": kind, "actor.id": actor_id}
@@ -136,13 +136,13 @@ class TurnActor(Actor, Pingable):
         except AgentError as error:
             if error.status >= 500:
                 log.warning("turn of %s %s: %s", *self.key, error.detail)
-                tracing.failed(type(error).__name__)
+                tracing.mark_failed(type(error).__name__)
             return Failure(Problem.of(error))
         except Exception as error:
             # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
             self.state.void()
             log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
-            tracing.failed(type(error).__name__)
+            tracing.mark_failed(type(error).__name__)
             log.debug("its trace", exc_info=error)
             return Failure(Problem.of(Defect("The turn failed inside the service.")))
         finally:
@@ -189,7 +189,7 @@ def turn(
         async with self.activations.turn(actor.key):
             with ReadTracker(), LogContext(*actor.key, args), actor.traced(name):
                 result = await actor.run(method, args)
-        actor.counters.acted(actor.key[0], name, end_of(result))
+        actor.counters.actor_turn_ended(actor.key[0], name, end_of(result))
         return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

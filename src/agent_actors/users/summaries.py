@@ -131,10 +131,10 @@ class Summaries:
                 keep = await self._tried(make)
             if keep is not None:
                 await self._tried(keep)
-                self.counters.summed_up(what[0], "made")
+                self.counters.summary_ended(what[0], "made")
         except AgentError as error:
             log.warning("the summary of %s %s was not made: %s", *what, error.title)
-            self.counters.summed_up(what[0], "failed")
+            self.counters.summary_ended(what[0], "failed")
             self._rest(what)
             return False
         self._resting.pop(what, None)

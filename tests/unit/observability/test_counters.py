@@ -35,7 +35,7 @@ def test_models_beyond_the_limit_share_one_name():
     counters = Counters()
     names = {counters.model_called(f"model {number}", "done", 1.0) for number in range(1_000)}
     for name in names:
-        counters.model_used(name, 1, 2)
+        counters.tokens_used(name, 1, 2)
     readings = counted(counters)
 
     assert len(names) == MODELS + 1
@@ -65,8 +65,8 @@ def test_an_unknown_value_counts_as_other():
     counters = Counters()
     for number in range(100):
         counters.event_taken(f"topic {number}", "applied")
-        counters.event_came_again(f"topic {number}")
-        counters.letter_kept(f"topic {number}")
+        counters.event_redelivered(f"topic {number}")
+        counters.dead_letter_kept(f"topic {number}")
         counters.sms_ended(f"state {number}")
     readings = counted(counters)
 
@@ -96,7 +96,7 @@ def test_a_block_is_timed():
 def test_tokens_never_count_down():
     """A model that reports fewer than zero tokens counts as zero."""
     counters = Counters()
-    counters.model_used("echo", -5, 7)
+    counters.tokens_used("echo", -5, 7)
     readings = counted(counters)
 
     assert readings.of("tokens_total", model="echo", direction="input") == 0

@@ -52,8 +52,8 @@ class FakeFeed:
 def some_metrics() -> Metrics:
     """The metrics after each thing that creates a series has happened once."""
     counters = Counters()
-    counters.acted("ChatAgent", "process_message", "ok")
-    counters.model_used(counters.model_called("echo", "done", 1.5), 3, 4)
+    counters.actor_turn_ended("ChatAgent", "process_message", "ok")
+    counters.tokens_used(counters.model_called("echo", "done", 1.5), 3, 4)
     counters.event_lagged(0.3)
     fakes: tuple[Any, Any, Any] = FakeActivations(), FakeCalls(), FakeFeed()
     info = {"version": "1", "runtime": "dapr", "model": "echo"}

@@ -20,14 +20,14 @@ def test_tracing_is_off_without_a_provider():
     """There is no span, no header and no id."""
     with (
         tracing.span("a", parent=GIVEN) as span,
-        tracing.joined(GIVEN),
-        tracing.resumed("b", GIVEN, {}),
+        tracing.join(GIVEN),
+        tracing.resume("b", GIVEN, {}),
     ):
-        tracing.failed("x")
-        tracing.note({"n": 1})
+        tracing.mark_failed("x")
+        tracing.set_attributes({"n": 1})
 
         assert (span, dict(tracing.headers()), tracing.traceparent()) == (None, {}, None)
-        assert (tracing.on(), tracing.trace_id()) == (False, None)
+        assert (tracing.enabled(), tracing.trace_id()) == (False, None)
 
 
 def test_spans_nest(spans: Spans):
@@ -75,7 +75,7 @@ def test_a_trace_travels(spans: Spans):
 
 def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
     """Its spans are children of the given span; after the block there is no trace."""
-    with tracing.joined(GIVEN):
+    with tracing.join(GIVEN):
         assert tracing.traceparent() == GIVEN
         with tracing.span("a"):
             pass
@@ -89,7 +89,7 @@ def test_a_joined_block_has_no_span_of_its_own(spans: Spans):
 )
 def test_an_invalid_traceparent_is_ignored(spans: Spans, told: str):
     """It starts no trace and raises nothing."""
-    with tracing.joined(told), tracing.span("joined"):
+    with tracing.join(told), tracing.span("joined"):
         pass
     with tracing.span("a", parent=told, links=[told]):
         pass
@@ -117,7 +117,7 @@ async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
 
     background = Background("work failed")
     with tracing.span("outer"):
-        await asyncio.create_task(work("fresh"), context=tracing.fresh())
+        await asyncio.create_task(work("fresh"), context=tracing.task_context())
         await background.begin(work("background"))
 
     assert parent_of(spans.named("fresh")) == id_of(spans.named("outer"))
@@ -126,12 +126,12 @@ async def test_a_fresh_context_keeps_the_trace_only(spans: Spans):
 
 def test_a_fresh_context_is_empty_otherwise():
     """While tracing is off it is empty: nothing of the caller is inherited (rule 7)."""
-    assert not tracing.fresh()
+    assert not tracing.task_context()
 
 
 def test_a_saved_trace_is_resumed(spans: Spans):
     """The block continues the saved trace, with a link to the current span."""
-    with tracing.span("here") as here, tracing.resumed("again", GIVEN, {"n": 1}):
+    with tracing.span("here") as here, tracing.resume("again", GIVEN, {"n": 1}):
         assert tracing.trace_id() == TRACE
 
     assert here is not None
@@ -143,7 +143,7 @@ def test_a_saved_trace_is_resumed(spans: Spans):
 @pytest.mark.parametrize("given", ["", "no trace"])
 def test_nothing_is_resumed_without_a_saved_trace(spans: Spans, given: str):
     """The block stays in the current trace."""
-    with tracing.span("here"), tracing.resumed("again", given, {}):
+    with tracing.span("here"), tracing.resume("again", given, {}):
         pass
 
     assert spans.all_named("again") == []
@@ -151,7 +151,7 @@ def test_nothing_is_resumed_without_a_saved_trace(spans: Spans, given: str):
 
 def test_the_current_span_is_not_resumed(spans: Spans):
     """It has not ended, so no span is put in between."""
-    with tracing.span("here"), tracing.resumed("again", tracing.traceparent() or "", {}):
+    with tracing.span("here"), tracing.resume("again", tracing.traceparent() or "", {}):
         pass
 
     assert spans.all_named("again") == []
@@ -165,7 +165,7 @@ def test_another_turn_of_the_same_trace_is_resumed(spans: Spans):
         with tracing.span("second"):
             kept = tracing.traceparent() or ""
         assert first is not None
-        with tracing.joined(tracing.traceparent()), tracing.resumed("again", kept, {}):
+        with tracing.join(tracing.traceparent()), tracing.resume("again", kept, {}):
             pass
 
     assert parent_of(spans.named("again")) == id_of(spans.named("second"))
@@ -199,7 +199,7 @@ def test_an_event_is_sampled_on_its_own(spans: Spans):
 @pytest.mark.parametrize("spans", [ALWAYS_ON], indirect=True)
 def test_another_process_does_not_decide_for_our_sampler(spans: Spans):
     """A trace that the caller dropped is recorded if our sampler takes everything."""
-    with tracing.joined(GIVEN.removesuffix("01") + "00"), tracing.span("here"):
+    with tracing.join(GIVEN.removesuffix("01") + "00"), tracing.span("here"):
         pass
 
     assert parent_of(spans.named("here")) == int(PARENT, 16)

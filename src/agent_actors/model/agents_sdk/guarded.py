@@ -144,7 +144,7 @@ def _response(streamed: Response) -> ModelResponse:
 
 
 def _tell(usage: Usage) -> None:
-    tracing.note(
+    tracing.set_attributes(
         {
             "gen_ai.usage.input_tokens": usage.input_tokens,
             "gen_ai.usage.output_tokens": usage.output_tokens,

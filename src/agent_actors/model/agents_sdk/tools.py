@@ -85,15 +85,15 @@ class ToolLimits:
                 await asyncio.wait({running})
         except TimeoutError:
             log.warning("the tool %s was ended after %g s", name, self.seconds)
-            tracing.failed("timeout")
+            tracing.mark_failed("timeout")
             return LATE
         finally:
             running.cancel()
         if running.cancelled():
-            tracing.failed("cancelled")
+            tracing.mark_failed("cancelled")
             return FAILED
         if (error := running.exception()) is not None:
-            tracing.failed(type(error).__name__)
+            tracing.mark_failed(type(error).__name__)
             return _told(name, error)
         return running.result()
 

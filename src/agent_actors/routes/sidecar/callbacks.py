@@ -59,7 +59,7 @@ class Callbacks:
             await self._app(scope, receive, send)
             return
         try:
-            with tracing.joined(_traceparent(scope)):
+            with tracing.join(_traceparent(scope)):
                 body = await self._answer(scope, receive)
         except ClientDisconnect:
             log.warning("a call of %r broke off; nothing was done", scope["path"])
@@ -104,7 +104,7 @@ class Callbacks:
 
 
 def _traceparent(scope: Scope) -> str | None:
-    given = header(scope, b"traceparent") if tracing.on() else None
+    given = header(scope, b"traceparent") if tracing.enabled() else None
     return None if given is None else given.decode("latin-1")
 
 

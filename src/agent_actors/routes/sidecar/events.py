@@ -217,5 +217,5 @@ async def keep(
 ) -> EventStatus:
     """Keeps an event that could not be applied."""
     await services.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
-    services.counters.letter_kept(topic)
+    services.counters.dead_letter_kept(topic)
     return EventStatus(status="SUCCESS")

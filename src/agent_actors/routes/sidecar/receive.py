@@ -266,7 +266,7 @@ async def _park(services: Services, record: KafkaRecord, reason: str) -> Receive
     log.warning("the record %s is a dead letter: %s", record.id, reason)
     event = _letter(record)
     letter_id = await services.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
-    services.counters.letter_kept(BINDING)
+    services.counters.dead_letter_kept(BINDING)
     return ReceiveResult(status="Message parked", letter_id=letter_id)
 
 

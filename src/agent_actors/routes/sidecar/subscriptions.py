@@ -48,7 +48,7 @@ def callbacks(services: Services) -> Mapping[str, Callback]:
 
         async def answer(body: bytes) -> bytes:
             if topic and asked.came(body):
-                services.counters.event_came_again(topic)
+                services.counters.event_redelivered(topic)
             verdict = await take(services, body)
             if verdict.status == "RETRY":
                 asked.ask(body)
@@ -66,7 +66,7 @@ def inputs(services: Services) -> Mapping[str, Input]:
     async def answer(body: bytes, headers: Headers) -> bytes:
         delivered = body, tuple(headers)
         if asked.came(delivered):
-            services.counters.event_came_again(receive.BINDING)
+            services.counters.event_redelivered(receive.BINDING)
         try:
             received = await receive.receive(services, body, headers)
         except TryLater:

@@ -110,7 +110,7 @@ class SidecarClient:
             raise Unavailable("The runtime has not been started.")
         url = _url(self._base + path)
         given = _JSON | headers if headers else _JSON
-        if tracing.on():
+        if tracing.enabled():
             given = {**given, **tracing.headers()}
         try:
             async with self._session.request(
