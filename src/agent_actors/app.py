@@ -17,7 +17,7 @@ from agent_actors.access.rates import Rate, RateLimiter
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
-from agent_actors.model.configured import choose
+from agent_actors.model.selection import choose_model
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
 from agent_actors.routes.edge import gate, problems, security_headers
@@ -84,7 +84,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     clock = clock or SystemClock()
     settings = settings or read()
     runtime = runtime or _runtime(settings, clock)
-    model = model or choose(
+    model = model or choose_model(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
     service = Service(settings, runtime, model, clock)

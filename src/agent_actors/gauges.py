@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 from agent_actors.model import Model
 from agent_actors.model.agents_sdk import AgentsModel
 from agent_actors.model.calls import ModelCalls
-from agent_actors.model.configured import ConfiguredModel
 from agent_actors.model.echo import EchoModel
 from agent_actors.model.scripted import ScriptedModel
+from agent_actors.model.selection import DeferredModel
 from agent_actors.observability.counters import OTHER, PREFIX, UNKNOWN
 from agent_actors.runtime import Runtime
 from agent_actors.turns.activations import Activations
@@ -21,7 +21,7 @@ from agent_actors.users.feed import Feed
 _MODELS = {
     EchoModel: "echo",
     ScriptedModel: "scripted",
-    ConfiguredModel: "agents-sdk",
+    DeferredModel: "agents-sdk",
     AgentsModel: "agents-sdk",
 }
 _RUNTIMES = {"EmbeddedRuntime": "embedded", "DaprRuntime": "dapr"}

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from agent_actors.cli import main
-from agent_actors.model import Prompt, configured
+from agent_actors.model import Prompt, selection
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol.messages import Reply
 
@@ -35,7 +35,7 @@ def write_down(call: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    setattr(configured, "ScriptedModel", CountedModel)  # noqa: B010 - it is not exported there
+    setattr(selection, "ScriptedModel", CountedModel)  # noqa: B010 - it is not exported there
     if os.environ.get("AGENT_ACTORS_LOG"):
         logging.getLogger("agent_actors").setLevel(os.environ["AGENT_ACTORS_LOG"])
     main(["serve", "--runtime", "dapr", *sys.argv[1:]])

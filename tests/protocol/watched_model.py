@@ -27,7 +27,7 @@ class WatchedModel(Model):
     def __init__(self, process: "Process") -> None:
         self._process = process
         self._world = process.world
-        self.converses = process.world.sizes.sums_up
+        self.uses_history = process.world.sizes.sums_up
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The answer, when the world lets it through."""
@@ -52,7 +52,7 @@ class WatchedModel(Model):
         await self._world.gate("summary")
         if self._world.strikes("model"):
             raise ModelFailed("The model failed.")
-        return " ".join((digest.previous, *(entry.content for entry in digest.said)))
+        return " ".join((digest.previous, *(entry.content for entry in digest.messages)))
 
     async def _think(self, prompt: Prompt) -> None:
         world = self._world

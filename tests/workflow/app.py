@@ -12,7 +12,7 @@ from typing import Any
 
 from agent_actors.cli import main
 from agent_actors.clock import SystemClock
-from agent_actors.model import configured
+from agent_actors.model import selection
 from agent_actors.workflow import orchestration
 from agent_actors.workflow.activities import Activities, WorkflowParts
 from agent_actors.workflow.turn import STEPS, TurnOrder
@@ -66,5 +66,5 @@ def released() -> bool:
 
 if __name__ == "__main__":
     setattr(orchestration, "Activities", Stopping)  # noqa: B010 - it is not exported there
-    setattr(configured, "ScriptedModel", CountedModel)  # noqa: B010 - neither is this
+    setattr(selection, "ScriptedModel", CountedModel)  # noqa: B010 - neither is this
     main(["serve", "--runtime", "dapr", *sys.argv[1:]])

@@ -26,7 +26,7 @@ from agent_actors.clock import SystemClock
 from agent_actors.engine.local import LocalDapr
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
-from agent_actors.model.keys import planned
+from agent_actors.model.endpoint import describe_model
 from agent_actors.observability import logs
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
@@ -248,7 +248,7 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     click.echo(
         f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
-        f"  Model  {planned(settings)}\n"
+        f"  Model  {describe_model(settings)}\n"
         f"  {data}\n"
         f"  API    http://{url_host}:{port}\n"
         f"  Docs   http://{local}:{port}/docs\n"

@@ -113,7 +113,7 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
 
     async def _counted(self, user: str) -> int:
         """The user's messages so far, for a model that is told."""
-        if not self._calls.model.converses:
+        if not self._calls.model.uses_history:
             return 0
         analytics = await self._reader.analytics(user)
         return analytics.message_count if analytics else 0

@@ -10,7 +10,7 @@ import httpx2
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.service import note_skew
 from agent_actors.errors import AgentError, StartupError
-from agent_actors.model.keys import Endpoint, GetSecret, Keys
+from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret
 from agent_actors.protocol.codec import json_object
 from agent_actors.settings import Settings
 
@@ -34,9 +34,9 @@ async def check_model(
     if settings.model in {"echo", "scripted"}:
         return _report.ok(f"{settings.model} answers: no key and no network needed")
     try:
-        keys = Keys(settings, context.clock, get_secret)
+        finder = EndpointFinder(settings, context.clock, get_secret)
         async with context.clock.timeout(WITHIN):
-            endpoint = await keys.endpoint()
+            endpoint = await finder.find()
     except StartupError as error:
         return _report.fail(str(error), "docs/models.md has examples")
     except (AgentError, TimeoutError):
@@ -44,8 +44,8 @@ async def check_model(
     if endpoint is None:
         found = "no API key found: answering with the built-in echo model"
         if settings.model:
-            return _report.warn(found, keys.missing)
-        return _report.ok(f"{found}; for a real model {keys.missing}")
+            return _report.warn(found, finder.hint)
+        return _report.ok(f"{found}; for a real model {finder.hint}")
     host, place = _host(endpoint.base_url)
     try:
         answer = await _get(http, endpoint, "models")

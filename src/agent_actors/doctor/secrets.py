@@ -4,7 +4,7 @@ from agent_actors.doctor.files import read_components
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.thread import in_thread
 from agent_actors.errors import AgentError, Invalid, StartupError
-from agent_actors.model.keys import GEMINI, OPENAI, GetSecret
+from agent_actors.model.endpoint import GEMINI, OPENAI, GetSecret
 from agent_actors.runtime.embedded.files import components
 from agent_actors.runtime.embedded.files.secrets import SecretStores
 from agent_actors.settings import Settings

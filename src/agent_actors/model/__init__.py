@@ -12,7 +12,7 @@ class Prompt:
     `number` is the turn's number in its conversation, from 1; `memory` the user's entries, newest
     last; `window` the last exchanges of the conversation, oldest first; `earlier` sums up what came
     before them. `message_count` is how many messages of the user were answered before, in all
-    conversations; only a model that `converses` is told.
+    conversations; only a model that `uses_history` is told.
     """
 
     conversation: str
@@ -36,13 +36,13 @@ class SummaryPrompt:
 
     about: str
     previous: str
-    said: tuple[Message, ...]
+    messages: tuple[Message, ...]
 
 
 class Model:
     """Answers prompts. The base of every model; `reply` is the only method it must have."""
 
-    converses = False
+    uses_history = False
     """Whether it uses what the conversation had before: then that is summed up, and counted."""
 
     async def start(self) -> None:
@@ -76,7 +76,7 @@ class Model:
         Raises:
             ModelError: It failed.
         """
-        said = [entry.content.strip() for entry in digest.said if entry.role == "user"]
+        said = [entry.content.strip() for entry in digest.messages if entry.role == "user"]
         if not said:
             return digest.previous
         last = "; ".join(repr(each[:SHOWN]) for each in said[-LAST:])

@@ -95,7 +95,9 @@ class Summaries:
     def fell_out(self, conversation: str, request: ConversationSummary) -> None:
         """Pairs up to `request.upto` are not seen by the model any more."""
         resting = self._rest_of(("conversation", conversation)) > 0
-        wanted = self._model.converses and not resting and conversation not in self._conversations
+        wanted = (
+            self._model.uses_history and not resting and conversation not in self._conversations
+        )
         if wanted and len(self._tasks) < WAITING:
             self._conversations.add(conversation)
             self._tasks.begin(self._conversation(conversation, request))

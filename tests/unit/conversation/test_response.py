@@ -106,7 +106,7 @@ async def test_only_a_model_that_converses_is_told_how_much_was_said(
 ):
     """For the others it is not read."""
     bench.model.free.set()
-    bench.model.converses = converses
+    bench.model.uses_history = converses
     analytics = encode(Analytics(message_count=7))
     bench.client.state[wire.ANALYTICS, "ada"][slots.ANALYTICS.key] = analytics
     await bench.ask()
@@ -118,7 +118,7 @@ async def test_only_a_model_that_converses_is_told_how_much_was_said(
 async def test_of_a_user_whose_messages_nobody_has_counted_there_are_none(bench: Bench):
     """Analytics may be behind."""
     bench.model.free.set()
-    bench.model.converses = True
+    bench.model.uses_history = True
     await bench.ask()
 
     assert bench.model.prompts[0].message_count == 0

@@ -40,7 +40,7 @@ class Summing(Model):
     """Sums up what it is given, once it is let go; keeps every digest."""
 
     def __init__(self) -> None:
-        self.converses = True
+        self.uses_history = True
         self.digests: list[SummaryPrompt] = []
         self.contexts: list[str] = []
         self.free = asyncio.Event()
@@ -302,14 +302,14 @@ async def test_a_conversation_is_summed_up(bench: Bench):
     (digest,) = bench.model.digests
 
     assert (digest.about, digest.previous) == ("", "They greeted.")
-    assert [entry.content for entry in digest.said] == ["said 4", "answered 4", "said 5",
+    assert [entry.content for entry in digest.messages] == ["said 4", "answered 4", "said 5",
                                                         "answered 5"]  # fmt: skip
     assert bench.kept.conversations == [("ada", ConversationSummary(3, 5, "a summary"))]
 
 
 async def test_a_conversation_is_not_summed_up_for_a_model_that_does_not_converse(bench: Bench):
     """It would never be told."""
-    bench.model.converses = False
+    bench.model.uses_history = False
     bench.conversation(12)
     await bench.fell_out(0, 5)
 
@@ -344,6 +344,6 @@ async def test_what_a_conversations_summary_is_made_of_is_bounded(bench: Bench):
     await bench.fell_out(0, 50)
     (digest,) = bench.model.digests
 
-    assert len(digest.said) == 2 * PAIRS
-    assert digest.said[0] == Message("user", "x" * CHARACTERS)
-    assert digest.said[-1] == Message("assistant", "answered 50")
+    assert len(digest.messages) == 2 * PAIRS
+    assert digest.messages[0] == Message("user", "x" * CHARACTERS)
+    assert digest.messages[-1] == Message("assistant", "answered 50")

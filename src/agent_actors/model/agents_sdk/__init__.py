@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
 from agent_actors.model import Model, Prompt, SummaryPrompt
-from agent_actors.model.keys import Endpoint
+from agent_actors.model.endpoint import Endpoint
 from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
 
@@ -53,7 +53,7 @@ class AgentsModel(Model):
         transport: Carries the requests in place of the network, for tests.
     """
 
-    converses = True
+    uses_history = True
 
     def __init__(
         self,

@@ -12,9 +12,9 @@ from openai import AsyncOpenAI, DefaultAsyncHttpx2Client
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
 from agent_actors.model.agents_sdk import Renew, failures
+from agent_actors.model.agents_sdk.chat_model import ChatModel
 from agent_actors.model.agents_sdk.client import PlainClient
-from agent_actors.model.agents_sdk.complete_answers import CompleteAnswersModel
-from agent_actors.model.keys import GEMINI, OPENAI, Endpoint
+from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint
 from agent_actors.settings import Settings
 
 R = TypeVar("R")
@@ -73,7 +73,7 @@ class ModelConnection:
         gemini = self.endpoint is not None and self.endpoint.base_url == GEMINI.base_url
         return "gcp.gemini" if gemini else "openai"
 
-    async def send(self, name: str, ask: Callable[[CompleteAnswersModel], Awaitable[R]]) -> R:
+    async def send(self, name: str, ask: Callable[[ChatModel], Awaitable[R]]) -> R:
         """What the server answers; nothing that may have been paid for is asked for twice.
 
         Raises:
@@ -100,10 +100,10 @@ class ModelConnection:
         if self._client is not None:
             await self._client.close()
 
-    def _model(self, name: str) -> tuple[Endpoint, CompleteAnswersModel]:
+    def _model(self, name: str) -> tuple[Endpoint, ChatModel]:
         if self.endpoint is None or self._client is None:
             raise ModelFailed("The agent names a model, but there is no key; set OPENAI_API_KEY.")
-        return self.endpoint, CompleteAnswersModel(name, self._client, self._clock)
+        return self.endpoint, ChatModel(name, self._client, self._clock)
 
     def _pause(self, error: Exception, sent: int) -> float | None:
         """Seconds before it is sent again, or None if it must not be."""

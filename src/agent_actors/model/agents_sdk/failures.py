@@ -27,7 +27,7 @@ from openai import APIConnectionError, APIStatusError, OpenAIError
 from pydantic import ValidationError
 
 from agent_actors.errors import GuardrailRefused, ModelError, ModelFailed, ModelTimedOut
-from agent_actors.model.keys import GEMINI, OPENAI, Endpoint
+from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint
 
 log = logging.getLogger(__name__)
 

@@ -53,7 +53,7 @@ def material(digest: SummaryPrompt) -> str:
     known = [
         ("user", digest.about),
         ("last summary", digest.previous[:SUMMED_UP]),
-        ("said since, oldest first", _said(digest.said, SUMMED_UP)),
+        ("said since, oldest first", _said(digest.messages, SUMMED_UP)),
     ]
     return "\n".join(f"{name}: {_quoted(value)}" for name, value in known if value)
 

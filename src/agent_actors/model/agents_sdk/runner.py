@@ -11,10 +11,10 @@ from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed, ModelTimedOut
 from agent_actors.model import Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import CustomAgent, failures
+from agent_actors.model.agents_sdk.agent import build_agent
 from agent_actors.model.agents_sdk.connection import ModelConnection
-from agent_actors.model.agents_sdk.guarded import GuardedModels
 from agent_actors.model.agents_sdk.instructions import SUMMED_UP, material, notes, summary_of
-from agent_actors.model.agents_sdk.prepared import prepared
+from agent_actors.model.agents_sdk.provider import ServerModels
 from agent_actors.model.agents_sdk.tools import tool_error
 from agent_actors.model.agents_sdk.transcript import BufferedSession, kept
 from agent_actors.model.turn_context import TurnContext
@@ -41,8 +41,8 @@ class AgentRunner:
         self._settings = settings
         self._clock = clock
         self._connection = connection
-        self._models = GuardedModels(connection, stream=settings.model_stream)
-        self._agent = prepared(own, settings, clock)
+        self._models = ServerModels(connection, stream=settings.model_stream)
+        self._agent = build_agent(own, settings, clock)
         self._writer = Agent[Any]("summary", model=self._agent.model)
 
     async def reply(self, prompt: Prompt) -> Reply:
@@ -71,7 +71,7 @@ class AgentRunner:
 
     async def summarise(self, digest: SummaryPrompt) -> str:
         """A summary, by one call without tools. Raises as `reply`."""
-        if not digest.said:
+        if not digest.messages:
             return digest.previous
         limit = self._settings.model_time
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
-from agent_actors.model.keys import Endpoint
+from agent_actors.model.endpoint import Endpoint
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
 from tests.unit.model.agents_sdk.vendor import HERE, Vendor, settings

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from agent_actors.errors import ModelFailed, ModelTimedOut
-from agent_actors.model.agents_sdk import complete_answers
-from agent_actors.model.keys import GEMINI, OPENAI, Endpoint
+from agent_actors.model.agents_sdk import chat_model
+from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint
 from agent_actors.protocol.messages import Exchange, Message, Reply, Usage
 from tests.fakes import eventually
 from tests.hand_clock import HandClock
@@ -118,10 +118,8 @@ async def test_a_stream_may_end_with_its_usage(ready: Ready, vendor: Vendor):
 
 async def test_a_server_need_not_count(ready: Ready, vendor: Vendor):
     """An answer without usage is an answer."""
-    complete_answers = streamed("hello").text.replace(json.dumps(USAGE), "null")
-    vendor.will(
-        httpx2.Response(200, text=complete_answers, headers={"content-type": "text/event-stream"})
-    )
+    whole = streamed("hello").text.replace(json.dumps(USAGE), "null")
+    vendor.will(httpx2.Response(200, text=whole, headers={"content-type": "text/event-stream"}))
     reply = await (await ready(model_stream=True)).reply(a_prompt())
 
     assert (reply.content, reply.usage) == ("hello", Usage(0, 0))
@@ -144,7 +142,7 @@ async def test_a_stream_that_falls_silent_is_ended(ready: Ready, vendor: Vendor,
     model = await ready(model_stream=True)
     asked = asyncio.create_task(model.reply(a_prompt()))
     await eventually(lambda: clock.waiting)
-    await clock.advance(complete_answers.STALL)
+    await clock.advance(chat_model.STALL)
     with pytest.raises(ModelTimedOut):
         await asked
 
@@ -173,8 +171,8 @@ async def test_a_filter_is_a_refusal(ready: Ready, vendor: Vendor, clock: HandCl
     """A vendor's filter that withholds the answer, or cuts it, refuses."""
     model = await ready(model_stream=stream)
     for said in ([], ["It is"]):
-        complete_answers = answer("".join(said) or None, finish="content_filter")
-        vendor.will(streamed(*said, finish="content_filter") if stream else complete_answers)
+        whole = answer("".join(said) or None, finish="content_filter")
+        vendor.will(streamed(*said, finish="content_filter") if stream else whole)
         failed = await failing(model, clock)
 
         assert (failed.detail, failed.retry) == ("The model refused.", "no")

@@ -7,7 +7,7 @@ import pytest
 
 from agent_actors.errors import ModelError, ModelFailed, ModelTimedOut
 from agent_actors.model.agents_sdk import connection
-from agent_actors.model.keys import Endpoint
+from agent_actors.model.endpoint import Endpoint
 from agent_actors.protocol.messages import Usage
 from tests.fakes import eventually
 from tests.hand_clock import HandClock

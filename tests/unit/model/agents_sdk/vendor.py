@@ -8,7 +8,7 @@ import httpx2
 from pydantic import SecretStr
 
 from agent_actors.model import Prompt
-from agent_actors.model.keys import Endpoint
+from agent_actors.model.endpoint import Endpoint
 from agent_actors.protocol.messages import Exchange, Message
 from agent_actors.settings import Settings
 

@@ -22,7 +22,7 @@ from agent_actors.model.agents_sdk.connection import ModelConnection
 from agent_actors.observability import tracing
 
 
-class GuardedModels(ModelProvider):
+class ServerModels(ModelProvider):
     """Every name means a model of the one server; no name means the settings' model.
 
     Args:
@@ -36,10 +36,10 @@ class GuardedModels(ModelProvider):
 
     def get_model(self, model_name: str | None) -> Model:
         """The model of that name."""
-        return GuardedModel(self._connection, model_name, stream=self._stream)
+        return ServerModel(self._connection, model_name, stream=self._stream)
 
 
-class GuardedModel(Model):
+class ServerModel(Model):
     """Sends again what is safe to send again, and lets no broken answer pass.
 
     Args:

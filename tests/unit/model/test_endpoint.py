@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.model.keys import GEMINI, OPENAI, Endpoint, Keys, planned
+from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint, EndpointFinder, describe_model
 from agent_actors.settings import Settings
 from tests.hand_clock import HandClock, settle
 
@@ -29,11 +29,13 @@ class Secrets:
         return self.kept.get(name)
 
 
-def keys(secrets: Secrets | None = None, clock: HandClock | None = None, **values: Any) -> Keys:
+def finder_of(
+    secrets: Secrets | None = None, clock: HandClock | None = None, **values: Any
+) -> EndpointFinder:
     if secrets is not None:
         values["secret_store"] = "vault"
     settings = Settings(**values)
-    return Keys(settings, clock or HandClock(), secrets.get if secrets else None)
+    return EndpointFinder(settings, clock or HandClock(), secrets.get if secrets else None)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ async def test_a_model_is_asked_for_at_its_provider(
     values: dict[str, Any], expected: tuple[str, str, str]
 ):
     """A name with `gemini` in it means Gemini, any other OpenAI; unnamed, the key decides."""
-    endpoint = await keys(**values).endpoint()
+    endpoint = await finder_of(**values).find()
 
     assert endpoint is not None
     assert (endpoint.model, endpoint.base_url, endpoint.key.get_secret_value()) == expected
@@ -75,10 +77,10 @@ async def test_a_model_is_asked_for_at_its_provider(
 )
 async def test_a_key_that_is_missing_is_named(values: dict[str, Any], missing: str):
     """The other provider's key is no use for a model that was named."""
-    found = keys(**values)
+    found = finder_of(**values)
 
-    assert await found.endpoint() is None
-    assert found.missing == missing
+    assert await found.find() is None
+    assert found.hint == missing
 
 
 @pytest.mark.parametrize(("key", "sent"), [({}, "none"), ({"model_api_key": "own"}, "own")])
@@ -86,7 +88,7 @@ async def test_a_server_of_ones_own_comes_first(key: dict[str, Any], sent: str):
     """Its key is optional, and the providers' keys are not sent there."""
     url = "http://127.0.0.1:11434/v1"
     values: dict[str, Any] = {"model": "gemini-clone", "GEMINI_API_KEY": "g"}
-    endpoint = await keys(model_base_url=url, **key, **values).endpoint()
+    endpoint = await finder_of(model_base_url=url, **key, **values).find()
 
     assert endpoint == Endpoint("gemini-clone", url, SecretStr(sent), "AGENT_ACTORS_MODEL_API_KEY")
 
@@ -110,13 +112,13 @@ async def test_a_server_of_ones_own_comes_first(key: dict[str, Any], sent: str):
 def test_a_server_of_ones_own_needs_a_model_and_a_url(values: dict[str, Any], named: str):
     """What cannot work is said at the start."""
     with pytest.raises(StartupError, match=named):
-        keys(**values)
+        finder_of(**values)
 
 
 async def test_a_key_is_read_from_the_secret_store():
     """Under the provider's name; OpenAI's first. A newline at its end is not part of it."""
     secrets = Secrets(gemini_api_key="g\n")
-    endpoint = await keys(secrets).endpoint()
+    endpoint = await finder_of(secrets).find()
 
     assert endpoint is not None
     assert (endpoint.model, endpoint.key.get_secret_value()) == ("gemini-flash-latest", "g")
@@ -127,7 +129,7 @@ async def test_a_key_is_read_from_the_secret_store():
 async def test_the_environment_wins():
     """A key that is there is not asked for elsewhere."""
     secrets = Secrets(openai_api_key="stored")
-    endpoint = await keys(secrets, OPENAI_API_KEY="set").endpoint()
+    endpoint = await finder_of(secrets, OPENAI_API_KEY="set").find()
 
     assert endpoint is not None
     assert endpoint.key.get_secret_value() == "set"
@@ -137,7 +139,7 @@ async def test_the_environment_wins():
 async def test_a_store_that_is_away_is_asked_again():
     """With a pause that doubles, up to five seconds, until it answers."""
     clock, secrets = HandClock(), Secrets(8, openai_api_key="o")
-    finding = asyncio.create_task(keys(secrets, clock).endpoint())
+    finding = asyncio.create_task(finder_of(secrets, clock).find())
     await settle()
     counts = []
     for pause in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
@@ -153,16 +155,16 @@ async def test_a_store_that_is_away_is_asked_again():
 async def test_a_refused_key_is_looked_for_again():
     """Another one in the store replaces it; the same one, none or a silent store does not."""
     secrets = Secrets(openai_api_key="old")
-    ring = keys(secrets)
-    endpoint = await ring.endpoint()
+    finder = finder_of(secrets)
+    endpoint = await finder.find()
     assert endpoint is not None
-    same = await ring.renewed(endpoint)
+    same = await finder.renew(endpoint)
     secrets.kept = {}
-    gone = await ring.renewed(endpoint)
+    gone = await finder.renew(endpoint)
     secrets.away = 1
-    silent = await ring.renewed(endpoint)
+    silent = await finder.renew(endpoint)
     secrets.kept = {"openai-api-key": "new"}
-    fresh = await ring.renewed(endpoint)
+    fresh = await finder.renew(endpoint)
 
     assert (same, gone, silent) == (None, None, None)
     assert fresh is not None
@@ -172,17 +174,17 @@ async def test_a_refused_key_is_looked_for_again():
 async def test_a_refused_key_of_the_environment_has_no_other():
     """The store is not asked for what it did not give."""
     secrets = Secrets(openai_api_key="stored")
-    ring = keys(secrets, OPENAI_API_KEY="set")
-    endpoint = await ring.endpoint()
+    finder = finder_of(secrets, OPENAI_API_KEY="set")
+    endpoint = await finder.find()
     assert endpoint is not None
 
-    assert await ring.renewed(endpoint) is None
+    assert await finder.renew(endpoint) is None
     assert not secrets.asked
 
 
 async def test_a_secret_that_no_header_can_carry_is_none(caplog: pytest.LogCaptureFixture):
     """It is reported by its name, never by what it is."""
-    assert await keys(Secrets(openai_api_key="schlüssel")).endpoint() is None
+    assert await finder_of(Secrets(openai_api_key="schlüssel")).find() is None
     assert "openai-api-key" in caplog.text
     assert "schlüssel" not in caplog.text
 
@@ -190,7 +192,7 @@ async def test_a_secret_that_no_header_can_carry_is_none(caplog: pytest.LogCaptu
 async def test_a_key_is_never_shown(caplog: pytest.LogCaptureFixture):
     """Neither the endpoint's text nor the log has it."""
     caplog.set_level(logging.DEBUG)
-    endpoint = await keys(Secrets(1, openai_api_key="top-secret"), _Quick()).endpoint()
+    endpoint = await finder_of(Secrets(1, openai_api_key="top-secret"), _Quick()).find()
 
     assert endpoint is not None
     assert "top-secret" not in f"{endpoint!r} {endpoint} {caplog.text}"
@@ -218,4 +220,4 @@ class _Quick(HandClock):
 )
 def test_what_will_answer_is_said_without_secrets(given: dict[str, Any], said: str):
     """For the line that is printed at the start."""
-    assert planned(Settings(**given)) == said
+    assert describe_model(Settings(**given)) == said

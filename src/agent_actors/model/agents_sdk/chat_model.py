@@ -20,7 +20,7 @@ STALL = 30.0
 """Seconds that a stream may say nothing once it has begun."""
 
 
-class CompleteAnswersModel(OpenAIChatCompletionsModel):
+class ChatModel(OpenAIChatCompletionsModel):
     """The SDK's model over the chat API, which every vendor has.
 
     Args:

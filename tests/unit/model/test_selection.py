@@ -10,10 +10,10 @@ import pytest
 from agent_actors.errors import Defect, ModelFailed, StartupError, Unavailable
 from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel
-from agent_actors.model.configured import ConfiguredModel, choose
 from agent_actors.model.echo import EchoModel
-from agent_actors.model.keys import Endpoint, Keys
+from agent_actors.model.endpoint import Endpoint, EndpointFinder
 from agent_actors.model.scripted import ScriptedModel
+from agent_actors.model.selection import DeferredModel, choose_model
 from agent_actors.protocol.messages import Message
 from agent_actors.settings import Settings
 from tests.fakes import HeldModel, QuickModel, eventually
@@ -69,33 +69,33 @@ class Watched(QuickModel):
 
 def chosen(
     built: Built, clock: HandClock, store: Store | None = None, **values: Any
-) -> ConfiguredModel:
+) -> DeferredModel:
     settings = Settings(secret_store="vault" if store else None, **values)
-    ring = Keys(settings, clock, store.get if store else None)
-    return ConfiguredModel(ring, built, EchoModel(clock))
+    finder = EndpointFinder(settings, clock, store.get if store else None)
+    return DeferredModel(finder, built, EchoModel(clock))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoModel), ("scripted", ScriptedModel)])
 def test_the_built_in_models_need_no_key(name: str, kind: type[Model]):
     """They are taken by their names, whatever keys there are."""
-    assert type(choose(Settings(model=name, OPENAI_API_KEY="o"), HandClock())) is kind
+    assert type(choose_model(Settings(model=name, OPENAI_API_KEY="o"), HandClock())) is kind
 
 
 def test_settings_that_contradict_each_other_are_refused():
     """A server without a model is no choice."""
     with pytest.raises(StartupError, match="AGENT_ACTORS_MODEL"):
-        choose(Settings(model_base_url="http://127.0.0.1/v1"), HandClock())
+        choose_model(Settings(model_base_url="http://127.0.0.1/v1"), HandClock())
 
 
 async def test_without_a_key_it_is_echo(caplog: pytest.LogCaptureFixture):
     """It says so once, at the start, and which variable to set; the echo converses with nobody."""
-    model = choose(Settings(), HandClock())
+    model = choose_model(Settings(), HandClock())
     await model.start()
     replies = [(await model.reply(a_prompt())).model for _ in range(2)]
     warnings = [record.getMessage() for record in caplog.records]
 
     assert replies == ["echo", "echo"]
-    assert (model.unready(), model.converses) == (None, False)
+    assert (model.unready(), model.uses_history) == (None, False)
     (line,) = warnings
     assert "OPENAI_API_KEY" in line
     await model.stop()
@@ -113,14 +113,14 @@ async def test_with_a_key_it_is_the_real_model():
     await model.stop()
 
     assert (reply.content, summary) == ("reply to hi", "ada lately said: 'hi'.")
-    assert (reason, model.converses) == ("loading", True)
+    assert (reason, model.uses_history) == ("loading", True)
     assert [endpoint is not None for endpoint in built.endpoints] == [True]
     assert built.model.log == ["start", "stop"]
 
 
 async def test_a_key_means_the_agents_sdk():
     """The one in the environment is taken at once, and the library is loaded for it."""
-    model = choose(Settings(OPENAI_API_KEY="o"), HandClock())
+    model = choose_model(Settings(OPENAI_API_KEY="o"), HandClock())
     await model.start()
     await settle()
 
@@ -138,7 +138,7 @@ def test_an_agent_with_a_model_of_its_own_waits_for_no_key():
 
     settings = Settings(secret_store="vault")
 
-    assert isinstance(choose(settings, HandClock(), agent=Agent()), AgentsModel)  # type: ignore[arg-type]
+    assert isinstance(choose_model(settings, HandClock(), agent=Agent()), AgentsModel)  # type: ignore[arg-type]
 
 
 async def test_it_is_not_ready_before_the_store_answers():
@@ -223,7 +223,7 @@ def test_no_vendors_library_is_imported_before_it_is_used():
     code = """
 import sys
 import agent_actors.app
-import agent_actors.model.configured
+import agent_actors.model.selection
 sys.exit(" ".join({"agents", "openai"} & set(sys.modules)) or None)
 """
     done = subprocess.run(
@@ -235,7 +235,7 @@ sys.exit(" ".join({"agents", "openai"} & set(sys.modules)) or None)
 
 async def test_a_summary_of_the_last_resort_is_the_plain_one():
     """It says what was said last."""
-    model = choose(Settings(), HandClock())
+    model = choose_model(Settings(), HandClock())
     summary = await model.summarise(SummaryPrompt("ada", "", (Message("user", "hi"),)))
 
     assert summary == "ada lately said: 'hi'."
@@ -246,8 +246,8 @@ async def test_a_held_answer_does_not_hold_the_model_back():
     """Questions are asked of the chosen model at once, not one after another."""
     built = Built()
     held = HeldModel()
-    model = ConfiguredModel(
-        Keys(Settings(OPENAI_API_KEY="o"), HandClock(), None),
+    model = DeferredModel(
+        EndpointFinder(Settings(OPENAI_API_KEY="o"), HandClock(), None),
         lambda _: held,
         built.model,
     )

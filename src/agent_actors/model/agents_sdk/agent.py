@@ -12,7 +12,7 @@ from agent_actors.model.agents_sdk.tools import ToolLimits, current_time
 from agent_actors.settings import Settings
 
 
-def prepared(own: CustomAgent, settings: Settings, clock: Clock) -> Agent[Any]:
+def build_agent(own: CustomAgent, settings: Settings, clock: Clock) -> Agent[Any]:
     """The agent of a process. What the user of this library made is copied, never changed."""
     agent = _default(own, clock) if own.agent is None else own.agent
     tools = [*agent.tools, *own.tools]

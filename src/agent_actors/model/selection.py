@@ -10,7 +10,7 @@ from agent_actors.errors import AgentError, ModelFailed
 from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
 from agent_actors.model.echo import EchoModel
-from agent_actors.model.keys import Endpoint, GetSecret, Keys
+from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
@@ -24,7 +24,7 @@ Build = Callable[[Endpoint | None], Model]
 """Makes the model that asks there; None where the agent brings a model of its own."""
 
 
-def choose(
+def choose_model(
     settings: Settings,
     clock: Clock,
     *,
@@ -48,30 +48,30 @@ def choose(
         return EchoModel(clock)
     if settings.model == "scripted":
         return ScriptedModel(clock)
-    keys = Keys(settings, clock, get_secret)
+    finder = EndpointFinder(settings, clock, get_secret)
     own = CustomAgent(agent, tuple(tools))
 
     def build(endpoint: Endpoint | None) -> Model:
-        return AgentsModel(settings, clock, endpoint, own, keys.renewed)
+        return AgentsModel(settings, clock, endpoint, own, finder.renew)
 
     if own.brings_its_model:
-        return build(keys.at_hand())
-    return ConfiguredModel(keys, build, EchoModel(clock))
+        return build(finder.from_environment())
+    return DeferredModel(finder, build, EchoModel(clock))
 
 
-class ConfiguredModel(Model):
+class DeferredModel(Model):
     """The model there is a key for, once that is known; else the last resort.
 
     Args:
-        keys: Finds the key.
+        finder: Finds the server and its key.
         build: Makes the model that uses it.
         otherwise: Answers where there is no key.
     """
 
-    converses = True
+    uses_history = True
 
-    def __init__(self, keys: Keys, build: Build, otherwise: Model) -> None:
-        self._keys = keys
+    def __init__(self, finder: EndpointFinder, build: Build, otherwise: Model) -> None:
+        self._finder = finder
         self._build = build
         self._otherwise = otherwise
         self._model: Model | None = None
@@ -127,13 +127,13 @@ class ConfiguredModel(Model):
 
     async def _choose(self) -> Model:
         try:
-            endpoint = await self._keys.endpoint()
+            endpoint = await self._finder.find()
         except AgentError as error:
             log.error("the secret store cannot be asked for a model's key: %s", error.detail)
             raise
         if endpoint is None:
-            log.warning("no key for a model, so it is `echo` that answers: %s", self._keys.missing)
-            model, self.converses = self._otherwise, self._otherwise.converses
+            log.warning("no key for a model, so it is `echo` that answers: %s", self._finder.hint)
+            model, self.uses_history = self._otherwise, self._otherwise.uses_history
         else:
             model = self._build(endpoint)
         await model.start()

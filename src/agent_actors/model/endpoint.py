@@ -66,7 +66,7 @@ class Endpoint:
     secret: str = ""
 
 
-class Keys:
+class EndpointFinder:
     """Finds the endpoint that the settings mean.
 
     Args:
@@ -85,7 +85,7 @@ class Keys:
         self._providers = _providers(settings.model)
         _check_own_server(settings)
 
-    def at_hand(self) -> Endpoint | None:
+    def from_environment(self) -> Endpoint | None:
         """The endpoint, by the environment alone."""
         settings = self._settings
         if settings.model_base_url:
@@ -97,9 +97,9 @@ class Keys:
                 return self._endpoint(provider, found, provider.variable)
         return None
 
-    async def endpoint(self) -> Endpoint | None:
+    async def find(self) -> Endpoint | None:
         """The endpoint, or None without a key; waits for a secret store until it answers."""
-        endpoint = self.at_hand()
+        endpoint = self.from_environment()
         if endpoint is not None:
             return endpoint
         for provider in self._providers:
@@ -109,7 +109,7 @@ class Keys:
                 return replace(endpoint, secret=provider.secret)
         return None
 
-    async def renewed(self, refused: Endpoint) -> Endpoint | None:
+    async def renew(self, refused: Endpoint) -> Endpoint | None:
         """The same endpoint with another key, if the store has one by now."""
         if not refused.secret:
             return None
@@ -121,7 +121,7 @@ class Keys:
         return None if found in {None, refused.key} else replace(refused, key=found)
 
     @property
-    def missing(self) -> str:
+    def hint(self) -> str:
         """What to set where there is no key: for a line in the log."""
         names = " or ".join(provider.variable for provider in self._providers)
         if not self._settings.model:
@@ -154,7 +154,7 @@ class Keys:
         return SecretStr(key) if key else None
 
 
-def planned(settings: Settings) -> str:
+def describe_model(settings: Settings) -> str:
     """The model that will answer, in words; which one may hang on what a secret store has."""
     if settings.model in {"echo", "scripted"}:
         return settings.model
