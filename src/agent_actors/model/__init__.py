@@ -1,4 +1,4 @@
-"""The model: what turns a prompt into a reply. `echo` needs no key and no network."""
+"""Models: a model turns a prompt into a reply. `echo` needs no key and no network."""
 
 from dataclasses import dataclass, field
 
@@ -7,12 +7,20 @@ from agent_actors.protocol.messages import Exchange, Message, Person, Reply
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Everything a model sees of a turn.
+    """Everything that a model gets for a turn.
 
-    `number` is the turn's number in its conversation, from 1; `memory` the user's entries, newest
-    last; `window` the last exchanges of the conversation, oldest first; `earlier` sums up what came
-    before them. `message_count` is how many messages of the user were answered before, in all
-    conversations; only a model that `uses_history` is told.
+    Attributes:
+        conversation: The conversation's id.
+        user: The user's id.
+        turn_id: The turn's id; the same when the turn runs again after a crash.
+        number: The turn's number in its conversation, from 1.
+        message: The message to answer.
+        memory: The user's latest messages and answers in all conversations, newest last.
+        window: The last exchanges of this conversation, oldest first.
+        person: The user's name, preferred style and summary.
+        earlier: A summary of this conversation before its window.
+        message_count: The user's messages answered before this one, in all conversations; counted
+            only for a model with `uses_history`.
     """
 
     conversation: str
@@ -29,9 +37,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class SummaryPrompt:
-    """What is to be summed up: the last summary, and what was said since, oldest first.
+    """Everything that a model gets for a summary.
 
-    `about` is the user whom the summary is about, or empty where it is about a conversation.
+    Attributes:
+        about: The user's name, or empty if a conversation is summed up.
+        previous: The last summary, or empty.
+        messages: The messages since then, oldest first.
     """
 
     about: str
@@ -40,50 +51,71 @@ class SummaryPrompt:
 
 
 class Model:
-    """Answers prompts. The base of every model; `reply` is the only method it must have."""
+    """Answers prompts; the base class of every model. Only `reply` must be overridden.
+
+    Example:
+        ```python
+        from agent_actors import create_app
+        from agent_actors.model import Model, Prompt
+        from agent_actors.protocol.messages import Reply
+
+
+        class Parrot(Model):
+            async def reply(self, prompt: Prompt) -> Reply:
+                return Reply(prompt.message.content, model="parrot")
+
+
+        app = create_app(model=Parrot())
+        ```
+
+    The service calls a model from one event loop, for many turns at once, and cancels a call after
+    `AGENT_ACTORS_MODEL_TIME` seconds. A reply has at most 1 MiB in UTF-8.
+    """
 
     uses_history = False
-    """Whether it uses what the conversation had before: then that is summed up, and counted."""
+    """Whether the model reads `earlier` and `message_count`: only then does the service sum up old
+    exchanges and count messages."""
 
     async def start(self) -> None:
-        """Begins to make itself ready; waits for nothing.
+        """Begins to get ready, without waiting for it.
 
         Raises:
-            StartupError: It never will be.
+            StartupError: The model can never be ready.
         """
 
     async def stop(self) -> None:
-        """Gives back what it holds. Idempotent."""
+        """Releases resources. Idempotent."""
 
     async def loaded(self) -> None:
-        """Returns when what `start` began is over, also where it failed."""
+        """Waits until the work begun by `start` has ended, whether it succeeded or failed."""
 
     def unready(self) -> str | None:
-        """Why it cannot answer yet, or None if it can."""
+        """Why the model cannot answer yet, as a sentence for `/readyz`; None if it can."""
         return None
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer.
+        """Answers a message.
 
         Raises:
-            ModelError: It failed or refused; nothing of the turn is kept.
+            ModelError: The model failed or refused. Nothing of the turn is saved, and the caller
+                gets the error's text. Any other exception counts as a failure without a text.
         """
         raise NotImplementedError
 
     async def summarise(self, digest: SummaryPrompt) -> str:
-        """A summary of at most a few sentences; the plain one says what was said last.
+        """A summary of a few sentences; by default it quotes the user's last messages.
 
         Raises:
-            ModelError: It failed.
+            ModelError: The model failed.
         """
-        said = [entry.content.strip() for entry in digest.messages if entry.role == "user"]
-        if not said:
+        contents = [each.content.strip() for each in digest.messages if each.role == "user"]
+        if not contents:
             return digest.previous
-        last = "; ".join(repr(each[:SHOWN]) for each in said[-LAST:])
+        last = "; ".join(repr(each[:QUOTED]) for each in contents[-LAST:])
         return f"{digest.about or 'The user'} lately said: {last}."
 
 
-SHOWN = 80
-"""Characters of what was said that a plain summary repeats."""
+QUOTED = 80
+"""Characters of a message that the default summary quotes."""
 LAST = 3
-"""Messages that it repeats."""
+"""Messages that it quotes."""

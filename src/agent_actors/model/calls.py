@@ -1,7 +1,7 @@
-"""The model calls of this process, and how the ends of parked turns reach ChatAgent.
+"""The model calls of this process, and how the results of parked turns reach ChatAgent.
 
-Calls belong to the process, not to an activation: putting ResponseAgent away and back in the same
-process costs no second call (4.22, docs/protocol.md).
+Calls belong to the process, not to an activation: when ResponseAgent is deactivated and activated
+again in the same process, no call is repeated (4.22, docs/protocol.md).
 """
 
 import asyncio
@@ -23,64 +23,65 @@ from agent_actors.protocol.messages import Failure, Outcome, Problem, Reply
 log = logging.getLogger(__name__)
 
 PER_CONVERSATION = 8
-"""Calls remembered for a conversation; finished ones are forgotten first."""
+"""Calls kept for a conversation; finished ones are dropped first."""
 FINISHED = 2_048
-"""Finished calls remembered in all, so that idle conversations cost no memory."""
+"""Finished calls kept in all, so that idle conversations cost no memory."""
 FINISHED_BYTES = 16 * 1024 * 1024
-"""The same, in bytes of memory."""
+"""Bytes of memory that the kept replies may use."""
 REPLY_BYTES = 1024 * 1024
-"""What a model may say at once; more could be neither saved nor published everywhere."""
+"""Longest reply in bytes; some stores and brokers take no more."""
 HAND_OVERS = 6
-"""Times that the end of a parked turn is offered; then the recovery reminder asks for it."""
+"""Attempts to deliver the result of a parked turn; then the recovery reminder fetches it."""
 HAND_OVER_PAUSE = 0.1
-"""Seconds before it is offered again; doubles each time."""
+"""Seconds before the second attempt; doubles each time."""
 
 R = TypeVar("R")
 Key = tuple[str, str]
+"""A conversation and a turn id."""
 Complete = Callable[[str, str, Outcome], Awaitable[None]]
-"""Delivers the end of a parked turn: conversation, turn id, outcome."""
+"""Delivers the result of a parked turn: conversation, turn id, outcome."""
 
 
 class Call:
-    """One call of the model for one turn."""
+    """A call of the model for one turn."""
 
     def __init__(self) -> None:
         self.outcome: Outcome | None = None
         self.awaited = False
-        """ChatAgent was told *running* and waits for `CompleteTurn`."""
+        """Whether ChatAgent has parked the turn and waits for `CompleteTurn`."""
         self._done = asyncio.Event()
 
     @property
     def failed(self) -> bool:
-        """Has it ended without an answer?"""
+        """Whether the call has ended without a reply."""
         return isinstance(self.outcome, Failure)
 
     @property
     def size(self) -> int:
-        """Bytes of memory that its answer takes."""
+        """Bytes of memory that the reply uses."""
         if not isinstance(self.outcome, Reply):
             return 0
         return getsizeof(self.outcome.content) + getsizeof(self.outcome.items)
 
     def finish(self, outcome: Outcome) -> None:
-        """Sets the outcome and wakes who waits."""
+        """Sets the outcome and wakes whoever waits."""
         self.outcome = outcome
         self._done.set()
 
     async def wait(self) -> None:
-        """Returns when there is an outcome."""
+        """Waits until there is an outcome."""
         await self._done.wait()
 
 
 class ModelCalls:
-    """Starts calls, keeps their outcomes, and hands the ends of parked turns over.
+    """Calls the model, keeps the outcomes, and delivers those of parked turns.
 
     Args:
-        model: What answers.
-        clock: For the model time.
-        model_time: Seconds that a call may take.
-        complete: Delivers the end of a parked turn; called outside any turn of an actor.
-        counters: Counts the calls; by default one that nobody reads.
+        model: The model.
+        clock: Measures the model time.
+        model_time: The longest time of a call, in seconds.
+        complete: Delivers the result of a parked turn; called outside any turn of an actor.
+        counters: Counts the calls; by default they are counted nowhere.
     """
 
     def __init__(
@@ -104,11 +105,11 @@ class ModelCalls:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def find(self, conversation: str, turn_id: str) -> Call | None:
-        """The call of a turn, if this process knows one."""
+        """The call for a turn, if this process has one."""
         return self._calls.get(conversation, {}).get(turn_id)
 
     def start(self, prompt: Prompt) -> Call:
-        """Starts the model for a turn, in a task of the process."""
+        """Calls the model for a turn, in a task of the process."""
         call = Call()
         self._forget(prompt.conversation, prompt.turn_id)
         self._make_room(prompt.conversation)
@@ -117,7 +118,7 @@ class ModelCalls:
         return call
 
     async def drain(self, seconds: float) -> None:
-        """Returns when no call runs any more, or after that many seconds."""
+        """Waits until no call runs, for at most that many seconds."""
         if not self._tasks:
             return
         try:
@@ -128,10 +129,12 @@ class ModelCalls:
                 call.outcome is None for calls in self._calls.values() for call in calls.values()
             )
             if unfinished:
-                log.warning("model calls cut off: %d; their turns start again", unfinished)
+                log.warning(
+                    "cut off %d model calls; the next process starts their turns again", unfinished
+                )
 
     async def stop(self) -> None:
-        """Ends every call that still runs; their turns start again with the next process."""
+        """Cancels all calls; the next process starts their turns again."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,64 +148,68 @@ class ModelCalls:
         return task
 
     async def _run(self, call: Call, prompt: Prompt) -> None:
-        with _acting(prompt):
-            with tracing.span("invoke_agent agent-actors", attributes=_agent(prompt)):
+        with _log_context(prompt):
+            # The attributes of OpenTelemetry's conventions for generative AI.
+            attributes: dict[str, tracing.Value] = {
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": "agent-actors",
+                "gen_ai.conversation.id": prompt.conversation,
+                "turn.id": prompt.turn_id,
+            }
+            with tracing.span("invoke_agent agent-actors", attributes=attributes):
                 outcome = await self._counted(prompt)
-                _tell(outcome)
+                _trace(outcome)
             call.finish(outcome)
-            self._remember(call, prompt)
+            self._keep(call, prompt)
             if call.awaited:
-                await self._hand_over(call, prompt)
+                await self._hand_over(outcome, prompt)
 
     async def _counted(self, prompt: Prompt) -> Outcome:
         began = self._counters.monotonic()
-        name: str = ""
+        name = ""
         end: CallEnd = "cut"
         self.running += 1
         try:
-            outcome = await self._ask(prompt)
+            outcome = await self._in_time(prompt)
             name, end = _end(outcome)
         finally:
             self.running -= 1
             name = self._counters.model_called(name, end, self._counters.monotonic() - began)
         if isinstance(outcome, Reply):
-            self._counters.tokens_used(
-                name, outcome.usage.input_tokens, outcome.usage.output_tokens
-            )
+            usage = outcome.usage
+            self._counters.tokens_used(name, usage.input_tokens, usage.output_tokens)
         return outcome
 
-    async def _ask(self, prompt: Prompt) -> Outcome:
-        asked = self._spawn(self._reply(prompt))
+    async def _in_time(self, prompt: Prompt) -> Outcome:
+        task = self._spawn(self._reply(prompt))
         try:
             async with self._clock.timeout(self._model_time):
-                await asyncio.wait({asked})
+                await asyncio.wait({task})
         except TimeoutError:
             late = ModelTimedOut(f"The model gave no answer within {self._model_time:g} s.")
             return Failure(Problem.of(late))
         finally:
-            asked.cancel()
-        return _outcome(asked, prompt)
+            task.cancel()
+        return _outcome(task, prompt)
 
     async def _reply(self, prompt: Prompt) -> Reply:
-        with _acting(prompt):
+        with _log_context(prompt):
             return await self.model.reply(prompt)
 
-    async def _hand_over(self, call: Call, prompt: Prompt) -> None:
-        if call.outcome is None:
-            return
+    async def _hand_over(self, outcome: Outcome, prompt: Prompt) -> None:
         for attempt in range(HAND_OVERS):
             try:
-                await self._complete(prompt.conversation, prompt.turn_id, call.outcome)
+                await self._complete(prompt.conversation, prompt.turn_id, outcome)
             except TryLater:
                 await self._clock.sleep(HAND_OVER_PAUSE * 2**attempt)
             except AgentError as error:
-                log.warning("turn %s was not taken: %s", prompt.turn_id, error.title)
+                log.warning("turn %s was not completed: %s", prompt.turn_id, error.title)
                 return
             else:
                 return
         log.warning("turn %s waits for the recovery reminder", prompt.turn_id)
 
-    def _remember(self, call: Call, prompt: Prompt) -> None:
+    def _keep(self, call: Call, prompt: Prompt) -> None:
         key = (prompt.conversation, prompt.turn_id)
         if self.find(*key) is not call:
             return
@@ -228,62 +235,51 @@ class ModelCalls:
             del self._calls[conversation]
 
 
-def _acting(prompt: Prompt) -> LogContext:
+def _log_context(prompt: Prompt) -> LogContext:
     return LogContext(wire.CHAT, prompt.conversation, (prompt,))
 
 
-def _agent(prompt: Prompt) -> dict[str, tracing.Value]:
-    """As OpenTelemetry's conventions for generative AI have it; nothing of what was said."""
-    return {
-        "gen_ai.operation.name": "invoke_agent",
-        "gen_ai.agent.name": "agent-actors",
-        "gen_ai.conversation.id": prompt.conversation,
-        "turn.id": prompt.turn_id,
-    }
-
-
-def _tell(outcome: Outcome) -> None:
+def _trace(outcome: Outcome) -> None:
     if isinstance(outcome, Failure):
         tracing.mark_failed(outcome.error.title)
     elif tracing.enabled():
-        used = outcome.usage
         tracing.set_attributes(
             {
                 "gen_ai.response.model": outcome.model,
-                "gen_ai.usage.input_tokens": used.input_tokens,
-                "gen_ai.usage.output_tokens": used.output_tokens,
+                "gen_ai.usage.input_tokens": outcome.usage.input_tokens,
+                "gen_ai.usage.output_tokens": outcome.usage.output_tokens,
             }
         )
 
 
 def _end(outcome: Outcome) -> tuple[str, CallEnd]:
-    """The model, where one is named, and how its call has ended."""
+    """The model's name, if known, and how its call ended."""
     if isinstance(outcome, Reply):
         return outcome.model, "done"
     ends: dict[int, CallEnd] = {422: "guardrail", 504: "timed_out"}
     return "", ends.get(outcome.error.status, "failed")
 
 
-def _usable(reply: Reply, prompt: Prompt) -> Outcome:
-    """The reply, if it can be saved: a turn whose answer cannot be must end all the same."""
-    try:
-        size = sum(len(each.encode()) for each in (reply.content, reply.items, reply.model))
-    except UnicodeEncodeError:
-        log.warning("the model's answer in turn %s is not UTF-8", prompt.turn_id)
-        return Failure(Problem.of(ModelFailed("The model's answer has half of a character.")))
-    if size > REPLY_BYTES:
-        return Failure(Problem.of(ModelFailed(f"The model's answer has {size} bytes.")))
-    return reply
-
-
-def _outcome(asked: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
-    """The end of a finished call; a model's own exception is a failure like any other."""
-    # A model's library may cancel its own work; without an end here the turn would run for ever.
-    error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
+def _outcome(task: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
+    """The outcome of a finished call; any exception of a model is a failure."""
+    # A model's library may cancel its own work; the turn must end all the same.
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if error is None:
-        return _usable(asked.result(), prompt)
+        return _checked(task.result(), prompt)
     if isinstance(error, ModelError):
         return Failure(Problem.of(error))
     log.error("the model raised %s in turn %s", type(error).__name__, prompt.turn_id)
     log.debug("its trace", exc_info=error)
-    return Failure(Problem.of(ModelFailed("The model failed in a way it should not.")))
+    return Failure(Problem.of(ModelFailed("The model failed unexpectedly.")))
+
+
+def _checked(reply: Reply, prompt: Prompt) -> Outcome:
+    """The reply, or a failure if it cannot be saved, since its turn must end all the same."""
+    try:
+        size = sum(len(each.encode()) for each in (reply.content, reply.items, reply.model))
+    except UnicodeEncodeError:
+        log.warning("the model's answer in turn %s is not valid Unicode", prompt.turn_id)
+        return Failure(Problem.of(ModelFailed("The model's answer is not valid Unicode.")))
+    if size > REPLY_BYTES:
+        return Failure(Problem.of(ModelFailed(f"The model's answer is too long: {size} bytes.")))
+    return reply

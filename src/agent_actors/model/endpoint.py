@@ -1,4 +1,4 @@
-"""The server that answers, and its key: from the environment, else from a secret store."""
+"""The model's server and its key, from the environment or else from a secret store."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,20 +15,20 @@ from agent_actors.settings import Settings
 log = logging.getLogger(__name__)
 
 GetSecret = Callable[[str, str], Awaitable[str | None]]
-"""Reads a secret: store, name; None where there is none. Raises `Unavailable` while it cannot."""
+"""Reads a secret by store and name; None if there is none. Raises `Unavailable` on an outage."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Seconds before a store that is away is asked again; doubles from the first to the longest."""
+"""Seconds before an unavailable store is asked again; the pause doubles up to the longest."""
 NO_KEY = SecretStr("none")
-"""What is sent to a server of one's own that wants no key: the library insists on one."""
+"""The key for a server that wants none: the library insists on one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Whose models there are: where, and what the key is called.
+    """A vendor of models: its address, and where its key is found.
 
-    `default_model` is asked for where no model is named; empty, it is the library's own default.
+    `default_model` is used if no model is named; an empty one means the library's own default.
     """
 
     base_url: str
@@ -37,11 +37,11 @@ class Provider:
     default_model: str = ""
 
     def key(self, settings: Settings) -> SecretStr | None:
-        """The key in the environment, if it is there."""
+        """The key in the environment."""
         return settings.gemini_api_key if self is GEMINI else settings.openai_api_key
 
 
-# Named, so that a variable for another library cannot send a key elsewhere (`OPENAI_BASE_URL`).
+# The address is fixed, so that OPENAI_BASE_URL, set for another program, cannot redirect the key.
 OPENAI = Provider("https://api.openai.com/v1", "OPENAI_API_KEY", "openai-api-key")
 GEMINI = Provider(
     "https://generativelanguage.googleapis.com/v1beta/openai/",
@@ -53,10 +53,10 @@ GEMINI = Provider(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is asked for, and by what name.
+    """A model on a server, with its key.
 
-    `key_from` says where the key comes from; `secret` is its name in the secret store, or empty
-    where it is not from there.
+    `key_from` says in words where the key comes from. `secret` is the key's name in the secret
+    store, or empty if the key comes from the environment.
     """
 
     model: str
@@ -67,120 +67,119 @@ class Endpoint:
 
 
 class EndpointFinder:
-    """Finds the endpoint that the settings mean.
+    """Finds the endpoint that the settings describe.
 
     Args:
         settings: The process's settings.
-        clock: Paces the questions to a secret store that is away.
-        get_secret: Asks it, where there is one.
+        clock: Paces the retries while the secret store is unavailable.
+        get_secret: Reads the secret store, if there is one.
 
     Raises:
-        StartupError: A server of one's own is named, but no model, or its URL is none.
+        StartupError: `model_base_url` is invalid, or set without a model.
     """
 
     def __init__(self, settings: Settings, clock: Clock, get_secret: GetSecret | None) -> None:
+        url = settings.model_base_url
+        if url is not None and not settings.model:
+            raise StartupError(
+                "AGENT_ACTORS_MODEL_BASE_URL is set: name a model in AGENT_ACTORS_MODEL"
+            )
+        if url is not None and not is_address(url):
+            raise StartupError(
+                "AGENT_ACTORS_MODEL_BASE_URL is not a server's URL such as http://localhost:11434/v1"
+            )
         self._settings = settings
         self._clock = clock
         self._get_secret = get_secret
         self._providers = _providers(settings.model)
-        _check_own_server(settings)
 
     def from_environment(self) -> Endpoint | None:
-        """The endpoint, by the environment alone."""
+        """The endpoint, if the environment has its key."""
         settings = self._settings
         if settings.model_base_url:
             key = settings.model_api_key or NO_KEY
-            where = "AGENT_ACTORS_MODEL_API_KEY"
-            return Endpoint(settings.model, settings.model_base_url, key, where)
+            origin = "AGENT_ACTORS_MODEL_API_KEY"
+            return Endpoint(settings.model, settings.model_base_url, key, origin)
         for provider in self._providers:
             if (found := provider.key(settings)) is not None:
                 return self._endpoint(provider, found, provider.variable)
         return None
 
     async def find(self) -> Endpoint | None:
-        """The endpoint, or None without a key; waits for a secret store until it answers."""
+        """The endpoint, or None without a key; waits until the secret store answers."""
         endpoint = self.from_environment()
         if endpoint is not None:
             return endpoint
         for provider in self._providers:
-            if (found := await self._patiently(provider.secret)) is not None:
-                where = f"the secret {provider.secret!r} (AGENT_ACTORS_SECRET_STORE)"
-                endpoint = self._endpoint(provider, found, where)
+            if (found := await self._wait_for_secret(provider.secret)) is not None:
+                origin = f"the secret {provider.secret!r} (AGENT_ACTORS_SECRET_STORE)"
+                endpoint = self._endpoint(provider, found, origin)
                 return replace(endpoint, secret=provider.secret)
         return None
 
     async def renew(self, refused: Endpoint) -> Endpoint | None:
-        """The same endpoint with another key, if the store has one by now."""
+        """The endpoint with another key, if the store has one after this one was refused."""
         if not refused.secret:
             return None
         try:
-            found = await self._stored(refused.secret)
+            found = await self._secret(refused.secret)
         except AgentError as error:
-            log.warning("the secret store cannot be asked for a new key: %s", error.detail)
+            log.warning("could not read a new key from the secret store: %s", error.detail)
             return None
         return None if found in {None, refused.key} else replace(refused, key=found)
 
     @property
     def hint(self) -> str:
-        """What to set where there is no key: for a line in the log."""
+        """The variables to set if there is no key, for the log."""
         names = " or ".join(provider.variable for provider in self._providers)
         if not self._settings.model:
             return f"set {names}"
         return f"AGENT_ACTORS_MODEL is {self._settings.model!r}: set {names}"
 
-    def _endpoint(self, provider: Provider, key: SecretStr, where: str) -> Endpoint:
+    def _endpoint(self, provider: Provider, key: SecretStr, origin: str) -> Endpoint:
         name = self._settings.model or provider.default_model
-        return Endpoint(name, provider.base_url, key, where)
+        return Endpoint(name, provider.base_url, key, origin)
 
-    async def _patiently(self, name: str) -> SecretStr | None:
+    async def _wait_for_secret(self, name: str) -> SecretStr | None:
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._stored(name)
+                return await self._secret(name)
             except Unavailable as error:
                 if pause == FIRST_PAUSE:
-                    log.warning("the secret store is asked until it answers: %s", error.detail)
+                    log.warning("waiting for the secret store: %s", error.detail)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _stored(self, name: str) -> SecretStr | None:
+    async def _secret(self, name: str) -> SecretStr | None:
         store = self._settings.secret_store
         if store is None or self._get_secret is None:
             return None
         key = (await self._get_secret(store, name) or "").strip()
         if key and not (key.isascii() and key.isprintable()):
-            log.warning("the secret %r cannot be sent in a header", name)
+            log.warning("the secret %r cannot be sent in an HTTP header", name)
             return None
         return SecretStr(key) if key else None
 
 
 def describe_model(settings: Settings) -> str:
-    """The model that will answer, in words; which one may hang on what a secret store has."""
+    """The model in a few words, without secrets, for the start line.
+
+    Whether the secret store has a key is not known yet.
+    """
     if settings.model in {"echo", "scripted"}:
         return settings.model
     if settings.model_base_url:
         url = urlsplit(settings.model_base_url)
-        # Not the whole of it: it may have a password.
+        # User name, password and query are left out.
         return f"{settings.model} at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
     for provider in _providers(settings.model):
         if provider.key(settings) is not None:
             return settings.model or provider.default_model or "OpenAI's default"
-    return "of the secret store's key, else echo" if settings.secret_store else "echo (no key)"
+    return "by the secret store's key, else echo" if settings.secret_store else "echo (no key)"
 
 
 def _providers(model: str) -> tuple[Provider, ...]:
     if not model:
         return (OPENAI, GEMINI)
     return (GEMINI,) if "gemini" in model.lower() else (OPENAI,)
-
-
-def _check_own_server(settings: Settings) -> None:
-    url = settings.model_base_url
-    if url is None:
-        return
-    if not settings.model:
-        raise StartupError("AGENT_ACTORS_MODEL_BASE_URL is set: name a model in AGENT_ACTORS_MODEL")
-    if not is_address(url):
-        raise StartupError(
-            "AGENT_ACTORS_MODEL_BASE_URL is no address of a server such as http://localhost:11434/v1"
-        )

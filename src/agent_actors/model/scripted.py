@@ -1,4 +1,4 @@
-"""A model that does as it is told, for tests: slow, failing, hanging. Else it is `echo`."""
+"""A model for tests that can be slow, fail or hang on command; otherwise it is `echo`."""
 
 import asyncio
 from dataclasses import replace
@@ -11,10 +11,10 @@ from agent_actors.protocol.messages import Reply
 
 
 class ScriptedModel(Model):
-    """Obeys the first word of a message.
+    """Follows the command at the start of a message.
 
-    `/slow SECONDS …` answers that much later, `/fail …` fails, `/break …` raises what no model
-    should, `/hang …` never answers.
+    `/slow SECONDS …` answers after a delay, `/fail …` fails, `/break …` raises an unexpected
+    exception, `/hang …` never answers.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -22,9 +22,9 @@ class ScriptedModel(Model):
         self._echo = EchoModel(clock)
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer, as the message wants it."""
-        order, _, rest = prompt.message.content.partition(" ")
-        match order:
+        """Answers as the message's command says."""
+        command, _, rest = prompt.message.content.partition(" ")
+        match command:
             case "/slow":
                 await self._clock.sleep(float(rest.split()[0]))
             case "/fail":
@@ -33,5 +33,5 @@ class ScriptedModel(Model):
                 raise RuntimeError(prompt.message.content)
             case "/hang":
                 await asyncio.Event().wait()
-        # By its own name, as the start tells it: metrics count the calls under that.
+        # Metrics count the call under this name.
         return replace(await self._echo.reply(prompt), model="scripted")

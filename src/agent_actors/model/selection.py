@@ -1,4 +1,4 @@
-"""The model that the settings ask for; without a key it is `echo`."""
+"""Selects the model that the settings describe; without a key that is `echo`."""
 
 import asyncio
 import logging
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Build = Callable[[Endpoint | None], Model]
-"""Makes the model that asks there; None where the agent brings a model of its own."""
+Build = Callable[[Endpoint], Model]
+"""Makes the model of an endpoint."""
 
 
 def choose_model(
@@ -35,11 +35,11 @@ def choose_model(
     """The model of a process.
 
     Args:
-        settings: Which one, and its limits.
+        settings: Name the model and its limits.
         clock: The time.
-        get_secret: Reads a secret store, where one is configured.
-        agent: Answers in place of the default agent.
-        tools: What the agent may use besides its own.
+        get_secret: Reads the secret store, if one is configured.
+        agent: Replaces the default agent.
+        tools: Tools for the agent, in addition to its own.
 
     Raises:
         StartupError: The settings contradict each other.
@@ -50,90 +50,92 @@ def choose_model(
         return ScriptedModel(clock)
     finder = EndpointFinder(settings, clock, get_secret)
     own = CustomAgent(agent, tuple(tools))
-
-    def build(endpoint: Endpoint | None) -> Model:
-        return AgentsModel(settings, clock, endpoint, own, finder.renew)
-
     if own.brings_its_model:
-        return build(finder.from_environment())
-    return DeferredModel(finder, build, EchoModel(clock))
+        return AgentsModel(settings, clock, finder.from_environment(), own, finder.renew)
+    return DeferredModel(
+        finder,
+        lambda endpoint: AgentsModel(settings, clock, endpoint, own, finder.renew),
+        EchoModel(clock),
+    )
 
 
 class DeferredModel(Model):
-    """The model there is a key for, once that is known; else the last resort.
+    """Delegates to a model that is made when its key has been found.
 
     Args:
         finder: Finds the server and its key.
-        build: Makes the model that uses it.
-        otherwise: Answers where there is no key.
+        build: Makes the model.
+        fallback: Answers if there is no key.
     """
 
     uses_history = True
 
-    def __init__(self, finder: EndpointFinder, build: Build, otherwise: Model) -> None:
+    def __init__(self, finder: EndpointFinder, build: Build, fallback: Model) -> None:
         self._finder = finder
         self._build = build
-        self._otherwise = otherwise
+        self._fallback = fallback
         self._model: Model | None = None
-        self._choosing: asyncio.Task[Model] | None = None
+        self._selection: asyncio.Task[Model] | None = None
 
     async def start(self) -> None:
         """Begins to look for the key."""
         self._begin()
 
     async def stop(self) -> None:
-        """Looks no longer, and stops the model."""
-        if self._choosing is not None:
-            self._choosing.cancel()
-            await asyncio.gather(self._choosing, return_exceptions=True)
+        """Stops looking, and stops the model."""
+        if self._selection is not None:
+            self._selection.cancel()
+            await asyncio.gather(self._selection, return_exceptions=True)
         if self._model is not None:
             await self._model.stop()
 
     def unready(self) -> str | None:
-        """Why it cannot answer yet: the secret store, or the model itself."""
+        """Whether the secret store or the model itself is not ready."""
         if self._model is not None:
             return self._model.unready()
-        if self._choosing is not None and self._choosing.done():
-            return "The secret store cannot be asked for a model's key; see the log."
-        return "The secret store has not said yet whether there is a key for a model."
+        if self._selection is not None and self._selection.done():
+            return "The secret store cannot be read for a model's key; see the log."
+        return "The secret store has not answered yet whether it has a model's key."
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The chosen model's answer, once one is chosen."""
-        return await (await self._chosen()).reply(prompt)
+        """The model's answer; waits until the model is selected."""
+        return await (await self._selected()).reply(prompt)
 
     async def summarise(self, digest: SummaryPrompt) -> str:
-        """The chosen model's summary, once one is chosen."""
-        return await (await self._chosen()).summarise(digest)
+        """The model's summary; waits until the model is selected."""
+        return await (await self._selected()).summarise(digest)
 
     def _begin(self) -> "asyncio.Task[Model]":
-        if self._choosing is None:
-            self._choosing = asyncio.create_task(self._choose(), name="choose a model")
-        return self._choosing
+        if self._selection is None:
+            self._selection = asyncio.create_task(self._select(), name="select a model")
+        return self._selection
 
-    async def _chosen(self) -> Model:
+    async def _selected(self) -> Model:
         """The model.
 
         Raises:
-            ModelFailed: There is none, since the secret store cannot be asked.
+            ModelFailed: There is none, because the secret store cannot be read.
         """
         try:
             return await asyncio.shield(self._begin())
         except AgentError:
             raise ModelFailed(
-                "There is no model: the secret store cannot be asked for a key; look at"
+                "There is no model: the secret store cannot be read for a key; check"
                 " AGENT_ACTORS_SECRET_STORE.",
                 retry="no",
             ) from None
 
-    async def _choose(self) -> Model:
+    async def _select(self) -> Model:
         try:
             endpoint = await self._finder.find()
         except AgentError as error:
-            log.error("the secret store cannot be asked for a model's key: %s", error.detail)
+            log.error("the secret store cannot be read for a model's key: %s", error.detail)
             raise
         if endpoint is None:
-            log.warning("no key for a model, so it is `echo` that answers: %s", self._finder.hint)
-            model, self.uses_history = self._otherwise, self._otherwise.uses_history
+            log.warning(
+                "no API key found: answering with the built-in echo model; %s", self._finder.hint
+            )
+            model, self.uses_history = self._fallback, self._fallback.uses_history
         else:
             model = self._build(endpoint)
         await model.start()

@@ -1,29 +1,51 @@
-"""What the tools and guardrails of an agent are told of the turn they run in."""
+"""What the tools and guardrails of an agent know about the turn they run in."""
 
 from dataclasses import dataclass, field
 
 
 class ToolCallCount:
-    """Tool calls that a turn has made."""
+    """The number of tool calls in a turn."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def add(self) -> int:
-        """Counts one more; returns which one it is, from 1."""
+        """Counts one call and returns its number, from 1."""
         self.calls += 1
         return self.calls
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """Whose turn it is: the context of an agent's run (`ctx.context` in a tool).
+    """The turn that a tool or guardrail runs in: the context of the agent's run.
 
-    A turn that is run again, since its process died, has the same `turn_id`: a tool that must act
-    once remembers it.
+    A turn that runs again after a crash has the same `turn_id`, so a tool with an effect can use it
+    as an idempotency key.
+
+    Example:
+        ```python
+        from agents import RunContextWrapper, function_tool
+
+        from agent_actors import TurnContext, create_app
+
+
+        @function_tool
+        async def order_pizza(ctx: RunContextWrapper[TurnContext], size: str) -> str:
+            turn = ctx.context
+            number = await shop.order(turn.user, size, idempotency_key=turn.turn_id)
+            return f"Order {number}"
+
+
+        app = create_app(tools=[order_pizza])
+        ```
+
+    Attributes:
+        user: The user's id.
+        conversation: The conversation's id.
+        turn_id: The turn's id.
     """
 
     user: str
     conversation: str
     turn_id: str
-    counters: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)
+    tool_calls: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)

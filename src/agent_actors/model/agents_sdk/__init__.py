@@ -1,7 +1,7 @@
-"""A real model, by the OpenAI Agents SDK. Only this folder imports it, and only when it is used.
+"""A real model, by the OpenAI Agents SDK. Only this package imports the SDK.
 
-`agents` and `openai` take seconds to import. So this module names them for the type checker alone;
-its siblings import them at their top, and are themselves imported in a thread.
+`agents` and `openai` take seconds to import. So this module imports them for the type checker only,
+and imports its siblings, which need them, in a thread when the model starts.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Renew = Callable[[Endpoint], Awaitable[Endpoint | None]]
-"""Asks for another key once one was refused; None where there is no other."""
+"""Finds another key after one was refused; None if there is no other."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomAgent:
-    """What a user of this library brings: an agent in place of the default one, and tools."""
+    """A user's agent in place of the default one, and a user's tools."""
 
     agent: "Agent[Any] | None" = None
     tools: "tuple[Tool, ...]" = ()
 
     @property
     def brings_its_model(self) -> bool:
-        """Has the agent a model of its own, so that no key is needed?"""
+        """Whether the agent has a model object, so that no key is needed."""
         return self.agent is not None and not isinstance(self.agent.model, str | None)
 
 
@@ -47,10 +47,10 @@ class AgentsModel(Model):
     Args:
         settings: The limits of a turn.
         clock: The time.
-        endpoint: Where a model is asked for; None where the agent brings its own.
-        own: The agent and the tools, where there are any.
-        renew: Looks for another key.
-        transport: Carries the requests in place of the network, for tests.
+        endpoint: The model's server; None if the agent brings a model.
+        own: The user's agent and tools.
+        renew: Finds another key.
+        transport: Replaces the network in tests.
     """
 
     uses_history = True
@@ -75,49 +75,49 @@ class AgentsModel(Model):
 
     async def start(self) -> None:
         """Begins to import the SDK."""
-        self._begin()
+        self._load()
 
     async def stop(self) -> None:
-        """Closes the connections, after the import if that is still running."""
+        """Closes the connections, after the import if that still runs."""
         await self.loaded()
-        if self._loading is not None and _worked(self._loading):
+        if self._loading is not None and _succeeded(self._loading):
             await self._loading.result().close()
 
     async def loaded(self) -> None:
-        """Returns when the import is over."""
+        """Waits until the import has ended."""
         if self._loading is not None:
             await asyncio.wait({self._loading})
 
     def unready(self) -> str | None:
-        """Whether the SDK is still being imported."""
+        """Whether the SDK is being imported, or could not be."""
         if self._loading is None or not self._loading.done():
             return "The model's library is being loaded."
-        return None if _worked(self._loading) else "The model cannot be made ready; see the log."
+        if _succeeded(self._loading):
+            return None
+        return "The model's library could not be loaded; see the log."
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer of one run of the agent; waits for the SDK to be there.
+        """The answer of one run of the agent; waits for the import.
 
         Raises:
-            ModelError: As `failures` says.
+            ModelError: As `failures` describes.
         """
-        turns = await asyncio.shield(self._begin())
-        return await turns.reply(prompt)
+        runner = await asyncio.shield(self._load())
+        return await runner.reply(prompt)
 
     async def summarise(self, digest: SummaryPrompt) -> str:
-        """A summary by one call of the same model, without tools. Raises as `reply`."""
-        turns = await asyncio.shield(self._begin())
-        return await turns.summarise(digest)
+        """A summary by one call of the same model without tools. Raises as `reply`."""
+        runner = await asyncio.shield(self._load())
+        return await runner.summarise(digest)
 
-    def _begin(self) -> "asyncio.Task[AgentRunner]":
+    def _load(self) -> "asyncio.Task[AgentRunner]":
         if self._loading is None:
-            self._loading = asyncio.create_task(self._load(), name="load the model's library")
-            self._loading.add_done_callback(_tell)
+            work = asyncio.to_thread(self._make_runner)
+            self._loading = asyncio.create_task(work, name="load the model's library")
+            self._loading.add_done_callback(_log_failure)
         return self._loading
 
-    async def _load(self) -> "AgentRunner":
-        return await asyncio.to_thread(self._turns)
-
-    def _turns(self) -> "AgentRunner":
+    def _make_runner(self) -> "AgentRunner":
         from agent_actors.model.agents_sdk.connection import ModelConnection
         from agent_actors.model.agents_sdk.runner import AgentRunner
 
@@ -127,11 +127,11 @@ class AgentsModel(Model):
         return AgentRunner(self._settings, self._clock, connection, self._own)
 
 
-def _worked(loading: "asyncio.Task[AgentRunner]") -> bool:
+def _succeeded(loading: "asyncio.Task[AgentRunner]") -> bool:
     return not loading.cancelled() and loading.exception() is None
 
 
-def _tell(loading: "asyncio.Task[AgentRunner]") -> None:
+def _log_failure(loading: "asyncio.Task[AgentRunner]") -> None:
     if not loading.cancelled() and (error := loading.exception()) is not None:
-        log.error("the model cannot be made ready: %s", type(error).__name__)
+        log.error("could not load the model's library: %s", type(error).__name__)
         log.debug("its trace", exc_info=error)

@@ -1,4 +1,4 @@
-"""The agent that runs: the default one, or a copy of a user's own with limited tools."""
+"""The agent that runs: the default one, or a copy of the user's with limits on its tools."""
 
 import copy
 from typing import Any
@@ -13,24 +13,22 @@ from agent_actors.settings import Settings
 
 
 def build_agent(own: CustomAgent, settings: Settings, clock: Clock) -> Agent[Any]:
-    """The agent of a process. What the user of this library made is copied, never changed."""
-    agent = _default(own, clock) if own.agent is None else own.agent
-    tools = [*agent.tools, *own.tools]
-    return _Copies(ToolLimits.of(settings, clock)).of(agent.clone(tools=tools))
-
-
-def _default(own: CustomAgent, clock: Clock) -> Agent[Any]:
-    ours = current_time(clock)
-    taken = {tool.name for tool in own.tools}
-    return Agent("assistant", instructions=AGENT, tools=[] if ours.name in taken else [ours])
+    """The agent of a process. The user's agent is copied and never changed."""
+    agent = own.agent
+    if agent is None:
+        ours = current_time(clock)
+        replaced = ours.name in {tool.name for tool in own.tools}
+        agent = Agent("assistant", instructions=AGENT, tools=[] if replaced else [ours])
+    copies = _Copies(ToolLimits.of(settings, clock))
+    return copies.of(agent.clone(tools=[*agent.tools, *own.tools]))
 
 
 class _Copies:
-    """Copies of agents, and of those they hand off to, each one once: they may form a circle."""
+    """Copies agents and those they hand off to, each agent once: handoffs may form a circle."""
 
     def __init__(self, limits: ToolLimits) -> None:
         self._limits = limits
-        # The original is kept too: its id could be given to another one.
+        # By the original's `id`. The original is kept, so that its id is not reused.
         self._made: dict[int, tuple[Agent[Any], Agent[Any]]] = {}
 
     def of(self, agent: Agent[Any]) -> Agent[Any]:
@@ -57,6 +55,6 @@ class _Copies:
         return limited
 
     def _known(self, agent: Agent[Any]) -> Agent[Any]:
-        """The copy of an agent that a handoff chose while it ran; a new agent is not kept."""
+        """The copy of the agent that a handoff returned; one made on the spot is not kept."""
         made = self._made.get(id(agent))
         return made[1] if made else _Copies(self._limits).of(agent)

@@ -1,7 +1,8 @@
-"""A chat model that notices when an answer was cut off, or is none.
+"""A chat model that detects answers that are cut off or malformed.
 
-The SDK asks for a finish reason only at OpenAI's own address; anywhere else a stream that ends in
-the middle passes for the whole answer.
+The SDK requires a finish reason only from api.openai.com (openai-agents 0.24,
+`models/openai_chatcompletions.py`: `require_finish_reason`). From any other server it takes a
+stream that breaks off for the whole answer.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +18,7 @@ from agent_actors.errors import ModelFailed, ModelTimedOut
 from agent_actors.model.agents_sdk import failures
 
 STALL = 30.0
-"""Seconds that a stream may say nothing once it has begun."""
+"""Longest time between two chunks of a stream, in seconds."""
 
 
 class ChatModel(OpenAIChatCompletionsModel):
@@ -25,8 +26,8 @@ class ChatModel(OpenAIChatCompletionsModel):
 
     Args:
         name: The model's name.
-        client: Asks the server.
-        clock: For streams that stall.
+        client: The client of its server.
+        clock: Measures the time between chunks.
     """
 
     def __init__(self, name: str, client: AsyncOpenAI, clock: Clock) -> None:
@@ -34,16 +35,16 @@ class ChatModel(OpenAIChatCompletionsModel):
         self._clock = clock
 
     async def _fetch_response(self, *args: Any, stream: bool = False, **options: Any) -> Any:
-        # The SDK has no public place between the server's answer and its own reading of it.
+        # The SDK has no public hook between the server's answer and its own parsing.
         fetched = await super()._fetch_response(*args, stream=stream, **options)  # type: ignore[call-overload]
         if not stream:
-            return _an_answer(fetched)
+            return _checked(fetched)
         response, chunks = fetched
-        return response, _to_the_end(chunks, self._clock)
+        return response, _complete(chunks, self._clock)
 
 
-def _an_answer(fetched: Any) -> ChatCompletion:
-    """The same, if it has the form of an answer: the library builds it from any JSON."""
+def _checked(fetched: Any) -> ChatCompletion:
+    """The answer, if it is one: the library makes a `ChatCompletion` of any JSON."""
     if isinstance(fetched, ChatCompletion) and fetched.choices:
         _check_filter(fetched.choices)
         message = getattr(fetched.choices[0], "message", None)
@@ -52,13 +53,13 @@ def _an_answer(fetched: Any) -> ChatCompletion:
     raise ModelBehaviorError("not a chat completion")
 
 
-async def _to_the_end(
+async def _complete(
     chunks: AsyncStream[ChatCompletionChunk], clock: Clock
 ) -> AsyncIterator[ChatCompletionChunk]:
-    """The same chunks; an error at the end where the last ones are missing."""
+    """The chunks, and an error if the last ones are missing."""
     finished = False
     try:
-        async for chunk in _steadily(chunks, clock):
+        async for chunk in _steady(chunks, clock):
             _check_filter(chunk.choices)
             finished = finished or _finishes(chunk)
             yield chunk
@@ -69,22 +70,22 @@ async def _to_the_end(
 
 
 def _check_filter(choices: Sequence[Any]) -> None:
-    """Refuses what a filter has cut: the rest of it is no answer."""
+    """Rejects an answer that a content filter has cut."""
     if any(getattr(each, "finish_reason", None) == "content_filter" for each in choices):
         raise ModelFailed(failures.REFUSED, retry="no")
 
 
 def _finishes(chunk: ChatCompletionChunk) -> bool:
-    """Has it a finish reason, or the usage that some servers send after the end instead?"""
+    """Whether the chunk has a finish reason, or the usage that some servers send last instead."""
     if not chunk.choices:
         return chunk.usage is not None
     return any(choice.finish_reason for choice in chunk.choices)
 
 
-async def _steadily(
+async def _steady(
     chunks: AsyncStream[ChatCompletionChunk], clock: Clock
 ) -> AsyncIterator[ChatCompletionChunk]:
-    # The first one may take as long as the model thinks.
+    # The first chunk may take the whole model time.
     chunk = await anext(chunks, None)
     while chunk is not None:
         yield chunk
@@ -92,4 +93,4 @@ async def _steadily(
             async with clock.timeout(STALL):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise ModelTimedOut(f"The model fell silent for {STALL:g} s.") from None
+            raise ModelTimedOut(f"The model's stream stalled for {STALL:g} s.") from None

@@ -1,4 +1,4 @@
-"""The way to the model's server: one client for the process, and its key."""
+"""The connection to the model's server: one client for the process, and its key."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,24 +20,24 @@ from agent_actors.settings import Settings
 R = TypeVar("R")
 
 CONNECT = 5.0
-"""Seconds that a connection may take to be made."""
+"""Longest time to connect, in seconds."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
-"""Seconds before a call is sent again; doubles from the first to the longest, with jitter."""
+"""Seconds before a call is sent again; the pause doubles up to the longest, with jitter."""
 LONGEST_WAIT = 30.0
-"""A server that asks to wait longer than this is not waited for."""
+"""Longest `Retry-After` that is obeyed, in seconds; beyond it the call fails at once."""
 
 
 class ModelConnection:
-    """Sends calls, and sends those again that the server surely did not take.
+    """Sends calls, and repeats those that the server has certainly not processed.
 
     Args:
-        settings: How often, and the model time.
-        clock: Paces the tries.
-        endpoint: Where to; None where there is no key.
-        renew: Looks for another key once one was refused.
-        transport: Carries the requests in place of the network, for tests.
-        random: Where the jitter comes from.
+        settings: The number of retries, and the model time.
+        clock: Paces the retries.
+        endpoint: The server and its key; None if there is no key.
+        renew: Finds another key after one was refused.
+        transport: Replaces the network in tests.
+        random: The source of the jitter.
     """
 
     def __init__(
@@ -59,31 +59,31 @@ class ModelConnection:
 
     @property
     def default_model(self) -> str:
-        """The model that is asked where an agent names none."""
+        """The model for an agent that names none."""
         return (self.endpoint.model if self.endpoint else "") or get_default_model()
 
     @property
     def official(self) -> bool:
-        """Is it OpenAI's own server?"""
+        """Whether the server is OpenAI's own."""
         return self.endpoint is not None and self.endpoint.base_url == OPENAI.base_url
 
     @property
     def provider(self) -> str:
-        """Who that is, in OpenTelemetry's words; a server of one's own speaks as OpenAI's does."""
+        """The vendor's name in OpenTelemetry's conventions; any compatible server is `openai`."""
         gemini = self.endpoint is not None and self.endpoint.base_url == GEMINI.base_url
         return "gcp.gemini" if gemini else "openai"
 
-    async def send(self, name: str, ask: Callable[[ChatModel], Awaitable[R]]) -> R:
-        """What the server answers; nothing that may have been paid for is asked for twice.
+    async def send(self, name: str, call: Callable[[ChatModel], Awaitable[R]]) -> R:
+        """Calls a model; a call that may have been charged is never repeated.
 
         Raises:
-            ModelError: It failed, and will again.
+            ModelError: The call failed, and was not or must not be repeated.
         """
         sent, renewed = 0, False
         while True:
             endpoint, model = self._model(name)
             try:
-                return await ask(model)
+                return await call(model)
             except (*failures.KNOWN, *failures.MISREAD) as error:
                 pause = self._pause(error, sent)
                 if failures.key_refused(error) and not renewed:
@@ -102,19 +102,19 @@ class ModelConnection:
 
     def _model(self, name: str) -> tuple[Endpoint, ChatModel]:
         if self.endpoint is None or self._client is None:
-            raise ModelFailed("The agent names a model, but there is no key; set OPENAI_API_KEY.")
+            raise ModelFailed("The agent names a model, but there is no key: set OPENAI_API_KEY.")
         return self.endpoint, ChatModel(name, self._client, self._clock)
 
     def _pause(self, error: Exception, sent: int) -> float | None:
-        """Seconds before it is sent again, or None if it must not be."""
-        asked = failures.retry_after(error, self._clock.now()) or 0.0
-        if sent >= self._retries or asked > LONGEST_WAIT or not failures.worth_repeating(error):
+        """Seconds before the call is sent again, or None if it must not be."""
+        wanted = failures.retry_after(error, self._clock.now()) or 0.0
+        if sent >= self._retries or wanted > LONGEST_WAIT or not failures.worth_repeating(error):
             return None
         backoff = min(FIRST_PAUSE * 2.0**sent, LONGEST_PAUSE)
-        return max(asked, backoff * self._random.uniform(0.5, 1.0))
+        return max(wanted, backoff * self._random.uniform(0.5, 1.0))
 
     async def _renewed(self, refused: Endpoint) -> bool:
-        """Is there another key by now?"""
+        """Whether there is another key after this one was refused."""
         async with self._renewing:
             if self.endpoint is not refused:
                 return True
@@ -129,8 +129,9 @@ class ModelConnection:
 def _client(
     endpoint: Endpoint, model_time: float, transport: httpx2.AsyncBaseTransport | None
 ) -> AsyncOpenAI:
-    # Not openai's aiohttp transport, although it is faster: it reports a connection that was lost
-    # after the request as one that was never made, and such a call would be paid for twice.
+    # Not openai's aiohttp transport, although it is faster: it turns any ClientConnectionError into
+    # ConnectTimeout (openai 3.54, `_vendor/httpx_aiohttp/transport.py`), also after the request was
+    # sent. Such a call would be repeated, and charged twice.
     timeout = httpx2.Timeout(model_time, connect=CONNECT)
     return PlainClient(
         api_key=endpoint.key.get_secret_value(),

@@ -1,7 +1,7 @@
-"""What a failed call or run means to a caller (I13: nothing of what was said, no key, no trace).
+"""Turns errors of the libraries and of the model's server into errors for the caller.
 
-The texts name the setting to look at; what the model's server or a library said is never repeated,
-for it may repeat the message or the key.
+The texts name the setting to check. They never quote the server or a library, which may repeat the
+message or the key (I13).
 """
 
 import logging
@@ -39,15 +39,15 @@ KNOWN = (
     UnicodeDecodeError,
     ValidationError,
 )
-"""What the libraries raise when a model, its server or the network fails; the rest is a bug."""
+"""What the libraries raise if the model, its server or the network fails; the rest is a bug."""
 
 MISREAD = (AttributeError, KeyError, TypeError)
-"""What the SDK raises over an answer of another form: it takes any JSON for the right one."""
+"""What the SDK raises on a malformed answer: it does not validate JSON before reading it."""
 
-_NOT_TAKEN = frozenset({429, 500, 502, 503})
-"""Answers of a server that has not done the work."""
+_NOT_PROCESSED = frozenset({429, 500, 502, 503})
+"""Statuses of a server that has not processed the request."""
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-_GUARDRAILS_ON_THE_WAY = (
+_GUARDRAILS_OF_ANSWERS = (
     OutputGuardrailTripwireTriggered,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
@@ -57,8 +57,8 @@ REFUSED = "The model refused."
 
 
 def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> ModelError:
-    """Which failure one of the `KNOWN` errors is; `endpoint` is None for an agent's own model."""
-    # No trace, at no level: what a server says may repeat the key.
+    """The failure for one of the `KNOWN` errors; `endpoint` is None for an agent's own model."""
+    # Never with a trace, whatever the level: a server's text may repeat the key.
     log.warning("the model failed: %s", _kind(error))
     failed = _failure(error, endpoint)
     failed.retry_after = retry_after(error, now)
@@ -76,22 +76,22 @@ def _failure(error: Exception, endpoint: Endpoint | None) -> ModelError:
 
 
 def worth_repeating(error: Exception) -> bool:
-    """Has the model's server surely not done, and not charged for, what it was asked?"""
+    """Whether the server has certainly not processed the request, and so not charged for it."""
     if isinstance(error, APIStatusError):
-        return error.status_code in _NOT_TAKEN and not _used_up(error)
+        return error.status_code in _NOT_PROCESSED and error.code != "insufficient_quota"
     return _never_sent(error)
 
 
 def key_refused(error: Exception) -> bool:
-    """Was it the key?"""
+    """Whether the server refused the key."""
     if not isinstance(error, APIStatusError):
         return False
-    # Gemini tells so by a 400, in a form that the library reads no code from.
+    # Gemini answers 400, in a form from which openai 3.54 reads no error code.
     return error.status_code == 401 or "API_KEY_INVALID" in error.response.text
 
 
 def retry_after(error: Exception, now: datetime) -> float | None:
-    """Seconds that the server asks to wait, in either form of the header."""
+    """Seconds from a `Retry-After` header, in either of its forms."""
     if not isinstance(error, APIStatusError):
         return None
     value = error.response.headers.get("retry-after", "")
@@ -102,35 +102,35 @@ def retry_after(error: Exception, now: datetime) -> float | None:
 
 
 def _of_run(error: AgentsException) -> ModelError:
-    """The end of a run that no server is to blame for."""
+    """A failure of the run rather than of the server."""
     match error:
         case InputGuardrailTripwireTriggered():
             return GuardrailRefused("A guardrail of the agent refused the message.")
         case MaxTurnsExceeded():
-            looked_at = "look at AGENT_ACTORS_MODEL_STEPS"
-            return ModelFailed(f"The model came to no end in one turn; {looked_at}.", retry="no")
+            text = "The model did not finish in one turn; check AGENT_ACTORS_MODEL_STEPS."
+            return ModelFailed(text, retry="no")
         case ModelRefusalError():
             return ModelFailed(REFUSED, retry="no")
         case UserError():
-            return ModelFailed("The agent cannot be run as it is set up.", retry="no")
+            return ModelFailed("The agent is not set up correctly.", retry="no")
         case ModelTimeoutError():
-            return ModelTimedOut("The agent's own limit for a model call was over.")
-    if isinstance(error, _GUARDRAILS_ON_THE_WAY):
+            return ModelTimedOut("The agent's own time limit for a model call was exceeded.")
+    if isinstance(error, _GUARDRAILS_OF_ANSWERS):
         return ModelFailed("A guardrail of the agent refused the answer.", retry="no")
     return ModelFailed(_BROKEN)
 
 
 def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
-    """An answer of the server that is none."""
-    told = _BY_CODE.get(error.code or "")
-    if told is not None:
-        return told(endpoint)
+    """A failure that the server reports by its status or its error code."""
+    by_code = _BY_CODE.get(error.code or "")
+    if by_code is not None:
+        return by_code(endpoint)
     if key_refused(error) or error.status_code == 403:
         return _wrong_key(endpoint)
     if error.status_code == 404:
         return _not_found(endpoint)
     if error.status_code == 429:
-        return ModelFailed("The model's server has too much to do for this account (429).")
+        return ModelFailed("The model's server limits the rate of this account (429).")
     if error.status_code >= 500:
         return ModelFailed(f"The model's server failed ({error.status_code}).")
     return ModelFailed(f"The model's server did not accept the request ({error.status_code}).")
@@ -139,41 +139,39 @@ def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
 def _of_connection(error: Exception, endpoint: Endpoint | None) -> ModelError:
     cause = error.__cause__ or error
     if isinstance(cause, _NEVER_SENT):
-        looked_at = "look at the network"
-        if not _of_a_vendor(endpoint):
-            looked_at += " and at AGENT_ACTORS_MODEL_BASE_URL"
-        return ModelFailed(f"The model's server cannot be reached; {looked_at}.")
+        setting = "" if _of_a_vendor(endpoint) else " and AGENT_ACTORS_MODEL_BASE_URL"
+        return ModelFailed(f"The model's server cannot be reached; check the network{setting}.")
     if isinstance(cause, httpx2.TimeoutException):
         return ModelTimedOut("The model's server did not answer in time.")
-    return ModelFailed("The connection to the model's server was lost before its answer was whole.")
+    return ModelFailed("The connection to the model's server was lost during the answer.")
 
 
 def _wrong_key(endpoint: Endpoint | None) -> ModelFailed:
     key = endpoint.key_from if endpoint else "the key of the agent's own model"
-    return ModelFailed(f"The model's server refused the key; look at {key}.")
+    return ModelFailed(f"The model's server refused the key; check {key}.")
 
 
 def _unknown_model(endpoint: Endpoint | None) -> ModelFailed:
     name = "AGENT_ACTORS_MODEL" if endpoint else "the name of the agent's own model"
-    return ModelFailed(f"The model's server does not know the model; look at {name}.")
+    return ModelFailed(f"The model's server does not know the model; check {name}.")
 
 
 def _not_found(endpoint: Endpoint | None) -> ModelFailed:
-    # A base URL without its `/v1` looks just like it.
+    # A base URL that lacks its `/v1` gives the same status.
     if _of_a_vendor(endpoint):
         return _unknown_model(endpoint)
-    looked_at = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
-    return ModelFailed(f"The model's server does not know the model or path; look at {looked_at}.")
+    settings = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
+    return ModelFailed(f"The model's server does not know the model or path; check {settings}.")
 
 
 def _of_a_vendor(endpoint: Endpoint | None) -> bool:
-    """Is its address not a setting?"""
+    """Whether the address is fixed rather than a setting."""
     return endpoint is None or endpoint.base_url in {OPENAI.base_url, GEMINI.base_url}
 
 
 def _too_long(_: Endpoint | None) -> ModelFailed:
-    looked_at = "look at AGENT_ACTORS_WINDOW_TOKENS"
-    return ModelFailed(f"The conversation is too long for the model; {looked_at}.", retry="no")
+    text = "The conversation is too long for the model; check AGENT_ACTORS_WINDOW_TOKENS."
+    return ModelFailed(text, retry="no")
 
 
 def _filtered(_: Endpoint | None) -> ModelFailed:
@@ -182,7 +180,7 @@ def _filtered(_: Endpoint | None) -> ModelFailed:
 
 def _spent(endpoint: Endpoint | None) -> ModelFailed:
     key = endpoint.key_from if endpoint else "the agent's own model"
-    return ModelFailed(f"The quota of the model's account is used up; look at {key}.")
+    return ModelFailed(f"The quota of the model's account is used up; check {key}.")
 
 
 _BY_CODE: dict[str, Callable[[Endpoint | None], ModelFailed]] = {
@@ -191,10 +189,6 @@ _BY_CODE: dict[str, Callable[[Endpoint | None], ModelFailed]] = {
     "content_filter": _filtered,
     "insufficient_quota": _spent,
 }
-
-
-def _used_up(error: APIStatusError) -> bool:
-    return error.code == "insufficient_quota"
 
 
 def _never_sent(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""The SDK's view of our models: which one a name means, and what its answers must be."""
+"""The models that the SDK gets: which one a name means, and what its answers must have."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
@@ -23,11 +23,11 @@ from agent_actors.observability import tracing
 
 
 class ServerModels(ModelProvider):
-    """Every name means a model of the one server; no name means the settings' model.
+    """Finds every model on the one server; without a name it is the settings' model.
 
     Args:
-        connection: The server.
-        stream: Ask for streams.
+        connection: The connection to the server.
+        stream: Request streams.
     """
 
     def __init__(self, connection: ModelConnection, *, stream: bool) -> None:
@@ -40,12 +40,12 @@ class ServerModels(ModelProvider):
 
 
 class ServerModel(Model):
-    """Sends again what is safe to send again, and lets no broken answer pass.
+    """A model on the server. Repeats what is safe to repeat, and rejects broken answers.
 
     Args:
-        connection: The server.
+        connection: The connection to the server.
         name: The model's name; None for the settings' model.
-        stream: Ask for streams, so that one that stalls is noticed. Nobody sees the parts.
+        stream: Request streams, to detect one that stalls. Callers get the whole answer only.
     """
 
     def __init__(self, connection: ModelConnection, name: str | None, *, stream: bool) -> None:
@@ -63,18 +63,28 @@ class ServerModel(Model):
         **options: Any,
     ) -> ModelResponse:
         """The answer of one call."""
-        settings = self._fitting(model_settings)
-        asked = (system_instructions, input, settings, *rest)
-        with tracing.span(f"chat {self.name}", "client", self._said()):
+        request = (system_instructions, input, self._adjusted(model_settings), *rest)
+        # The attributes of OpenTelemetry's conventions for generative AI.
+        attributes: dict[str, tracing.Value] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": self._connection.provider,
+            "gen_ai.request.model": self.name,
+        }
+        with tracing.span(f"chat {self.name}", "client", attributes):
             if self._stream:
-                event = await self._completed(asked, options)
+                event = await self._completed(request, options)
                 response = _response(event.response)
             else:
                 response = await self._connection.send(
-                    self.name, lambda model: model.get_response(*asked, **options)
+                    self.name, lambda model: model.get_response(*request, **options)
                 )
-            _tell(response.usage)
-        response.output = _sound(response.output, input)
+            tracing.set_attributes(
+                {
+                    "gen_ai.usage.input_tokens": response.usage.input_tokens,
+                    "gen_ai.usage.output_tokens": response.usage.output_tokens,
+                }
+            )
+        response.output = _checked(response.output, input)
         return response
 
     async def stream_response(
@@ -85,41 +95,36 @@ class ServerModel(Model):
         *rest: Any,
         **options: Any,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """The end of a stream, once all of it was there."""
-        settings = self._fitting(model_settings)
-        event = await self._completed((system_instructions, input, settings, *rest), options)
-        event.response.output = _sound(event.response.output, input)
+        """The last event of a stream, after all others have arrived."""
+        request = (system_instructions, input, self._adjusted(model_settings), *rest)
+        event = await self._completed(request, options)
+        event.response.output = _checked(event.response.output, input)
         yield event
 
-    def _said(self) -> dict[str, tracing.Value]:
-        """As OpenTelemetry's conventions for generative AI have it; nothing of what was said."""
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": self._connection.provider,
-            "gen_ai.request.model": self.name,
-        }
-
     async def _completed(
-        self, asked: tuple[Any, ...], options: dict[str, Any]
+        self, request: tuple[Any, ...], options: dict[str, Any]
     ) -> ResponseCompletedEvent:
         return await self._connection.send(
-            self.name, lambda model: _last(model.stream_response(*asked, **options))
+            self.name, lambda model: _last(model.stream_response(*request, **options))
         )
 
-    def _fitting(self, settings: ModelSettings) -> ModelSettings:
-        """The settings of an agent that names no model are made for the library's default one."""
-        if not self._named and settings == _made_for(None):
-            official = self._connection.official
-            settings = _made_for(self.name) if official else ModelSettings()
-        if self._connection.official and settings.store is None:
-            # Nothing of a conversation is to stay in the account's log at OpenAI.
+    def _adjusted(self, settings: ModelSettings) -> ModelSettings:
+        """An agent's settings, for this model.
+
+        An agent without a model name has the settings of the library's default model.
+        """
+        official = self._connection.official
+        if not self._named and settings == _default_settings(None):
+            settings = _default_settings(self.name) if official else ModelSettings()
+        if official and settings.store is None:
+            # Conversations stay out of the account's log at OpenAI.
             settings = replace(settings, store=False)
         return replace(settings, include_usage=True)
 
 
 @cache
-def _made_for(name: str | None) -> ModelSettings:
-    """What the library sets for a model; it copies that deeply each time it is asked."""
+def _default_settings(name: str | None) -> ModelSettings:
+    """The library's settings for a model. Cached: the library makes a deep copy for each call."""
     return get_default_model_settings(name)
 
 
@@ -135,61 +140,51 @@ async def _last(events: AsyncIterator[TResponseStreamEvent]) -> ResponseComplete
 
 
 def _response(streamed: Response) -> ModelResponse:
-    used = streamed.usage
     usage = Usage(requests=1)
-    if used is not None:
-        usage = Usage(1, used.input_tokens, output_tokens=used.output_tokens)
-        usage.total_tokens = used.total_tokens
+    if (tokens := streamed.usage) is not None:
+        usage = Usage(1, tokens.input_tokens, output_tokens=tokens.output_tokens)
+        usage.total_tokens = tokens.total_tokens
     return ModelResponse(output=streamed.output, usage=usage, response_id=None)
 
 
-def _tell(usage: Usage) -> None:
-    tracing.set_attributes(
-        {
-            "gen_ai.usage.input_tokens": usage.input_tokens,
-            "gen_ai.usage.output_tokens": usage.output_tokens,
-        }
-    )
-
-
-def _sound(
+def _checked(
     output: list[TResponseOutputItem],
-    asked: str | list[TResponseInputItem],
+    request: str | list[TResponseInputItem],
 ) -> list[TResponseOutputItem]:
-    """The same, with an id of its own for every tool call.
+    """The answer, with a unique id for every tool call.
 
-    Some servers give no ids, or the same ones in every answer: the SDK would fail, or take a call
-    for one that was made before.
+    Some servers send no ids, or the same ones in every answer. The SDK would fail, or take a call
+    for an earlier one.
 
     Raises:
-        ModelBehaviorError: There is nothing in it; asking again would be paid for again.
+        ModelBehaviorError: The answer is empty. It is not requested again, since it was charged.
     """
-    if not any(_says_something(item) for item in output):
+    if not any(_has_content(item) for item in output):
         raise ModelBehaviorError("empty answer")
-    taken = _call_ids(asked)
-    return [_with_own_id(item, taken) for item in output]
+    used = _call_ids(request)
+    return [_with_unique_id(item, used) for item in output]
 
 
-def _says_something(item: TResponseOutputItem) -> bool:
+def _has_content(item: TResponseOutputItem) -> bool:
     if isinstance(item, ResponseOutputMessage):
         texts = (p.text if isinstance(p, ResponseOutputText) else p.refusal for p in item.content)
         return any(text.strip() for text in texts)
     return isinstance(item, ResponseFunctionToolCall)
 
 
-def _call_ids(asked: str | Iterable[TResponseInputItem]) -> set[str]:
-    if isinstance(asked, str):
+def _call_ids(request: str | Iterable[TResponseInputItem]) -> set[str]:
+    if isinstance(request, str):
         return set()
-    return {str(item["call_id"]) for item in asked if item.get("call_id")}  # type: ignore[typeddict-item]
+    return {str(item["call_id"]) for item in request if item.get("call_id")}  # type: ignore[typeddict-item]
 
 
-def _with_own_id(item: TResponseOutputItem, taken: set[str]) -> TResponseOutputItem:
+def _with_unique_id(item: TResponseOutputItem, used: set[str]) -> TResponseOutputItem:
     if not isinstance(item, ResponseFunctionToolCall):
         return item
-    if not item.call_id or item.call_id in taken:
-        number = len(taken) + 1
-        while f"call_{number}" in taken:
+    if not item.call_id or item.call_id in used:
+        number = len(used) + 1
+        while f"call_{number}" in used:
             number += 1
         item = item.model_copy(update={"call_id": f"call_{number}"})
-    taken.add(item.call_id)
+    used.add(item.call_id)
     return item

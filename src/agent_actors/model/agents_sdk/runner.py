@@ -1,4 +1,4 @@
-"""Runs of the agent, one for each turn; and the model alone, for a summary."""
+"""Runs the agent for a turn, and calls the model alone for a summary."""
 
 from typing import Any
 
@@ -13,16 +13,21 @@ from agent_actors.model import Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import CustomAgent, failures
 from agent_actors.model.agents_sdk.agent import build_agent
 from agent_actors.model.agents_sdk.connection import ModelConnection
-from agent_actors.model.agents_sdk.instructions import SUMMED_UP, material, notes, summary_of
+from agent_actors.model.agents_sdk.instructions import (
+    SUMMED_UP,
+    notes,
+    summary_input,
+    summary_instructions,
+)
 from agent_actors.model.agents_sdk.provider import ServerModels
 from agent_actors.model.agents_sdk.tools import tool_error
-from agent_actors.model.agents_sdk.transcript import BufferedSession, kept
+from agent_actors.model.agents_sdk.transcript import BufferedSession, dump
 from agent_actors.model.turn_context import TurnContext
 from agent_actors.protocol.messages import Reply, Usage
 from agent_actors.settings import Settings
 
 MOST_TOKENS = 2**40
-"""Tokens of a turn, at most."""
+"""Most tokens counted for a turn; a server may report any number."""
 
 
 class AgentRunner:
@@ -31,8 +36,8 @@ class AgentRunner:
     Args:
         settings: The limits of a turn.
         clock: The time.
-        connection: The way to the model's server; it is closed with this.
-        own: The agent and the tools, where there are any.
+        connection: The connection to the model's server; `close` closes it.
+        own: The user's agent and tools.
     """
 
     def __init__(
@@ -46,27 +51,37 @@ class AgentRunner:
         self._writer = Agent[Any]("summary", model=self._agent.model)
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer of a run, with what the run leaves for the next one.
+        """The answer of a run, with the items to save for later runs.
 
         Raises:
-            ModelError: As `failures` says.
+            ModelError: As `failures` describes.
         """
         session = BufferedSession(prompt.conversation, prompt.window)
-        context = TurnContext(prompt.user, prompt.conversation, prompt.turn_id)
-        result = await self._run(
-            self._agent,
-            prompt.message.content,
-            self._config(prompt),
-            context=context,
-            session=session,
-            max_turns=self._settings.model_steps,
+        config = RunConfig(
+            model_provider=self._models,
+            tracing_disabled=True,
+            trace_include_sensitive_data=False,
+            call_model_input_filter=_Notes(notes(prompt)),
+            tool_error_formatter=tool_error,
+            tool_not_found_behavior="return_error_to_model",
         )
+        try:
+            result = await Runner.run(
+                self._agent,
+                prompt.message.content,
+                context=TurnContext(prompt.user, prompt.conversation, prompt.turn_id),
+                max_turns=self._settings.model_steps,
+                run_config=config,
+                session=session,
+            )
+        except failures.KNOWN as error:
+            raise failures.failure(error, None, self._clock.now()) from None
         used = result.context_wrapper.usage
         return Reply(
             _content(result),
             self._name(result.last_agent),
             Usage(_tokens(used.input_tokens), _tokens(used.output_tokens)),
-            kept(session.left()),
+            dump(session.added()),
         )
 
     async def summarise(self, digest: SummaryPrompt) -> str:
@@ -76,7 +91,7 @@ class AgentRunner:
         limit = self._settings.model_time
         try:
             async with self._clock.timeout(limit):
-                text = await self._written(summary_of(digest), material(digest))
+                text = await self._complete(summary_instructions(digest), summary_input(digest))
         except TimeoutError:
             raise ModelTimedOut(f"The model gave no summary within {limit:g} s.") from None
         return _not_empty(text)[:SUMMED_UP]
@@ -85,20 +100,19 @@ class AgentRunner:
         """Closes the connection."""
         await self._connection.close()
 
-    async def _written(self, instructions: str, said: str) -> str:
-        # Straight from the model: a run for one call costs milliseconds that turns have to wait.
+    async def _complete(self, instructions: str, text: str) -> str:
+        # Without a run, which would take milliseconds of CPU time from turns.
         named = self._writer.model
         model = self._models.get_model(named) if isinstance(named, str | None) else named
-        settings, nothing = self._writer.model_settings, ModelTracing.DISABLED
         try:
             answer = await model.get_response(
                 instructions,
-                said,
-                settings,
-                [],
-                None,
-                [],
-                nothing,
+                text,
+                self._writer.model_settings,
+                tools=[],
+                output_schema=None,
+                handoffs=[],
+                tracing=ModelTracing.DISABLED,
                 previous_response_id=None,
                 conversation_id=None,
                 prompt=None,
@@ -107,25 +121,6 @@ class AgentRunner:
         except failures.KNOWN as error:
             raise failures.failure(error, None, self._clock.now()) from None
 
-    async def _run(
-        self, agent: Agent[Any], said: str, config: RunConfig, **options: Any
-    ) -> RunResult:
-        try:
-            return await Runner.run(agent, said, run_config=config, **options)
-        except failures.KNOWN as error:
-            raise failures.failure(error, None, self._clock.now()) from None
-
-    def _config(self, prompt: Prompt | None = None) -> RunConfig:
-        """How every agent of a run is run; the notes are added to whatever each is told."""
-        return RunConfig(
-            model_provider=self._models,
-            tracing_disabled=True,
-            trace_include_sensitive_data=False,
-            call_model_input_filter=_Noted(notes(prompt)) if prompt else None,
-            tool_error_formatter=tool_error,
-            tool_not_found_behavior="return_error_to_model",
-        )
-
     def _name(self, agent: Agent[Any]) -> str:
         """The model that gave the answer."""
         if isinstance(agent.model, str | None):
@@ -133,29 +128,28 @@ class AgentRunner:
         return str(getattr(agent.model, "model", type(agent.model).__name__))
 
 
-class _Noted:
-    """Appends the notes to the instructions of an agent, own ones included."""
+class _Notes:
+    """Appends the notes to an agent's instructions."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def __call__(self, data: CallModelData[Any]) -> ModelInputData:
-        told = data.model_data.instructions
-        text = f"{told}\n\n{self._text}" if told else self._text
+        own = data.model_data.instructions
+        text = f"{own}\n\n{self._text}" if own else self._text
         return ModelInputData(data.model_data.input, text)
 
 
-def _tokens(told: int) -> int:
-    """A number of tokens that can be: a server may say anything."""
-    return min(max(told, 0), MOST_TOKENS)
+def _tokens(reported: int) -> int:
+    return min(max(reported, 0), MOST_TOKENS)
 
 
 def _content(result: RunResult) -> str:
-    """The answer as text; JSON where the agent answers with a type of its own."""
+    """The answer as text, or as JSON if the agent has an output type."""
     if result.interruptions:
-        raise ModelFailed("A tool of the agent asks for an approval, and nobody can give it.")
-    said = result.final_output
-    return _not_empty(said if isinstance(said, str) else to_json(said).decode())
+        raise ModelFailed("A tool of the agent needs an approval, which nobody can give here.")
+    output = result.final_output
+    return _not_empty(output if isinstance(output, str) else to_json(output).decode())
 
 
 def _text(item: Any) -> str:

@@ -1,4 +1,4 @@
-"""The tools of an agent, held to the limits of a turn."""
+"""The tools of an agent, with the limits of a turn."""
 
 import asyncio
 import copy
@@ -33,7 +33,7 @@ TOO_LARGE = "The tool's result was too large to be passed on."
 
 
 def current_time(clock: Clock) -> Tool:
-    """The one tool that the default agent has."""
+    """The default agent's only tool."""
 
     @function_tool
     async def get_current_time() -> str:
@@ -45,7 +45,7 @@ def current_time(clock: Clock) -> Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolLimits:
-    """What a tool may take: seconds, calls of a turn, bytes of a result."""
+    """Limits on tools: seconds of a call, calls in a turn, bytes of a result."""
 
     clock: Clock
     seconds: float
@@ -54,29 +54,35 @@ class ToolLimits:
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock) -> "ToolLimits":
-        """The settings' limits."""
+        """The limits in the settings."""
         return cls(clock, settings.tool_time, settings.tool_calls, settings.tool_result_bytes)
 
     def on(self, tool: Tool) -> Tool:
-        """A copy of the tool that keeps them; what is no function of ours runs elsewhere."""
+        """A copy of the tool with the limits; a hosted tool runs elsewhere and has none."""
         if not isinstance(tool, FunctionTool):
             return tool
         limited = copy.copy(tool)
-        limited.on_invoke_tool = self._held(limited.name, limited.on_invoke_tool)
+        limited.on_invoke_tool = self._limited(limited.name, limited.on_invoke_tool)
         return limited
 
-    def _held(self, name: str, invoke: Invoke) -> Invoke:
-        # `wraps` keeps the annotation of the context: the SDK hands over what that asks for.
+    def _limited(self, name: str, invoke: Invoke) -> Invoke:
+        # `wraps` keeps the type of `context`: the SDK passes the kind of context that it names.
         @wraps(invoke)
-        async def held(context: ToolContext[Any], arguments: str) -> Any:
+        async def invoke_limited(context: ToolContext[Any], arguments: str) -> Any:
             turn = context.context
-            if isinstance(turn, TurnContext) and turn.counters.add() > self.calls:
+            if isinstance(turn, TurnContext) and turn.tool_calls.add() > self.calls:
                 return NO_MORE
-            with tracing.span(f"execute_tool {name}", attributes=_called(name, context)):
+            attributes: dict[str, tracing.Value] = {
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": name,
+                "gen_ai.tool.type": "function",
+                "gen_ai.tool.call.id": context.tool_call_id,
+            }
+            with tracing.span(f"execute_tool {name}", attributes=attributes):
                 result = await self._in_time(name, invoke(context, arguments))
             return _cut(result, self.result_bytes)
 
-        return held
+        return invoke_limited
 
     async def _in_time(self, name: str, invocation: Awaitable[Any]) -> Any:
         running = asyncio.ensure_future(invocation)
@@ -84,7 +90,7 @@ class ToolLimits:
             async with self.clock.timeout(self.seconds):
                 await asyncio.wait({running})
         except TimeoutError:
-            log.warning("the tool %s was ended after %g s", name, self.seconds)
+            log.warning("the tool %s was cancelled after %g s", name, self.seconds)
             tracing.mark_failed("timeout")
             return LATE
         finally:
@@ -94,29 +100,20 @@ class ToolLimits:
             return FAILED
         if (error := running.exception()) is not None:
             tracing.mark_failed(type(error).__name__)
-            return _told(name, error)
+            return _error_text(name, error)
         return running.result()
 
 
-def _called(name: str, context: ToolContext[Any]) -> dict[str, tracing.Value]:
-    return {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": name,
-        "gen_ai.tool.type": "function",
-        "gen_ai.tool.call.id": context.tool_call_id,
-    }
-
-
 def tool_error(args: ToolErrorFormatterArgs[Any]) -> str | None:
-    """What the model is told of a tool that failed; nothing that the exception says."""
+    """The text that the model gets for a failed tool, without the exception's."""
     if args.error is not None:
-        return _told(args.tool_name, args.error)
+        return _error_text(args.tool_name, args.error)
     if args.kind == "tool_not_found":
         return UNKNOWN
     return None
 
 
-def _told(name: str, error: BaseException) -> str:
+def _error_text(name: str, error: BaseException) -> str:
     if isinstance(error, ModelBehaviorError):
         return SENSELESS
     log.warning("the tool %s raised %s", name, type(error).__name__)
@@ -125,7 +122,7 @@ def _told(name: str, error: BaseException) -> str:
 
 
 def _cut(result: Any, longest: int) -> Any:
-    """The result, or as much of it as may be kept: text by whole characters."""
+    """The result, cut to the limit; text is cut between characters."""
     if isinstance(result, ToolOutputText):
         return result.model_copy(update={"text": _cut_text(result.text, longest)})
     text = str(result)
@@ -137,7 +134,7 @@ def _cut(result: Any, longest: int) -> Any:
 
 
 def _cut_text(text: str, longest: int) -> str:
-    # Half of a character could be neither sent nor saved.
+    # A lone surrogate could be neither sent nor saved.
     data = text.encode(errors="replace")
     if len(data) <= longest:
         return data.decode()

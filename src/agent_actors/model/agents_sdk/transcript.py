@@ -1,4 +1,4 @@
-"""A conversation in the SDK's form: what a run is given, and what it leaves behind."""
+"""A conversation as the SDK's items: what a run gets, and what it adds."""
 
 import json
 import logging
@@ -15,73 +15,74 @@ log = logging.getLogger(__name__)
 Item = dict[str, Any]
 
 KEPT_BYTES = 262_144
-"""What a turn's items may have; above it the answer alone is kept."""
-_KNOWN_ABOUT_ANY_MESSAGE = {"model", "response_id"}
-"""Provider data that every message has, and no provider wants back."""
+"""Most bytes of a turn's items; above it only the answer is kept."""
+_COMMON_DATA = {"model", "response_id"}
+"""Provider data that every message has and no provider needs back."""
 
 
 class BufferedSession:
-    """The SDK's `Session` for one run, in memory: what a failed run leaves is kept nowhere.
+    """The SDK's `Session` for one run, in memory: a failed run leaves nothing behind.
 
     Args:
-        conversation: Its id.
-        window: The exchanges that the run is shown.
+        conversation: The conversation's id.
+        window: The exchanges that the run starts with.
     """
 
     def __init__(self, conversation: str, window: Sequence[Exchange]) -> None:
         self.session_id = conversation
         self.session_settings: SessionSettings | None = None
-        self._items = [item for exchange in window for item in recalled(exchange)]
+        self._items = [item for exchange in window for item in items_of(exchange)]
         self._seeded = len(self._items)
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """All of them, or the last ones."""
+        """All items, or the last ones."""
         items = self._items if limit is None else self._items[len(self._items) - limit :]
         return [cast(TResponseInputItem, dict(item)) for item in items]
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Adds them at the end."""
+        """Appends items."""
         self._items += [cast(Item, item) for item in items]
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Takes the last one that the run has added."""
+        """Removes and returns the last item that the run has added."""
         if len(self._items) == self._seeded:
             return None
         return cast(TResponseInputItem, self._items.pop())
 
     async def clear_session(self) -> None:
-        """Takes all that the run has added."""
+        """Removes all items that the run has added."""
         del self._items[self._seeded :]
 
-    def left(self) -> list[Item]:
-        """What the run has added to the user's message."""
+    def added(self) -> list[Item]:
+        """The items that the run has added after the user's message."""
         added = self._items[self._seeded :]
         return added[1:] if added and added[0].get("role") == "user" else added
 
 
-def kept(items: list[Item]) -> str:
-    """The items as text that can be saved; empty where the answer is all there is to them."""
-    # What a model thought is shown to it again only beside the tool calls that it led to.
-    told = [item for item in items if item.get("type") != "reasoning"]
-    if not told or (len(told) == 1 and _is_plain(told[0])):
+def dump(items: list[Item]) -> str:
+    """The items as text to be saved; empty if they are the plain answer alone."""
+    # Reasoning is worth keeping only beside the tool calls that it led to.
+    lasting = [item for item in items if item.get("type") != "reasoning"]
+    if not lasting or (len(lasting) == 1 and _is_plain(lasting[0])):
         return ""
     text = json.dumps(items, ensure_ascii=False, separators=(",", ":"), default=str)
     data = text.encode(errors="replace")
     if len(data) > KEPT_BYTES:
-        log.warning("the tool calls of a turn are not kept: they have %d bytes", len(data))
+        log.warning("the tool calls of a turn are not kept: %d bytes are too many", len(data))
         return ""
     return data.decode()
 
 
-def recalled(exchange: Exchange) -> list[Item]:
-    """The items of an exchange; the plain pair where they cannot be used as they were saved."""
-    said: Item = {"role": "user", "content": exchange.input.content}
-    answered: Item = {"role": "assistant", "content": exchange.output.content}
+def items_of(exchange: Exchange) -> list[Item]:
+    """The items of an exchange; only message and answer if its saved items cannot be used."""
+    question: Item = {"role": "user", "content": exchange.input.content}
+    answer: Item = {"role": "assistant", "content": exchange.output.content}
     items = _parsed(exchange.items)
     if items is None:
-        return [said, answered]
-    # A run may end with a tool's result: that was the answer, then.
-    return [said, *items] if items[-1]["type"] == "message" else [said, *items, answered]
+        return [question, answer]
+    if items[-1]["type"] == "message":
+        return [question, *items]
+    return [question, *items, answer]  # The run ended with a tool's result as its answer.
 
 
 def _parsed(text: str) -> list[Item] | None:
@@ -93,12 +94,12 @@ def _parsed(text: str) -> list[Item] | None:
         items = None
     if isinstance(items, list) and _can_follow(items):
         return items
-    log.warning("an exchange is recalled without its tool calls: they are not in a known form")
+    log.warning("an exchange is used without its tool calls: their form is unknown")
     return None
 
 
 def _can_follow(items: list[Any]) -> bool:
-    """Would every server take them? One that does not fails this and every later turn."""
+    """Whether every server accepts the items; else this and every later turn would fail."""
     waiting: set[str] = set()
     seen: set[str] = set()
     for item in items:
@@ -122,13 +123,13 @@ def _is_known(item: Item) -> bool:
         case {"type": "function_call_output", "call_id": str(), "output": str() | list()}:
             return True
         case {"type": "message", "role": "assistant", "id": str(), "content": list(parts)}:
-            return all(_is_said(part) for part in parts)
+            return all(_is_text(part) for part in parts)
         case {"type": "reasoning", "summary": list()}:
             return True
     return False
 
 
-def _is_said(part: Any) -> bool:
+def _is_text(part: Any) -> bool:
     match part:
         case {"type": "output_text", "text": str()} | {"type": "refusal", "refusal": str()}:
             return True
@@ -141,4 +142,4 @@ def _is_plain(item: Item) -> bool:
     texts = item.get("type") == "message" and all(
         part.get("type") == "output_text" and not part.get("annotations") for part in parts
     )
-    return texts and set(data) <= _KNOWN_ABOUT_ANY_MESSAGE
+    return texts and set(data) <= _COMMON_DATA

@@ -21,11 +21,11 @@ class Slow(AgentsModel):
         self.may = threading.Event()
         self.error: Exception | None = None
 
-    def _turns(self) -> Any:
+    def _make_runner(self) -> Any:
         assert self.may.wait(20)
         if self.error is not None:
             raise self.error
-        return super()._turns()
+        return super()._make_runner()
 
 
 async def test_a_question_waits_until_it_is_loaded():
@@ -69,7 +69,7 @@ async def test_a_library_that_cannot_be_loaded_is_reported(caplog: pytest.LogCap
     with pytest.raises(ModuleNotFoundError):
         await model.reply(a_prompt())
 
-    assert model.unready() == "The model cannot be made ready; see the log."
+    assert model.unready() == "The model's library could not be loaded; see the log."
     assert "ModuleNotFoundError" in caplog.text
     await model.stop()
 

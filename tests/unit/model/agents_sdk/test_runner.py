@@ -254,10 +254,14 @@ def _refusing() -> ResponseOutputMessage:
         (said("  "), "The model's answer was empty.", "same-key"),
         ([], "The model's answer was empty.", "same-key"),
         (ModelBehaviorError("a secret"), "The model's answer was broken.", "same-key"),
-        (ModelTimeoutError(3), "The agent's own limit for a model call was over.", "same-key"),
+        (
+            ModelTimeoutError(3),
+            "The agent's own time limit for a model call was exceeded.",
+            "same-key",
+        ),
         (
             ModelStep.raise_error(APIConnectionError(request=None)),  # type: ignore[arg-type]
-            "The connection to the model's server was lost before its answer was whole.",
+            "The connection to the model's server was lost during the answer.",
             "same-key",
         ),
     ],

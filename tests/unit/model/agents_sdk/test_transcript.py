@@ -8,7 +8,7 @@ from agents import Agent, Session, function_tool
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from agent_actors.model.agents_sdk import transcript
-from agent_actors.model.agents_sdk.transcript import BufferedSession, kept, recalled
+from agent_actors.model.agents_sdk.transcript import BufferedSession, dump, items_of
 from agent_actors.protocol.messages import Exchange, Message
 from tests.unit.model.agents_sdk.conftest import Ready
 from tests.unit.model.agents_sdk.vendor import a_prompt
@@ -72,7 +72,7 @@ async def test_a_run_that_ends_with_a_tool_is_shown_with_its_answer(ready: Ready
     """The tool's result was the answer: the next turn sees it as what the assistant said."""
     own, _ = agent([function_call("look", {}, call_id="c")], tool_use_behavior="stop_on_first_tool")
     reply = await (await ready(None, agent=own)).reply(a_prompt("hi"))
-    items = recalled(Exchange(Message("user", "hi"), Message("assistant", "seen"), reply.items))
+    items = items_of(Exchange(Message("user", "hi"), Message("assistant", "seen"), reply.items))
 
     assert reply.content == "I see ☃"
     assert items[-1] == {"role": "assistant", "content": "seen"}
@@ -95,7 +95,7 @@ async def test_a_run_that_ends_with_a_tool_is_shown_with_its_answer(ready: Ready
 )
 def test_items_are_recalled_as_they_were_kept(items: list[Any]):
     """Numbers, order and a provider's own data survive being text."""
-    assert recalled(exchange(kept(items))) == [PLAIN[0], *items]
+    assert items_of(exchange(dump(items))) == [PLAIN[0], *items]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_items_are_recalled_as_they_were_kept(items: list[Any]):
 )
 def test_what_adds_nothing_is_not_kept(items: list[Any]):
     """The answer alone, with the data that every message has, or with thoughts before it."""
-    assert kept(items) == ""
-    assert recalled(exchange("")) == PLAIN
+    assert dump(items) == ""
+    assert items_of(exchange("")) == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -144,20 +144,20 @@ def test_what_adds_nothing_is_not_kept(items: list[Any]):
 )
 def test_items_that_no_server_would_take_are_not_shown(items: Any):
     """Broken or from elsewhere: the plain pair is shown, and the conversation goes on."""
-    assert recalled(exchange(items)) == PLAIN
+    assert items_of(exchange(items)) == PLAIN
 
 
 def test_items_that_are_too_many_are_not_kept(caplog: pytest.LogCaptureFixture):
     """A turn that could not be saved is worse than one that forgets its tool calls."""
     items = [CALL, OUTPUT | {"output": "x" * transcript.KEPT_BYTES}, message()]
 
-    assert kept(items) == ""
+    assert dump(items) == ""
     assert "not kept" in caplog.text
 
 
 def test_half_a_character_is_not_kept():
     """What is saved can be encoded."""
-    text = kept([CALL, OUTPUT | {"output": "half \ud83d"}, message()])
+    text = dump([CALL, OUTPUT | {"output": "half \ud83d"}, message()])
 
     assert json.loads(text)[1]["output"] == "half ?"
 
@@ -173,13 +173,13 @@ async def test_the_session_is_the_sdks():
     assert await session.get_items() == [*PLAIN, user, said]
     assert await session.get_items(limit=1) == [said]
     assert await session.get_items(limit=0) == []
-    assert session.left() == [said]
+    assert session.added() == [said]
     assert await session.pop_item() == said
     await session.add_items([said])
     await session.clear_session()
     assert await session.pop_item() is None
     assert await session.get_items() == PLAIN
-    assert session.left() == []
+    assert session.added() == []
 
 
 async def test_a_changed_copy_changes_nothing():
