@@ -190,7 +190,7 @@ async def test_an_invalid_model_url_is_reported(base: str):
     found = await ask({}, **OWN | {"model_base_url": base})
 
     assert found.status == "FAIL"
-    assert "is no address" in found.found
+    assert "is not a server's URL" in found.found
 
 
 async def test_settings_that_contradict_each_other_are_reported():
