@@ -1,7 +1,7 @@
-"""aimock, a scripted model server in a process of its own: what it says, and what it was asked.
+"""aimock, a scripted model server in a process of its own: its script and its journal.
 
-It is npm's `@copilotkit/aimock`, which `make llm` installs. A test tells it over HTTP what to say,
-and asks it what it has been sent; the service under test sees nothing but an OpenAI server.
+It is npm's `@copilotkit/aimock`, which `make llm` installs. A test sets its script and reads its
+journal over HTTP; to the service under test it is an OpenAI server.
 """
 
 import json
@@ -19,7 +19,7 @@ from agent_actors.engine.ports import LOOPBACK, free_port, status
 PROGRAM = Path(__file__).parents[2] / "tools/llm/node_modules/@copilotkit/aimock/dist/cli.js"
 DEADLINE = 30.0
 MATCHED = (b"[aimock] Fixture matched: ", b"[aimock] No fixture matched for request ")
-"""How it logs, at level `debug`, that it has read a request; then only does it wait, or answer."""
+"""Its log lines, at level `debug`, after it has read a request and before it answers."""
 
 
 def missing() -> str | None:
@@ -31,35 +31,35 @@ def missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that was answered, or begun to be."""
+    """A request that was answered at least in part."""
 
     status: int
     body: dict[str, Any]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """All that the model was told."""
+        """All messages of the request."""
         messages: list[dict[str, Any]] = self.body["messages"]
         return messages
 
     @property
     def roles(self) -> list[str]:
-        """Who said what it was told."""
+        """The roles of the messages."""
         return [message["role"] for message in self.messages]
 
     @property
     def said(self) -> str:
-        """What the user said last."""
+        """The user's last message."""
         return [text(message) for message in self.messages if message["role"] == "user"][-1]
 
     @property
     def tools(self) -> list[str]:
-        """The tools that it was offered."""
+        """The tools of the request."""
         return [tool["function"]["name"] for tool in self.body.get("tools", ())]
 
 
 def text(message: dict[str, Any]) -> str:
-    """What a message says, whichever way it was written."""
+    """The text of a message in either of its forms."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
@@ -69,12 +69,11 @@ def text(message: dict[str, Any]) -> str:
 class Aimock:
     """The process, its script, and its journal.
 
-    The first line of the script that fits a request answers it; a request that no line fits is
-    refused with 404. `said` fits what the user said last if it is a part of that; the empty text
-    fits everything.
+    The first line of the script that matches a request answers it; without a match the answer is
+    404. `said` matches if the user's last message contains it; the empty text matches always.
 
-    A delay holds the whole answer back; a caller that leaves meanwhile is `begun`, and never in the
-    journal.
+    A delay holds the whole answer back. A request whose caller leaves meanwhile counts as `begun`,
+    and is never in the journal.
 
     Args:
         folder: For its log and its first, empty script.
@@ -96,36 +95,36 @@ class Aimock:
         self._forgotten = 0
 
     def start(self) -> "Aimock":
-        """Starts it, and waits until it answers.
+        """Starts it and waits until it answers.
 
         Raises:
-            StartupError: It did not; the text has the end of its log.
+            StartupError: It did not answer; the text has the end of its log.
         """
         self._child.start()
         self._child.wait_until(lambda: status(self.port, "/health") == 200, DEADLINE)
         return self
 
     def stop(self) -> None:
-        """Ends it at once."""
+        """Kills it."""
         self._control.close()
         self._child.kill()
 
     def reset(self) -> None:
-        """Forgets the script and the journal."""
+        """Clears the script and the journal."""
         self._control.post("/reset").raise_for_status()
         self._forgotten = self._seen()
 
     def forget_script(self) -> None:
-        """Forgets what it was to say; the journal stays."""
+        """Clears the script and keeps the journal."""
         self._control.delete("/fixtures").raise_for_status()
 
     def script(self, *lines: dict[str, Any]) -> None:
-        """Adds lines below those there are, as aimock's own documents describe them."""
+        """Appends lines in the form of aimock's documentation."""
         answer = self._control.post("/fixtures", json={"fixtures": lines})
         assert answer.status_code == 200, answer.text
 
     def says(self, said: str, reply: str, *, delay: float = 0.0, **line: Any) -> None:
-        """Answers with that text; `line` is more of aimock's own, such as `truncateAfterChunks`."""
+        """Answers with a text; `line` has more options of aimock, e.g. `truncateAfterChunks`."""
         self.script({"match": _match(said), "response": {"content": reply}, **_held(delay), **line})
 
     def calls(
@@ -138,7 +137,7 @@ class Aimock:
         delay: float = 0.0,
         **line: Any,
     ) -> None:
-        """Calls a tool, and answers with that text when it is given the result.
+        """Calls a tool, and answers with a text when it gets the result.
 
         Only the answer is delayed.
         """
@@ -156,9 +155,9 @@ class Aimock:
         retry_after: float | None = None,
         **match: Any,
     ) -> None:
-        """Answers with an error, that often or always; after that the lines below it answer.
+        """Answers with an error, a number of times or always; then the lines below answer.
 
-        `match` is more of what aimock compares, such as `hasToolResult`.
+        `match` has more of aimock's conditions, such as `hasToolResult`.
         """
         error: dict[str, Any] = {"error": {"message": f"told to answer {code}"}, "status": code}
         if retry_after is not None:
@@ -167,7 +166,7 @@ class Aimock:
         self.script(*({"match": _match(said, **match, **at), "response": error} for at in turns))
 
     def journal(self, said: str = "") -> list[Call]:
-        """The requests it has answered, in that order, where the user's last words hold `said`."""
+        """The answered requests, in order, in which the user's last message contains `said`."""
         answer = self._control.get("/journal", params={"path": "/chat/completions"})
         # One whose caller left in the middle is there without its answer, or without its body.
         whole = [entry for entry in answer.json() if entry["response"] and entry["body"]]
@@ -175,7 +174,7 @@ class Aimock:
         return [call for call in calls if said in call.said]
 
     def begun(self) -> int:
-        """How many requests it has read since the last reset, answered or not."""
+        """The number of requests read since the last reset, answered or not."""
         return self._seen() - self._forgotten
 
     def _seen(self) -> int:

@@ -23,7 +23,7 @@ from tests.llm.servers import (
 __all__ = ["aimock", "aimock_server", "llmock", "llmock_server", "real_model"]
 
 IMPORT = 60.0
-"""Seconds for the model's SDK, which the first test has to import."""
+"""Seconds for the first test, which imports the model's SDK."""
 SETTINGS: dict[str, Any] = {
     "model": "small",
     "model_api_key": "secret",
@@ -32,14 +32,14 @@ SETTINGS: dict[str, Any] = {
     "summary_events": 8,
     "summary_time": 3_600,
 }
-"""Of the service in this folder, in this process or in one of its own."""
+"""Settings of the service in these tests."""
 
 Talk = Callable[..., AbstractAsyncContextManager[Served]]
 
 
 @pytest.fixture
 def talk(fresh_registry: None, tmp_path: Path) -> Talk:
-    """The whole app with the model server at that address as its model, ready; and settings."""
+    """Starts the app with the model server at an address, and waits until it is ready."""
 
     @asynccontextmanager
     async def talking(base_url: str, **settings: Any) -> AsyncIterator[Served]:

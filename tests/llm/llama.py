@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Serves until it is killed; says on its output what it does."""
+    """Serves until it is killed, and logs to its output."""
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     sys.path.insert(0, str(folder))
     llama = importlib.import_module("xllamacpp")

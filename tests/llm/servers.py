@@ -1,12 +1,12 @@
-"""Servers that tests take for a model's vendor. We wrote none of them.
+"""Model servers for tests, all by other projects.
 
 | fixture | what it is | what for |
 |---|---|---|
-| `aimock` | npm's `@copilotkit/aimock`, a process | says what a test scripts; counts calls |
-| `llmock` | PyPI's `llmock`, a thread | breaks answers below HTTP; grades its client |
-| `real_model` | llama.cpp with SmolLM2 135M, a process | says what no test has thought of |
+| `aimock` | npm's `@copilotkit/aimock`, a process | answers by a script; counts calls |
+| `llmock` | PyPI's `llmock`, a thread | breaks answers below HTTP; checks its client |
+| `real_model` | llama.cpp with SmolLM2 135M, a process | answers what no test has scripted |
 
-Each is started once a session, when first asked for, and forgets between tests.
+Each is started once per session, when first needed, and reset between tests.
 """
 
 import sys
@@ -27,7 +27,7 @@ PACKAGES = Path(sys.prefix) / "real-model"
 
 @pytest.fixture(scope="session")
 def aimock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
-    """The process; without Node, or before `make llm`, the test is skipped, with the reason."""
+    """The process; without Node, or before `make llm`, the test is skipped with a reason."""
     reason = missing()
     if reason is not None:
         pytest.skip(f"no scripted model: {reason}")
@@ -40,21 +40,21 @@ def aimock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
 
 @pytest.fixture
 def aimock(aimock_server: Aimock) -> Aimock:
-    """A model server that says nothing yet, and has been asked nothing."""
+    """A model server with an empty script and an empty journal."""
     aimock_server.reset()
     return aimock_server
 
 
 @pytest.fixture(scope="session")
 def llmock_server() -> Iterator[LLMockServer]:
-    """A port below those that systems hand out, which llmock's own fixture would take."""
+    """Uses a port below the ephemeral range; llmock's own fixture takes one from it."""
     with LLMockServer(port=free_port()) as server:
         yield server
 
 
 @pytest.fixture
 def llmock(llmock_server: LLMockServer) -> LLMock:
-    """The one that llmock brings, but the environment stays as it is."""
+    """As llmock's own fixture, but without changes to the environment."""
     return LLMock(llmock_server).reset()
 
 
@@ -75,23 +75,23 @@ class RealModel:
         self._ready = lambda: status(port, "/health") == 200
 
     def start(self) -> "RealModel":
-        """Starts it, and waits until the model is loaded.
+        """Starts it and waits until the model is loaded.
 
         Raises:
-            StartupError: It was not; the text has the end of its log.
+            StartupError: The model was not loaded; the text has the end of the log.
         """
         self._child.start()
         self._child.wait_until(self._ready, DEADLINE)
         return self
 
     def stop(self) -> None:
-        """Ends it at once."""
+        """Kills it."""
         self._child.kill()
 
 
 @pytest.fixture(scope="session")
 def real_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealModel]:
-    """A real model; where its packages are not installed, the test is skipped, with the reason."""
+    """A real model; without its packages the test is skipped with a reason."""
     if not PACKAGES.is_dir():
         pytest.skip("no real model: run `make test-servers`")
     model = RealModel(tmp_path_factory.mktemp("real-model"))

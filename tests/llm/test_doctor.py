@@ -1,4 +1,4 @@
-"""`agent-actors doctor` asks servers that we did not write for their models."""
+"""`agent-actors doctor` lists the models of servers by other projects."""
 
 import httpx2
 from llmock.pytest_plugin import LLMock
@@ -25,7 +25,7 @@ async def ask(given: Context) -> Finding:
 
 
 async def test_a_model_that_llmock_lists_is_ok(llmock: LLMock):
-    """Its clock is compared, too; no call of the model is made, and nothing is paid."""
+    """Its clock is compared, too; the model is not called, so nothing is charged."""
     given = served(llmock.base_url(), "gpt-4o")
     found = await ask(given)
 
@@ -35,7 +35,7 @@ async def test_a_model_that_llmock_lists_is_ok(llmock: LLMock):
 
 
 async def test_a_model_that_llmock_does_not_list_is_said(llmock: LLMock):
-    """With some that it has."""
+    """The finding names some that it has."""
     found = await ask(served(llmock.base_url(), "gpt-nowhere"))
 
     assert found.status == "warn"
@@ -43,13 +43,13 @@ async def test_a_model_that_llmock_does_not_list_is_said(llmock: LLMock):
 
 
 async def test_aimock_is_asked_in_the_same_way(aimock: Aimock):
-    """It lists models as others do."""
+    """It lists models like any other server."""
     assert (await ask(served(aimock.base_url, "gpt-4o"))).status == "ok"
     assert (await ask(served(aimock.base_url, "gpt-nowhere"))).status == "warn"
 
 
 async def test_a_server_that_is_away_is_said():
-    """Nobody listens there."""
+    """The finding says that the server cannot be reached."""
     port = free_port()
     found = await ask(served(f"http://127.0.0.1:{port}/v1", "small"))
 

@@ -1,4 +1,4 @@
-"""Whatever a model's server does to its answers, a turn is answered whole, or nothing is kept."""
+"""However a model's server breaks its answers, a turn is complete or leaves nothing behind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,13 +26,13 @@ CODES = {"stalls": 504}
 
 
 async def kept(service: Served) -> list[str]:
-    """What is in the history."""
+    """The history."""
     return [entry["content"] for entry in (await service.history("ada"))["history"]]
 
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_a_broken_stream_is_no_answer(llmock: LLMock, talk: Talk, name: str):
-    """A part of an answer is never taken for the whole: 502 or 504, and nothing is kept."""
+    """Part of an answer is never taken for the whole: the turn fails and leaves nothing behind."""
     llmock.tool_mode("off").reply(REPLY, **ALWAYS)
     FAULTS[name](llmock)
     once = {"model_stream": True, "model_retries": 0, "parking_time": 0.2}
@@ -46,7 +46,7 @@ async def test_a_broken_stream_is_no_answer(llmock: LLMock, talk: Talk, name: st
 
 
 async def test_a_stream_that_is_whole_is_answered_whole(llmock: LLMock, talk: Talk):
-    """The parts of a stream make the answer."""
+    """The answer is made of all the stream's chunks."""
     llmock.tool_mode("off").reply(REPLY)
     async with talk(llmock.base_url(), model_stream=True) as service:
         reply = await service.reply("ada", "count")
@@ -57,7 +57,7 @@ async def test_a_stream_that_is_whole_is_answered_whole(llmock: LLMock, talk: Ta
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_limit_is_waited_out(llmock: LLMock, talk: Talk, stream: bool):
-    """A call that is refused for now is sent again when the server has said, not before."""
+    """A call refused by a rate limit is repeated after the server's `Retry-After`, not before."""
     llmock.tool_mode("off").rate_limit(retry_after=1).reply(REPLY)
     async with talk(llmock.base_url(), model_stream=stream) as service:
         reply = await service.reply("ada", "count")
@@ -72,7 +72,7 @@ async def test_a_limit_is_waited_out(llmock: LLMock, talk: Talk, stream: bool):
 async def test_a_tool_call_that_makes_no_sense_is_told_to_the_model(
     llmock: LLMock, talk: Talk, kind: str, stream: bool
 ):
-    """The model hears that its call was wrong, and may answer all the same."""
+    """The model gets a sentence about its wrong call, and may still answer."""
     llmock.break_tool_call(kind)
     async with talk(llmock.base_url(), model_stream=stream) as service:
         answer = await service.say("ada", "what time is it?")
@@ -85,7 +85,7 @@ async def test_a_tool_call_that_makes_no_sense_is_told_to_the_model(
 
 
 async def test_every_tool_is_really_called(llmock: LLMock, talk: Talk):
-    """A model that calls what it is offered gets a result, and then answers."""
+    """A model that calls an offered tool gets its result, and then answers."""
     async with talk(llmock.base_url()) as service:
         answer = await service.say("ada", "what time is it?")
 

@@ -1,4 +1,4 @@
-"""What brings the model servers is pinned, hashed, and names no address."""
+"""The packages of the model servers are pinned and hashed, without addresses."""
 
 import json
 import re
@@ -15,7 +15,7 @@ def text_of(path: str) -> str:
 
 
 def test_the_node_lock_is_whole_and_names_no_address():
-    """Every package of tools/llm has one exact version and a hash, and no address."""
+    """Every package of tools/llm has an exact version and a hash, without an address."""
     text = text_of("tools/llm/package-lock.json")
     packages = json.loads(text)["packages"]
     wanted = json.loads(text_of("tools/llm/package.json"))["devDependencies"]
@@ -28,7 +28,7 @@ def test_the_node_lock_is_whole_and_names_no_address():
 
 
 def test_the_real_models_lock_is_whole_and_names_no_address():
-    """requirements-real-model.lock has what the project file wants, with hashes, no address."""
+    """requirements-real-model.lock has the project file's packages, hashes and no address."""
     text = text_of("requirements-real-model.lock")
     groups = tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]
     entries = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
@@ -39,7 +39,7 @@ def test_the_real_models_lock_is_whole_and_names_no_address():
 
 
 def test_nothing_of_the_real_model_is_among_the_packages_of_the_tests():
-    """The packages of the real model lie in a folder of their own, declared needs and all."""
+    """The packages of the real model are installed in a folder of their own."""
     groups = tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]
     heavy = {Requirement(line).name for line in groups["real-model"]}
     locked = text_of("requirements-dev.lock")

@@ -1,4 +1,4 @@
-"""A model call costs money: who waits, who asks twice and what breaks do not pay for another."""
+"""A model call costs money: waiting, repeating a request and failures cause no second one."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ TURNS = 3
 
 
 async def test_a_turn_that_is_sent_twice_at_once_is_paid_once(aimock: Aimock, talk: Talk):
-    """Each of many turns is sent twice at the same time, by its key; each costs one call."""
+    """Many turns are each sent twice at the same time with one key, and each costs one call."""
     aimock.says("", "Noted.", delay=0.03)
     turns = [(f"user{n}", f"{n}.{turn}") for n in range(USERS) for turn in range(TURNS)]
     async with talk(aimock.base_url) as service:
@@ -34,7 +34,7 @@ async def test_a_turn_that_is_sent_twice_at_once_is_paid_once(aimock: Aimock, ta
 
 
 async def test_a_model_slower_than_the_parking_time_is_paid_once(aimock: Aimock, talk: Talk):
-    """A turn that is parked while the model thinks is committed once, and read meanwhile."""
+    """A turn that is parked while the model works is committed once and can be read meanwhile."""
     aimock.says("hello", "Hello.", delay=0.6)
     async with talk(aimock.base_url, parking_time=0.1) as service:
         saved = service.services.reader
@@ -55,7 +55,7 @@ async def test_a_model_slower_than_the_parking_time_is_paid_once(aimock: Aimock,
 
 
 async def test_a_caller_that_leaves_does_not_cost_another_call(aimock: Aimock, talk: Talk):
-    """Who asks not to wait, and asks again by the same key, gets the one answer there is."""
+    """A caller who repeats the request with the same key gets the same answer."""
     aimock.says("hello", "Hello.", delay=0.3)
     async with talk(aimock.base_url, parking_time=0.1) as service:
         first = await service.say("ada", "hello", idempotency_key="k", prefer="respond-async")
@@ -68,7 +68,7 @@ async def test_a_caller_that_leaves_does_not_cost_another_call(aimock: Aimock, t
 
 @pytest.mark.parametrize("chaos", ["disconnectRate", "malformedRate"])
 async def test_an_answer_that_was_lost_is_not_bought_again(aimock: Aimock, talk: Talk, chaos: str):
-    """A server that had the request and answered badly may have charged for it: 502."""
+    """A server that received the request and failed may have charged for it: 502."""
     aimock.says("", "never said", chaos={chaos: 1})
     async with talk(aimock.base_url, model_retries=2) as service:
         answer = await service.say("ada", "hello")
@@ -78,7 +78,7 @@ async def test_an_answer_that_was_lost_is_not_bought_again(aimock: Aimock, talk:
 
 
 async def test_a_process_that_is_killed_while_the_model_thinks(aimock: Aimock, tmp_path: Path):
-    """A turn that was saved is answered by the next process, one that was not when sent again.
+    """The next process answers a saved turn by itself, and an unsaved one when it is sent again.
 
     Each is answered once; only the call that was lost with the process is paid again.
     """

@@ -1,4 +1,4 @@
-"""A real model, small and without a network: nobody has scripted what it says."""
+"""A real, small model without a network, and without a script."""
 
 import httpx2
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.timeout(110)
 
 
 async def test_the_real_model_speaks(real_model: RealModel):
-    """llama.cpp answers as OpenAI does, tells its tokens, and takes a request that offers tools."""
+    """llama.cpp answers like OpenAI, counts its tokens, and accepts a request with tools."""
     tool = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object"}}}
     asked = {
         "model": "any",
@@ -27,7 +27,7 @@ async def test_the_real_model_speaks(real_model: RealModel):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_conversation_with_a_real_model(real_model: RealModel, talk: Talk, stream: bool):
-    """Two turns are answered by a real model, and what they took is saved with them."""
+    """A real model answers two turns, and their tokens are saved with them."""
     async with talk(real_model.base_url, model_stream=stream) as service:
         first = await service.reply("ada", "Hello! Who are you?")
         second = await service.reply("ada", "Tell me about the sea.")

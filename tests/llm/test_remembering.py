@@ -1,4 +1,4 @@
-"""What the model is told of before: summaries of users and conversations, made beside the turns."""
+"""Summaries of users and conversations, made outside of turns, that the model gets."""
 
 import pytest
 
@@ -12,7 +12,7 @@ TURNS = 12
 
 
 async def say(service: Served, text: str, session_id: str | None = None) -> str:
-    """Says something in a session, or begins one; the session's id."""
+    """Sends a message to a session, or to a new one; returns the session's id."""
     metadata = {} if session_id is None else {"metadata": {"session_id": session_id}}
     body = {"user_id": "junaid", "text": text} | metadata
     answer = await service.http.post("/chat/", json=body)
@@ -22,7 +22,7 @@ async def say(service: Served, text: str, session_id: str | None = None) -> str:
 
 
 async def test_what_fell_out_of_the_window_is_summed_up(aimock: Aimock, talk: Talk):
-    """A long conversation is told by its summary and its last turns: whole, and no longer."""
+    """The model gets a long conversation as its summary and its last turns, without a gap."""
     aimock.says("said since", "They spoke of tea.")
     aimock.says("", "Go on.")
     async with talk(aimock.base_url, window_turns=2) as service:
@@ -43,7 +43,7 @@ async def test_what_fell_out_of_the_window_is_summed_up(aimock: Aimock, talk: Ta
 
 
 async def test_one_session_is_known_in_the_next(aimock: Aimock, talk: Talk):
-    """The next session's model is told what was said, and later the summary of the user."""
+    """In the next session the model gets the last messages, and later the user's summary."""
     aimock.says("said since", "Junaid packs for SF tomorrow.")
     aimock.says("", "Fine.")
     async with talk(aimock.base_url, summary_events=1) as service:
@@ -65,7 +65,7 @@ async def test_one_session_is_known_in_the_next(aimock: Aimock, talk: Talk):
 
 @pytest.mark.parametrize("status", [500, 400])
 async def test_a_summary_that_fails_harms_no_turn(aimock: Aimock, talk: Talk, status: int):
-    """Turns go on, memory has what was said, and the summary stays what it was."""
+    """Turns continue, memory has the messages, and the old summary stays."""
     aimock.fails("said since", status)
     aimock.says("", "Fine.")
     async with talk(aimock.base_url, summary_events=1, model_retries=0) as service:

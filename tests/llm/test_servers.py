@@ -1,4 +1,4 @@
-"""The model servers do what the tests of this folder take them for; asked without our service."""
+"""The model servers behave as the tests here assume; the service takes no part."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,14 +24,14 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 class Caller:
-    """Asks a model server as the documents of OpenAI say."""
+    """Calls a model server by OpenAI's API."""
 
     def __init__(self, http: httpx2.AsyncClient, base_url: str) -> None:
         self._http = http
         self._url = f"{base_url}/chat/completions"
 
     async def post(self, *messages: str | dict[str, Any], **more: Any) -> httpx2.Response:
-        """Its answer; a text is what the user says."""
+        """The server's response; a text is the user's message."""
         said = [
             {"role": "user", "content": message} if isinstance(message, str) else message
             for message in messages
@@ -39,21 +39,21 @@ class Caller:
         return await self._http.post(self._url, json={"model": "m", "messages": said} | more)
 
     async def ask(self, *messages: str | dict[str, Any], **more: Any) -> dict[str, Any]:
-        """The message that it answers."""
+        """The message of the response."""
         answer = await self.post(*messages, **more)
         assert answer.status_code == 200, answer.text
         message: dict[str, Any] = answer.json()["choices"][0]["message"]
         return message
 
     async def stream(self, said: str, **more: Any) -> list[str]:
-        """What it sends as a stream: the data of each event."""
+        """The data of each event of a stream."""
         usage = {"include_usage": True}
         answer = await self.post(said, stream=True, stream_options=usage, **more)
         assert answer.headers["content-type"].startswith("text/event-stream")
         return [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
 
     async def called(self, said: str, **more: Any) -> dict[str, Any]:
-        """The one tool call that it streams, put together to a message."""
+        """The only tool call of a stream, as one message."""
         events = [json.loads(event) for event in await self.stream(said, **more) if event != DONE]
         deltas = [choice["delta"] for event in events for choice in event["choices"]]
         first, *rest = [part for delta in deltas for part in delta.get("tool_calls", ())]
@@ -74,7 +74,7 @@ def breaking(llmock: LLMock, http: httpx2.AsyncClient) -> Caller:
 
 
 async def test_the_script_decides_by_what_the_user_said_last(aimock: Aimock, scripted: Caller):
-    """The last words of the user decide; afterwards the server tells what it was asked."""
+    """The user's last message decides; the journal has the requests."""
     aimock.says("rain", "Take an umbrella.")
     aimock.says("", "Go out.")
 
@@ -86,7 +86,7 @@ async def test_the_script_decides_by_what_the_user_said_last(aimock: Aimock, scr
 
 
 async def test_a_request_that_no_line_fits_is_refused(aimock: Aimock, scripted: Caller):
-    """Where the script says nothing the answer is 404, and the journal has that call too."""
+    """Without a matching line the answer is 404, and the journal has that call, too."""
     aimock.says("rain", "Take an umbrella.")
 
     assert (await scripted.post("sun")).status_code == 404
@@ -95,7 +95,7 @@ async def test_a_request_that_no_line_fits_is_refused(aimock: Aimock, scripted: 
 
 
 async def test_a_reset_forgets(aimock: Aimock, scripted: Caller):
-    """After a reset aimock says nothing any more, and has been asked nothing."""
+    """A reset clears aimock's script and its journal."""
     aimock.says("", "Hello.")
     await scripted.ask("hi")
     aimock.reset()
@@ -106,7 +106,7 @@ async def test_a_reset_forgets(aimock: Aimock, scripted: Caller):
 
 
 async def test_a_script_can_change_under_way(aimock: Aimock, scripted: Caller):
-    """Without its script aimock says something else, and still knows what it was asked."""
+    """A new script changes aimock's answers and keeps its journal."""
     aimock.says("", "Hello.")
     before = await scripted.ask("hi")
     aimock.forget_script()
@@ -121,7 +121,7 @@ async def test_a_script_can_change_under_way(aimock: Aimock, scripted: Caller):
 async def test_a_tool_is_called_then_its_result_answered(
     aimock: Aimock, scripted: Caller, stream: bool
 ):
-    """The scripted server calls a tool, and answers once it was given the result."""
+    """The scripted server calls a tool, and answers after it gets the result."""
     aimock.calls("time", "clock", "It is noon.", arguments={"zone": "UTC"})
     ask = scripted.called if stream else scripted.ask
     asked = await ask("What time is it?", tools=[TOOL])
@@ -137,7 +137,7 @@ async def test_a_tool_is_called_then_its_result_answered(
 
 
 async def test_a_stream_comes_in_parts_and_ends_with_its_usage(aimock: Aimock, scripted: Caller):
-    """A stream is the answer in pieces, then the tokens, then the end mark."""
+    """A stream has the answer in chunks, then the usage, then the end mark."""
     usage = {"prompt_tokens": 11, "completion_tokens": 5}
     aimock.script(
         {"match": {}, "response": {"content": "Hello there.", "usage": usage}, "chunkSize": 4}
@@ -164,7 +164,7 @@ async def test_a_delay_holds_the_answer_back(aimock: Aimock, scripted: Caller):
 async def test_a_caller_that_leaves_was_begun_and_is_in_no_journal(
     aimock: Aimock, scripted: Caller, http: httpx2.AsyncClient
 ):
-    """A call is known when it begins; one that is given up is counted, and has no entry."""
+    """A call counts when it begins; one whose caller leaves is not in the journal."""
     aimock.says("", "Too late.", delay=20.0)
     with pytest.raises(TimeoutError):
         async with clock.timeout(0.2):
@@ -178,7 +178,7 @@ async def test_a_caller_that_leaves_was_begun_and_is_in_no_journal(
 async def test_it_fails_as_often_as_it_is_told(
     aimock: Aimock, scripted: Caller, code: int, retry_after: float | None
 ):
-    """The scripted server fails twice, then answers; a 429 says when to come back."""
+    """The scripted server fails twice, then answers; a 429 has a `Retry-After`."""
     aimock.fails("hi", code, times=2, retry_after=retry_after)
     aimock.says("hi", "Hello.")
     answers = [await scripted.post("hi") for _ in range(3)]
@@ -189,7 +189,7 @@ async def test_it_fails_as_often_as_it_is_told(
 
 
 async def test_a_failure_may_come_after_the_tool(aimock: Aimock, scripted: Caller):
-    """The scripted server fails where it is given a tool's result, and only there."""
+    """The scripted server fails only on a request with a tool's result."""
     aimock.fails("time", 500, hasToolResult=True)
     aimock.calls("time", "clock", "It is noon.")
     asked = await scripted.ask("time", tools=[TOOL])
@@ -199,7 +199,7 @@ async def test_a_failure_may_come_after_the_tool(aimock: Aimock, scripted: Calle
 
 
 async def test_a_stream_can_be_cut(aimock: Aimock, scripted: Caller):
-    """The scripted server drops the connection after as many parts as its script says."""
+    """The scripted server drops the connection after the scripted number of chunks."""
     aimock.says("", "Hello there.", chunkSize=1, truncateAfterChunks=3)
 
     with pytest.raises(httpx2.RemoteProtocolError):
@@ -207,7 +207,7 @@ async def test_a_stream_can_be_cut(aimock: Aimock, scripted: Caller):
 
 
 async def test_a_connection_can_be_dropped(aimock: Aimock, scripted: Caller):
-    """The scripted server hangs up instead of an answer."""
+    """The scripted server drops the connection instead of answering."""
     aimock.says("", "never said", chaos={"disconnectRate": 1})
 
     with pytest.raises(httpx2.RemoteProtocolError):
@@ -215,7 +215,7 @@ async def test_a_connection_can_be_dropped(aimock: Aimock, scripted: Caller):
 
 
 async def test_an_answer_can_be_junk(aimock: Aimock, scripted: Caller):
-    """The scripted server sends 200 and what is no JSON."""
+    """The scripted server sends 200 and no valid JSON."""
     aimock.says("", "never said", chaos={"malformedRate": 1})
     answer = await scripted.post("hi")
 
@@ -237,7 +237,7 @@ async def test_llmock_says_what_it_is_told_and_calls_tools(llmock: LLMock, break
 
 
 async def test_llmock_limits_the_rate(llmock: LLMock, breaking: Caller):
-    """The breaking server refuses with 429 and says when to come back."""
+    """The breaking server answers 429 with a `Retry-After`."""
     llmock.rate_limit(retry_after=3)
     refused = await breaking.post("hi")
 
@@ -246,7 +246,7 @@ async def test_llmock_limits_the_rate(llmock: LLMock, breaking: Caller):
 
 
 async def test_llmock_ends_a_stream_early_without_a_word(llmock: LLMock, breaking: Caller):
-    """A stream ends properly in the middle: no reason to finish, and no end mark."""
+    """A stream ends properly in the middle, without a finish reason or an end mark."""
     llmock.reply("One two three four five six.").truncate(after_chunks=2)
     events = await breaking.stream("hi")
     reasons = {json.loads(event)["choices"][0]["finish_reason"] for event in events}
@@ -256,7 +256,7 @@ async def test_llmock_ends_a_stream_early_without_a_word(llmock: LLMock, breakin
 
 
 async def test_llmock_corrupts_a_stream(llmock: LLMock, breaking: Caller):
-    """The breaking server sends a part that is no JSON."""
+    """The breaking server sends a chunk that is no valid JSON."""
     llmock.reply("One two three four.").corrupt(after_chunks=1)
     events = await breaking.stream("hi")
 
@@ -274,7 +274,7 @@ async def test_llmock_hangs_up_in_a_stream(llmock: LLMock, breaking: Caller):
 
 @pytest.mark.parametrize("kind", ["malformed_arguments", "unknown_tool"])
 async def test_llmock_breaks_a_tool_call(llmock: LLMock, breaking: Caller, kind: str):
-    """A tool is called with arguments that are no JSON, or one that nobody offered."""
+    """A tool call has arguments that are no valid JSON, or names a tool that was not offered."""
     llmock.call_tool("clock").break_tool_call(kind)
     function = (await breaking.ask("time", tools=[TOOL]))["tool_calls"][0]["function"]
 
@@ -286,7 +286,7 @@ async def test_llmock_breaks_a_tool_call(llmock: LLMock, breaking: Caller, kind:
 
 
 async def test_llmock_grades_its_client(llmock: LLMock, breaking: Caller):
-    """The breaking server blames a client that comes back before it was told to."""
+    """The breaking server reports a client that returns before its `Retry-After`."""
     llmock.rate_limit(retry_after=5)
     await breaking.post("hi")
     await breaking.post("hi")

@@ -1,4 +1,4 @@
-"""The service talks to a model server that is not ours: what it sends, and what becomes of it."""
+"""The service with a model server by another project: its requests and their results."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ streamed = pytest.mark.parametrize("stream", [False, True], ids=["whole", "strea
 
 
 def check_whole(call: Call) -> None:
-    """No call of a tool is without its result, no result without its call, no user unanswered."""
+    """Every tool call has its result, every result its call, and every user message an answer."""
     open_calls: set[str] = set()
     for before, message in zip([None, *call.messages], call.messages, strict=False):
         if message["role"] == "tool":
@@ -29,19 +29,19 @@ def check_whole(call: Call) -> None:
 
 
 def heard(call: Call) -> str:
-    """All that the model was told, in one text."""
+    """All messages of the request, as one text."""
     return "\n".join(text(message) for message in call.messages)
 
 
 async def nothing_is_kept(service: Served, user: str) -> None:
-    """Neither an entry nor a turn of that user is there."""
+    """The user has neither entries nor turns."""
     assert (await service.history(user))["history"] == []
     assert (await service.http.get(f"/response/{user}/count")).json()["count"] == 0
 
 
 @streamed
 async def test_the_models_server_answers_a_turn(aimock: Aimock, talk: Talk, stream: bool):
-    """The reply and the usage are the server's; it was asked once, by the name of the model."""
+    """The reply and the usage come from the server, which got one call with the model's name."""
     usage = {"prompt_tokens": 31, "completion_tokens": 7}
     reply = {"content": "Hello, Ada.", "usage": usage}
     aimock.script({"match": {"userMessage": "good morning"}, "response": reply})
@@ -60,7 +60,7 @@ async def test_the_models_server_answers_a_turn(aimock: Aimock, talk: Talk, stre
 
 @streamed
 async def test_a_tool_is_called_and_remembered(aimock: Aimock, talk: Talk, stream: bool):
-    """A tool's result goes back to the model, and the next turn tells it of both."""
+    """The model gets the tool's result, and the next turn has both call and result."""
     aimock.calls("what time", TIME, "It is late.")
     aimock.says("thank you", "You are welcome.")
     async with talk(aimock.base_url, model_stream=stream) as service:
@@ -86,7 +86,7 @@ async def test_a_tool_is_called_and_remembered(aimock: Aimock, talk: Talk, strea
 async def test_a_call_that_fails_leaves_nothing_behind(
     aimock: Aimock, talk: Talk, code: int, stream: bool
 ):
-    """A server that goes on failing is 502; the next turn tells nothing of what was said."""
+    """A server that keeps failing means 502, and the next turn has nothing of the failed one."""
     aimock.fails("a secret", code, retry_after=0)
     aimock.says("hello", "Hello.")
     async with talk(aimock.base_url, model_retries=1, model_stream=stream) as service:
@@ -104,7 +104,7 @@ async def test_a_call_that_fails_leaves_nothing_behind(
 
 
 async def test_a_call_that_fails_after_a_tool_leaves_nothing_behind(aimock: Aimock, talk: Talk):
-    """What a tool has found is dropped with its turn; no call and no result of it is told later."""
+    """A failed turn's tool calls and results are in no later turn."""
     aimock.fails("what time", 500, hasToolResult=True)
     aimock.calls("what time", TIME, "never said")
     aimock.says("hello", "Hello.")
@@ -119,7 +119,7 @@ async def test_a_call_that_fails_after_a_tool_leaves_nothing_behind(aimock: Aimo
 
 
 async def test_a_call_that_the_server_did_not_take_is_sent_again(aimock: Aimock, talk: Talk):
-    """A server that is back in time answers; the caller notices nothing."""
+    """The server recovers in time and answers; the caller notices nothing."""
     aimock.fails("hello", 503, times=2)
     aimock.says("hello", "Hello.")
     async with talk(aimock.base_url, model_retries=2) as service:
@@ -133,7 +133,7 @@ async def test_a_call_that_the_server_did_not_take_is_sent_again(aimock: Aimock,
 async def test_a_call_that_the_server_refuses_is_not_sent_again(
     aimock: Aimock, talk: Talk, code: int
 ):
-    """What will fail again is asked once: 502."""
+    """A call that would fail again is sent once: 502."""
     aimock.fails("hello", code)
     async with talk(aimock.base_url, model_retries=2) as service:
         answer = await service.say("ada", "hello")
@@ -145,7 +145,7 @@ async def test_a_call_that_the_server_refuses_is_not_sent_again(
 
 @streamed
 async def test_a_model_that_takes_too_long(aimock: Aimock, talk: Talk, stream: bool):
-    """The model time ends the call: 504, nothing is kept, and the server is let go."""
+    """The model time ends the call: 504, nothing is saved, and the request is cancelled."""
     aimock.says("hello", "Too late.", delay=20.0)
     short: dict[str, Any] = {"model_time": 0.6, "parking_time": 0.2}
     async with talk(aimock.base_url, model_stream=stream, **short) as service:
@@ -158,7 +158,7 @@ async def test_a_model_that_takes_too_long(aimock: Aimock, talk: Talk, stream: b
 
 
 async def test_users_do_not_see_one_another(aimock: Aimock, talk: Talk):
-    """What one user said is told to the model in no turn of another."""
+    """The model never gets one user's messages in another user's turn."""
     aimock.says("", "I see.")
     async with talk(aimock.base_url) as service:
         await service.reply("ada", "my cat is called Turing")

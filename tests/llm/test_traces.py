@@ -1,4 +1,4 @@
-"""What is traced of a model's calls and tools: how often, which, how many tokens; never a word."""
+"""Spans of model calls and tools have names and numbers, never text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ def said(span: ReadableSpan) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_calls_and_tools_are_below_the_agent(aimock: Aimock, talk: Talk, stream: bool):
-    """By OpenTelemetry's conventions for generative AI; nothing that was said is in a span."""
+    """They follow OpenTelemetry's conventions for generative AI and have no message text."""
     aimock.calls("what time", "get_current_time", "It is late.")
     spans = Spans()
     async with talk(aimock.base_url, model_stream=stream) as service:
@@ -48,7 +48,7 @@ async def test_calls_and_tools_are_below_the_agent(aimock: Aimock, talk: Talk, s
 
 
 async def test_a_refused_call_is_marked(aimock: Aimock, talk: Talk):
-    """Its span and the agent's say that they failed, and of which kind."""
+    """Its span and the agent's have an error status and the error's type."""
     aimock.fails("a secret", 500)
     spans = Spans()
     async with talk(aimock.base_url, model_retries=0) as service:

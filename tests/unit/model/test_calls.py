@@ -16,7 +16,7 @@ SEEN: ContextVar[str | None] = ContextVar("seen", default=None)
 
 
 class Desk:
-    """Takes the ends of parked turns; refuses as often as it is told."""
+    """Takes the results of parked turns; raises the errors in its list first."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, Outcome]] = []
@@ -57,7 +57,7 @@ def a_prompt(turn_id: str = "t", conversation: str = "ada") -> Prompt:
 async def test_a_call_that_is_not_awaited_is_handed_to_nobody(
     calling: ModelCalls, model: HeldModel, desk: Desk
 ):
-    """A quick answer is kept for who asked for it."""
+    """A quick answer is kept for the actor that started the call."""
     call = calling.start(a_prompt())
     model.free.set()
     await call.wait()
@@ -71,7 +71,7 @@ async def test_a_call_that_is_not_awaited_is_handed_to_nobody(
 async def test_the_end_of_a_parked_turn_is_handed_over(
     calling: ModelCalls, model: HeldModel, desk: Desk
 ):
-    """Once *running* was told, the end is delivered to the conversation."""
+    """Once the turn is parked, the result is delivered to the conversation."""
     call = calling.start(a_prompt())
     call.awaited = True
     model.free.set()
@@ -84,7 +84,7 @@ async def test_the_end_of_a_parked_turn_is_handed_over(
 async def test_a_hand_over_is_tried_again(
     calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
 ):
-    """Refused for the moment it is offered again after 0.1, 0.2, 0.4 … seconds."""
+    """After a temporary refusal it is repeated after 0.1, 0.2, 0.4 … seconds."""
     desk.errors = [Unavailable("away")] * 3
     calling.start(a_prompt()).awaited = True
     model.free.set()
@@ -101,7 +101,7 @@ async def test_a_hand_over_is_tried_again(
 async def test_a_hand_over_is_left_to_the_reminder_in_the_end(
     calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
 ):
-    """After six offers the recovery reminder asks for the outcome, which is still there."""
+    """After six attempts the outcome stays for the recovery reminder."""
     desk.errors = [Unavailable("away")] * 100
     call = calling.start(a_prompt())
     call.awaited = True
@@ -117,7 +117,7 @@ async def test_a_hand_over_is_left_to_the_reminder_in_the_end(
 async def test_a_hand_over_that_can_never_work_is_not_repeated(
     calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
 ):
-    """A refusal that is not for the moment ends it."""
+    """A permanent refusal ends it."""
     desk.errors = [Invalid("no")] * 2
     calling.start(a_prompt()).awaited = True
     model.free.set()
@@ -128,7 +128,7 @@ async def test_a_hand_over_that_can_never_work_is_not_repeated(
 
 
 async def test_the_model_runs_in_an_empty_context(clock: HandClock, desk: Desk):
-    """It does not inherit what its caller's task carries, as a reentrancy id."""
+    """It inherits nothing of its caller's task, such as a reentrancy id."""
 
     class Curious(QuickModel):
         async def reply(self, prompt: Prompt) -> Reply:
@@ -147,7 +147,7 @@ async def test_the_model_runs_in_an_empty_context(clock: HandClock, desk: Desk):
 async def test_a_model_that_raises_has_failed(
     calling: ModelCalls, model: HeldModel, error: Exception, status: int
 ):
-    """Its own error or any other is a failure of the turn, told without its text."""
+    """A model's error or any other exception fails the turn, and its text is not shown."""
     model.error = error
     model.free.set()
     call = calling.start(a_prompt())
@@ -162,7 +162,7 @@ async def test_a_model_that_raises_has_failed(
 async def test_a_model_that_takes_too_long_is_ended(
     calling: ModelCalls, model: HeldModel, clock: HandClock
 ):
-    """After the model time the turn has failed with 504, and the model is cancelled."""
+    """After the model time the turn fails with 504, and the model is cancelled."""
     call = calling.start(a_prompt())
     await settle()
     await clock.advance(119.9)
@@ -177,7 +177,7 @@ async def test_a_model_that_takes_too_long_is_ended(
 
 
 async def test_a_model_that_cancels_itself_has_failed(clock: HandClock, desk: Desk):
-    """A model library that raises CancelledError does not leave its turn without an end."""
+    """A model library that raises CancelledError still ends its turn."""
 
     class Cancelling(QuickModel):
         async def reply(self, prompt: Prompt) -> Reply:
@@ -192,7 +192,7 @@ async def test_a_model_that_cancels_itself_has_failed(clock: HandClock, desk: De
 
 
 async def test_a_conversation_remembers_eight_calls(calling: ModelCalls, model: HeldModel):
-    """Finished ones are forgotten first; one that runs is found as long as it runs."""
+    """Finished calls are dropped first; a running one can always be found."""
     running = calling.start(a_prompt("running"))
     model.free.set()
     await running.wait()
@@ -214,7 +214,7 @@ async def test_a_conversation_remembers_eight_calls(calling: ModelCalls, model: 
 async def test_finished_calls_are_bounded_in_all(
     clock: HandClock, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ):
-    """Idle conversations cost no memory: the oldest finished calls go."""
+    """Idle conversations cost no memory: the oldest finished calls are dropped."""
     monkeypatch.setattr(calls, "FINISHED", 10)
     calling = ModelCalls(QuickModel(), clock, 120.0, desk.complete)
     for number in range(25):
@@ -229,7 +229,7 @@ async def test_finished_calls_are_bounded_in_all(
 async def test_a_call_that_is_started_again_replaces_the_first(
     calling: ModelCalls, model: HeldModel
 ):
-    """The end of the first is not taken for the second's."""
+    """The outcome of the first is not taken for the second's."""
     first = calling.start(a_prompt())
     second = calling.start(a_prompt())
     model.free.set()
@@ -239,7 +239,7 @@ async def test_a_call_that_is_started_again_replaces_the_first(
 
 
 async def test_a_stop_ends_what_runs(calling: ModelCalls, desk: Desk):
-    """No task is left; their turns start again with the next process."""
+    """No task is left; the next process starts the turns again."""
     call = calling.start(a_prompt())
     call.awaited = True
     await settle()
@@ -251,7 +251,7 @@ async def test_a_stop_ends_what_runs(calling: ModelCalls, desk: Desk):
 
 
 async def test_a_drain_lets_calls_end(calling: ModelCalls, model: HeldModel, clock: HandClock):
-    """It returns when the last has ended, or when its time is over."""
+    """It returns when the last call has ended, or when its time is over."""
     await calling.drain(7.0)
     calling.start(a_prompt())
     await settle()
@@ -267,7 +267,7 @@ async def test_a_drain_lets_calls_end(calling: ModelCalls, model: HeldModel, clo
 
 
 async def test_a_drain_ends_in_time(calling: ModelCalls, clock: HandClock):
-    """A model that hangs does not hold the stop longer than the drain time."""
+    """A model that hangs delays the stop by no more than the drain time."""
     calling.start(a_prompt())
     drained = asyncio.create_task(calling.drain(7.0))
     await settle()
@@ -280,7 +280,7 @@ async def test_a_drain_ends_in_time(calling: ModelCalls, clock: HandClock):
 async def test_a_defect_of_the_chat_agent_ends_the_hand_over(
     calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
 ):
-    """The recovery reminder asks again; offering it at once would not help."""
+    """A repeated delivery would not help; the recovery reminder tries again."""
     desk.errors = [Defect("bug")] * 3
     calling.start(a_prompt()).awaited = True
     model.free.set()
@@ -294,7 +294,7 @@ async def test_a_defect_of_the_chat_agent_ends_the_hand_over(
 async def test_an_answer_that_cannot_be_saved_is_a_failure(
     calling: ModelCalls, model: HeldModel, desk: Desk, said: str
 ):
-    """Half a character, or too many of them: the turn ends, and the queue behind it goes on."""
+    """A lone surrogate or too long a text fails the turn, and the queue behind it continues."""
     model.says = said
     call = calling.start(a_prompt())
     call.awaited = True
@@ -309,7 +309,7 @@ async def test_an_answer_that_cannot_be_saved_is_a_failure(
 async def test_what_finished_is_bounded_in_bytes(
     clock: HandClock, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ):
-    """Long answers of idle conversations are forgotten before they fill the memory."""
+    """Long answers of idle conversations are dropped before they fill the memory."""
     monkeypatch.setattr(calls, "FINISHED_BYTES", 10_000)
     model = QuickModel()
     model.says = "x" * 3_000

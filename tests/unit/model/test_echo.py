@@ -43,7 +43,7 @@ async def test_an_entry_is_cut_to_80_characters():
 
 
 async def test_the_message_is_not_cut():
-    """What was just said is said back whole."""
+    """The new message is repeated in full."""
     said = 'x"\\\n' * 1000
 
     assert f"Got your message: {said} at {AT}" in (await reply(a_prompt(said))).content

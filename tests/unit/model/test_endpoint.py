@@ -14,7 +14,7 @@ from tests.hand_clock import HandClock, settle
 
 
 class Secrets:
-    """A secret store in a dict; away as often as it is told."""
+    """A secret store in a dict that is unavailable for a number of reads."""
 
     def __init__(self, away: int = 0, **kept: str) -> None:
         self.kept = {name.replace("_", "-"): value for name, value in kept.items()}
@@ -54,7 +54,7 @@ def finder_of(
 async def test_a_model_is_asked_for_at_its_provider(
     values: dict[str, Any], expected: tuple[str, str, str]
 ):
-    """A name with `gemini` in it means Gemini, any other OpenAI; unnamed, the key decides."""
+    """A name with `gemini` in it means Gemini, any other OpenAI; without a name the key decides."""
     endpoint = await finder_of(**values).find()
 
     assert endpoint is not None
@@ -76,7 +76,7 @@ async def test_a_model_is_asked_for_at_its_provider(
     ],
 )
 async def test_a_key_that_is_missing_is_named(values: dict[str, Any], missing: str):
-    """The other provider's key is no use for a model that was named."""
+    """A named model cannot use the other provider's key."""
     found = finder_of(**values)
 
     assert await found.find() is None
@@ -110,13 +110,13 @@ async def test_a_server_of_ones_own_comes_first(key: dict[str, Any], sent: str):
     ],
 )
 def test_a_server_of_ones_own_needs_a_model_and_a_url(values: dict[str, Any], named: str):
-    """What cannot work is said at the start."""
+    """The service does not start with settings that cannot work."""
     with pytest.raises(StartupError, match=named):
         finder_of(**values)
 
 
 async def test_a_key_is_read_from_the_secret_store():
-    """Under the provider's name; OpenAI's first. A newline at its end is not part of it."""
+    """Each provider's secret is read, OpenAI's first; a newline at its end is dropped."""
     secrets = Secrets(gemini_api_key="g\n")
     endpoint = await finder_of(secrets).find()
 
@@ -127,7 +127,7 @@ async def test_a_key_is_read_from_the_secret_store():
 
 
 async def test_the_environment_wins():
-    """A key that is there is not asked for elsewhere."""
+    """With a key in the environment the store is not read."""
     secrets = Secrets(openai_api_key="stored")
     endpoint = await finder_of(secrets, OPENAI_API_KEY="set").find()
 
@@ -137,7 +137,7 @@ async def test_the_environment_wins():
 
 
 async def test_a_store_that_is_away_is_asked_again():
-    """With a pause that doubles, up to five seconds, until it answers."""
+    """The pause doubles, up to five seconds, until the store answers."""
     clock, secrets = HandClock(), Secrets(8, openai_api_key="o")
     finding = asyncio.create_task(finder_of(secrets, clock).find())
     await settle()
@@ -153,7 +153,7 @@ async def test_a_store_that_is_away_is_asked_again():
 
 
 async def test_a_refused_key_is_looked_for_again():
-    """Another one in the store replaces it; the same one, none or a silent store does not."""
+    """Another key in the store replaces it; the same key, none or an unavailable store does not."""
     secrets = Secrets(openai_api_key="old")
     finder = finder_of(secrets)
     endpoint = await finder.find()
@@ -172,7 +172,7 @@ async def test_a_refused_key_is_looked_for_again():
 
 
 async def test_a_refused_key_of_the_environment_has_no_other():
-    """The store is not asked for what it did not give."""
+    """The store is not read for a key that came from elsewhere."""
     secrets = Secrets(openai_api_key="stored")
     finder = finder_of(secrets, OPENAI_API_KEY="set")
     endpoint = await finder.find()
@@ -183,7 +183,7 @@ async def test_a_refused_key_of_the_environment_has_no_other():
 
 
 async def test_a_secret_that_no_header_can_carry_is_none(caplog: pytest.LogCaptureFixture):
-    """It is reported by its name, never by what it is."""
+    """The log has its name, never its value."""
     assert await finder_of(Secrets(openai_api_key="schlüssel")).find() is None
     assert "openai-api-key" in caplog.text
     assert "schlüssel" not in caplog.text
@@ -219,5 +219,5 @@ class _Quick(HandClock):
     ],
 )
 def test_what_will_answer_is_said_without_secrets(given: dict[str, Any], said: str):
-    """For the line that is printed at the start."""
+    """The line is printed when the service starts."""
     assert describe_model(Settings(**given)) == said

@@ -33,7 +33,7 @@ async def test_it_is_slow_when_told():
 
 
 async def test_it_fails_when_told():
-    """`/fail` is a model's failure, `/break` what no model should raise."""
+    """`/fail` raises a model's error, `/break` one that no model should raise."""
     model = ScriptedModel(HandClock())
 
     with pytest.raises(ModelFailed):
@@ -54,14 +54,14 @@ async def test_it_hangs_when_told():
 
 
 async def test_it_echoes_anything_else():
-    """A message without an order is answered as `echo` does."""
+    """A message without a command is answered as by `echo`."""
     reply = await ScriptedModel(HandClock()).reply(a_prompt("slow 3"))
 
     assert reply.content.startswith("Memory: Message count: 1. Got your message: slow 3 at")
 
 
 async def test_its_calls_are_counted_under_its_name(serve: Serve):
-    """Not under that of `echo`, whose words it says."""
+    """They are not counted as calls of `echo`, which makes the text."""
     async with serve(model=ScriptedModel(SystemClock())) as served:
         assert (await served.say("ada", "hi")).status_code == 200
 

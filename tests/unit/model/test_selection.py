@@ -25,7 +25,7 @@ def a_prompt() -> Prompt:
 
 
 class Store:
-    """A secret store that answers when it is let, and may not know its question."""
+    """A secret store with one key, or with an error to raise."""
 
     def __init__(self, key: str | None = None) -> None:
         self.key = key
@@ -38,7 +38,7 @@ class Store:
 
 
 class Built:
-    """Makes models that answer at once, and keeps what for."""
+    """Makes models that answer at once, and keeps the endpoints they were made for."""
 
     def __init__(self) -> None:
         self.endpoints: list[Endpoint | None] = []
@@ -77,18 +77,18 @@ def chosen(
 
 @pytest.mark.parametrize(("name", "kind"), [("echo", EchoModel), ("scripted", ScriptedModel)])
 def test_the_built_in_models_need_no_key(name: str, kind: type[Model]):
-    """They are taken by their names, whatever keys there are."""
+    """Their names select them even if there are keys."""
     assert type(choose_model(Settings(model=name, OPENAI_API_KEY="o"), HandClock())) is kind
 
 
 def test_settings_that_contradict_each_other_are_refused():
-    """A server without a model is no choice."""
+    """A server's URL needs a model."""
     with pytest.raises(StartupError, match="AGENT_ACTORS_MODEL"):
         choose_model(Settings(model_base_url="http://127.0.0.1/v1"), HandClock())
 
 
 async def test_without_a_key_it_is_echo(caplog: pytest.LogCaptureFixture):
-    """It says so once, at the start, and which variable to set; the echo converses with nobody."""
+    """The log says once which variable to set; `echo` uses no history."""
     model = choose_model(Settings(), HandClock())
     await model.start()
     replies = [(await model.reply(a_prompt())).model for _ in range(2)]
@@ -102,7 +102,7 @@ async def test_without_a_key_it_is_echo(caplog: pytest.LogCaptureFixture):
 
 
 async def test_with_a_key_it_is_the_real_model():
-    """It is built for the endpoint, started, asked, and stopped."""
+    """It is built for the endpoint, started, called and stopped."""
     built = Built()
     model = chosen(built, HandClock(), OPENAI_API_KEY="o")
     await model.start()
@@ -119,7 +119,7 @@ async def test_with_a_key_it_is_the_real_model():
 
 
 async def test_a_key_means_the_agents_sdk():
-    """The one in the environment is taken at once, and the library is loaded for it."""
+    """A key in the environment is used at once, and the library is loaded."""
     model = choose_model(Settings(OPENAI_API_KEY="o"), HandClock())
     await model.start()
     await settle()
@@ -131,7 +131,7 @@ async def test_a_key_means_the_agents_sdk():
 
 
 def test_an_agent_with_a_model_of_its_own_waits_for_no_key():
-    """Whatever the secret store does, that agent can answer."""
+    """That agent can answer whatever the secret store does."""
 
     class Agent:
         model = object()
@@ -142,7 +142,7 @@ def test_an_agent_with_a_model_of_its_own_waits_for_no_key():
 
 
 async def test_it_is_not_ready_before_the_store_answers():
-    """A question waits with it; once the store is there, the question is answered."""
+    """A turn waits as well, and is answered once the store has answered."""
     built, clock, store = Built(), HandClock(), Store("o")
     store.error = Unavailable("The sidecar is away.")
     model = chosen(built, clock, store)
@@ -164,7 +164,7 @@ async def test_it_is_not_ready_before_the_store_answers():
 
 
 async def test_a_stop_ends_the_wait_for_the_store():
-    """Nothing runs on; a stop before the start does nothing."""
+    """No task is left; a stop before the start does nothing."""
     store = Store()
     store.error = Unavailable("The sidecar is away.")
     clock = HandClock()
@@ -179,7 +179,7 @@ async def test_a_stop_ends_the_wait_for_the_store():
 
 
 async def test_a_caller_who_leaves_does_not_end_the_choice():
-    """A question that is given up leaves the search for a key running."""
+    """A cancelled turn does not end the search for a key."""
     clock, store = HandClock(), Store("o")
     store.error = Unavailable("The sidecar is away.")
     model = chosen(Built(), clock, store)
@@ -195,7 +195,7 @@ async def test_a_caller_who_leaves_does_not_end_the_choice():
 
 
 async def test_a_store_that_does_not_exist_is_reported(caplog: pytest.LogCaptureFixture):
-    """It is not asked again; whoever asks the model is told which setting to look at."""
+    """It is not read again, and the caller's error names the setting to check."""
     store = Store()
     store.error = Defect("There is no such store.")
     model = chosen(Built(), HandClock(), store)
@@ -209,7 +209,7 @@ async def test_a_store_that_does_not_exist_is_reported(caplog: pytest.LogCapture
 
 
 async def test_the_last_resort_is_used_where_the_store_has_no_key():
-    """A store that answers, but has none, is like no store."""
+    """A store without a key is like no store."""
     model = chosen(built := Built(), HandClock(), Store(None))
     reply = await model.reply(a_prompt())
 
@@ -234,7 +234,7 @@ sys.exit(" ".join({"agents", "openai"} & set(sys.modules)) or None)
 
 
 async def test_a_summary_of_the_last_resort_is_the_plain_one():
-    """It says what was said last."""
+    """It quotes the last messages."""
     model = choose_model(Settings(), HandClock())
     summary = await model.summarise(SummaryPrompt("ada", "", (Message("user", "hi"),)))
 
@@ -243,7 +243,7 @@ async def test_a_summary_of_the_last_resort_is_the_plain_one():
 
 
 async def test_a_held_answer_does_not_hold_the_model_back():
-    """Questions are asked of the chosen model at once, not one after another."""
+    """Turns call the selected model at the same time, not one after another."""
     built = Built()
     held = HeldModel()
     model = DeferredModel(

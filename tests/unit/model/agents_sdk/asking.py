@@ -1,4 +1,4 @@
-"""Questions for a model whose server is made to fail."""
+"""Turns for a model whose server fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -21,7 +21,7 @@ both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"
 
 
 async def in_time(work: Coroutine[Any, Any, R], clock: HandClock) -> R:
-    """What it comes to, on a clock that moves whenever it is waited for."""
+    """The result, on a clock that moves whenever something waits for it."""
     task = asyncio.create_task(work)
 
     async def moved() -> bool:
@@ -34,7 +34,7 @@ async def in_time(work: Coroutine[Any, Any, R], clock: HandClock) -> R:
 
 
 async def failing(model: AgentsModel, clock: HandClock, said: str = SECRET) -> ModelError:
-    """How a turn fails; nothing of what was said or sent is in what the caller is told."""
+    """How a turn fails; the caller's error quotes neither messages nor the key."""
     with pytest.raises(ModelError) as caught:
         await in_time(model.reply(a_prompt(said)), clock)
     failed = caught.value
@@ -45,7 +45,7 @@ async def failing(model: AgentsModel, clock: HandClock, said: str = SECRET) -> M
 
 
 class Pausing(httpx2.AsyncByteStream):
-    """A stream that begins, and then waits for ever."""
+    """A stream that begins and then stalls."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -59,7 +59,7 @@ class Pausing(httpx2.AsyncByteStream):
 
 
 class Breaking(httpx2.AsyncByteStream):
-    """A body that ends in the middle, as when the connection is lost."""
+    """A body that breaks off, as with a lost connection."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b'data: {"choices": [{"index": 0, "delta": {"content": "he"}}]}\n\n'

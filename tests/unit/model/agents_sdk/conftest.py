@@ -12,7 +12,7 @@ from tests.hand_clock import HandClock
 from tests.unit.model.agents_sdk.vendor import HERE, Vendor, settings
 
 IMPORT = 60.0
-"""Seconds for the SDK, which the first test has to import."""
+"""Seconds for the first test, which imports the SDK."""
 
 Ready = Callable[..., Awaitable[AgentsModel]]
 
@@ -29,7 +29,7 @@ def vendor() -> Vendor:
 
 @pytest.fixture
 async def ready(vendor: Vendor, clock: HandClock) -> AsyncIterator[Ready]:
-    """Makes a model that is ready: the endpoint, its agent and tools, and settings."""
+    """Makes a ready model from an endpoint, an agent, tools and settings."""
     made: list[AgentsModel] = []
 
     async def making(

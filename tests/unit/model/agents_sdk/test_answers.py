@@ -68,7 +68,7 @@ async def test_an_answer_has_its_model_and_usage(ready: Ready, vendor: Vendor, s
 async def test_an_answer_that_is_none_is_a_failure(
     ready: Ready, vendor: Vendor, clock: HandClock, junk: httpx2.Response
 ):
-    """Broken JSON, another form or nothing at all: it was paid for, and is not asked for again."""
+    """Broken JSON, another form or an empty answer was charged, so it is not requested again."""
     vendor.will(junk)
     failed = await failing(await ready(), clock)
 
@@ -93,7 +93,7 @@ async def test_an_answer_that_is_none_is_a_failure(
 async def test_a_stream_that_is_cut_off_is_a_failure(
     ready: Ready, vendor: Vendor, clock: HandClock, cut: httpx2.Response
 ):
-    """A part of an answer is no answer, even where the server ends it in good order."""
+    """Part of an answer is no answer, even if the server ends the stream properly."""
     vendor.will(cut)
     failed = await failing(await ready(model_stream=True), clock)
 
@@ -102,7 +102,7 @@ async def test_a_stream_that_is_cut_off_is_a_failure(
 
 
 async def test_a_stream_may_end_with_its_usage(ready: Ready, vendor: Vendor):
-    """Some servers give no finish reason, but count the tokens once all of it is said."""
+    """Some servers send no finish reason, but the usage after the last text."""
     text = "".join(
         f"data: {event}\n\n"
         for event in (
@@ -126,7 +126,7 @@ async def test_a_server_need_not_count(ready: Ready, vendor: Vendor):
 
 
 async def test_an_error_in_a_stream_is_a_failure(ready: Ready, vendor: Vendor, clock: HandClock):
-    """What the server says in it is not repeated."""
+    """The server's text is not repeated."""
     text = f'data: {{"error": {{"message": "{SECRET}"}}}}\n\n'
     vendor.will(httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"}))
     failed = await failing(await ready(model_stream=True), clock)
@@ -135,7 +135,7 @@ async def test_an_error_in_a_stream_is_a_failure(ready: Ready, vendor: Vendor, c
 
 
 async def test_a_stream_that_falls_silent_is_ended(ready: Ready, vendor: Vendor, clock: HandClock):
-    """Half a minute after its last part the turn has failed with 504, and the server is let go."""
+    """Half a minute after the last chunk the turn fails with 504, and the stream is closed."""
     silent = Pausing()
     headers = {"content-type": "text/event-stream"}
     vendor.will(httpx2.Response(200, stream=silent, headers=headers))
@@ -150,7 +150,7 @@ async def test_a_stream_that_falls_silent_is_ended(ready: Ready, vendor: Vendor,
 
 
 async def test_an_answer_that_the_server_cut_itself_is_an_answer(ready: Ready, vendor: Vendor):
-    """A limit of tokens that was set on purpose leaves a text that says something."""
+    """With a token limit set on purpose, the text so far is the answer."""
     vendor.will(answer("hello and", finish="length"))
 
     assert (await (await ready()).reply(a_prompt())).content == "hello and"
@@ -158,7 +158,7 @@ async def test_an_answer_that_the_server_cut_itself_is_an_answer(ready: Ready, v
 
 @both
 async def test_a_refusal_is_final(ready: Ready, vendor: Vendor, clock: HandClock, stream: bool):
-    """A model that refuses will again; its words are not repeated."""
+    """A model that refuses once will refuse again; its text is not repeated."""
     refusal = {"refusal": f"I do not talk about: {SECRET}"}
     vendor.will(streamed(refusal) if stream else answer(None, **refusal))
     failed = await failing(await ready(model_stream=stream), clock)
@@ -168,7 +168,7 @@ async def test_a_refusal_is_final(ready: Ready, vendor: Vendor, clock: HandClock
 
 @both
 async def test_a_filter_is_a_refusal(ready: Ready, vendor: Vendor, clock: HandClock, stream: bool):
-    """A vendor's filter that withholds the answer, or cuts it, refuses."""
+    """A vendor's filter that withholds or cuts an answer is a refusal."""
     model = await ready(model_stream=stream)
     for said in ([], ["It is"]):
         whole = answer("".join(said) or None, finish="content_filter")
@@ -179,7 +179,7 @@ async def test_a_filter_is_a_refusal(ready: Ready, vendor: Vendor, clock: HandCl
 
 
 async def test_no_server_can_count_backwards(ready: Ready, vendor: Vendor):
-    """Numbers of tokens that cannot be are bounded: they are added to the user's."""
+    """Impossible numbers of tokens are bounded, since they are added to the user's total."""
     body = json.loads(answer("hello").content)
     body["usage"] = {"prompt_tokens": -5, "completion_tokens": 10**30, "total_tokens": 1}
     vendor.will(httpx2.Response(200, json=body))
@@ -190,7 +190,7 @@ async def test_no_server_can_count_backwards(ready: Ready, vendor: Vendor):
 
 @both
 async def test_every_tool_call_has_an_id_of_its_own(ready: Ready, vendor: Vendor, stream: bool):
-    """A server that gives none, or the same ones again, does not mix calls up."""
+    """Calls stay apart if a server sends no ids, or the same ones again."""
     calls = [tool_call("get_current_time", call_id=call_id) for call_id in ("", "c1", "c1")]
     deltas = {"tool_calls": [{"index": n, **call} for n, call in enumerate(calls)]}
     for _ in range(2):
@@ -213,7 +213,7 @@ async def test_every_tool_call_has_an_id_of_its_own(ready: Ready, vendor: Vendor
 
 
 async def test_what_gemini_wants_back_it_gets_back(ready: Ready, vendor: Vendor):
-    """The signature of a thought survives being saved as text, and is sent with the next turn."""
+    """The signature of a thought is saved as text and sent with the next turn."""
     signed = TIME | {"extra_content": {"google": {"thought_signature": "signed"}}}
     vendor.will(calling(signed), answer("noon"), answer("bye"))
     endpoint = Endpoint("gemini-small", HERE.base_url, HERE.key, HERE.key_from)
@@ -246,7 +246,7 @@ async def test_what_gemini_wants_back_it_gets_back(ready: Ready, vendor: Vendor)
 async def test_a_server_is_sent_only_what_it_knows(
     ready: Ready, vendor: Vendor, endpoint: Endpoint, expected: dict[str, Any]
 ):
-    """OpenAI keeps nothing; settings made for its default model are sent to no other."""
+    """OpenAI stores nothing, and settings for its default model are sent to no other server."""
     vendor.will(answer())
     await (await ready(endpoint)).reply(a_prompt())
     body = vendor.bodies[0]

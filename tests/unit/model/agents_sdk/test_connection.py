@@ -32,7 +32,7 @@ TIME = tool_call("get_current_time")
 async def test_a_call_that_was_not_taken_is_sent_again(
     ready: Ready, vendor: Vendor, clock: HandClock, status: int, stream: bool
 ):
-    """The same call, as often as the settings say; its answer is the turn's."""
+    """The same call is sent up to the number of retries, and its answer is the turn's."""
     vendor.will(error(status), error(status), streamed("hello") if stream else answer("hello"))
     model = await ready(model_retries=2, model_stream=stream)
 
@@ -41,7 +41,7 @@ async def test_a_call_that_was_not_taken_is_sent_again(
 
 
 async def test_a_call_is_sent_again_after_a_pause(ready: Ready, vendor: Vendor, clock: HandClock):
-    """Of half a second at most before the second, one before the third; never at once."""
+    """At most half a second before the second attempt, one before the third; never at once."""
     vendor.will(error(503), error(503), answer())
     model = await ready(model_retries=2)
     asked = asyncio.create_task(model.reply(a_prompt()))
@@ -64,7 +64,7 @@ async def test_a_call_is_sent_again_after_a_pause(ready: Ready, vendor: Vendor, 
 async def test_a_server_says_when_to_come_back(
     ready: Ready, vendor: Vendor, clock: HandClock, value: str
 ):
-    """Seconds or a date: the call is not sent before."""
+    """The call is not repeated before the seconds or the date in `Retry-After`."""
     vendor.will(error(429, retry_after=value), answer())
     model = await ready()
     asked = asyncio.create_task(model.reply(a_prompt()))
@@ -80,7 +80,7 @@ async def test_a_server_says_when_to_come_back(
 
 
 async def test_a_long_wait_is_left_to_the_caller(ready: Ready, vendor: Vendor, clock: HandClock):
-    """A server that asks for more than half a minute is not waited for: the caller is told."""
+    """If a server asks for more than half a minute, the caller gets the error."""
     vendor.will(error(429, retry_after="3600"))
     failed = await failing(await ready(), clock)
 
@@ -92,7 +92,7 @@ async def test_a_long_wait_is_left_to_the_caller(ready: Ready, vendor: Vendor, c
 async def test_a_senseless_wait_is_no_wait(
     ready: Ready, vendor: Vendor, clock: HandClock, value: str
 ):
-    """What is neither seconds nor a date counts as if it was not there."""
+    """A value that is neither seconds nor a date is ignored."""
     vendor.will(error(429, retry_after=value))
     failed = await failing(await ready(model_retries=0), clock)
 
@@ -100,7 +100,7 @@ async def test_a_senseless_wait_is_no_wait(
 
 
 async def test_the_last_failure_is_the_turns(ready: Ready, vendor: Vendor, clock: HandClock):
-    """When it fails to the end the caller is told, with the wait that the server wants."""
+    """If all attempts fail, the caller gets the error and the server's `Retry-After`."""
     vendor.will(error(500), error(429, retry_after="9"))
     failed = await failing(await ready(model_retries=1), clock)
 
@@ -127,7 +127,7 @@ async def test_the_last_failure_is_the_turns(ready: Ready, vendor: Vendor, clock
 async def test_a_call_that_is_refused_is_not_sent_again(
     ready: Ready, vendor: Vendor, clock: HandClock, refusal: httpx2.Response, named: str
 ):
-    """The caller is told what to look at."""
+    """The caller's error names the setting to check."""
     vendor.will(refusal)
     failed = await failing(await ready(), clock)
 
@@ -141,7 +141,7 @@ async def test_a_call_that_is_refused_is_not_sent_again(
 async def test_a_connection_that_is_never_made_is_tried_again(
     ready: Ready, vendor: Vendor, clock: HandClock, lost: Exception, stream: bool
 ):
-    """Nothing was sent, so nothing was paid; in the end the caller is told of the address."""
+    """Nothing was sent, so nothing was charged; the final error names the address."""
     vendor.will(lost, lost)
     failed = await failing(await ready(model_retries=1, model_stream=stream), clock)
 
@@ -167,7 +167,7 @@ async def test_a_call_that_may_have_been_paid_for_is_not_sent_again(
     kind: type[ModelError],
     stream: bool,
 ):
-    """Once it was sent, nobody knows what the server has done."""
+    """After the request was sent, nobody knows what the server has done."""
     vendor.will(lost)
     failed = await failing(await ready(model_stream=stream), clock)
 
@@ -176,7 +176,7 @@ async def test_a_call_that_may_have_been_paid_for_is_not_sent_again(
 
 
 async def test_a_refused_key_is_replaced_once(ready: Ready, vendor: Vendor):
-    """Where the store has another key by now, the call is sent once more, and the next with it."""
+    """If the store has another key, the call is repeated once with it, and later calls use it."""
     fresh = Endpoint(HERE.model, HERE.base_url, type(HERE.key)("new-key"), HERE.key_from, "s")
 
     async def renew(refused: Endpoint) -> Endpoint | None:
@@ -193,7 +193,7 @@ async def test_a_refused_key_is_replaced_once(ready: Ready, vendor: Vendor):
 async def test_another_key_that_is_refused_too_is_a_failure(
     ready: Ready, vendor: Vendor, clock: HandClock
 ):
-    """The store is asked once for a call."""
+    """The store is read once per call."""
     asked: list[str] = []
 
     async def renew(refused: Endpoint) -> Endpoint | None:
@@ -208,7 +208,7 @@ async def test_another_key_that_is_refused_too_is_a_failure(
 
 
 async def test_many_refused_calls_ask_the_store_once(ready: Ready, vendor: Vendor):
-    """Whoever comes second takes the key that the first one has got."""
+    """Later calls use the key that the first one has found."""
     asked: list[Endpoint] = []
 
     async def renew(refused: Endpoint) -> Endpoint | None:
@@ -228,7 +228,7 @@ async def test_many_refused_calls_ask_the_store_once(ready: Ready, vendor: Vendo
 async def test_only_the_call_that_failed_is_sent_again(
     ready: Ready, vendor: Vendor, clock: HandClock
 ):
-    """A tool that has run does not run again because the server failed after it."""
+    """A tool does not run again if the server fails after it."""
     vendor.will(calling(TIME), error(503), answer())
     reply = await in_time((await ready()).reply(a_prompt()), clock)
 
@@ -239,7 +239,7 @@ async def test_only_the_call_that_failed_is_sent_again(
 async def test_a_key_goes_only_where_it_belongs(
     ready: Ready, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ):
-    """Variables of OpenAI's own library do not lead it elsewhere."""
+    """Variables of OpenAI's own library do not redirect it."""
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.test/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "another-key")
     vendor.will(answer())
@@ -250,7 +250,7 @@ async def test_a_key_goes_only_where_it_belongs(
 
 
 async def test_a_caller_who_leaves_ends_the_call(ready: Ready, vendor: Vendor, clock: HandClock):
-    """A turn that is given up sends nothing more."""
+    """A cancelled turn sends nothing more."""
     vendor.will(error(503), answer())
     asked = asyncio.create_task((await ready()).reply(a_prompt()))
     await eventually(lambda: clock.waiting)

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[4] / "examples"
 
 
 def example(name: str) -> Any:
-    """The module; it serves only when it is run."""
+    """The module; importing it does not start the service."""
     spec = spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -21,7 +21,7 @@ def example(name: str) -> Any:
 
 
 async def test_the_waiter_asks_the_cook(ready: Ready, vendor: Vendor):
-    """An agent of one's own hands over to another one, which answers."""
+    """A user's agent hands the turn off to another one, which answers."""
     vendor.will(calling(tool_call("transfer_to_cook")), answer("Leek."))
     model = await ready(agent=example("own_agent").waiter)
     reply = await model.reply(a_prompt("What is in the soup?"))
@@ -33,7 +33,7 @@ async def test_the_waiter_asks_the_cook(ready: Ready, vendor: Vendor):
 
 
 async def test_a_turn_that_runs_again_books_one_table(ready: Ready, vendor: Vendor):
-    """A tool of one's own knows the turn, and acts once for it."""
+    """A user's tool knows the turn and acts once for it."""
     booked = tool_call("book_table", '{"time": "20:00", "guests": 4}')
     vendor.will(*[calling(booked), answer("Done.")] * 2)
     module = example("own_tools")

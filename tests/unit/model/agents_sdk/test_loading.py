@@ -14,7 +14,7 @@ from tests.unit.model.agents_sdk.vendor import HERE, Vendor, a_prompt, answer
 
 
 class Slow(AgentsModel):
-    """Loads when it is let."""
+    """Loads when the test lets it."""
 
     def __init__(self, vendor: Vendor) -> None:
         super().__init__(Settings(), SystemClock(), HERE, transport=vendor)
@@ -29,7 +29,7 @@ class Slow(AgentsModel):
 
 
 async def test_a_question_waits_until_it_is_loaded():
-    """The loop goes on meanwhile, and the process says that it is not ready."""
+    """The event loop keeps running, and the model is not ready."""
     vendor = Vendor()
     vendor.will(answer())
     model = Slow(vendor)
@@ -50,7 +50,7 @@ async def test_a_question_waits_until_it_is_loaded():
 
 
 async def test_a_caller_who_leaves_does_not_end_the_loading():
-    """It goes on for the next one."""
+    """It continues for the next caller."""
     model = Slow(Vendor())
     asked = asyncio.create_task(model.reply(a_prompt()))
     await asyncio.wait({asked}, timeout=0.01)
@@ -62,7 +62,7 @@ async def test_a_caller_who_leaves_does_not_end_the_loading():
 
 
 async def test_a_library_that_cannot_be_loaded_is_reported(caplog: pytest.LogCaptureFixture):
-    """The process says that it is not ready, and the log says what is missing."""
+    """The model is not ready, and the log names the error."""
     model = Slow(Vendor())
     model.error = ModuleNotFoundError("No module named 'agents'")
     model.may.set()
@@ -90,7 +90,7 @@ async def test_a_stop_waits_for_the_loading_and_closes():
 
 
 async def test_a_model_of_ones_own_is_no_name():
-    """An agent brings its model where that is an object."""
+    """An agent brings its model only as an object."""
 
     class Agent:
         def __init__(self, model: object) -> None:

@@ -35,7 +35,7 @@ def said(text: str) -> list[Any]:
 
 
 def own(*steps: Any, **options: Any) -> tuple[Agent[Any], ScriptedModel]:
-    """An agent with a model of its own, which says this."""
+    """An agent with its own model, which follows these steps."""
     model = ScriptedModel(list(steps))
     return Agent("own", model=model, **options), model
 
@@ -45,7 +45,7 @@ def failing(tripped: bool) -> GuardrailFunctionOutput:
 
 
 async def test_the_default_agent_is_told_who_speaks(ready: Ready, vendor: Vendor):
-    """Its instructions, then the notes: each value quoted, so that none of them ends the notes."""
+    """It gets instructions, then notes with quoted values, so that no value closes the notes."""
     vendor.will(answer())
     window = Exchange(Message("user", "lately"), Message("assistant", "yes"))
     prompt = a_prompt(
@@ -119,7 +119,7 @@ async def test_an_own_agent_with_its_own_model_needs_no_key(ready: Ready, vendor
 async def test_an_own_agent_without_a_model_object_uses_our_server(
     ready: Ready, vendor: Vendor, name: str | None, asked: str
 ):
-    """Its model's name is asked for there; without a name it is the settings' model."""
+    """The server is called with the agent's model name, or with the settings' model."""
     vendor.will(answer())
     reply = await (await ready(agent=Agent("own", model=name))).reply(a_prompt())
 
@@ -127,7 +127,7 @@ async def test_an_own_agent_without_a_model_object_uses_our_server(
 
 
 async def test_handoff_agents_use_our_server_too(ready: Ready, vendor: Vendor):
-    """An agent without a model that is handed a turn answers with the settings' model."""
+    """An agent without a model, after a handoff, answers with the settings' model."""
     second = Agent[Any]("second", instructions="Be second.")
     first, _ = own([function_call("transfer_to_second", {}, call_id="c")], handoffs=[second])
     vendor.will(answer("from the second"))
@@ -141,7 +141,7 @@ async def test_handoff_agents_use_our_server_too(ready: Ready, vendor: Vendor):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_an_agent_as_a_tool_uses_our_server_too(ready: Ready, vendor: Vendor, stream: bool):
-    """Its run is a part of the turn: the same model, the same notes; it may ask for a stream."""
+    """Its run is part of the turn: it has the same model and notes, and may request a stream."""
     heard: list[str] = []
 
     async def hear(event: Any) -> None:
@@ -160,7 +160,7 @@ async def test_an_agent_as_a_tool_uses_our_server_too(ready: Ready, vendor: Vend
 
 
 async def test_a_model_name_without_a_key_is_a_failure(ready: Ready):
-    """An agent that hands off to one that needs our server is told what is missing."""
+    """The error names the missing key if a handoff leads to an agent that needs the server."""
     first, _ = own(
         [function_call("transfer_to_second", {}, call_id="c")], handoffs=[Agent[Any]("second")]
     )
@@ -184,7 +184,7 @@ async def test_tools_and_guardrails_know_the_turn(ready: Ready):
 
 
 async def test_an_input_guardrail_refuses(ready: Ready):
-    """The caller is told that it did, and nothing of why."""
+    """The caller learns that a guardrail refused, but not why."""
 
     @input_guardrail
     async def never(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
@@ -199,7 +199,7 @@ async def test_an_input_guardrail_refuses(ready: Ready):
 
 
 async def test_an_output_guardrail_refuses(ready: Ready):
-    """An answer that it rejects is no answer, and the same message will have none."""
+    """A rejected answer fails the turn, and repeating the message would not help."""
 
     @output_guardrail
     async def never(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
@@ -225,7 +225,7 @@ async def test_a_guardrail_that_lets_pass_changes_nothing(ready: Ready):
 
 
 async def test_a_run_without_an_end_is_ended(ready: Ready):
-    """After as many calls as the settings allow the turn has failed, for good."""
+    """After the allowed number of calls the turn fails, and repeating it would not help."""
 
     @function_tool
     def again() -> str:
@@ -269,7 +269,7 @@ def _refusing() -> ResponseOutputMessage:
 async def test_an_own_models_failures_are_told_alike(
     ready: Ready, step: Any, detail: str, retry: str
 ):
-    """What it raises or lacks is named, and its words are not repeated."""
+    """The error says what went wrong, without the model's text."""
     agent, _ = own(step)
     with pytest.raises(ModelError) as caught:
         await (await ready(None, agent=agent)).reply(a_prompt())
@@ -278,14 +278,14 @@ async def test_an_own_models_failures_are_told_alike(
 
 
 async def test_a_bug_is_not_a_models_failure(ready: Ready):
-    """What no library raises for a model's failure goes on as it is."""
+    """An exception that no library raises for a model's failure is not converted."""
     agent, _ = own(KeyError("oops"))
     with pytest.raises(KeyError):
         await (await ready(None, agent=agent)).reply(a_prompt())
 
 
 async def test_an_agent_that_cannot_be_run_is_a_failure(ready: Ready):
-    """It has a tool, say, that our server does not know: the same message will never work."""
+    """For example, it has a tool that the server does not support."""
     agent = Agent[Any]("own", tools=[WebSearchTool()])
     with pytest.raises(ModelFailed, match="set up") as caught:
         await (await ready(HERE, agent=agent)).reply(a_prompt())
@@ -294,7 +294,7 @@ async def test_an_agent_that_cannot_be_run_is_a_failure(ready: Ready):
 
 
 async def test_nobody_can_approve_a_tool(ready: Ready):
-    """A tool that asks for an approval ends the turn."""
+    """A tool that needs an approval fails the turn."""
 
     @function_tool(needs_approval=True)
     def pay() -> str:
@@ -317,7 +317,7 @@ class Place:
 
 @pytest.mark.parametrize("kind", [Weather, Place])
 async def test_an_answer_with_a_type_is_json(ready: Ready, kind: type[Any]):
-    """A reply is text; what the agent answers with is its JSON."""
+    """A reply is text, so the agent's output is saved as JSON."""
     value = {"city": "Tromsø", "degrees": 3.5} if kind is Weather else {"city": "Tromsø"}
     sent = value if kind is Weather else {"response": value}  # As the SDK asks for a dataclass.
     agent, _ = own(said(json.dumps(sent)), output_type=kind)
@@ -328,7 +328,7 @@ async def test_an_answer_with_a_type_is_json(ready: Ready, kind: type[Any]):
 
 
 async def test_an_empty_answer_with_a_type_is_asked_for_once(ready: Ready, vendor: Vendor):
-    """The library would ask again and again, and every time would be paid for."""
+    """The library would request it again and again, and each request would be charged."""
     vendor.will(*(answer("") for _ in range(3)))
     model = await ready(agent=Agent[Any]("own", output_type=Weather))
     with pytest.raises(ModelFailed):
@@ -338,7 +338,7 @@ async def test_an_empty_answer_with_a_type_is_asked_for_once(ready: Ready, vendo
 
 
 async def test_a_turn_that_is_given_up_leaves_no_task(ready: Ready):
-    """Its tools are ended with it."""
+    """Its tools are cancelled with it."""
     began = asyncio.Event()
     ended = asyncio.Event()
 
@@ -363,7 +363,7 @@ async def test_a_turn_that_is_given_up_leaves_no_task(ready: Ready):
 
 
 async def test_turns_at_once_do_not_meet(ready: Ready, vendor: Vendor):
-    """Each is told its own notes and its own window."""
+    """Each gets its own notes and its own window."""
     vendor.will(*(answer(f"to {n}") for n in range(5)))
     model = await ready()
     prompts = [a_prompt(f"from {n}", person=Person.new(f"user{n}")) for n in range(5)]

@@ -21,7 +21,7 @@ from tests.unit.model.agents_sdk.vendor import (
 
 
 async def test_a_summary_is_one_call_without_tools(ready: Ready, vendor: Vendor):
-    """It is made of the last one and of what was said; it is cut, and no notes are added."""
+    """Its input is the last summary and the messages since; it is cut, and gets no notes."""
     vendor.will(answer("x" * 3_000))
     model = await ready()
     said = (Message("user", "I moved </notes> to Oslo."), Message("assistant", "Nice."))
@@ -47,7 +47,7 @@ async def test_nothing_to_sum_up_costs_nothing(ready: Ready, vendor: Vendor):
 
 
 async def test_a_summary_ends_in_time(ready: Ready, vendor: Vendor, clock: HandClock):
-    """After the model time it has failed; its failures are named as those of a turn."""
+    """After the model time it fails; its failures are the same as a turn's."""
     silent = Pausing()
     vendor.will(
         error(401), httpx2.Response(200, stream=silent, headers={"content-type": "text/plain"})

@@ -28,7 +28,7 @@ def calls(*names: str, arguments: Any = None) -> list[Any]:
 async def results(
     ready: Ready, *steps: Any, offered: list[Any], **options: Any
 ) -> tuple[list[Any], ScriptedModel]:
-    """What the model was told of its calls, in the end."""
+    """The tool results that the model got."""
     model = ScriptedModel([*steps, DONE])
     agent = Agent[Any]("own", model=model, tools=offered)
     await (await ready(None, agent=agent, **options)).reply(a_prompt())
@@ -52,7 +52,7 @@ def by_hand(invoke: Any) -> FunctionTool:
 
 @function_tool(failure_error_function=None)
 def louder() -> str:
-    """Fails, and says that nobody is to handle it."""
+    """Fails, and disables the SDK's error handling."""
     raise ValueError(LOUD)
 
 
@@ -65,7 +65,7 @@ async def _cancels(context: Any, arguments: str) -> str:
 
 
 async def test_the_time_is_the_clocks(ready: Ready, vendor: Vendor):
-    """The default agent's tool says it in UTC."""
+    """The default agent's tool returns it in UTC."""
     vendor.will(calling(tool_call("get_current_time")), answer("noon"))
     await (await ready()).reply(a_prompt())
 
@@ -73,7 +73,7 @@ async def test_the_time_is_the_clocks(ready: Ready, vendor: Vendor):
 
 
 async def test_own_tools_are_offered_beside_the_default_one(ready: Ready, vendor: Vendor):
-    """One of the same name takes its place."""
+    """A tool of the same name replaces it."""
 
     @function_tool
     def get_current_time() -> str:
@@ -93,7 +93,7 @@ async def test_own_tools_are_offered_beside_the_default_one(ready: Ready, vendor
 async def test_a_tool_that_fails_is_told_to_the_model(
     ready: Ready, caplog: pytest.LogCaptureFixture, tool: FunctionTool
 ):
-    """As a sentence without the error's text; the run goes on. The log has the error's kind."""
+    """The model gets a sentence without the error's text, and the log has the error's type."""
     caplog.set_level(logging.INFO)
     found, _ = await results(ready, calls(tool.name), offered=[tool])
 
@@ -102,7 +102,7 @@ async def test_a_tool_that_fails_is_told_to_the_model(
 
 
 async def test_a_tool_that_is_not_there_is_told_to_the_model(ready: Ready):
-    """It can call another one, or answer."""
+    """The model can call another one, or answer."""
     found, _ = await results(ready, calls("nothing"), offered=[loud])
 
     assert found == [tools.UNKNOWN]
@@ -110,7 +110,7 @@ async def test_a_tool_that_is_not_there_is_told_to_the_model(ready: Ready):
 
 @pytest.mark.parametrize("arguments", ["{", '{"number": "x"}', "[]", ""])
 async def test_arguments_that_make_no_sense_are_told_to_the_model(ready: Ready, arguments: str):
-    """Broken JSON, or a value of another kind: the tool does not run."""
+    """The tool does not run with broken JSON, or with a value of another type."""
     ran: list[int] = []
 
     @function_tool
@@ -125,7 +125,7 @@ async def test_arguments_that_make_no_sense_are_told_to_the_model(ready: Ready, 
 
 
 async def test_a_tool_that_takes_too_long_is_ended(ready: Ready, clock: HandClock):
-    """After the tool time the model is told, and the tool is cancelled."""
+    """After the tool time the tool is cancelled, and the model gets a sentence that says so."""
     ended = asyncio.Event()
 
     @function_tool
@@ -150,7 +150,7 @@ async def test_a_tool_that_takes_too_long_is_ended(ready: Ready, clock: HandCloc
 
 
 async def test_a_turn_has_only_so_many_tool_calls(ready: Ready):
-    """What goes beyond is not called: the model is told, in one step or over many."""
+    """Further calls get a sentence instead, whether in one step or over many."""
     ran: list[str] = []
 
     @function_tool
@@ -187,7 +187,7 @@ async def test_no_tool_calls_at_all_may_be_allowed(ready: Ready):
     ],
 )
 async def test_a_result_is_cut(ready: Ready, result: Any, expected: str):
-    """To so many bytes, note included; between two characters, and only where it is too long."""
+    """It is cut to the limit, note included, between two characters, and only if it is too long."""
 
     @function_tool
     def tell() -> Any:
@@ -200,7 +200,7 @@ async def test_a_result_is_cut(ready: Ready, result: Any, expected: str):
 
 
 async def test_a_text_with_a_type_is_cut_too(ready: Ready):
-    """It stays what it is."""
+    """It keeps its type."""
 
     @function_tool
     def tell() -> Any:
@@ -212,7 +212,7 @@ async def test_a_text_with_a_type_is_cut_too(ready: Ready):
 
 
 async def test_a_picture_that_fits_is_passed_on(ready: Ready):
-    """A small result of another kind is not touched."""
+    """A small result of another type is not changed."""
 
     @function_tool
     def show() -> Any:
@@ -225,7 +225,7 @@ async def test_a_picture_that_fits_is_passed_on(ready: Ready):
 
 @pytest.mark.parametrize("dynamic", [False, True])
 async def test_agents_that_are_handed_a_turn_keep_the_limits(ready: Ready, dynamic: bool):
-    """Also where they hand it back: all of them together have the calls of one turn."""
+    """All agents of a turn share its tool calls, also after a handoff back."""
     scripted = ScriptedModel()
     second = Agent[Any]("second", model=scripted, tools=[loud])
     first = Agent[Any]("first", model=scripted, tools=[loud])
@@ -269,7 +269,7 @@ async def test_an_agent_made_for_one_handoff_keeps_the_limits(ready: Ready):
 
 
 async def test_what_a_user_made_is_not_changed(ready: Ready):
-    """Agents, their lists and their tools are copied; the originals run elsewhere as before."""
+    """Agents, their lists and their tools are copied, so the originals work as before."""
     second = Agent[Any]("second", tools=[loud])
     made = handoff(second)
     offered: list[Tool] = [loud]

@@ -41,14 +41,14 @@ def agent(*steps: Any, **options: Any) -> tuple[Agent[Any], ScriptedModel]:
 
 
 async def test_a_plain_answer_leaves_nothing(ready: Ready):
-    """The content of the reply is all there is to it."""
+    """The reply has no items beside its content."""
     own, _ = agent([assistant_message("hello")])
 
     assert (await (await ready(None, agent=own)).reply(a_prompt())).items == ""
 
 
 async def test_a_tool_call_is_shown_to_the_next_turn(ready: Ready):
-    """Call, result and answer, as they were, after the words of the user."""
+    """Call, result and answer follow the user's message unchanged."""
     first, _ = agent([function_call("look", {}, call_id="c")], [assistant_message("done")])
     reply = await (await ready(None, agent=first)).reply(a_prompt("one"))
     pair = Exchange(Message("user", "one"), Message("assistant", "done"), reply.items)
@@ -69,7 +69,7 @@ async def test_a_tool_call_is_shown_to_the_next_turn(ready: Ready):
 
 
 async def test_a_run_that_ends_with_a_tool_is_shown_with_its_answer(ready: Ready):
-    """The tool's result was the answer: the next turn sees it as what the assistant said."""
+    """The next turn sees the tool's result as the assistant's answer."""
     own, _ = agent([function_call("look", {}, call_id="c")], tool_use_behavior="stop_on_first_tool")
     reply = await (await ready(None, agent=own)).reply(a_prompt("hi"))
     items = items_of(Exchange(Message("user", "hi"), Message("assistant", "seen"), reply.items))
@@ -94,7 +94,7 @@ async def test_a_run_that_ends_with_a_tool_is_shown_with_its_answer(ready: Ready
     ],
 )
 def test_items_are_recalled_as_they_were_kept(items: list[Any]):
-    """Numbers, order and a provider's own data survive being text."""
+    """Numbers, order and provider data survive as text."""
     assert items_of(exchange(dump(items))) == [PLAIN[0], *items]
 
 
@@ -109,7 +109,7 @@ def test_items_are_recalled_as_they_were_kept(items: list[Any]):
     ],
 )
 def test_what_adds_nothing_is_not_kept(items: list[Any]):
-    """The answer alone, with the data that every message has, or with thoughts before it."""
+    """A plain answer is not saved as items, not even with common data or reasoning."""
     assert dump(items) == ""
     assert items_of(exchange("")) == PLAIN
 
@@ -143,12 +143,12 @@ def test_what_adds_nothing_is_not_kept(items: list[Any]):
     ],
 )
 def test_items_that_no_server_would_take_are_not_shown(items: Any):
-    """Broken or from elsewhere: the plain pair is shown, and the conversation goes on."""
+    """If they are broken or foreign, the plain exchange is used instead."""
     assert items_of(exchange(items)) == PLAIN
 
 
 def test_items_that_are_too_many_are_not_kept(caplog: pytest.LogCaptureFixture):
-    """A turn that could not be saved is worse than one that forgets its tool calls."""
+    """The turn is saved without its tool calls, since it could not be saved with them."""
     items = [CALL, OUTPUT | {"output": "x" * transcript.KEPT_BYTES}, message()]
 
     assert dump(items) == ""
@@ -156,14 +156,14 @@ def test_items_that_are_too_many_are_not_kept(caplog: pytest.LogCaptureFixture):
 
 
 def test_half_a_character_is_not_kept():
-    """What is saved can be encoded."""
+    """Saved text can always be encoded."""
     text = dump([CALL, OUTPUT | {"output": "half \ud83d"}, message()])
 
     assert json.loads(text)[1]["output"] == "half ?"
 
 
 async def test_the_session_is_the_sdks():
-    """It has the SDK's protocol; what the window has cannot be taken out of it."""
+    """It implements the SDK's protocol, and the window cannot be removed from it."""
     session = BufferedSession("chat", [exchange()])
     user: Any = {"role": "user", "content": "and?"}
     said: Any = message("so")
@@ -183,7 +183,7 @@ async def test_the_session_is_the_sdks():
 
 
 async def test_a_changed_copy_changes_nothing():
-    """What was handed out is the caller's."""
+    """The caller may change the returned items."""
     session = BufferedSession("chat", [exchange()])
     handed_out: Any = await session.get_items()
     handed_out[0].clear()

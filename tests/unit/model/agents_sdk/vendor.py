@@ -1,4 +1,4 @@
-"""A model's server without a network: it answers from a list, and keeps what it was asked."""
+"""A model's server without a network: it answers from a list and keeps the requests."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Vendor(httpx2.AsyncBaseTransport):
 
     @property
     def bodies(self) -> list[Any]:
-        """What it was asked, as JSON."""
+        """The requests, as JSON."""
         return [json.loads(request.content) for request in self.requests]
 
     @property
@@ -55,14 +55,14 @@ class Vendor(httpx2.AsyncBaseTransport):
 def answer(
     content: str | None = "hello", *, finish: str = "stop", **message: Any
 ) -> httpx2.Response:
-    """A whole answer."""
+    """A complete answer."""
     said = {"role": "assistant", "content": content, **message}
     choice = {"index": 0, "finish_reason": finish, "message": said}
     return httpx2.Response(200, json={"id": "r", "choices": [choice], "usage": USAGE})
 
 
 def tool_call(name: str, arguments: str = "{}", *, call_id: str = "c1", **more: Any) -> Any:
-    """A call of a tool, as a part of a message."""
+    """A tool call in a message."""
     function = {"name": name, "arguments": arguments}
     return {"id": call_id, "type": "function", "function": function, **more}
 
@@ -73,7 +73,7 @@ def calling(*calls: Any) -> httpx2.Response:
 
 
 def streamed(*parts: Any, finish: str | None = "stop", done: bool = True) -> httpx2.Response:
-    """An answer in pieces: texts, or deltas of another kind."""
+    """A streamed answer: texts, or deltas of another kind."""
     deltas = [{"content": part} if isinstance(part, str) else part for part in parts]
     chunks: list[Any] = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     if finish is not None:
@@ -87,14 +87,14 @@ def streamed(*parts: Any, finish: str | None = "stop", done: bool = True) -> htt
 def error(
     status: int, code: str = "", said: str = "the-key is wrong", **headers: str
 ) -> httpx2.Response:
-    """A refusal; its text is nothing that a caller should see."""
+    """An error response, with a text that no caller may see."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = {"error": {"message": said, "code": code or None}}
     return httpx2.Response(status, json=body, headers=named)
 
 
 def settings(**values: Any) -> Settings:
-    """Settings of a test; a field by its own name, or by its variable's."""
+    """Settings, by field names or by variable names."""
     return Settings(**values)
 
 
