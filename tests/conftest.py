@@ -1,6 +1,7 @@
 """What tests of every folder share."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -33,6 +34,14 @@ FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
 
 PORTS = range(10_000, 20_000)
 """Of the workers; a command that they start takes one from 20000 on, if it is to choose."""
+
+
+gc.disable()  # While tests are collected, which makes much and throws little away.
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
