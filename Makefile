@@ -53,7 +53,7 @@ test-all: test-servers test-kubernetes ## All other tests: with real servers, as
 
 .PHONY: test-servers
 test-servers: $(VENV)/.installed-real-model ## Those with Dapr, Kafka and models; fetches 130 MB once
-	@echo "pytest -m real" && PROTOCOL_SCHEDULES=1000 PROTOCOL_EVERY=6 $(PYTEST) \
+	@echo "pytest -m real" && PROTOCOL_SCHEDULES=1000 PROTOCOL_EVERY=6 KILLS=30 $(PYTEST) \
 		-m "(real or deep) and not soak" --ignore tests/deploy $(ARGS)
 
 .PHONY: test-kubernetes

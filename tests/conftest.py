@@ -1,6 +1,7 @@
 """What tests of every folder share."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,6 +24,7 @@ from agent_actors.runtime import Runtime
 from agent_actors.settings import Settings
 from tests.dapr.engine import engine
 from tests.fakes import eventually
+from tests.faults import report
 
 __all__ = ["engine"]
 
@@ -33,6 +35,14 @@ FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
 
 PORTS = range(10_000, 20_000)
 """Of the workers; a command that they start takes one from 20000 on, if it is to choose."""
+
+
+gc.disable()  # While tests are collected, which makes much and throws little away.
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,6 +70,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         made = item._fixtureinfo.name2fixturedefs.values()
         if any(each.scope == "module" for defs in made for each in defs):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells how long faults were felt."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["faults"] = report.told()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    report.take(getattr(node, "workeroutput", {}).get("faults", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    report.write(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)

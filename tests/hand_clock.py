@@ -7,10 +7,28 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import TracebackType
+from typing import Any
+
+from agent_actors.runtime.embedded.disk.database import Database, Operation
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _ROUNDS = 6
 _PAUSE = 0.001
+_PATIENCE = 1.0
+"""Seconds that a write gets; one that a test holds back takes longer."""
+_writes: set[asyncio.Future[Any]] = set()
+"""What the threads of databases are at work on."""
+_submit = Database.submit
+
+
+def _watched(database: Database, operation: Operation[Any]) -> asyncio.Future[Any]:
+    decided = _submit(database, operation)
+    _writes.add(decided)
+    decided.add_done_callback(_writes.discard)
+    return decided
+
+
+Database.submit = _watched  # type: ignore[assignment, method-assign]
 
 
 class HandClock:
@@ -125,12 +143,15 @@ class _HandTimeout:
 
 
 async def settle(rounds: int = _ROUNDS) -> None:
-    """Lets the loop, and threads that answer to it, come to rest: a few milliseconds of real time.
+    """Lets the loop come to rest, and the threads of databases: a few milliseconds of real time.
 
-    What a slow machine has not finished by then is awaited with a condition of its own.
+    What another thread has not finished by then is awaited with a condition of its own.
     """
     loop = asyncio.get_running_loop()
     for _ in range(rounds):
+        writes = [write for write in _writes if write.get_loop() is loop]
+        if writes:
+            await asyncio.wait(writes, timeout=_PATIENCE)
         woken: asyncio.Future[None] = loop.create_future()
         loop.call_later(_PAUSE, _resolve, woken)
         await woken

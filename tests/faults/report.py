@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,18 @@ def felt(fault: str, seen: Counter[str], turns: int) -> None:
     noted = faults.setdefault(fault, Fault())
     noted.seen.update(seen)
     noted.turns += turns
+
+
+def told() -> dict[str, Any]:
+    """All of it, in the form in which a worker of pytest-xdist can tell it."""
+    return {name: [fault.seconds, dict(fault.seen), fault.turns] for name, fault in faults.items()}
+
+
+def take(told: dict[str, Any]) -> None:
+    """Adds what a worker has told."""
+    for name, (seconds, seen, turns) in told.items():
+        felt(name, Counter(seen), turns)
+        faults[name].seconds += seconds
 
 
 def write(reporter: pytest.TerminalReporter) -> None:
