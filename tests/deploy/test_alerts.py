@@ -121,10 +121,13 @@ def windows(expression: str) -> Iterator[str]:
     pattern = r"(?<=[\[:])(\d+)m"
     found = list(re.finditer(pattern, expression))
     for seconds in (30, 120) if found else ():
-        yield re.sub(pattern, lambda m, s=seconds: f"{int(m[1]) * s}s", expression)
+
+        def other_time(minutes: re.Match[str], seconds: int = seconds) -> str:
+            return f"{int(minutes[1]) * seconds}s"
+
+        yield re.sub(pattern, other_time, expression)
         for each in found:
-            other = f"{int(each[1]) * seconds}s"
-            yield expression[: each.start()] + other + expression[each.end() :]
+            yield expression[: each.start()] + other_time(each) + expression[each.end() :]
 
 
 def numbers(expression: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A real collector accepts our configuration, and spans that it receives arrive at Jaeger's port."""
+"""A real collector accepts our configuration, and sends the spans that it receives to Jaeger."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

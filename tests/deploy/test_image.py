@@ -131,10 +131,13 @@ def commands_are_the_manifests(stages: Stages) -> None:
         assert stages[name].of("EXPOSE") == [str(port["containerPort"])]
 
 
-def command_of(stage: Stage) -> object:
-    """The command of a stage; None if a shell would start it, which keeps the signals."""
+def command_of(stage: Stage) -> list[str]:
+    """The command of a stage; it is empty if a shell would start it, which keeps the signals."""
     (text,) = stage.of("CMD")
-    return json.loads(text) if text.startswith("[") and not stage.of("ENTRYPOINT") else None
+    command: list[str] = (
+        [] if not text.startswith("[") or stage.of("ENTRYPOINT") else json.loads(text)
+    )
+    return command
 
 
 def last_stage_has_no_tool(stages: Stages) -> None:

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,11 @@ async def test_what_the_image_installs_answers(tmp_path: Path):
     assert not [*made.glob("lib/python*/site-packages/hatchling")]
     # With PYTHONPATH, as in dev, the copied code comes before the installed one.
     code = tmp_path / "context/src"
-    asked = [made / "bin/python", "-c", "import agent_actors; print(agent_actors.__file__)"]
+    asked: list[str | Path] = [
+        made / "bin/python",
+        "-c",
+        "import agent_actors; print(agent_actors.__file__)",
+    ]
     assert run(asked, {"PYTHONPATH": str(code)}).stdout.startswith(str(code))
 
 
@@ -72,7 +76,7 @@ def install(stage: Stage, folder: Path) -> Path:
 
 
 def run(
-    command: list[str | Path], variables: Mapping[str, str], folder: Path | None = None
+    command: Sequence[str | Path], variables: Mapping[str, str], folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command that has to succeed."""
     done = subprocess.run(
@@ -91,7 +95,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def running(command: list[str | Path], folder: Path) -> Iterator[None]:
+def running(command: Sequence[str | Path], folder: Path) -> Iterator[None]:
     """A process that runs away from this repository."""
     variables = environment(AGENT_ACTORS_DATA=str(folder / "data"))
     variables.pop("PYTHONPATH", None)

@@ -14,7 +14,7 @@ from tests.fakes import FakeRuntime
 PAGE = (ROOT / "docs/observability.md").read_text(encoding="utf-8")
 DOCUMENTED = set(re.findall(r"^\| `(agent_actors_\w+)` \|", PAGE, re.MULTILINE))
 TRACE = 40_000
-"""Bytes of a trace in Jaeger's memory, generously: ours has 2,300 as sent, without the sidecar's."""
+"""Bytes of a trace in Jaeger's memory, generously: ours has 2,300 when it is sent."""
 
 
 def test_alerts_say_what_and_why():

@@ -46,7 +46,7 @@ def ports_are_those_of_the_page(record: Record) -> None:
     """Each forwarded port is that of the page, leads to a port of the pod, and has a name."""
     page = on_the_page()
     for each in record.of("k8s_resource"):
-        name = each.get("workload")
+        name = str(each.get("workload"))
         given = {port["containerPort"] for port in ports_of(record, name)}
         forwards = each.get("port_forwards", ())
         assert [port["local_port"] for port in forwards] == [page[x] for x in {name} & page.keys()]
