@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from string import Template
@@ -11,15 +10,15 @@ from tests.deploy.manifests import ROOT
 
 DOCKERFILE = ROOT / "Dockerfile"
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH of the base."""
+"""PATH of the base image."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Copy:
-    """One COPY: its sources, and where they land."""
+    """One COPY with its absolute target."""
 
     sources: list[str]
-    target: PurePosixPath
+    target: str
     stage: str | None
     """Where the sources are, if not in the build context."""
     owner: str | None
@@ -27,30 +26,30 @@ class Copy:
 
 @dataclass
 class Stage:
-    """One stage: what it is made from, and its instructions in order."""
+    """One stage: its base, and its instructions in order."""
 
     base: str
-    name: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
     parent: "Stage | None" = None
+    steps: list[tuple[str, str]] = field(default_factory=list)
 
     def of(self, instruction: str) -> list[str]:
-        """What follows each of one instruction."""
+        """The arguments of each instruction with that name."""
         return [rest for word, rest in self.steps if word == instruction]
 
-    def lineage(self) -> "list[Stage]":
-        """Itself, and the stages that it is made from."""
-        return [self, *(self.parent.lineage() if self.parent else ())]
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words of each command that RUN gives to a shell."""
+        return [shlex.split(each) for rest in self.of("RUN") for each in rest.split("&&")]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that it sets."""
+        """The variables that this stage sets."""
         words = [word for rest in self.of("ENV") for word in shlex.split(rest)]
         return dict(word.split("=", 1) for word in words)
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that it has, its base's among them."""
+        """The variables of this stage and its base."""
         found = self.parent.variables if self.parent else {"PATH": BASE_PATH}
         return found | {
             name: Template(value).safe_substitute(found) for name, value in self.environment.items()
@@ -58,12 +57,19 @@ class Stage:
 
     @property
     def folder(self) -> PurePosixPath:
-        """The folder in which it ends."""
+        """The last WORKDIR."""
         return self._placed()[0]
 
+    @property
     def copies(self) -> list[Copy]:
-        """Each COPY of its own."""
+        """Each COPY of this stage."""
         return self._placed()[1]
+
+    @property
+    def context(self) -> list[tuple[list[str], str]]:
+        """Sources and target of each copy from the build context, those of its base included."""
+        inherited = self.parent.context if self.parent else []
+        return inherited + [(each.sources, each.target) for each in self.copies if not each.stage]
 
     def _placed(self) -> tuple[PurePosixPath, list[Copy]]:
         folder = self.parent.folder if self.parent else PurePosixPath("/")
@@ -72,21 +78,12 @@ class Stage:
             if word == "WORKDIR":
                 folder /= rest
             elif word == "COPY":
-                copies.append(_copy(rest, folder))
+                words = shlex.split(rest)
+                flags = dict(word[2:].split("=", 1) for word in words if word.startswith("--"))
+                *sources, target = (word for word in words if not word.startswith("--"))
+                made = (str(folder / target), flags.get("from"), flags.get("chown"))
+                copies.append(Copy(sources, *made))
         return folder, copies
-
-    def copied(self) -> Iterator[tuple[list[str], str]]:
-        """Sources and target of each copy from the build context."""
-        for each in self.copies():
-            if each.stage is None:
-                yield each.sources, str(each.target)
-
-
-def _copy(rest: str, folder: PurePosixPath) -> Copy:
-    words = shlex.split(rest)
-    flags = dict(word[2:].split("=", 1) for word in words if word.startswith("--"))
-    *sources, target = (word for word in words if not word.startswith("--"))
-    return Copy(sources, folder / target, flags.get("from"), flags.get("chown"))
 
 
 def stages(text: str | None = None) -> dict[str, Stage]:
@@ -98,7 +95,7 @@ def stages(text: str | None = None) -> dict[str, Stage]:
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            found[name] = Stage(base, name, parent=found.get(base))
+            found[name] = Stage(base, found.get(base))
         elif word:
             [*found.values()][-1].steps.append((word, rest))
     return found

@@ -1,7 +1,8 @@
-"""The manifests and the code name the same things: settings, ports, routes, topics, secrets."""
+"""The manifests, the code and the page name the same settings, ports, routes, topics and files."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,9 +23,13 @@ from tests.deploy.manifests import (
     K8S,
     OPTIONS,
     OVERLAYS,
+    PAGE,
     PLAIN,
     ROOT,
+    Objects,
     annotations,
+    documents,
+    kustomized,
     of_kind,
     pod,
     rendered,
@@ -35,53 +40,51 @@ from tests.deploy.manifests import (
 from tests.fakes import FakeRuntime
 
 NAMES = {variable(name) for name in Settings.model_fields}
-OF_OTHERS = {*exporter.ENDPOINTS, "OTEL_SERVICE_NAME"}
+OTEL = {*exporter.ENDPOINTS, "OTEL_SERVICE_NAME"}
 """Variables of the environment that OpenTelemetry reads."""
 EVERYWHERE = [*OVERLAYS, *OPTIONS]
+OWN, ISSUER = (
+    yaml.safe_load(block)
+    for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+)
+"""The overlays that the page shows."""
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_every_variable_is_a_setting(name: str):
-    """The environment of the service has nothing that nobody reads."""
-    container = service_container(rendered(name))
-    given = {*settings(rendered(name)), *(item["name"] for item in container["env"])}
+def test_the_environment_is_what_the_service_reads(monkeypatch: pytest.MonkeyPatch):
+    """In each overlay every variable is a setting, and the service reads it without an error."""
+    for name in EVERYWHERE:
+        given = settings(rendered(name))
+        variables = {item["name"] for item in service_container(rendered(name))["env"]}
 
-    assert not given - NAMES - OF_OTHERS
-
-
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_every_setting_is_of_its_form(name: str, monkeypatch: pytest.MonkeyPatch):
-    """The service reads its environment without an error."""
-    for each, value in settings(rendered(name)).items():
-        monkeypatch.setenv(each, value)
-
-    assert read().require_token is True
-    assert read().log_format == "json"
+        assert not {*given, *variables} - NAMES - OTEL
+        with monkeypatch.context() as environment:
+            for each, value in given.items():
+                environment.setenv(each, value)
+            assert read().require_token is True
+            assert read().log_format == "json"
 
 
-def test_access_is_off_by_name_or_required():
-    """Dev says that nobody is asked for a token, production that everybody is."""
-    assert settings(rendered("dev"))["AGENT_ACTORS_ACCESS"] == "off"
-    assert settings(rendered("observed"))["AGENT_ACTORS_ACCESS"] == "off"
-    assert settings(rendered("prod"))["AGENT_ACTORS_ACCESS"] == "required"
+@pytest.mark.parametrize(
+    ("name", "access"), [("dev", "off"), ("observed", "off"), ("prod", "required")]
+)
+def test_access_is_off_by_name_or_required(name: str, access: str):
+    """Dev says that nobody needs a token, production that everybody does."""
+    assert settings(rendered(name))["AGENT_ACTORS_ACCESS"] == access
     assert "AGENT_ACTORS_ACCESS=required" in (K8S / "base/settings.env").read_text()
 
 
 def test_the_tokens_of_production_are_mounted():
-    """The file that is named lies in a Secret that the service's user may read."""
+    """The file of the setting is in a Secret that the service's user can read."""
     objects = rendered("prod")
-    named = Path(settings(objects)["AGENT_ACTORS_ACCESS_TOKENS_FILE"])
-    mounts = {each["mountPath"]: each for each in service_container(objects)["volumeMounts"]}
-    volumes = {
-        each["name"]: each for each in pod(the(objects, "Deployment", "agent-actors"))["volumes"]
-    }
-    mount = mounts[str(named.parent)]
+    folder = str(Path(settings(objects)["AGENT_ACTORS_ACCESS_TOKENS_FILE"]).parent)
+    (mount,) = [
+        each for each in service_container(objects)["volumeMounts"] if each["mountPath"] == folder
+    ]
+    volumes = pod(the(objects, "Deployment", "agent-actors"))["volumes"]
+    secret = {"secretName": "agent-actors-access", "defaultMode": 0o440}
 
     assert mount["readOnly"] is True
-    assert volumes[mount["name"]]["secret"] == {
-        "secretName": "agent-actors-access",
-        "defaultMode": 0o440,
-    }
+    assert {"name": mount["name"], "secret": secret} in volumes
 
 
 @pytest.mark.parametrize("name", ["dev", "prod"])
@@ -93,36 +96,31 @@ def test_the_command_is_one_of_ours(name: str):
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     (port,) = the(rendered(name), "Service", "agent-actors")["spec"]["ports"]
 
-    assert program == "agent-actors"
-    assert parsed["host"] == "0.0.0.0"
-    assert parsed["runtime"] == "dapr"
+    assert (program, parsed["host"], parsed["runtime"]) == ("agent-actors", "0.0.0.0", "dapr")
     assert parsed["port"] == ports["http"] == port["port"]
     assert annotations(rendered(name))["app-port"] == str(parsed["port"])
 
 
-def test_probes_ask_routes_that_are_there():
-    """Each path of a probe is one of the service."""
+def test_probes_ask_routes_that_exist():
+    """Each path of a probe is a route of the service."""
     paths = create_app(Settings(data=Path("not made")), runtime=FakeRuntime()).openapi()["paths"]
     container = service_container(rendered(PLAIN))
-    asked = {
-        container[probe]["httpGet"]["path"]
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
-    }
 
-    assert asked <= set(paths)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["path"] in paths
 
 
 def test_the_sidecar_is_as_on_a_laptop():
     """App id and largest body are those of `agent-actors dev`: the id is part of every key."""
-    said = annotations(rendered(PLAIN))
+    given = annotations(rendered(PLAIN))
     local = LocalDapr.__init__.__kwdefaults__ or {}
 
-    assert said["app-id"] == local["app_id"]
-    assert said["max-body-size"] == SidecarProcess._addresses(_Ports())["max-body-size"]
+    assert given["app-id"] == local["app_id"]
+    assert given["max-body-size"] == SidecarProcess._addresses(_Ports())["max-body-size"]
 
 
 class _Ports(SidecarProcess):
-    """A sidecar of which only the options are asked."""
+    """A sidecar that is asked for its options only."""
 
     def __init__(self) -> None:
         self.http_port = self.grpc_port = 1
@@ -130,7 +128,7 @@ class _Ports(SidecarProcess):
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_every_subscription_leads_to_a_route(name: str):
-    """Topics, brokers and routes are those of the code, and dead letters have theirs."""
+    """Topics, brokers and routes are those of the code; each dead-letter topic has a reader."""
     objects = rendered(name)
     brokers = {each["metadata"]["name"] for each in of_kind(objects, "Component")}
     subscriptions = [each["spec"] for each in of_kind(objects, "Subscription")]
@@ -144,60 +142,42 @@ def test_every_subscription_leads_to_a_route(name: str):
             assert (each["pubsubname"], each["deadLetterTopic"]) in topics
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_every_secret_is_made_or_documented(name: str):
-    """Whatever Secret is needed is in the overlay, or `docs/kubernetes.md` says how it is made."""
-    objects = rendered(name)
-    text = str(objects)
-    needed = set(re.findall(r"'(?:secretKeyRef|secretRef)': \{[^}]*'name': '([\w-]+)'", text))
-    needed |= set(re.findall(r"'secretName': '([\w-]+)'", text))
-    needed.add(annotations(objects)["app-token-secret"])
-    made = {each["metadata"]["name"] for each in of_kind(objects, "Secret")}
-    page = (ROOT / "docs/kubernetes.md").read_text()
-
-    assert {"valkey", "agent-actors-app-token", "model-keys"} <= needed
-    for each in needed - made:
-        assert f"create secret generic {each}" in page, each
-
-
 def test_the_components_are_those_of_a_laptop():
-    """Kustomize takes every file of `components/`, and changes nothing but where Redis is."""
+    """Kustomize takes every file of `components/`, and changes only the address of Redis."""
     listed = yaml.safe_load((ROOT / "components/kustomization.yaml").read_text())["resources"]
     files = {path.name for path in (ROOT / "components").glob("*.yaml")}
+    theirs = {
+        each["metadata"]["name"]: each["spec"]["metadata"]
+        for each in of_kind(rendered("prod"), "Component")
+    }
 
     assert set(listed) == files - {"kustomization.yaml"}
-    theirs = {
-        each["metadata"]["name"]: each["spec"] for each in of_kind(rendered("prod"), "Component")
-    }
     for each in of_kind(rendered(PLAIN), "Component"):
-        own, other = each["spec"]["metadata"], theirs[each["metadata"]["name"]]["metadata"]
+        own, other = each["spec"]["metadata"], theirs[each["metadata"]["name"]]
         assert own[0]["value"] == SHIPPED
         assert [item["name"] for item in own] == [item["name"] for item in other]
         assert own[2:] == other[2:]
 
 
 def test_a_kustomization_is_no_component():
-    """The embedded runtime reads the folder as if the file for kustomize were not there."""
-    there = components.read(ROOT / "components")
+    """The embedded runtime ignores the file for kustomize in its folder."""
+    bindings = components.read(ROOT / "components/bindings").bindings
 
-    assert there.pubsubs == {wire.PUBSUB, wire.LESSON_PUBSUB}
-    assert {each.name for each in components.read(ROOT / "components/bindings").bindings} == {
-        "kafka-binding",
-        "twilio-binding",
-    }
+    assert components.read(ROOT / "components").pubsubs == {wire.PUBSUB, wire.LESSON_PUBSUB}
+    assert {each.name for each in bindings} == {"kafka-binding", "twilio-binding"}
 
 
 @pytest.mark.parametrize(
     ("name", "bindings", "sms"),
     [
         ("dev", set(), None),
-        ("kafka", {"kafka-binding"}, None),
-        ("twilio", {"twilio-binding"}, "twilio-binding"),
-        ("bindings", {"kafka-binding", "twilio-binding"}, "twilio-binding"),
+        ("dev and kafka", {"kafka-binding"}, None),
+        ("dev and twilio", {"twilio-binding"}, "twilio-binding"),
+        ("dev and bindings", {"kafka-binding", "twilio-binding"}, "twilio-binding"),
     ],
 )
-def test_bindings_are_there_when_they_are_chosen(name: str, bindings: set[str], sms: str | None):
-    """An overlay has the bindings that it takes, and the setting that names one of them."""
+def test_an_overlay_has_the_bindings_that_it_takes(name: str, bindings: set[str], sms: str | None):
+    """With them comes the setting that names the one for SMS."""
     objects = rendered(name)
     found = {each["metadata"]["name"] for each in of_kind(objects, "Component")}
 
@@ -207,23 +187,56 @@ def test_bindings_are_there_when_they_are_chosen(name: str, bindings: set[str], 
 
 def test_the_image_of_production_is_this_version():
     """The tag is the project's version."""
-    _, _, tag = service_container(rendered("prod"))["image"].partition(":")
-
-    assert tag == __version__
+    assert service_container(rendered("prod"))["image"] == f"agent-actors:{__version__}"
 
 
-def test_the_page_names_what_is_there():
+def test_namespaces_do_not_meet():
+    """Every address in the manifests is a short name, which means the own namespace."""
+    for name in OVERLAYS:
+        assert not re.search(r"\.svc\b", str(rendered(name)))
+
+
+def test_the_page_names_what_exists():
     """Each folder and file of this repository that `docs/kubernetes.md` names exists."""
-    page = (ROOT / "docs/kubernetes.md").read_text()
-    named = set(re.findall(r"(?:k8s|tests)/[\w./-]*\w", page))
-    files = set(re.findall(r"`(test_\w+\.py)`", page))
+    named = set(re.findall(r"(?:k8s|tests)/[\w./-]*\w", PAGE))
+    files = set(re.findall(r"`(test_\w+\.py)`", PAGE))
 
-    assert {"k8s/overlays/dev", "k8s/namespace.yaml", "tests/deploy/test_image.py"} <= named
+    assert {"k8s/overlays/dev", "k8s/namespace.yaml", "tests/deploy/alerts"} <= named
     assert not [path for path in named if not (ROOT / path).exists()]
     assert not [name for name in files if not [*(ROOT / "tests").rglob(name)]]
 
 
-def test_two_namespaces_do_not_meet():
-    """Every address in the manifests is a short name, which means the own namespace."""
-    for name in OVERLAYS:
-        assert not re.search(r"\.svc\b", str(rendered(name)))
+@pytest.mark.parametrize("given", [OWN, OWN | ISSUER], ids=["own", "issuer"])
+def test_the_overlays_of_the_page_are_overlays(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each is production with another image and the page's settings, which the service reads."""
+    objects: Objects = documents(kustomized(tmp_path, "prod", given))
+    (image,) = OWN["images"]
+    for name, value in settings(objects).items():
+        monkeypatch.setenv(name, value)
+    literals = given["configMapGenerator"][0]["literals"]
+    wanted = dict(each.split("=", 1) for each in literals)
+
+    assert OWN["resources"] == ["../prod"]
+    assert service_container(objects)["image"] == f"{image['newName']}@{image['digest']}"
+    assert read().access_on
+    assert settings(objects).items() >= wanted.items()
+    assert read().jwt_issuer == wanted.get("AGENT_ACTORS_JWT_ISSUER")
+
+
+def test_one_version_of_dapr_is_named():
+    """The page and the chart's values name the version that the Tiltfile installs."""
+    (version,) = re.findall(r"DAPR, DASHBOARD = '([\d.]+)'", (ROOT / "Tiltfile").read_text())
+
+    for text in (PAGE, (K8S / "dapr-values.yaml").read_text()):
+        assert set(re.findall(r"--version (\S+)", text)) == {version}
+
+
+def test_the_values_of_the_chart_say_what_we_rely_on():
+    """Sidecars pass `restricted`, a missing one is noticed, and certificates are on."""
+    values = yaml.safe_load((K8S / "dapr-values.yaml").read_text())
+
+    assert values["dapr_sidecar_injector"]["sidecarDropALLCapabilities"] is True
+    assert values["dapr_operator"]["watchInterval"] not in {"0", "0s"}
+    assert values["global"]["mtls"]["enabled"] is True

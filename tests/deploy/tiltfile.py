@@ -1,23 +1,20 @@
-"""The Tiltfile, evaluated without Tilt: its functions are stubs here, and write down their calls.
+"""The Tiltfile, evaluated without Tilt: stubs of Tilt's functions record how they are called.
 
-The arguments that each function of Tilt has are listed below, as of 0.35, for the functions
-that are used; one that it does not have, or is not listed, is refused as Tilt refuses it.
+`ARGUMENTS` lists the arguments of each function that is used, as of Tilt 0.35. Any other function
+or argument is refused, as Tilt refuses it.
 """
 
-import os
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import starlark
-import yaml
 
-from tests.deploy.manifests import ROOT, documents, need_kubectl, rendered
+from tests.deploy.manifests import ROOT, Objects, built, documents
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 TILTFILE = ROOT / "Tiltfile"
-
 ARGUMENTS: Mapping[str, str] = {
     "allow_k8s_contexts": "contexts",
     "ci_settings": "k8s_grace_period timeout readiness_timeout",
@@ -42,48 +39,39 @@ ARGUMENTS: Mapping[str, str] = {
     "watch_file": "file_path",
     "version_settings": "check_updates constraint",
 }
-"""Functions that are only written down, with their arguments in order."""
-
+"""Functions that are only recorded, with their arguments in order."""
 CHOICES: Mapping[str, set[str]] = {"pod_readiness": {"wait", "ignore"}}
-"""Arguments that have one of a few values."""
-
+"""Arguments that take one of a few values."""
 BUTTON = "cmd_button"
-"""The function that has to be loaded from its extension."""
-
+"""The function that comes from an extension."""
 CONTEXT = "minikube"
+KEYS = {"GEMINI_API_KEY": "of-gemini", "OPENAI_API_KEY": "of-openai"}
+"""Keys of models in the environment."""
 
+_PRELUDE = (
+    "config = struct(define_bool=_define_bool, parse=_parse); os = struct(getenv=_getenv)\n"
+    "TRIGGER_MODE_MANUAL = 'manual'; TRIGGER_MODE_AUTO = 'auto'\n"
+)
 
-@dataclass
-class Call:
-    """One call of a function, with its arguments by name."""
-
-    function: str
-    given: dict[str, Any]
-
-    def __getitem__(self, name: str) -> Any:
-        return self.given[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """What an argument was, or that it was not given."""
-        return self.given.get(name, default)
+Call = dict[str, Any]
+"""The arguments of one call, by name."""
 
 
 @dataclass
 class Record:
-    """What a Tiltfile asked for."""
+    """Everything that a Tiltfile asks for."""
 
-    calls: list[Call] = field(default_factory=list)
-    manifests: list[dict[str, Any]] = field(default_factory=list)
-    """Every object that it handed to Tilt."""
+    calls: list[tuple[str, Call]] = field(default_factory=list)
+    manifests: Objects = field(default_factory=list)
+    """Every object that it gives to Tilt."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What it was started with."""
 
     def of(self, function: str) -> list[Call]:
         """The calls of one function, in order."""
-        return [each for each in self.calls if each.function == function]
+        return [call for name, call in self.calls if name == function]
 
     def resources(self) -> dict[str, Call]:
-        """Each resource by its name, as it is shown in Tilt."""
+        """Each resource by the name that Tilt shows."""
         local = {each["name"]: each for each in self.of("local_resource")}
         named = {each.get("new_name") or each["workload"]: each for each in self.of("k8s_resource")}
 
@@ -95,106 +83,86 @@ def evaluate(
     text: str | None = None,
     *,
     environment: Mapping[str, str] | None = None,
-    options: Mapping[str, Any] | None = None,
+    lean: bool = False,
     context: str = CONTEXT,
 ) -> Record:
-    """What the Tiltfile asks for, with these variables of the environment, options and context.
+    """Evaluates the Tiltfile, or another text.
 
     Raises:
         starlark.StarlarkError: Tilt would refuse it.
     """
-    need_kubectl()  # Here, since what a stub raises becomes an error of Starlark's.
-    record = Record(options=options or {})
+    built("dev")  # Skips the test without kubectl; within a stub, a skip would be an error.
+    record = Record(options={"lean": True} if lean else {})
     module = starlark.Module()
     for name in ARGUMENTS.keys() - {BUTTON}:
-        module.add_callable(name, _writing(record, name))
-    _computing(record, module, environment or {})
+        module.add_callable(name, _recording(record, name))
+    for name, function in _computing(record, environment or {}).items():
+        module.add_callable(name, function)
     module.add_callable("k8s_context", lambda: context)
-    for name, value in {"TRIGGER_MODE_MANUAL": "manual", "TRIGGER_MODE_AUTO": "auto"}.items():
-        module[name] = value
     dialect = starlark.Dialect.standard()
     dialect.enable_f_strings = False
     dialect.enable_top_level_stmt = True
     source = _PRELUDE + (TILTFILE.read_text(encoding="utf-8") if text is None else text)
-    ast = starlark.parse("Tiltfile", source, dialect)
     library = starlark.Globals.extended_by([starlark.LibraryExtension.StructType])
-    starlark.eval(module, ast, library, starlark.FileLoader(_extension(record)))
+    loader = starlark.FileLoader(_extension(record))
+    starlark.eval(module, starlark.parse("Tiltfile", source, dialect), library, loader)
     return record
 
 
-_PRELUDE = (
-    "config = struct(define_bool=_define_bool, parse=_parse, tilt_subcommand='up');"
-    " os = struct(getenv=_getenv)\n"
-)
+def edited(right: str, wrong: str) -> Record:
+    """Evaluates the Tiltfile after a careless edit."""
+    text = TILTFILE.read_text(encoding="utf-8")
+
+    assert right in text
+    return evaluate(text.replace(right, wrong), environment=KEYS)
 
 
-def _writing(record: Record, function: str) -> Callable[..., Any]:
+def _recording(record: Record, function: str) -> Callable[..., Any]:
     names = ARGUMENTS[function].split()
 
-    def call(*words: Any, **named: Any) -> dict[str, Any]:
-        unknown = named.keys() - set(names)
+    def call(*words: Any, **named: Any) -> Call:
+        unknown = named.keys() - set(names[len(words) :])
         if unknown or len(words) > len(names):
-            msg = f"{function} has no argument {sorted(unknown) or words!r}"
-            raise TypeError(msg)
-        given = dict(zip(names, words, strict=False))
-        if given.keys() & named.keys():
-            msg = f"{function} is given {sorted(given.keys() & named.keys())} twice"
-            raise TypeError(msg)
-        made = Call(function, given | named)
-        for name in CHOICES.keys() & made.given.keys():
-            if made[name] not in CHOICES[name]:
-                msg = f"{name} cannot be {made[name]!r}"
-                raise ValueError(msg)
-        record.calls.append(made)
+            raise TypeError(f"{function} has no argument {sorted(unknown) or words!r}")
+        given = dict(zip(names, words, strict=False)) | named
+        for name in CHOICES.keys() & given.keys():
+            if given[name] not in CHOICES[name]:
+                raise ValueError(f"{name} cannot be {given[name]!r}")
+        record.calls.append((function, given))
         if function == "k8s_yaml":
-            record.manifests += _handed(made["yaml"])
-        return {"function": function} | made.given
+            text = given["yaml"]
+            file = not text.startswith("[")
+            record.manifests += documents((ROOT / text).read_text()) if file else json.loads(text)
+        return {"function": function} | given
 
     return call
 
 
-def _handed(said: str) -> list[dict[str, Any]]:
-    """The objects of a file, where it is the name of one, else of a text."""
-    path = ROOT / said
-    return documents(path.read_text() if "\n" not in said and path.is_file() else said)
-
-
-def _computing(record: Record, module: Any, environment: Mapping[str, str]) -> None:
-    """Functions whose answer the Tiltfile goes on with."""
-
-    def kustomize(paths: str) -> str:
-        record.calls.append(Call("kustomize", {"paths": paths}))
-        return yaml.dump_all(rendered(Path(paths).name), Dumper=_DUMPER)
-
-    def encode(objects: Any) -> str:
-        return yaml.dump_all(objects, Dumper=_DUMPER)
+def _computing(record: Record, environment: Mapping[str, str]) -> dict[str, Callable[..., Any]]:
+    """Functions whose result the Tiltfile uses. Objects are encoded as JSON, which is fast."""
 
     def define_bool(name: str, usage: str) -> None:
-        record.calls.append(Call("define_bool", {"name": name, "usage": usage}))
+        record.calls.append(("define_bool", {"name": name, "usage": usage}))
 
-    module.add_callable("kustomize", kustomize)
-    module.add_callable("decode_yaml_stream", lambda text: documents(text))
-    module.add_callable("encode_yaml_stream", encode)
-    module.add_callable("listdir", lambda folder: [str(each) for each in (ROOT / folder).iterdir()])
-    module.add_callable("_define_bool", define_bool)
-    module.add_callable("_parse", lambda: dict(record.options))
-    module.add_callable("_getenv", lambda name, default=None: environment.get(name, default))
+    return {
+        "kustomize": lambda path: built(Path(path).name),
+        "decode_yaml_stream": documents,
+        "encode_yaml_stream": json.dumps,
+        "listdir": lambda folder: [str(each) for each in (ROOT / folder).iterdir()],
+        "_define_bool": define_bool,
+        "_parse": lambda: dict(record.options),
+        "_getenv": lambda name, default=None: environment.get(name, default),
+    }
 
 
 def _extension(record: Record) -> Callable[[str], Any]:
     def load(name: str) -> Any:
         if name != "ext://uibutton":
-            msg = f"there is no extension {name!r}"
-            raise FileNotFoundError(msg)
+            raise FileNotFoundError(f"there is no extension {name!r}")
         module = starlark.Module()
-        module.add_callable("_cmd_button", _writing(record, BUTTON))
+        module.add_callable("_cmd_button", _recording(record, BUTTON))
         ast = starlark.parse("uibutton", "cmd_button = _cmd_button")
         starlark.eval(module, ast, starlark.Globals.standard())
         return module.freeze()
 
     return load
-
-
-def exists(path: str) -> bool:
-    """Is there such a file or folder in the repository?"""
-    return os.path.lexists(ROOT / path)

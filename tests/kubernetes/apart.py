@@ -1,8 +1,8 @@
-"""Runs pytest where it can reach nothing, and leaves nothing behind.
+"""Runs pytest isolated from the machine, so that it can reach nothing and leaves nothing behind.
 
-In a network of its own, which has loopback alone: service addresses stay on this machine, and fixed
-ports are free. With mounts of its own, for the files of containers. With process ids of its own:
-whatever happens to pytest, the kernel ends all that it started.
+It has its own network with only loopback, where service addresses stay local and fixed ports are
+free; its own mounts, for the files of containers; and its own process ids, so that the kernel ends
+all processes that pytest started, whatever happens to it.
 
     python -m tests.kubernetes.apart tests/kubernetes
 """
@@ -20,14 +20,14 @@ from agent_actors.errors import StartupError
 from tools import kubernetes_servers
 
 APART = "TESTS_ARE_APART"
-"""The variable that says so; without it the tests of this folder are not collected."""
+"""Set when pytest is isolated; without it, the tests of this folder are not collected."""
 
 _UNSHARE = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1
 
 
 def main(arguments: list[str]) -> None:
-    """Becomes pytest; where nothing can be apart, it says why and ends with 0, but with 1 in CI."""
+    """Becomes pytest. Where isolation is impossible, prints why and exits with 0, in CI with 1."""
     reason = missing()
     if reason is not None:
         sys.stderr.write(f"Skipped: {reason}.\n")
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
 
 
 def missing() -> str | None:
-    """Why the tests cannot run here."""
+    """The reason why the tests cannot run here, if there is one."""
     for find in (kubernetes_servers.find, binaries.find):
         try:
             find()
@@ -47,13 +47,13 @@ def missing() -> str | None:
         return "there is no `unshare` (Linux only, package util-linux)"
     tried = subprocess.run(["unshare", *_UNSHARE, "true"], capture_output=True, text=True)
     if tried.returncode:
-        # A namespace of users would do for the network, but not to run containers as their users.
+        # A user namespace would suffice for the network, but not to run containers as their users.
         return f"this needs root, with the right to unshare: {tried.stderr.strip()}"
     return None
 
 
 def inside(arguments: list[str]) -> None:
-    """Becomes pytest, in the new namespaces."""
+    """Becomes pytest in the new namespaces."""
     _raise_loopback()
     environment = os.environ | {APART: "yes"}
     command = [sys.executable, "-m", "pytest", *arguments]

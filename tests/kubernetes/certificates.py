@@ -1,4 +1,4 @@
-"""The certificates of a cluster: one authority, the API server's own, and those of its clients."""
+"""The certificates of a cluster: those of one authority, the API server and its clients."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _LASTING = timedelta(days=36_500)
 
 
 class Authority:
-    """Signs for one cluster, and keeps everything in one folder.
+    """The certificate authority of one cluster, with all of its files in one folder.
 
     Args:
         folder: Where `NAME.crt` and `NAME.key` are written.
@@ -31,21 +31,21 @@ class Authority:
 
     @property
     def certificate(self) -> Path:
-        """What everybody trusts."""
+        """The certificate of the authority."""
         return self._folder / "ca.crt"
 
     def server(self, name: str, *, names: Sequence[str], addresses: Sequence[str]) -> None:
-        """A certificate for a server."""
+        """Writes a certificate for a server."""
         known: list[x509.GeneralName] = [x509.DNSName(each) for each in names]
         known += [x509.IPAddress(ipaddress.ip_address(each)) for each in addresses]
         self._sign(name, name, None, ExtendedKeyUsageOID.SERVER_AUTH, known)
 
     def client(self, name: str, *, user: str, group: str | None = None) -> None:
-        """A certificate that says who asks."""
+        """Writes a certificate that identifies a client."""
         self._sign(name, user, group, ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
     def keys(self, name: str) -> None:
-        """A pair of keys without a certificate, `NAME.key` and `NAME.pub`."""
+        """Writes a pair of keys without a certificate, `NAME.key` and `NAME.pub`."""
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

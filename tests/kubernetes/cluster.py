@@ -1,8 +1,8 @@
-"""A real Kubernetes API server with its controllers, and no node: nothing it plans ever runs.
+"""A real Kubernetes API server with its controllers, but without nodes: no pod ever runs.
 
     Cluster: etcd ── kube-apiserver ── kube-controller-manager
 
-Ports are fixed, since the tests have a network of their own (`apart.py`).
+Ports are fixed, because the tests have their own network (`apart.py`).
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.kubernetes.certificates import Authority
 WITHIN = 60.0
 API_PORT = 26_443
 SERVICES = "127.10.0.0/24"
-"""On loopback: the API server calls webhooks at the address of their service."""
+"""On loopback, because the API server calls webhooks at the address of their Service."""
 
 _ETCD, _ETCD_PEER, _CONTROLLER = 23_790, 23_800, 20_257
 _ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -38,12 +38,12 @@ Found = TypeVar("Found")
 
 
 class Refused(Exception):
-    """A command failed, or warned; the text is what it said."""
+    """A command failed or warned; the text is its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command has said."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -51,7 +51,7 @@ class Done:
 
 
 def eventually(probe: Callable[[], Found | None], within: float = WITHIN) -> Found:
-    """What the probe finds, as soon as it finds something."""
+    """Waits until the probe finds something, and returns that."""
     end = monotonic() + within
     while not (found := probe()):
         if monotonic() > end:
@@ -61,7 +61,7 @@ def eventually(probe: Callable[[], Found | None], within: float = WITHIN) -> Fou
 
 
 class Cluster:
-    """One cluster, with everything of it in one folder.
+    """One cluster with all of its files in one folder.
 
     Args:
         servers: The folder of the servers, see `tools/kubernetes_servers.py`.
@@ -81,11 +81,11 @@ class Cluster:
 
     @property
     def certificate(self) -> Path:
-        """What proves the API server."""
+        """The certificate that proves the API server's identity."""
         return self._authority.certificate
 
     def start(self) -> None:
-        """Starts the three servers, and waits until objects can be written."""
+        """Starts the three servers and waits until objects can be written."""
         for child in (self._etcd, self._api):
             self.own(child)
         self._api.wait_until(self._ready, WITHIN)
@@ -93,13 +93,13 @@ class Cluster:
         eventually(lambda: self.find("serviceaccount", "default", "default"))
 
     def own(self, child: Child) -> Child:
-        """Starts that, and ends it with the cluster."""
+        """Starts a process that is stopped with the cluster."""
         self._started.callback(child.kill)
         child.start()
         return child
 
     def close(self) -> None:
-        """Ends everything at once, in the reverse order. Idempotent. Logs stay."""
+        """Kills everything in reverse order; logs stay. Idempotent."""
         self._started.close()
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)  # It reserves 64 MB at once.
 
@@ -116,10 +116,10 @@ class Cluster:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def kubectl(self, *words: str, given: str | None = None) -> str:
-        """What `kubectl` prints.
+        """Runs `kubectl` and returns what it prints.
 
         Raises:
-            Refused: It failed, or it warned: a warning would pass by unread.
+            Refused: It failed or warned, because nobody would read a warning.
         """
         done = self.run("kubectl", *words, given=given)
         if done.code or done.err.strip():
@@ -127,10 +127,10 @@ class Cluster:
         return done.out
 
     def apply(self, manifests: str, namespace: str = "default") -> str:
-        """Writes objects as `kubectl apply --server-side` does, without a field it does not know.
+        """Applies objects server-side with strict validation, which refuses unknown fields.
 
         Raises:
-            Refused: The API server said no, or warned.
+            Refused: The API server refused an object or warned.
         """
         options = ["--server-side", "--validate=strict", "-n", namespace]
         return self.kubectl("apply", *options, "-f", "-", given=manifests)
@@ -139,13 +139,13 @@ class Cluster:
         """One object.
 
         Raises:
-            Refused: It is not there.
+            Refused: It does not exist.
         """
         found: Object = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
         return found
 
     def find(self, kind: str, name: str, namespace: str = "default") -> Object | None:
-        """The same, or None."""
+        """One object, or None if it does not exist."""
         try:
             return self.get(kind, name, namespace)
         except Refused as error:
@@ -160,10 +160,10 @@ class Cluster:
         return items
 
     def existing(self, manifests: str, namespace: str) -> list[Object]:
-        """Those objects as they are now.
+        """The current state of those objects.
 
         Raises:
-            Refused: One is not there.
+            Refused: One does not exist.
         """
         out = self.kubectl("get", "-n", namespace, "-o", "json", "-f", "-", given=manifests)
         items: list[Object] = json.loads(out)["items"]
@@ -230,7 +230,7 @@ class Cluster:
             "bind-address": LOOPBACK,
             "secure-port": str(_CONTROLLER),
             "leader-elect": "false",
-            "horizontal-pod-autoscaler-sync-period": "1s",  # Tests wait for it; 15 s by itself.
+            "horizontal-pod-autoscaler-sync-period": "1s",  # The default is 15 s.
             "service-account-private-key-file": self._file("accounts.key"),
             "root-ca-file": self._file("ca.crt"),
             "use-service-account-credentials": "true",

@@ -1,7 +1,7 @@
 """One cluster with Dapr for all tests of this folder; `make test-kubernetes` runs them.
 
-Elsewhere they are not collected: they need a network of their own (`apart.py`), or a hundred pods
-would share theirs with whatever else listens on this machine.
+Otherwise they are not collected: without their own network (`apart.py`), a hundred pods would share
+one with everything else that listens on this machine.
 """
 
 import os
@@ -22,7 +22,7 @@ from tools import kubernetes_servers
 
 ROOT = Path(__file__).parents[2]
 PLACE = Path("/mnt")
-"""Where the system has nothing; in these mounts it belongs to the tests."""
+"""An empty folder of the system; in their own mounts, the tests can use it."""
 
 if not os.environ.get(APART):
     collect_ignore_glob = ["test_*.py"]
@@ -30,7 +30,7 @@ if not os.environ.get(APART):
 
 @pytest.fixture(scope="session")
 def place() -> Path:
-    """A folder that every user may enter, which is gone afterwards."""
+    """A temporary folder that every user may enter."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE], check=True)
     return PLACE
 
@@ -48,12 +48,12 @@ def cluster(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture(scope="session")
 def kubelet(cluster: Cluster, place: Path) -> Kubelet:
-    """What runs containers of the cluster's pods."""
+    """The node that runs containers of the cluster's pods."""
     programs: dict[str, Path] = {}
     folders = {"kubernetes": cluster.servers, "dapr": binaries.dapr()}
     names = {"kubernetes": kubernetes_servers.CONTROL_PLANE, "dapr": binaries.SERVERS}
     for folder, source in folders.items():
-        # Other users may not enter the home where they are.
+        # Other users may not enter the home folder that contains them.
         _bind(source, place / folder)
         programs |= {name: place / folder / name for name in names[folder]}
     redis = binaries.redis()
@@ -79,5 +79,5 @@ def plane(cluster: Cluster, kubelet: Kubelet) -> DaprPlane:
 
 @pytest.fixture(scope="session")
 def overlays(cluster: Cluster, plane: DaprPlane) -> Overlays:
-    """What there is to deploy, after what it needs."""
+    """The overlays, on a cluster that has Dapr."""
     return Overlays(cluster)

@@ -1,7 +1,7 @@
 """Becomes the process of a container: its files, its user, its command. Started by `kubelet.py`.
 
-It runs in mounts of its own, as root, and reads what to be from a file. What stands for the image:
-the system's programs and libraries, and what the file names, all read-only to another user.
+It starts as root in its own mounts, and reads from a file which process to become. Instead of an
+image it has the system's programs and libraries and what the file names, read-only to other users.
 """
 
 import json
@@ -16,7 +16,7 @@ CONFIGURATION = ("group", "ld.so.cache", "localtime", "nsswitch.conf", "passwd",
 
 
 def main(file: str) -> None:
-    """Never returns."""
+    """Becomes the process that the file describes."""
     spec = json.loads(Path(file).read_text(encoding="utf-8"))
     root = Path(spec["root"])
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root)
@@ -50,13 +50,13 @@ def _files(root: Path, spec: dict[str, list[list[str]]]) -> None:
     for name in CONFIGURATION:
         if Path("/etc", name).exists():
             _bind(Path("/etc", name), root / "etc" / name)
-    # The outer ones first: a volume at /tmp must not hide a checkout that is below it.
+    # Outer mounts first: a volume at /tmp must not hide a checkout below it.
     for source, target in sorted(spec["binds"], key=lambda bind: bind[1].count("/")):
         _bind(Path(source), _below(root, target))
 
 
 def _below(root: Path, target: str) -> Path:
-    """The place in the new root; its links are followed there, and not out of it."""
+    """The path in the new root; links are followed within it."""
     inner = target.replace("/var/run/", "/run/").replace("/var/lock", "/run/lock")
     return root / inner.lstrip("/")
 

@@ -1,6 +1,6 @@
-"""One pod of production, running: Valkey, the sidecar that the injector put beside us, and us.
+"""One running pod of production: Valkey, the service, and the sidecar that the injector added.
 
-All as the API server has them: no command, option, address or password is said here.
+Commands, options, addresses and passwords are those of the API server's objects.
 """
 
 from contextlib import suppress
@@ -17,16 +17,16 @@ from tests.kubernetes.overlays import BEARER, K8S, Overlays
 
 APP, SIDECAR = "agent-actors", "daprd"
 API, DAPR, VALKEY = 8_000, 3_500, 6_379
-"""The ports in the manifests; one such pod at a time can have them."""
+"""The ports of the manifests; only one such pod can run at a time."""
 
 
 class Deployed:
-    """Production in a namespace of its own, and one pod of it.
+    """Production in its own namespace, and one pod of it.
 
     Args:
-        overlays: To apply it.
-        kubelet: To run it.
-        namespace: Its name.
+        overlays: Applies it.
+        kubelet: Runs it.
+        namespace: The name of the namespace.
     """
 
     def __init__(self, overlays: Overlays, kubelet: Kubelet, namespace: str) -> None:
@@ -45,7 +45,7 @@ class Deployed:
         )
 
     def start(self) -> "Deployed":
-        """Starts everything, and waits until the service says that it is ready."""
+        """Starts everything and waits until the service is ready."""
         self.start_valkey()
         self.start_sidecar()
         app = self.start_app()
@@ -53,62 +53,62 @@ class Deployed:
         return self
 
     def start_valkey(self) -> None:
-        """Starts Valkey, and waits until it listens."""
+        """Starts Valkey and waits until it listens."""
         child = self._run(self.valkey_pod, "valkey")
         child.wait_until(lambda: accepts(VALKEY), 10.0)
 
     def start_sidecar(self) -> Child:
-        """Starts the sidecar; it waits for the service."""
+        """Starts the sidecar, which waits for the service."""
         return self._run(self.pod, SIDECAR)
 
     def start_app(self) -> Child:
-        """Starts the service; it is not ready yet."""
+        """Starts the service, without waiting until it is ready."""
         return self._run(self.pod, APP)
 
     def ready(self) -> bool:
-        """Does its readiness probe pass?"""
+        """Whether its readiness probe succeeds."""
         return status(API, "/readyz") == 200
 
     def execute(self, *words: str) -> Child:
-        """Runs a command beside the service, in its container, and waits until it has ended."""
+        """Runs a command in the container of the service and waits for its end."""
         child = self._kubelet.execute(self.pod, APP, *words)
         eventually(lambda: child.code is not None)
         return child
 
     def metadata(self) -> Object:
-        """What the sidecar says of itself."""
+        """The metadata of the sidecar."""
         found: Object = httpx2.get(
             f"http://{LOOPBACK}:{DAPR}/v1.0/metadata", trust_env=False
         ).json()
         return found
 
     def names(self, kind: str) -> set[str]:
-        """What our manifests of that kind are called."""
+        """The names of our manifests of that kind."""
         return {thing["metadata"]["name"] for thing in self.manifests if thing["kind"] == kind}
 
     def reply(self, content: str) -> str:
-        """The reply to what Ada says."""
+        """The reply to a message of Ada."""
         answer = self.http.post("/chat/ada", json={"role": "user", "content": content})
         assert answer.status_code == 200, answer.text
         text: str = answer.json()["response"]["content"]
         return text
 
     def contents(self, path: str, key: str) -> list[str]:
-        """What was said, in that list of that route."""
+        """The contents of the messages in a list that a route returns."""
         return [entry["content"] for entry in self.http.get(path).json()[key]]
 
     def remembered(self, content: str) -> None:
-        """Waits until Ada's memory has that."""
+        """Waits until Ada's memory contains a message."""
         eventually(lambda: content in self.contents("/memory/ada", "memory") or None, 20.0)
 
     def stop(self) -> None:
-        """Ends everything, the service first; the volumes stay."""
+        """Stops everything, the service first; the volumes stay."""
         for name in (APP, SIDECAR, "valkey"):
             if name in self.children:
                 self.children.pop(name).terminate(20.0)
 
     def close(self) -> None:
-        """Ends everything at once."""
+        """Kills everything."""
         with suppress(KeyError):
             while True:
                 _, child = self.children.popitem()

@@ -1,4 +1,4 @@
-"""Stands in for kube-proxy: `ADDRESS:PORT=PORT …` takes what comes to a service to a local port."""
+"""Replaces kube-proxy: `ADDRESS:PORT=PORT …` forwards connections to a Service to a local port."""
 
 import asyncio
 import sys
@@ -7,13 +7,13 @@ from contextlib import suppress
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 READY = "forwarding"
-"""What it says when it does."""
+"""The line that it prints when it is ready."""
 
 _CHUNK = 65_536
 
 
 async def main(routes: list[str]) -> None:
-    """Forwards until it is ended."""
+    """Forwards until the process is stopped."""
     for route in routes:
         service, _, port = route.partition("=")
         address, _, listened = service.rpartition(":")

@@ -1,9 +1,9 @@
-"""Stands in for a node: runs the containers of real pods as processes of this machine.
+"""Replaces a node: runs the containers of real pods as processes of this machine.
 
-A container gets what its pod says: command, arguments, environment, user, read-only root, and its
-volumes at their places: secrets, config maps, empty folders, and tokens of its service account that
-the API server has bound to this very pod. It does not get: an image, limits, probes, or a network
-of its own; all pods share loopback, and so their ports.
+A container gets what its pod specifies: command, arguments, environment, user, read-only root, and
+mounted volumes (Secrets, ConfigMaps, empty folders, and tokens of its service account that the API
+server has bound to the pod). It gets no image, limits, probes or network: all pods share loopback
+and therefore their ports.
 """
 
 import base64
@@ -22,7 +22,7 @@ from agent_actors.engine.ports import LOOPBACK
 from tests.kubernetes.cluster import API_PORT, Cluster, Object
 
 NOBODY = 65_532
-"""Who runs in images without a user of their own: Dapr's are of this one."""
+"""The user of images that do not set one; Dapr's images use it."""
 
 Change = Callable[[list[str]], list[str]]
 ENTRY = Path(__file__).with_name("container.py")
@@ -32,10 +32,10 @@ class Kubelet:
     """Runs containers.
 
     Args:
-        cluster: Has the pods.
-        folder: For volumes; others than root must be able to enter it.
-        programs: What stands for the program of an image, by its name.
-        sees: What more of this machine a container finds at its place.
+        cluster: The cluster with the pods.
+        folder: For volumes; users other than root must be able to enter it.
+        programs: The programs to run instead of those in images, by name.
+        sees: More paths of this machine that containers can see.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Kubelet:
         """Starts a container of a pod.
 
         Args:
-            pod: As the API server has it.
-            name: Of the container.
-            change: Makes another command line of it, since all pods share their ports.
+            pod: The object of the API server.
+            name: The name of the container.
+            change: Changes the command line, because all pods share their ports.
         """
         return self._run(self.mark_running(pod), name, change, f"{_full_name(pod)}-{name}")
 
     def execute(self, pod: Object, name: str, *words: str) -> Child:
-        """Starts a command in a container, as `kubectl exec` does; its log is its output."""
+        """Starts a command in a container, as `kubectl exec` does; the log has its output."""
         return self._run(self.mark_running(pod), name, lambda _: [*words], f"exec-{words[-1]}")
 
     def _run(self, pod: Object, name: str, change: Change, log: str) -> Child:
@@ -72,7 +72,7 @@ class Kubelet:
         return self._cluster.own(Child(command, log=self._cluster.folder / f"{log}.log"))
 
     def mark_running(self, pod: Object) -> Object:
-        """Says of a pod that it runs and is ready, as a kubelet does."""
+        """Reports that a pod runs and is ready, as a kubelet does."""
         conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
         status = {
             "phase": "Running",
@@ -109,8 +109,8 @@ class Kubelet:
         return ":".join([*folders, "/usr/local/bin", "/usr/bin", "/bin"])
 
     def environment(self, pod: Object, container: Object) -> dict[str, str]:
-        """The environment of a container, with everything resolved that it refers to."""
-        # Dapr looks for its address among the network's cards, of which there are none.
+        """The environment of a container with all references resolved."""
+        # Dapr looks for its address among the network interfaces, and there are none.
         env = {"DAPR_HOST_IP": LOOPBACK}
         env |= {"KUBERNETES_SERVICE_HOST": LOOPBACK, "KUBERNETES_SERVICE_PORT": str(API_PORT)}
         for source in container.get("envFrom", []):
@@ -205,7 +205,7 @@ class Kubelet:
         return self._cluster.kubectl(*words, *([f"--audience={audience}"] if audience else []))
 
     def _hosts(self, namespace: str) -> str:
-        """Names of services, as the DNS of a cluster has them; one without an address is here."""
+        """The names of Services, as the cluster's DNS has them; a headless one is on loopback."""
         lines = [f"{LOOPBACK} localhost"]
         every = json.loads(self._cluster.kubectl("get", "services", "-A", "-o", "json"))
         for service in every["items"]:
@@ -217,7 +217,7 @@ class Kubelet:
 
 
 def container_of(pod: Object, name: str) -> Object:
-    """A container of a pod; a sidecar may be one that starts first, and stays."""
+    """A container of a pod, including init containers, as a native sidecar is one."""
     spec: Any = pod["spec"]
     every: list[Object] = [*spec.get("initContainers", []), *spec["containers"]]
     return next(container for container in every if container["name"] == name)
@@ -248,7 +248,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _own(pod: Object, volume: Object, folder: Path) -> None:
-    """Gives files the mode that the volume says; they are root's, and of the pod's group."""
+    """Gives files the mode of the volume; they belong to root and the pod's group."""
     group = pod["spec"].get("securityContext", {}).get("fsGroup", 0)
     for kind in ("configMap", "secret", "projected"):
         for file in folder.iterdir() if kind in volume else ():
@@ -257,5 +257,5 @@ def _own(pod: Object, volume: Object, folder: Path) -> None:
 
 
 def documents(text: str) -> list[Object]:
-    """The objects of a file with several."""
+    """The objects of a text with several documents."""
     return [document for document in yaml.safe_load_all(text) if document]

@@ -1,4 +1,4 @@
-"""Our manifests, as kustomize makes them, and the secrets that they want to find."""
+"""Our manifests as kustomize builds them, and the secrets that they need."""
 
 import json
 from pathlib import Path
@@ -24,10 +24,10 @@ SECRETS = {
 
 
 class Overlays:
-    """Applies them to a cluster, as a person would.
+    """Applies the overlays to a cluster, as a person would.
 
     Args:
-        cluster: Has Dapr already: its kinds, and its webhooks.
+        cluster: A cluster with Dapr's CRDs and webhooks.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -35,36 +35,36 @@ class Overlays:
         self._built: dict[Path, str] = {}
 
     def build(self, folder: Path) -> str:
-        """What kustomize makes of a folder.
+        """The output of kustomize for a folder.
 
         Raises:
-            Refused: It failed or warned.
+            Refused: Kustomize failed or warned.
         """
         if folder not in self._built:
             self._built[folder] = self.cluster.kubectl("kustomize", str(folder))
         return self._built[folder]
 
     def namespace(self, name: str) -> str:
-        """A new namespace, like ours but for its name, with the secrets in it."""
+        """Creates a namespace like ours, with another name and with the secrets."""
         namespace = documents((K8S / "namespace.yaml").read_text(encoding="utf-8"))[0]
         namespace["metadata"]["name"] = name
         secrets = [_secret(secret, name) for secret in SECRETS]
         self.cluster.apply(yaml.safe_dump_all([namespace, *secrets]), name)
-        # Until it is there, pods are refused.
+        # Until it exists, pods are refused.
         eventually(lambda: self.cluster.find("serviceaccount", "default", name))
         return name
 
     def apply(self, manifests: str, namespace: str) -> list[Object]:
-        """Applies them, and says what they were.
+        """Applies manifests and returns their objects.
 
         Raises:
-            Refused: The API server refused something, or warned.
+            Refused: The API server refused an object or warned.
         """
         self.cluster.apply(manifests, namespace)
         return documents(manifests)
 
     def with_component(self, component: str, folder: Path) -> Path:
-        """A kustomization below the folder: the overlay of production with that component."""
+        """Writes a kustomization of production with a component into a folder."""
         own = folder / component
         own.mkdir()
         kustomization = {
@@ -77,7 +77,7 @@ class Overlays:
         return own
 
     def pods(self, namespace: str, name: str = "agent-actors") -> list[Object]:
-        """The pods of one app, as soon as the controllers have made them."""
+        """The pods of one app, as soon as the controllers have created them."""
         selector = f"app.kubernetes.io/name={name}"
         return eventually(lambda: self.cluster.objects("pods", namespace, selector))
 
@@ -88,6 +88,6 @@ def _secret(name: str, namespace: str) -> Object:
 
 
 def _relative(path: Path, start: Path) -> Path:
-    """As kustomize wants it: it takes no path from the root."""
+    """A relative path: kustomize refuses absolute ones."""
     ups = [".."] * len(start.resolve().relative_to("/").parts)
     return Path(*ups, *path.resolve().relative_to("/").parts)

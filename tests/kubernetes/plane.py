@@ -1,4 +1,4 @@
-"""Dapr's control plane as its chart installs it: the containers of its pods, run by our kubelet.
+"""Dapr's control plane as its chart installs it: our kubelet runs the containers of its pods.
 
 helm ── sentry, then injector, operator, placement and scheduler ── forwarder
 """
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "k8s" / "dapr-values.yaml"
 NAMESPACE = "dapr-system"
 
-# What a sidecar takes is left to it: 3500, 3501, 9090, 50001 (the chart's for sentry, too), 50002.
+# Ports of a sidecar stay free: 3500, 3501, 9090, 50001 (sentry's in the chart, too) and 50002.
 _SENTRY, _ETCD_PEER = 25_001, 22_380
 _PORTS = {
     "dapr-sentry": {443: _SENTRY},
@@ -38,7 +38,7 @@ class DaprPlane:
     """The control plane of a cluster.
 
     Args:
-        cluster: Where it is installed.
+        cluster: The cluster to install it in.
         kubelet: Runs its pods.
     """
 
@@ -48,7 +48,7 @@ class DaprPlane:
         self._pods: dict[str, tuple[Child, int]] = {}
 
     def start(self) -> None:
-        """Installs the chart with our values, and waits until everything of it serves."""
+        """Installs the chart with our values and waits until all parts serve."""
         self.helm("install", "--create-namespace")
         forwarder = self._cluster.own(self._forwarder())
         forwarder.wait_until(lambda: forwarder.logged(READY), WITHIN)
@@ -58,7 +58,7 @@ class DaprPlane:
         self._run("dapr-sidecar-injector")
         self._run("dapr-operator")
         self._run("dapr-placement-server")
-        # One of the three that the chart plans: a majority of one.
+        # The chart plans three; this one is a cluster of its own.
         peer = f"dapr-scheduler-server-0=https://{LOOPBACK}:{_ETCD_PEER}"
         self._run("dapr-scheduler-server", f"--etcd-initial-cluster={peer}")
         for app, port in _LATER.items():
@@ -74,10 +74,10 @@ class DaprPlane:
             raise AssertionError(done.err)
 
     def restart_injector(self) -> None:
-        """Starts the injector anew, from the pod that the latest upgrade has made."""
+        """Restarts the injector from the pod of the latest upgrade."""
         child, _ = self._pods["dapr-sidecar-injector"]
         child.kill()
-        old = child.argv[-1]  # The pod's name is in it.
+        old = child.argv[-1]  # It contains the name of the pod.
         self._run("dapr-sidecar-injector", other_than=old)
         self._wait("dapr-sidecar-injector", 4_000)
 
@@ -120,13 +120,13 @@ class DaprPlane:
 
 
 def _later(pod: Object) -> bool:
-    """Is it one of a StatefulSet after its first? They may be made in any order."""
+    """Whether it is a pod of a StatefulSet, but not the first; they are created in any order."""
     of_a_set = any(each["kind"] == "StatefulSet" for each in pod["metadata"]["ownerReferences"])
     return of_a_set and not pod["metadata"]["name"].endswith("-0")
 
 
 def _without_peers(argv: list[str]) -> list[str]:
-    """Without the option that names the peers: given twice, it would add to them."""
+    """Removes the option with the peers, because a second one would add to it."""
     if "--etcd-initial-cluster" not in argv:
         return argv
     at = argv.index("--etcd-initial-cluster")

@@ -1,4 +1,4 @@
-"""Dapr's chart, with our values, on a real API server."""
+"""Dapr's chart with our values on a real API server."""
 
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.overlays import K8S

@@ -1,4 +1,4 @@
-"""The commands of `docs/kubernetes.md`, as they stand there."""
+"""The commands of `docs/kubernetes.md` work as they are written there."""
 
 import json
 import re
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "kubernetes.md"
 
 
 def commands(section: str) -> list[str]:
-    """What a section has somebody type, but for what needs a cloud or another machine."""
+    """The commands of a section, without those that need a cloud or another machine."""
     text = PAGE.read_text(encoding="utf-8")
     body = re.search(rf"^##+ {section}\n(.*?)(?=^##+ |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     assert body is not None
@@ -26,7 +26,7 @@ def commands(section: str) -> list[str]:
 
 @pytest.fixture
 def laptop(overlays: Overlays, tmp_path: Path) -> Path:
-    """A folder with what the page takes for granted: checkout, tokens, a way to the cluster."""
+    """A folder with what the page assumes: checkout, tokens, and a kubeconfig."""
     for name in ("components", "k8s"):
         (tmp_path / name).symlink_to(ROOT / name)
     tokens = [{"token": BEARER, "subject": "ada"}]
@@ -36,7 +36,7 @@ def laptop(overlays: Overlays, tmp_path: Path) -> Path:
 
 
 def typed(command: str, overlays: Overlays, laptop: Path) -> str:
-    """What a command says against itself."""
+    """The error output of a command; empty if it succeeds."""
     path = f"{overlays.cluster.servers}:/usr/bin:/bin"
     done = subprocess.run(
         ["sh", "-c", command],
@@ -50,20 +50,20 @@ def typed(command: str, overlays: Overlays, laptop: Path) -> str:
 
 
 def test_production_is_set_up_as_the_page_says(overlays: Overlays, laptop: Path):
-    """The commands for production make a namespace in which its overlay gets its pods."""
+    """The commands for production create a namespace in which its overlay gets its pods."""
     given = [*commands("In production"), "kubectl apply -k k8s/overlays/prod"]
-    said = {command: typed(command, overlays, laptop) for command in given}
+    errors = {command: typed(command, overlays, laptop) for command in given}
 
-    assert len(said) > 4
-    assert not {command for command in said if said[command]}, said
+    assert len(errors) > 4
+    assert not {command for command in errors if errors[command]}, errors
     assert overlays.pods("agent-actors")
 
 
 def test_another_namespace_is_made_as_the_page_says(overlays: Overlays, laptop: Path):
-    """The commands for one more namespace make one with the service in it."""
+    """The commands for another namespace create one with the service in it."""
     given = commands("Several namespaces")
-    said = {command: typed(command, overlays, laptop) for command in given}
+    errors = {command: typed(command, overlays, laptop) for command in given}
 
-    assert said
-    assert not {command for command in said if said[command]}, said
+    assert errors
+    assert not {command for command in errors if errors[command]}, errors
     assert overlays.pods("another")

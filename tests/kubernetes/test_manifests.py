@@ -1,4 +1,4 @@
-"""Our manifests, as the API server judges them: strictly, in a namespace that is `restricted`."""
+"""A real API server accepts our manifests, strictly, in a namespace that enforces `restricted`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +14,13 @@ from tests.kubernetes.overlays import COMPONENTS, K8S, OVERLAYS, Overlays
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_is_applied(overlays: Overlays, overlay: str):
-    """Every overlay is accepted whole, without a warning, where pods must be `restricted`."""
+    """Every overlay is accepted without a warning where pods must be `restricted`."""
     namespace = overlays.namespace(f"apply-{overlay}")
     manifests = overlays.build(K8S / "overlays" / overlay)
     applied = overlays.apply(manifests, namespace)
 
     assert {"Component", "Deployment", "StatefulSet"} <= {thing["kind"] for thing in applied}
-    # Nothing is of the whole cluster, where a second namespace would write over it.
+    # No object is cluster-wide, where a second namespace would overwrite it.
     found = overlays.cluster.existing(manifests, namespace)
     assert [thing["metadata"].get("namespace") for thing in found] == [namespace] * len(applied)
 
@@ -37,12 +37,12 @@ def test_a_component_is_applied(overlays: Overlays, component: str, tmp_path: Pa
 
 
 def names(things: list[Object]) -> set[tuple[str, str]]:
-    """What they are called."""
+    """Their kinds and names."""
     return {(thing["kind"], thing["metadata"]["name"]) for thing in things}
 
 
 def test_applying_again_changes_nothing(overlays: Overlays):
-    """A second apply of production changes nothing, nor what the autoscaler has decided."""
+    """A second apply of production changes nothing, not even the autoscaler's decision."""
     namespace = overlays.namespace("twice")
     manifests = overlays.build(K8S / "overlays" / "prod")
     overlays.apply(manifests, namespace)
@@ -55,19 +55,19 @@ def test_applying_again_changes_nothing(overlays: Overlays):
 
 
 def replicas(overlays: Overlays, namespace: str) -> int:
-    """How many pods there shall be."""
+    """The wanted number of pods."""
     number: int = overlays.cluster.get("deployment", "agent-actors", namespace)["spec"]["replicas"]
     return number
 
 
 def generations(things: list[Object]) -> dict[tuple[str, str], int]:
-    """How often the meaning of each has changed, where that is counted."""
+    """The generation of each object that has one: it counts changes of its spec."""
     metadata = {(thing["kind"], thing["metadata"]["name"]): thing["metadata"] for thing in things}
     return {key: metadata[key].get("generation", 0) for key in metadata}
 
 
 def misspell(kind: str, *path: str | int) -> Callable[[Object], bool]:
-    """What doubles the last letter of a field of the first object of that kind."""
+    """An edit that doubles the last letter of a field of the first object of that kind."""
 
     def change(thing: Object) -> bool:
         if thing["kind"] != kind:
@@ -96,7 +96,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_misspelt_field_is_refused(overlays: Overlays, what: str):
-    """A field that is misspelt is refused, so what was accepted above has none."""
+    """A misspelt field is refused, so the accepted manifests have none."""
     things = documents(overlays.build(K8S / "overlays" / "prod"))
     broken = next(thing for thing in things if BROKEN[what](thing))
 
@@ -105,7 +105,7 @@ def test_a_misspelt_field_is_refused(overlays: Overlays, what: str):
 
 
 def test_our_namespace_refuses_what_may_too_much(overlays: Overlays):
-    """`k8s/namespace.yaml` enforces `restricted`: a pod of the simplest kind is refused there."""
+    """`k8s/namespace.yaml` enforces `restricted`: it refuses a pod with the defaults."""
     namespace = overlays.namespace("enforcing")
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "simple"}}
     spec = {"containers": [{"name": "simple", "image": "simple"}]}
@@ -115,7 +115,7 @@ def test_our_namespace_refuses_what_may_too_much(overlays: Overlays):
 
 
 def test_a_deployment_that_may_too_much_is_noticed(overlays: Overlays):
-    """Without its security context, our Deployment draws the warning that an apply refuses."""
+    """Without its security context, our Deployment causes the warning that fails an apply."""
     namespace = overlays.namespace("too-much")
     things = documents(overlays.build(K8S / "overlays" / "prod"))
     deployment = next(thing for thing in things if thing["kind"] == "Deployment")

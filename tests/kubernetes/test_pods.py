@@ -1,4 +1,4 @@
-"""Pods as controllers and the sidecar's injector make them."""
+"""The pods that the controllers and the sidecar injector create."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ OPTIONS = {
     "max-body-size": "--max-body-size",
     "metrics-port": "--metrics-port",
 }
-"""Annotations that are an option with a value."""
+"""Annotations that become an option with a value."""
 SWITCHES = {
     "disable-builtin-k8s-secret-store": "--disable-builtin-k8s-secret-store",
     "enable-metrics": "--enable-metrics",
@@ -37,19 +37,19 @@ ELSEWHERE = {
     "sidecar-memory-request",
     "sidecar-seccomp-profile-type",
 }
-"""Annotations that become something else than an option."""
+"""Annotations that become something other than an option."""
 
 
 @pytest.fixture(scope="module")
 def pod(overlays: Overlays) -> Object:
-    """A pod of production, as the controllers made it."""
+    """A pod of production that the controllers created."""
     namespace = overlays.namespace("injected")
     overlays.apply(overlays.build(PROD), namespace)
     return overlays.pods(namespace)[0]
 
 
 def test_the_sidecar_gets_what_the_annotations_ask_for(pod: Object):
-    """Every annotation of ours is an option of the sidecar, or is tested by another test here."""
+    """Every annotation becomes an option of the sidecar, or another test here checks it."""
     prefix = "dapr.io/"
     annotations = pod["metadata"]["annotations"]
     asked = {key.removeprefix(prefix): annotations[key] for key in annotations if prefix in key}
@@ -65,7 +65,7 @@ def test_the_sidecar_gets_what_the_annotations_ask_for(pod: Object):
 
 
 def test_the_sidecar_gets_the_token_and_its_bounds(pod: Object):
-    """The sidecar has the app token from the Secret, the memory it was given, and no CPU limit."""
+    """The sidecar has the app token of the Secret, its memory limit, and no CPU limit."""
     sidecar = container_of(pod, "daprd")
     env = {each["name"]: each for each in sidecar["env"]}
     token = {"name": "agent-actors-app-token", "key": "token"}
@@ -80,7 +80,7 @@ def test_the_sidecar_gets_the_token_and_its_bounds(pod: Object):
 
 
 def test_the_service_gets_the_same_token(pod: Object):
-    """Service and sidecar read the app token from one Secret."""
+    """Service and sidecar read the app token from the same Secret."""
     env = {each["name"]: each for each in container_of(pod, "agent-actors")["env"]}
     theirs = {each["name"]: each for each in container_of(pod, "daprd")["env"]}
 
@@ -88,7 +88,7 @@ def test_the_service_gets_the_same_token(pod: Object):
 
 
 def test_the_sidecar_outlives_the_service(pod: Object):
-    """The sidecar starts before the service and stays until it has ended."""
+    """The sidecar starts before the service and stops after it."""
     first = [container["name"] for container in pod["spec"]["initContainers"]]
 
     assert first == ["daprd"]
@@ -96,7 +96,7 @@ def test_the_sidecar_outlives_the_service(pod: Object):
 
 
 def test_no_container_may_ask_the_api_server(pod: Object):
-    """No container has a token for the API server; the sidecar's is for sentry alone."""
+    """No container has a token for the API server; the sidecar's token is for sentry only."""
     sources = [
         source["serviceAccountToken"]["audience"]
         for volume in pod["spec"]["volumes"]
@@ -108,7 +108,7 @@ def test_no_container_may_ask_the_api_server(pod: Object):
 
 
 def test_two_namespaces_stand_side_by_side(overlays: Overlays, pod: Object):
-    """A second namespace gets its own of everything, and the first keeps what it has."""
+    """A second namespace gets its own objects, and those of the first stay."""
     before = overlays.pods("injected")
     second = overlays.namespace("beside")
     overlays.apply(overlays.build(PROD), second)
@@ -122,7 +122,7 @@ def test_two_namespaces_stand_side_by_side(overlays: Overlays, pod: Object):
 
 
 def test_one_pod_at_a_time_may_be_disrupted(overlays: Overlays, kubelet: Kubelet):
-    """The autoscaler plans two pods; of two that are ready one may be evicted, and no second."""
+    """The autoscaler plans two pods; of two ready pods one may be evicted, and not the second."""
     namespace = overlays.namespace("disrupted")
     overlays.apply(overlays.build(PROD), namespace)
     pods = eventually(lambda: at_least(2, overlays.pods(namespace)))
@@ -136,19 +136,19 @@ def test_one_pod_at_a_time_may_be_disrupted(overlays: Overlays, kubelet: Kubelet
 
 
 def at_least(number: int, things: list[Object]) -> list[Object] | None:
-    """The things, if they are enough."""
+    """The things, if there are enough."""
     return things if len(things) >= number else None
 
 
 def allowed(overlays: Overlays, namespace: str) -> int:
-    """How many pods may be evicted now."""
+    """The number of pods that may be evicted now."""
     budget = overlays.cluster.get("poddisruptionbudget", "agent-actors", namespace)
     number: int = budget.get("status", {}).get("disruptionsAllowed", 0)
     return number
 
 
 def evict(overlays: Overlays, pod: Object) -> str:
-    """Evicts a pod, as a drain of its node does; what the API server says against it."""
+    """Evicts a pod, as a drain of its node does; returns the API server's objection, if any."""
     metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction"
@@ -158,7 +158,7 @@ def evict(overlays: Overlays, pod: Object) -> str:
 
 @pytest.fixture
 def default_injector(plane: DaprPlane) -> Iterator[None]:
-    """The injector with the chart's own choice of capabilities, for one test."""
+    """The injector with the chart's default for capabilities, for one test."""
     plane.helm("upgrade", "--set", "dapr_sidecar_injector.sidecarDropALLCapabilities=false")
     plane.restart_injector()
     yield
@@ -167,7 +167,7 @@ def default_injector(plane: DaprPlane) -> Iterator[None]:
 
 
 def test_the_charts_default_is_refused(overlays: Overlays, default_injector: None):
-    """Without `sidecarDropALLCapabilities` not one pod of ours is made where it is `restricted`."""
+    """Without `sidecarDropALLCapabilities`, `restricted` refuses every pod of ours."""
     namespace = overlays.namespace("by-default")
     overlays.apply(overlays.build(PROD), namespace)
     reason = eventually(lambda: failure(overlays, namespace))
@@ -177,7 +177,7 @@ def test_the_charts_default_is_refused(overlays: Overlays, default_injector: Non
 
 
 def failure(overlays: Overlays, namespace: str) -> str | None:
-    """Why a ReplicaSet of ours makes no pods."""
+    """The reason why a ReplicaSet of ours creates no pods."""
     for each in overlays.cluster.objects("replicasets", namespace):
         for condition in each.get("status", {}).get("conditions", []):
             if condition["type"] == "ReplicaFailure":

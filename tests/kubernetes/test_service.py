@@ -1,4 +1,4 @@
-"""The service in its pod, beside a real sidecar that the operator tells what to load."""
+"""The service in its pod, with a real sidecar that gets its components from the operator."""
 
 import base64
 import json
@@ -16,13 +16,13 @@ from tests.kubernetes.overlays import PASSWORD, TOKEN, Overlays
 
 @pytest.fixture(scope="module")
 def deployed(overlays: Overlays, kubelet: Kubelet) -> Iterator[Deployed]:
-    """Production, running."""
+    """A running pod of production."""
     with Deployed(overlays, kubelet, "production") as deployed:
         yield deployed.start()
 
 
 def test_the_operator_delivers_what_was_applied(deployed: Deployed):
-    """The sidecar has every component, subscription and policy of ours, and nothing else."""
+    """The sidecar has all of our components, subscriptions and policies, and nothing else."""
     metadata = deployed.metadata()
     subscriptions = [thing for thing in deployed.manifests if thing["kind"] == "Subscription"]
 
@@ -37,7 +37,7 @@ def test_the_operator_delivers_what_was_applied(deployed: Deployed):
 
 
 def test_the_sidecar_reads_our_configuration(deployed: Deployed):
-    """An API that our Configuration does not list is refused by the sidecar."""
+    """The sidecar refuses an API that our Configuration does not list."""
     url = f"http://{LOOPBACK}:{DAPR}/v1.0/state/statestore/anything"
 
     assert httpx2.get(url, trust_env=False).status_code in (403, 404)
@@ -55,21 +55,21 @@ def test_a_turn_is_answered_and_remembered(deployed: Deployed):
 
 
 def test_valkey_wants_its_password(deployed: Deployed):
-    """Without the password of the Secret, Valkey tells nothing."""
+    """Without the password of the Secret, Valkey answers no command."""
     assert "NOAUTH" in valkey("KEYS *")
 
 
 def valkey(command: str, password: str = "") -> str:
-    """What Valkey answers to a command."""
-    said = f'AUTH "{password}"\r\n' if password else ""
+    """The answer of Valkey to a command."""
+    auth = f'AUTH "{password}"\r\n' if password else ""
     with socket.create_connection((LOOPBACK, VALKEY), 5.0) as connection:
-        connection.sendall(f"{said}{command}\r\nQUIT\r\n".encode())
+        connection.sendall(f"{auth}{command}\r\nQUIT\r\n".encode())
         with connection.makefile("rb") as answer:
             return answer.read().decode()
 
 
 def test_a_caller_without_a_token_is_refused(deployed: Deployed):
-    """Production answers nobody without a token, and nobody for another user."""
+    """Production requires a token, and refuses another user's conversation."""
     body = {"role": "user", "content": "hello"}
     bare = httpx2.post(f"http://{LOOPBACK}:{API}/chat/ada", json=body, trust_env=False)
 
@@ -78,7 +78,7 @@ def test_a_caller_without_a_token_is_refused(deployed: Deployed):
 
 
 def test_secrets_are_in_no_log(deployed: Deployed):
-    """Neither container, nor Valkey, writes a secret into its log."""
+    """Neither the containers nor Valkey write a secret into their logs."""
     logs = {name: child.log.read_text() for name, child in deployed.children.items()}
 
     assert set(logs) == {APP, SIDECAR, "valkey"}
@@ -88,15 +88,15 @@ def test_secrets_are_in_no_log(deployed: Deployed):
 def test_doctor_finds_nothing(deployed: Deployed):
     """In the container, each line of `agent-actors doctor` is `ok` or says why it is skipped."""
     doctor = deployed.execute("agent-actors", "doctor")
-    told = [line.split()[:2] for line in doctor.log.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split()[:2] for line in doctor.log.read_text(encoding="utf-8").splitlines()]
 
     assert doctor.code == 0, doctor.tail()
-    assert {check for _, check in told} >= {"settings", "sidecar", "actors", "broker", "clock"}
-    assert not [check for status, check in told if status not in {"ok", "skip"}], doctor.tail()
+    assert {check for _, check in lines} >= {"settings", "sidecar", "actors", "broker", "clock"}
+    assert not [check for status, check in lines if status not in {"ok", "skip"}], doctor.tail()
 
 
-def test_what_was_said_outlives_all_of_the_pods(deployed: Deployed):
-    """After everything has stopped and started, the conversation is there."""
+def test_a_conversation_outlives_all_pods(deployed: Deployed):
+    """After all processes have stopped and started, the conversation is still there."""
     deployed.reply("remember me")
     deployed.stop()
     deployed.start()
@@ -107,7 +107,7 @@ def test_what_was_said_outlives_all_of_the_pods(deployed: Deployed):
 def test_a_token_that_only_the_sidecar_has_is_noticed(
     overlays: Overlays, kubelet: Kubelet, deployed: Deployed
 ):
-    """A pod whose sidecar alone has a new app token is not ready; when all of it starts, it is."""
+    """A pod with a new app token in its sidecar only is not ready until the service restarts."""
     deployed.stop()
     with Deployed(overlays, kubelet, "rotated") as rotated:
         rotated.start_valkey()
@@ -116,7 +116,7 @@ def test_a_token_that_only_the_sidecar_has_is_noticed(
         token = {"data": {"token": base64.b64encode(b"another").decode()}}
         overlays.cluster.kubectl("patch", *secret, "-p", json.dumps(token))
         rotated.start_sidecar()
-        # Readiness calls an actor, and the service refuses what comes back, and says so.
+        # Readiness calls an actor, and the service refuses the callback and logs why.
         refused = "a callback came without this app's APP_API_TOKEN"
         app.wait_until(lambda: not rotated.ready() and app.logged(refused), 30.0)
 
