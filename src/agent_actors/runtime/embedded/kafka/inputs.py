@@ -341,7 +341,7 @@ def _configuration(spec: KafkaInput, on_error: "Callable[[KafkaError], None]") -
         "bootstrap.servers": spec.brokers,
         "group.id": spec.group,
         "client.id": spec.client_id,
-        "auto.offset.reset": spec.begin,
+        "auto.offset.reset": "latest" if spec.begin == "newest" else "earliest",
         # Said to the broker by itself, but only what was stored: a record whose route took it.
         "enable.auto.commit": True,
         "auto.commit.interval.ms": 1000,

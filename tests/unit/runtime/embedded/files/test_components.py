@@ -8,8 +8,6 @@ from agent_actors.errors import StartupError
 from agent_actors.protocol.wire import CONVERSATIONS, LESSON_PUBSUB, MESSAGES, PUBSUB, USER_CHAT
 from agent_actors.runtime.embedded.files.components import (
     Components,
-    SecretStore,
-    Subscription,
     find,
     read,
     require,
@@ -94,9 +92,11 @@ def test_without_a_default_the_rest_has_no_route(tmp_path: Path):
         )
     )
 
-    assert read(written(tmp_path, text)).subscriptions == (
-        Subscription("bus", "t", (("a", "/a"),), None, "d"),
-    )
+    (subscription,) = read(written(tmp_path, text)).subscriptions
+
+    assert [subscription.route(kind) for kind in ("a", "b")] == ["/a", None]
+    assert (subscription.pubsub, subscription.topic) == ("bus", "t")
+    assert subscription.dead_letter_topic == "d"
 
 
 def test_what_is_not_ours_is_ignored(tmp_path: Path):
@@ -135,7 +135,7 @@ def test_what_is_not_ours_is_ignored(tmp_path: Path):
         (
             HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
             " metadata: {rawPayload: 'true'}}",
-            "rawPayload is only for daprd",
+            "rawPayload works with daprd only",
         ),
         (
             HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
@@ -172,17 +172,13 @@ def test_a_secret_store_is_described(tmp_path: Path):
         "kind: Component\nmetadata: {name: vault}\nspec: {type: secretstores.hashicorp.vault,"
         " metadata: [{name: vaultToken, envRef: TOKEN}]}\n"
     )
-    path = tmp_path / "file.yaml"
+    own, vault = read(written(tmp_path, text)).secret_stores
 
-    assert read(written(tmp_path, text)).secret_stores == (
-        SecretStore(
-            "own",
-            "secretstores.local.file",
-            path,
-            {"secretsfile": "x.json", "multivalued": "true", "other": "1"},
-        ),
-        SecretStore("vault", "secretstores.hashicorp.vault", path),
-    )
+    assert (own.name, own.type) == ("own", "secretstores.local.file")
+    assert own.path == tmp_path / "file.yaml"
+    assert own.metadata == {"secretsfile": "x.json", "multivalued": "true", "other": "1"}
+    assert (vault.name, vault.type) == ("vault", "secretstores.hashicorp.vault")
+    assert vault.metadata == {}
 
 
 def test_a_topic_of_another_broker_is_another_topic(tmp_path: Path):

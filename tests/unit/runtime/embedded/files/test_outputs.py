@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import Invalid, StartupError
-from agent_actors.runtime.embedded.files.components import Binding, read
+from agent_actors.runtime.embedded.files.components import Component, read
 from agent_actors.runtime.embedded.files.outputs import KEPT, SMS, RecordedOutput, RecordedOutputs
 
 NUMBER = {"toNumber": "+14155550123"}
 
 
-def binding(name: str = "sms", kind: str = SMS, **metadata: str) -> Binding:
-    return Binding(name, kind, Path("sms.yaml"), metadata)
+def binding(name: str = "sms", kind: str = SMS, **metadata: str) -> Component:
+    return Component.model_construct(name=name, type=kind, path=Path("sms.yaml"), metadata=metadata)
 
 
 @pytest.fixture

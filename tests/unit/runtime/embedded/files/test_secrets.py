@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import Invalid, StartupError, Unavailable
-from agent_actors.runtime.embedded.files.components import SecretStore, read
+from agent_actors.runtime.embedded.files.components import FILE_STORE, Component, read
 from agent_actors.runtime.embedded.files.secrets import (
     EnvironmentSecretStore,
     FileSecretStore,
@@ -22,10 +22,12 @@ ROOT = Path(__file__).parents[5]
 PLACE = Path("components/stores.yaml")
 
 
-def described(path: Path, **metadata: str) -> SecretStore:
-    return SecretStore(
-        "own", "secretstores.local.file", PLACE, {"secretsfile": str(path), **metadata}
-    )
+def store(name: str, kind: str, **metadata: str) -> Component:
+    return Component.model_construct(name=name, type=kind, path=PLACE, metadata=metadata)
+
+
+def file_store(path: Path, **metadata: str) -> Component:
+    return store("own", FILE_STORE, secretsfile=str(path), **metadata)
 
 
 def kept(folder: Path, text: str = json.dumps({"key": SECRET})) -> Path:
@@ -41,17 +43,17 @@ async def test_a_path_is_from_the_working_directory(
     kept(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    assert await SecretStores.open([described(Path("secrets.json"))]).get("own", "key") == SECRET
+    assert await SecretStores.open([file_store(Path("secrets.json"))]).get("own", "key") == SECRET
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f'{{"key": "{SECRET}", ', "no JSON object"),
-        (f'["{SECRET}"]', "no JSON object"),
-        ("", "no JSON object"),
-        ("[" * 10_000, "no JSON object"),
-        ('{"key": "\\ud800"}', "no JSON object"),
+        (f'{{"key": "{SECRET}", ', "not a JSON object"),
+        (f'["{SECRET}"]', "not a JSON object"),
+        ("", "not a JSON object"),
+        ("[" * 10_000, "not a JSON object"),
+        ('{"key": "\\ud800"}', "not a JSON object"),
         (None, "No such file or directory"),
     ],
     ids=["cut", "a list", "empty", "deep", "half a character", "missing"],
@@ -60,7 +62,7 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason:
     """The text names the component file and the secrets' file, and nothing that is in it."""
     path = tmp_path / "secrets.json" if text is None else kept(tmp_path, text)
     with pytest.raises(StartupError) as failed:
-        SecretStores.open([described(path)])
+        SecretStores.open([file_store(path)])
 
     assert str(PLACE) in str(failed.value)
     assert str(path) in str(failed.value)
@@ -70,15 +72,16 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason:
 
 def test_a_file_store_needs_a_file():
     """Without a secretsFile, or with one of no name, there is nothing to read."""
-    for metadata in ({}, {"secretsfile": ""}):
+    kinds: list[dict[str, str]] = [{}, {"secretsfile": ""}]
+    for metadata in kinds:
         with pytest.raises(StartupError, match="must have a secretsFile"):
-            SecretStores.open([SecretStore("own", "secretstores.local.file", PLACE, metadata)])
+            SecretStores.open([store("own", FILE_STORE, **metadata)])
 
 
 async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
     """It is no absence: the caller is told to try again, and the next good file is read."""
     path = kept(tmp_path)
-    secrets = SecretStores.open([described(path)])
+    secrets = SecretStores.open([file_store(path)])
     path.write_text(f'{{"key": "{SECRET}"')
     with pytest.raises(Unavailable, match="'own' cannot be used") as failed:
         await secrets.get("own", "key")
@@ -95,7 +98,7 @@ async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
 
 async def test_a_store_of_another_type_does_not_stop_the_start():
     """The component files are Dapr's too; who asks for its secrets is told what is wrong."""
-    secrets = SecretStores.open([SecretStore("vault", "secretstores.hashicorp.vault", PLACE)])
+    secrets = SecretStores.open([store("vault", "secretstores.hashicorp.vault")])
 
     with pytest.raises(Invalid, match="'vault' is of a type that only Dapr has"):
         await secrets.get("vault", "key")
@@ -106,8 +109,8 @@ async def test_a_store_of_another_type_does_not_stop_the_start():
 async def test_metadata_say_what_a_name_is(tmp_path: Path):
     """An empty separator is the default; only a word for true makes several values of a name."""
     path = kept(tmp_path, json.dumps({"a": {"b": "nested", "a": "several"}}))
-    one = SecretStores.open([described(path, nestedseparator="", multivalued="no")])
-    two = SecretStores.open([described(path, nestedseparator="/", multivalued=" True")])
+    one = SecretStores.open([file_store(path, nestedseparator="", multivalued="no")])
+    two = SecretStores.open([file_store(path, nestedseparator="/", multivalued=" True")])
 
     assert await one.get("own", "a:b") == "nested"
     assert await one.get("own", "a") is None

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import StartupError
-from agent_actors.runtime.embedded.files.components import Binding, read
+from agent_actors.runtime.embedded.files.components import Component, read
 from agent_actors.runtime.embedded.kafka import component
-from agent_actors.runtime.embedded.kafka.component import KafkaInput, read_inputs
+from agent_actors.runtime.embedded.kafka.component import read_inputs
 
 ROOT = Path(__file__).parents[5]
 GIVEN = {
@@ -19,26 +19,31 @@ GIVEN = {
 }
 
 
-def binding(**metadata: str) -> Binding:
-    return Binding("bound", "bindings.kafka", Path("bound.yaml"), GIVEN | metadata)
+def made(name: str, kind: str, metadata: dict[str, str]) -> Component:
+    path = Path(f"{name}.yaml")
+    return Component.model_construct(name=name, type=kind, path=path, metadata=metadata)
+
+
+def binding(**metadata: str) -> Component:
+    return made("bound", "bindings.kafka", GIVEN | metadata)
 
 
 def test_the_shipped_binding_is_served():
     """What `components/bindings` has needs nothing but the address of a broker."""
     (found,) = read_inputs(read(ROOT / "components" / "bindings").bindings)
 
-    assert found == KafkaInput(
-        name="kafka-binding",
-        route="/receive-message",
-        brokers="localhost:9092",
-        topics=("user-messages",),
-        group="chat-agent-group",
-        client_id="agent-actors",
-        begin="earliest",
-        pause=5.0,
-        session_timeout=10.0,
-        heartbeat=3.0,
-    )
+    assert found.model_dump() == {
+        "name": "kafka-binding",
+        "route": "/receive-message",
+        "brokers": "localhost:9092",
+        "topics": ("user-messages",),
+        "group": "chat-agent-group",
+        "client_id": "agent-actors",
+        "begin": "oldest",
+        "pause": 5.0,
+        "session_timeout": 10.0,
+        "heartbeat": 3.0,
+    }
 
 
 def test_a_binding_says_more():
@@ -49,7 +54,7 @@ def test_a_binding_says_more():
 
     assert (found.topics, found.route, found.client_id) == (("one", "two"), "/there", "me")
     assert (found.pause, found.session_timeout) == (0.25, 6.0)
-    assert found.begin == "latest"
+    assert found.begin == "newest"
 
 
 @pytest.mark.parametrize(
@@ -68,22 +73,22 @@ def test_what_makes_no_difference_may_be_said(metadata: dict[str, str]):
 @pytest.mark.parametrize(
     ("metadata", "named"),
     [
-        ({"authtype": "password"}, "authtype only as none"),
+        ({"authtype": "password"}, "authtype only with the value none"),
         ({"authtype": "", "authrequired": "true"}, "auth"),
-        ({"saslusername": "me"}, "does not heed saslusername"),
-        ({"cacert": "x"}, "does not heed cacert"),
-        ({"consumeretryenabled": "false"}, "consumeretryenabled only as true"),
-        ({"direction": "input, output"}, "direction only as input"),
+        ({"saslusername": "me"}, "does not support saslusername"),
+        ({"cacert": "x"}, "does not support cacert"),
+        ({"consumeretryenabled": "false"}, "consumeretryenabled only with the value true"),
+        ({"direction": "input, output"}, "direction only with the value input"),
         ({"backoffpolicy": "exponential"}, "backoffpolicy"),
         ({"backoffmaxretries": "3"}, "backoffmaxretries"),
-        ({"publishtopic": "x"}, "does not heed publishtopic"),
-        ({"initialoffset": "middle"}, "initialOffset"),
-        ({"backoffduration": "soon"}, "backOffDuration"),
-        ({"brokers": ""}, "a value of brokers"),
-        ({"topics": " "}, "a value of topics"),
+        ({"publishtopic": "x"}, "does not support publishtopic"),
+        ({"initialoffset": "middle"}, "initialoffset: "),
+        ({"backoffduration": "soon"}, "backoffduration: "),
+        ({"brokers": ""}, "brokers: "),
+        ({"topics": " "}, "not the name of a topic"),
         ({"topics": "one,^two.*"}, "not the name of a topic"),
-        ({"consumergroup": ""}, "a value of consumerGroup"),
-        ({"route": ""}, "a value of route"),
+        ({"consumergroup": ""}, "consumergroup: "),
+        ({"route": ""}, "route: "),
     ],
 )
 def test_what_is_not_heeded_stops_the_start(metadata: dict[str, str], named: str):
@@ -94,16 +99,15 @@ def test_what_is_not_heeded_stops_the_start(metadata: dict[str, str], named: str
 
 def test_who_may_connect_must_be_said():
     """As to Dapr, which has no default for it."""
-    bare = Binding("bound", "bindings.kafka", Path("bound.yaml"), GIVEN.copy())
-    del bare.metadata["authtype"]
+    bare = {name: value for name, value in GIVEN.items() if name != "authtype"}
 
     with pytest.raises(StartupError, match="authType"):
-        read_inputs([bare])
+        read_inputs([made("bound", "bindings.kafka", bare)])
 
 
 def test_other_bindings_are_none_of_it():
     """Those of another type, and those that only send."""
-    other = Binding("sms", "bindings.twilio.sms", Path("sms.yaml"), {"accountsid": "x"})
+    other = made("sms", "bindings.twilio.sms", {"accountsid": "x"})
 
     assert read_inputs([other, binding(direction="output", publishtopic="x")]) == ()
 

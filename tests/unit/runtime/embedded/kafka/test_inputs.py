@@ -5,7 +5,7 @@ import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import confluent_kafka
@@ -20,17 +20,16 @@ from agent_actors.runtime.embedded.kafka.inputs import KafkaInputs
 from tests.fakes import eventually
 from tests.hand_clock import HandClock, settle
 
-SPEC = KafkaInput(
-    name="bound",
-    route="/there",
-    brokers="nowhere:1",
-    topics=("t",),
-    group="g",
-    client_id="c",
-    begin="earliest",
-    pause=5.0,
-    session_timeout=10.0,
-    heartbeat=3.0,
+SPEC = KafkaInput.model_validate(
+    {
+        "name": "bound",
+        "route": "/there",
+        "brokers": "nowhere:1",
+        "topics": "t",
+        "group": "g",
+        "client_id": "c",
+        "begin": "oldest",
+    }
 )
 
 
@@ -364,7 +363,7 @@ async def test_a_letter_that_fails_stays(bound: Bound, answer: object, raised: t
 
 async def test_settings_that_the_client_refuses_stop_the_start():
     """The text names the binding and says why."""
-    inputs = KafkaInputs([replace(SPEC, session_timeout=0.0)], HandClock())
+    inputs = KafkaInputs([SPEC.model_copy(update={"session_timeout": 0.0})], HandClock())
 
     with pytest.raises(StartupError, match=r"'bound'.*session\.timeout\.ms"):
         inputs.start(Bound().deliver)
