@@ -42,15 +42,15 @@ class Services:
     model: Model
     clock: Clock
     dead_letters: DeadLetters
-    answers: TurnRunner
-    carried: TurnRunner
+    turns: TurnRunner
+    session_turns: TurnRunner
     reader: StateReader
     chat: ChatClient
     memory: MemoryClient
     sessions: SessionClient
     analytics: AnalyticsClient
     feed: Feed
-    forget: Callable[[str], Awaitable[None]]
+    erase_user: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
     counters: Counters
