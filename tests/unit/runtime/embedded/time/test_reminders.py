@@ -84,7 +84,7 @@ async def test_registering_often_leaves_no_litter(world: World):
 
 
 async def test_a_failing_tick_is_tried_four_times(world: World, caplog: pytest.LogCaptureFixture):
-    """A one-shot is given up after three retries a second apart, and the log names it."""
+    """A one-shot fails after three retries a second apart, and the log names it."""
     world.journal.failures = 99
     await world.call("a", "Arm", Arm("r", 5))
     await world.clock.advance(7.9)
@@ -96,7 +96,7 @@ async def test_a_failing_tick_is_tried_four_times(world: World, caplog: pytest.L
 
     assert fires(world) == ["r@a"] * 4
     assert saved(world) == []
-    assert "a tick of reminder r of Probe/a is given up" in caplog.text
+    assert "reminder r of Probe/a: the retries failed, too" in caplog.text
 
 
 async def test_a_repeating_one_goes_on_after_a_failed_tick(world: World):
