@@ -271,7 +271,7 @@ async def test_deletion_takes_all_of_it(telling: Telling):
     "number", ["", "0", "14155550123", "+0155550123", "+1415555", "+1415555012345678", "call me"]
 )
 async def test_a_wrong_number_is_refused(serve: Serve, number: str):
-    """422 that names the field and does not repeat it; the former one stays."""
+    """The answer is 422, and nothing is set."""
     async with serve() as served:
         await has_number(served)
         answer = await served.http.put("/users/ada/preferences", json={"phone": number})

@@ -112,7 +112,7 @@ async def test_a_message_without_text_is_refused(serve: Serve, text: str):
     ],
 )
 async def test_a_wrong_message_is_refused(serve: Serve, changes: dict[str, Any], status: int):
-    """Each mistake has its status; no session is begun."""
+    """Each mistake has its status, and the conversation stays empty."""
     async with serve() as served:
         body = {"user_id": "bob", "text": "hi"} | changes
         answer = await send(served, "POST", "/chat/", body)

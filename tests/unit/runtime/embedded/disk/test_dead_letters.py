@@ -85,7 +85,7 @@ async def test_old_ones_are_forgotten(world: World):
 
 
 async def test_letters_outlive_a_restart(world: World):
-    """They are in the database."""
+    """Dead letters are in the database and survive a restart."""
     await world.runtime.dead_letters.keep("news", envelope(1), "why", 1)
     await world.restart()
 

@@ -1,4 +1,4 @@
-"""Secret stores in this process: what cannot be used, and what is never said."""
+"""Secret stores of the embedded runtime: errors, and the secrecy of secrets."""
 
 import json
 import logging
@@ -59,7 +59,7 @@ async def test_a_path_is_from_the_working_directory(
     ids=["cut", "a list", "empty", "deep", "half a character", "missing"],
 )
 def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason: str):
-    """The text names the component file and the secrets' file, and nothing that is in it."""
+    """The error names the component file and the secrets' file, but none of its contents."""
     path = tmp_path / "secrets.json" if text is None else kept(tmp_path, text)
     with pytest.raises(StartupError) as failed:
         SecretStores.open([file_store(path)])
@@ -79,7 +79,7 @@ def test_a_file_store_needs_a_file():
 
 
 async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
-    """It is no absence: the caller is told to try again, and the next good file is read."""
+    """The caller may try again, and a repaired file is read."""
     path = kept(tmp_path)
     secrets = SecretStores.open([file_store(path)])
     path.write_text(f'{{"key": "{SECRET}"')
@@ -97,7 +97,7 @@ async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
 
 
 async def test_a_store_of_another_type_does_not_stop_the_start():
-    """The component files are Dapr's too; who asks for its secrets is told what is wrong."""
+    """The component may be for Dapr; reading a secret from it gives a clear error."""
     secrets = SecretStores.open([store("vault", "secretstores.hashicorp.vault")])
 
     with pytest.raises(Invalid, match="'vault' is of a type that only Dapr has"):
@@ -107,7 +107,7 @@ async def test_a_store_of_another_type_does_not_stop_the_start():
 
 
 async def test_metadata_say_what_a_name_is(tmp_path: Path):
-    """An empty separator is the default; only a word for true makes several values of a name."""
+    """An empty separator is the default; only true values make a file multi-valued."""
     path = kept(tmp_path, json.dumps({"a": {"b": "nested", "a": "several"}}))
     one = SecretStores.open([file_store(path, nestedseparator="", multivalued="no")])
     two = SecretStores.open([file_store(path, nestedseparator="/", multivalued=" True")])
@@ -123,28 +123,28 @@ async def test_metadata_say_what_a_name_is(tmp_path: Path):
     [("", "APP_API_TOKEN"), ("APP_", "API_TOKEN"), ("", "DAPR_API_TOKEN"), ("dapr_", "api_token")],
 )
 def test_no_prefix_uncovers_a_token(prefix: str, name: str, monkeypatch: pytest.MonkeyPatch):
-    """What is hidden is the whole name of the variable."""
+    """The whole name of the variable decides, not the part after the prefix."""
     monkeypatch.setenv(prefix + name, SECRET)
 
     assert EnvironmentSecretStore(prefix).get(name) is None
 
 
 class Threads:
-    """A store whose secrets are the threads that ask."""
+    """A store whose secret is the id of the calling thread."""
 
     def get(self, name: str) -> str:
         return str(threading.get_ident())
 
 
 async def test_a_store_is_read_off_the_loop():
-    """A slow disk holds up no turn."""
+    """A slow disk does not block the event loop."""
     assert await SecretStores({"own": Threads()}).get("own", "key") != str(threading.get_ident())
 
 
 async def test_the_store_of_the_documents_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The two blocks of the page, in files of their own, are a secret store with both keys."""
+    """The example of docs/dapr.md is a secret store with both keys."""
     page = (ROOT / "docs" / "dapr.md").read_text(encoding="utf-8").partition("### Secrets")[2]
     for name, kind in {"secretstore.yaml": "yaml", "secrets.json": "json"}.items():
         (tmp_path / name).write_text(page.partition(f"```{kind}\n")[2].partition("```")[0])
@@ -158,7 +158,7 @@ async def test_the_store_of_the_documents_is_served(
 async def test_nothing_holds_a_secret(
     unstarted: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    """After it was read no log has it, nor does what the runtime shows of itself."""
+    """After a read, neither the log nor the repr of the store has the secret."""
     path = kept(tmp_path)
     component = (
         "kind: Component\nmetadata: {name: own}\nspec: {type: secretstores.local.file,"
@@ -177,7 +177,7 @@ async def test_nothing_holds_a_secret(
 
 
 def test_a_store_that_the_settings_name_must_be_there():
-    """Else no key would ever be found; the setting is named."""
+    """Otherwise no key would ever be found; the error names the setting."""
     secrets = SecretStores({"own": EnvironmentSecretStore(), "vault": None})
     secrets.require(None)
     secrets.require("own")

@@ -29,7 +29,7 @@ def binding(**metadata: str) -> Component:
 
 
 def test_the_shipped_binding_is_served():
-    """What `components/bindings` has needs nothing but the address of a broker."""
+    """The binding in `components/bindings` needs only the address of a broker."""
     (found,) = read_inputs(read(ROOT / "components" / "bindings").bindings)
 
     assert found.model_dump() == {
@@ -47,7 +47,7 @@ def test_the_shipped_binding_is_served():
 
 
 def test_a_binding_says_more():
-    """Times, names, and what is left to Dapr's defaults."""
+    """Durations and names are read; the rest has Dapr's defaults."""
     (found,) = read_inputs(
         [binding(backoffduration="250ms", sessiontimeout="6s", clientid="me", route="there")]
     )
@@ -66,7 +66,7 @@ def test_a_binding_says_more():
     ],
 )
 def test_what_makes_no_difference_may_be_said(metadata: dict[str, str]):
-    """Dapr's words for what this runtime does anyway."""
+    """Metadata that asks for the behaviour of this runtime is accepted."""
     assert read_inputs([binding(**metadata)])
 
 
@@ -92,13 +92,13 @@ def test_what_makes_no_difference_may_be_said(metadata: dict[str, str]):
     ],
 )
 def test_what_is_not_heeded_stops_the_start(metadata: dict[str, str], named: str):
-    """The text names the file, and what it is about."""
+    """The error names the file and the metadata."""
     with pytest.raises(StartupError, match=rf"bound\.yaml.*{named}"):
         read_inputs([binding(**metadata)])
 
 
 def test_who_may_connect_must_be_said():
-    """As to Dapr, which has no default for it."""
+    """`authType` is needed, as on Dapr, which has no default."""
     bare = {name: value for name, value in GIVEN.items() if name != "authtype"}
 
     with pytest.raises(StartupError, match="authType"):
@@ -106,14 +106,14 @@ def test_who_may_connect_must_be_said():
 
 
 def test_other_bindings_are_none_of_it():
-    """Those of another type, and those that only send."""
+    """Bindings of other types and output bindings are ignored."""
     other = made("sms", "bindings.twilio.sms", {"accountsid": "x"})
 
     assert read_inputs([other, binding(direction="output", publishtopic="x")]) == ()
 
 
 def test_without_a_client_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch):
-    """It is not installed by itself; without a binding nobody misses it."""
+    """Only a Kafka binding needs the optional client."""
     monkeypatch.setattr(component, "CLIENT", "no_such_client")
 
     assert read_inputs([]) == ()

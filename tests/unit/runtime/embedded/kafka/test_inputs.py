@@ -1,4 +1,4 @@
-"""Kafka input bindings of the embedded runtime, on a client of the test's own."""
+"""Kafka input bindings of the embedded runtime, with a fake client."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ SPEC = KafkaInput.model_validate(
 
 @dataclass
 class FakeMessage:
-    """A record, or an error that the client hands over in its place."""
+    """A record, or an error in its place."""
 
     offset_: int
     value_: bytes | None = b"x"
@@ -62,7 +62,7 @@ class FakeMessage:
 
 
 class FakeConsumer:
-    """The client: hands over what a test gives it, and keeps what it was told."""
+    """A client that gives prepared records and stores the calls it gets."""
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.configuration = configuration
@@ -107,7 +107,7 @@ class FakeConsumer:
         self.closed.set()
 
     def rebalance(self, *partitions: int) -> Callable[[], object]:
-        """They are somebody else's, then ours again."""
+        """Revokes the partitions and assigns them again."""
         moved = [TopicPartition("t", each) for each in partitions]
 
         def both() -> None:
@@ -118,7 +118,7 @@ class FakeConsumer:
 
 
 class Bound:
-    """A binding that runs, with a route that a test answers for."""
+    """A running binding and its route."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -147,11 +147,11 @@ class Bound:
         self.client.coming.extend(messages)
 
     async def stored(self, *positions: tuple[int, int]) -> None:
-        """Waits until the client was told that these are taken, and no others."""
+        """Waits until exactly these offsets are stored."""
         await eventually(lambda: self.client.stored == [*positions])
 
     async def seen(self, *positions: tuple[int, int]) -> None:
-        """Waits until these were posted, and no others."""
+        """Waits until exactly these records were posted."""
         await eventually(lambda: self.posted == [*positions])
         await settle()
 
@@ -174,7 +174,7 @@ async def bound(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bound]:
 
 
 async def test_a_record_is_posted_as_daprd_does(bound: Bound):
-    """Its value, and where it is; nothing that was chosen by whoever wrote it."""
+    """The route gets the value and the position, but no headers of the producer."""
     bound.come(FakeMessage(7, b"value", 3), FakeMessage(8, None, 3))
     await bound.stored((3, 7), (3, 8))
 
@@ -190,7 +190,7 @@ async def test_a_record_is_posted_as_daprd_does(bound: Bound):
 
 
 async def test_only_what_was_taken_is_said_to_the_broker(bound: Bound):
-    """The client commits what was stored, and by itself it stores nothing."""
+    """Only offsets of accepted records are stored and committed."""
     assert bound.client.topics == ["t"]
     assert bound.client.configuration["enable.auto.offset.store"] is False
     assert bound.client.configuration["auto.offset.reset"] == "earliest"
@@ -204,7 +204,7 @@ FAILURES = [503, 500, 404, 204, Unavailable("away"), Busy("busy"), RuntimeError(
 async def test_what_is_not_taken_comes_again(
     bound: Bound, failure: object, caplog: pytest.LogCaptureFixture
 ):
-    """After the pause, before what follows in its partition, and told once; others go on."""
+    """A refused record is posted again after the pause, and logged once; others go on."""
     bound.answers[0].extend([failure, failure, 200])
     bound.come(FakeMessage(0), FakeMessage(1), FakeMessage(0, partition_=1))
     await bound.stored((1, 0))
@@ -224,7 +224,7 @@ async def test_what_is_not_taken_comes_again(
 
 
 async def test_the_client_belongs_to_one_thread(bound: Bound):
-    """Two threads in it at once can lock each other for ever."""
+    """Two threads in the client at once can deadlock."""
     bound.come(FakeMessage(0))
     await bound.stored((0, 0))
 
@@ -233,7 +233,7 @@ async def test_the_client_belongs_to_one_thread(bound: Bound):
 
 
 async def test_a_partition_with_too_much_waiting_is_paused(bound: Bound):
-    """Until all of it is taken."""
+    """The partition is paused until all waiting records are done."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(*(FakeMessage(number) for number in range(inputs.WAITING + 2)))
@@ -245,7 +245,7 @@ async def test_a_partition_with_too_much_waiting_is_paused(bound: Bound):
 
 
 async def test_a_partition_that_was_lost_is_let_go(bound: Bound):
-    """What is running ends, and is not said to be taken; what comes is read anew."""
+    """The running post ends without a stored offset; records are read anew."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(FakeMessage(0), FakeMessage(1))
@@ -260,7 +260,7 @@ async def test_a_partition_that_was_lost_is_let_go(bound: Bound):
 
 
 async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
-    """The client keeps the pause while it is away, even one that was asked for just before."""
+    """The client keeps a partition paused while another consumer has it."""
     bound.answers[0].append(asyncio.Event())
     bound.come(FakeMessage(0))
     await bound.seen((0, 0))
@@ -272,7 +272,7 @@ async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
 
 
 async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
-    """The client refuses to store it: the record comes again elsewhere."""
+    """The client refuses to store it, and another consumer reads the record."""
     bound.client.refusal = KafkaException(KafkaError(KafkaError._STATE))
     bound.come(FakeMessage(0))
     await bound.seen((0, 0))
@@ -283,7 +283,7 @@ async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
 
 
 async def test_trouble_is_told_once(bound: Bound, caplog: pytest.LogCaptureFixture):
-    """Until it has passed, which is told, too."""
+    """An error of the broker is logged once, and so is its end."""
     away = KafkaError(KafkaError._ALL_BROKERS_DOWN)
     with caplog.at_level(logging.INFO):
         on_error = bound.client.configuration["error_cb"]
@@ -299,7 +299,7 @@ async def test_trouble_is_told_once(bound: Bound, caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_stop_lets_a_record_end(bound: Bound):
-    """What is being posted is taken; what waits is not begun."""
+    """The running post ends; waiting records are not posted."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(FakeMessage(0), FakeMessage(1))
@@ -318,7 +318,7 @@ async def test_a_stop_lets_a_record_end(bound: Bound):
 
 
 async def test_a_stop_does_not_wait_for_a_pause(bound: Bound):
-    """A record that was not taken comes again after the next start."""
+    """A refused record is posted again after the next start."""
     bound.answers[0].append(503)
     bound.come(FakeMessage(0), FakeMessage(1))
     await bound.seen((0, 0))
@@ -330,7 +330,7 @@ async def test_a_stop_does_not_wait_for_a_pause(bound: Bound):
 
 
 async def test_a_stop_does_not_wait_for_a_broker(bound: Bound, caplog: pytest.LogCaptureFixture):
-    """A client that cannot leave in time is left alone."""
+    """A client that cannot leave its group in time is abandoned."""
     bound.client.open.clear()
     stopping = asyncio.create_task(bound.inputs.stop())
     await settle()
@@ -341,7 +341,7 @@ async def test_a_stop_does_not_wait_for_a_broker(bound: Bound, caplog: pytest.Lo
 
 
 async def test_a_letter_is_posted_to_the_route(bound: Bound):
-    """As a CloudEvent; whether it was taken is for whoever asks."""
+    """A dead letter is posted as a CloudEvent, and the caller gets the result."""
     await bound.inputs.redeliver("bound", b"{}")
 
     assert bound.inputs.has("bound")
@@ -354,7 +354,7 @@ async def test_a_letter_is_posted_to_the_route(bound: Bound):
     [(500, Conflict), (Conflict("no"), Conflict), (Unavailable("away"), Unavailable)],
 )
 async def test_a_letter_that_fails_stays(bound: Bound, answer: object, raised: type[Exception]):
-    """What may work later says so."""
+    """An error that may pass is told apart from one that will not."""
     bound.answers[-1].append(answer)
 
     with pytest.raises(raised):
@@ -370,7 +370,7 @@ async def test_settings_that_the_client_refuses_stop_the_start():
 
 
 async def test_without_a_start_nothing_is_redelivered():
-    """Nor is there anything to stop."""
+    """A binding that was not started redelivers nothing and can be stopped."""
     inputs = KafkaInputs([SPEC], HandClock())
     with pytest.raises(Conflict):
         await inputs.redeliver("bound", b"{}")
