@@ -54,13 +54,13 @@ async def test_a_broker_that_is_away_holds_up_nobody(broker: Broker, tmp_path: P
 
         assert await service.ended() == 0
         assert clock.monotonic() - begun < DRAIN + 1
-        assert service.logged().count("reads from Kafka") == 1
+        assert service.logged().count("is reading from Kafka") == 1
         assert "Traceback" not in service.logged()
 
 
 async def told(log: str, times: int) -> bool:
     """Was it told that often?"""
-    return log.count("waits for Kafka") == times
+    return log.count("is waiting for Kafka") == times
 
 
 async def test_a_topic_that_is_made_later_is_read(broker: Broker, tmp_path: Path):

@@ -7,9 +7,9 @@ from agent_actors.errors import AgentError
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import AdoptTurn, Message, Turn, TurnState
 from agent_actors.protocol.schedules import Schedule
-from agent_actors.routes.chat import turn_of
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.edge.opening import open_session
+from agent_actors.routes.turns import new_turn
 from tests.protocol.ledger import Answered
 from tests.protocol.watched_model import a_reply
 
@@ -36,7 +36,7 @@ class People:
     def turn(self, process: "Process", conversation: str, user: str, said: str, key: str) -> Turn:
         """The turn that the route makes of a message."""
         message = Message("user", said)
-        turn = turn_of(process.services, (conversation, user), message, key or None)
+        turn = new_turn(process.services, conversation, user, message, key or None)
         self._world.ledger.made(conversation, turn)
         return turn
 
@@ -258,7 +258,7 @@ class People:
 async def _answer(services: Services, conversation: str, turn: Turn, wait: float) -> TurnState:
     """What a route does with a message."""
     await open_session(services, turn.user, conversation)
-    return await services.answers.answer(conversation, turn, wait)
+    return await services.turns.answer(conversation, turn, wait)
 
 
 async def _adopt(services: Services, conversation: str, told: AdoptTurn) -> TurnState:
@@ -269,4 +269,4 @@ async def _adopt(services: Services, conversation: str, told: AdoptTurn) -> Turn
 
 async def _forget(services: Services, user: str) -> None:
     """What a route does to forget a user."""
-    await services.forget(user)
+    await services.erase_user(user)

@@ -1,4 +1,4 @@
-"""`/analytics/{user_id}`: how many messages of a user were answered, and what that took."""
+"""`/analytics/{user_id}`: how many messages of a user were answered, and the tokens they took."""
 
 from typing import Literal
 
@@ -14,13 +14,13 @@ router = APIRouter(prefix="/analytics", tags=["users"])
 
 
 class MessageCount(BaseModel):
-    """How many messages of the user were answered."""
+    """The number of the user's messages that were answered."""
 
     message_count: int = Field(strict=True, ge=0, le=2**53, examples=[5])
 
 
 class InitializedAnalytics(BaseModel):
-    """What was set."""
+    """The number that was set."""
 
     status: Literal["success"] = "success"
     user_id: str = Field(examples=["bob"])
@@ -28,7 +28,7 @@ class InitializedAnalytics(BaseModel):
 
 
 class ModelUsage(BaseModel):
-    """What one model did for the user, in its own tokens."""
+    """The messages that one model answered, and the tokens they took, as that model counts."""
 
     messages: int
     input_tokens: int
@@ -36,7 +36,7 @@ class ModelUsage(BaseModel):
 
 
 class UsageDocument(BaseModel):
-    """What the user's messages took, by model."""
+    """The user's messages and their tokens, in all and for each model."""
 
     message_count: int = Field(examples=[5])
     input_tokens: int
@@ -45,7 +45,7 @@ class UsageDocument(BaseModel):
 
     @classmethod
     def of(cls, analytics: Analytics) -> "UsageDocument":
-        """The numbers as routes show them."""
+        """The document of a user's numbers."""
         return cls(
             message_count=analytics.message_count,
             input_tokens=analytics.usage.input_tokens,
@@ -63,33 +63,33 @@ class UsageDocument(BaseModel):
 
 @router.get("/{user_id}", responses=responses(404, 422, 503))
 async def count(user_id: UserIdPath, request: Request) -> MessageCount:
-    """How many messages of the user were answered, in all conversations."""
+    """How many of the user's messages were answered, in all conversations."""
     analytics = await _analytics(services_of(request), user_id)
     return MessageCount.model_construct(message_count=analytics.message_count)
 
 
 @router.get("/{user_id}/usage", responses=responses(404, 422, 503))
 async def usage(user_id: UserIdPath, request: Request) -> UsageDocument:
-    """The same, with tokens, for each model."""
+    """The same number, with tokens, in all and for each model."""
     return UsageDocument.of(await _analytics(services_of(request), user_id))
 
 
 @router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
 async def initialize(
-    user_id: UserIdPath, given: MessageCount, request: Request
+    user_id: UserIdPath, new: MessageCount, request: Request
 ) -> InitializedAnalytics:
-    """Set the number of messages."""
-    await services_of(request).analytics.initialize(user_id, given.message_count)
-    return InitializedAnalytics(user_id=user_id, message_count=given.message_count)
+    """Set the number of answered messages."""
+    await services_of(request).analytics.initialize(user_id, new.message_count)
+    return InitializedAnalytics(user_id=user_id, message_count=new.message_count)
 
 
 async def _analytics(services: Services, user: str) -> Analytics:
     """The user's numbers.
 
     Raises:
-        NotFound: The user was deleted, and nothing was counted since.
+        NotFound: The user was deleted and has sent nothing since.
     """
     found = await services.reader.analytics(user)
     if found is None and await services.reader.forgotten_at(user) is not None:
-        raise NotFound("This user was deleted; nothing was counted since.")
+        raise NotFound("This user was deleted and has sent nothing since.")
     return found or Analytics()

@@ -1,4 +1,4 @@
-"""Everything that is known of a user, as one JSON document, read and sent part by part."""
+"""The export of a user: one JSON document, which is read and sent part by part."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,18 @@ from agent_actors.protocol.messages import Message, Person, SessionExchange, Usa
 from agent_actors.protocol.schedules import Schedule
 from agent_actors.routes.analytics import UsageDocument
 from agent_actors.routes.edge.dependencies import Services
-from agent_actors.routes.notifications import Notification, notified
+from agent_actors.routes.notifications import Notification, notifications_of
 from agent_actors.routes.schedules import ScheduleDocument
 from agent_actors.state.documents import Analytics, Head, Memory, Pair
-from agent_actors.state.reader import StateReader
 
 PAIRS = 32
-"""Pairs that are read at once."""
+"""Turns that are read at once."""
 
 
 class ExportedTurn(BaseModel):
-    """What was said and answered; `items` is what the model's run left behind, as JSON text.
+    """A message and its reply. `items` are the items of the model's run, as JSON text.
 
-    `schedule` is the schedule that said it; empty where the user did.
+    `schedule` is the schedule that the message came from; empty if the user sent it.
     """
 
     turn_id: str
@@ -39,9 +38,10 @@ class ExportedTurn(BaseModel):
 
 
 class ExportedConversation(BaseModel):
-    """A session, or with no `session_id` the user's own conversation, oldest turn first.
+    """A session, or with an empty `session_id` the user's own conversation; oldest turn first.
 
-    `waiting` are messages that have no answer yet, `summary` sums up what the model sees no more.
+    `waiting` are the messages that have no reply yet; `summary` is about the turns that the model
+    no longer sees.
     """
 
     session_id: str
@@ -51,7 +51,7 @@ class ExportedConversation(BaseModel):
 
 
 class ExportDocument(BaseModel):
-    """Everything that is known of a user."""
+    """Everything that is stored about a user."""
 
     user_id: str = Field(examples=["ada"])
     exported_at: str
@@ -68,7 +68,7 @@ class ExportDocument(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is known of a user; conversations and dead letters are read as they are sent."""
+    """The data of a user; conversations and dead letters are read while they are sent."""
 
     services: Services
     user: str
@@ -85,7 +85,7 @@ class Export:
 
     @classmethod
     async def of(cls, services: Services, user: str) -> "Export":
-        """What is saved of the user now."""
+        """The export of a user, as stored now."""
         reader = services.reader
         return cls(
             services,
@@ -97,20 +97,21 @@ class Export:
             await reader.analytics(user),
             await reader.head(user),
             (await reader.schedules(user)).schedules,
-            await notified(services, user),
+            await notifications_of(services, user),
             bool((await reader.sessions(user)).session_ids),
             await anext(_letters(services, user), None) is not None,
         )
 
     @property
     def empty(self) -> bool:
-        """Is nothing known?"""
-        said = self.memory.entries or self.exchanges or self.has_sessions or self.has_letters
-        set_up = self.preferences or self.analytics or self.person != Person.new(self.user)
-        return not (said or set_up or self.schedules or self._talked(self.head))
+        """Whether nothing is stored about the user."""
+        conversations = self.has_sessions or _has_turns(self.head) or self.schedules
+        consumers = self.memory.entries or self.exchanges or self.analytics or self.has_letters
+        settings = self.preferences or self.person != Person.new(self.user)
+        return not (conversations or consumers or settings)
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The document, in parts; a reader who gets no end has not got all of it."""
+        """The parts of the document; without its last part it is not valid JSON."""
         about = {
             "user_id": self.user,
             "exported_at": self.services.clock.now().isoformat(),
@@ -123,29 +124,25 @@ class Export:
             "notifications": [each.model_dump() for each in self.notifications],
         }
         yield encode(about)[:-1] + b',"conversations":['
-        first = True
+        comma = b""
         async for conversation in self._conversations():
             head = await self.services.reader.head(conversation)
-            if self._talked(head) and head.user == self.user:
-                yield b"" if first else b","
-                first = False
+            if _has_turns(head) and head.user == self.user:
+                yield comma
+                comma = b","
                 async for part in self._conversation(conversation, head):
                     yield part
         yield b'],"dead_letters":['
-        between = b""
+        comma = b""
         async for letter in _letters(self.services, self.user):
-            yield between + encode(letter)
-            between = b","
+            yield comma + encode(letter)
+            comma = b","
         yield b"]}"
-
-    @staticmethod
-    def _talked(head: Head) -> bool:
-        return head.seq > head.start or bool(head.queue)
 
     async def _conversations(self) -> AsyncIterator[str]:
         yield self.user
         page: int | None = 0
-        # One that was opened long before its first turn may be on the list twice.
+        # A session that was opened long before its first turn may be in the list twice.
         listed: set[str] = set()
         while page is not None:
             found = await self.services.reader.sessions(self.user, page)
@@ -156,26 +153,24 @@ class Export:
             page = found.next
 
     async def _conversation(self, conversation: str, head: Head) -> AsyncIterator[bytes]:
-        waiting = [queued.turn.message for queued in head.queue]
         about = {
             "session_id": ids.session_of(conversation) or "",
             "summary": head.earlier.text,
-            "waiting": waiting,
+            "waiting": [queued.turn.message for queued in head.queue],
         }
         yield encode(about)[:-1] + b',"turns":['
-        between = b""
+        comma = b""
         for first in range(head.start + 1, head.seq + 1, PAIRS):
-            pairs = await self._pairs(self.services.reader, conversation, head, first)
-            if pairs:  # Else they were cleared and erased since the head was read.
-                yield between + b",".join(encode(_turn(pair)) for pair in pairs)
-                between = b","
+            last = min(first + PAIRS - 1, head.seq)
+            pairs = await self.services.reader.pairs(conversation, head, first, last)
+            if pairs:  # They may have been cleared and erased since the head was read.
+                yield comma + b",".join(encode(_turn(pair)) for pair in pairs)
+                comma = b","
         yield b"]}"
 
-    @staticmethod
-    async def _pairs(
-        reader: StateReader, conversation: str, head: Head, first: int
-    ) -> tuple[Pair, ...]:
-        return await reader.pairs(conversation, head, first, min(first + PAIRS - 1, head.seq))
+
+def _has_turns(head: Head) -> bool:
+    return head.seq > head.start or bool(head.queue)
 
 
 def _letters(services: Services, user: str) -> AsyncIterator[DeadLetter]:

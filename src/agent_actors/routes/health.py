@@ -1,4 +1,4 @@
-"""`/`, health and configuration: is it there, is it alive, can actors be called?"""
+"""`/`, health and configuration: whether the process is alive and ready, and its actor types."""
 
 from dapr.actor import ActorRuntime
 from dapr.serializers import DefaultJSONSerializer
@@ -14,30 +14,30 @@ router = APIRouter(tags=["health"])
 
 
 class Welcome(BaseModel):
-    """What this is."""
+    """The name of the service."""
 
     message: str = Field(examples=["Welcome to agent-actors: AI agents as Dapr virtual actors."])
 
 
 class Status(BaseModel):
-    """It is so."""
+    """The service is alive, or ready."""
 
     status: str = Field("ok", examples=["ok"])
 
 
 class ActorConfig(BaseModel):
-    """The actor types of this service, and when they are put away."""
+    """The actor types of this service, and when they are deactivated."""
 
     model_config = ConfigDict(extra="allow")
 
     entities: list[str] = Field(examples=[["ChatAgent", "ResponseAgent", "MemoryAgentActor"]])
-    actorIdleTimeout: str = Field(examples=["0h1m0s0ms0μs"])  # noqa: N815 - as Dapr spells it
-    drainOngoingCallTimeout: str = Field(examples=["0h0m2s0ms0μs"])  # noqa: N815 - the same
+    actorIdleTimeout: str = Field(examples=["0h1m0s0ms0μs"])  # noqa: N815 - Dapr's name
+    drainOngoingCallTimeout: str = Field(examples=["0h0m2s0ms0μs"])  # noqa: N815 - Dapr's name
 
 
 @router.get("/", response_model=Welcome)
 async def welcome(request: Request) -> Welcome | Response:
-    """A greeting; browsers are sent to the API's documentation."""
+    """A greeting; browsers are redirected to the API's documentation."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("/docs")
     return Welcome(message="Welcome to agent-actors: AI agents as Dapr virtual actors.")
@@ -45,13 +45,13 @@ async def welcome(request: Request) -> Welcome | Response:
 
 @router.get("/healthz")
 async def healthy() -> Status:
-    """The process answers, as the Dapr SDK says it."""
+    """The process is alive, in the words of the Dapr SDK."""
     return Status(status="ok")
 
 
 @router.get("/dapr/config", response_model=ActorConfig)
 async def dapr_config(request: Request) -> Response:
-    """What a sidecar is told of the actors, as the Dapr SDK says it; durations are Go's."""
+    """The configuration of the actors for a sidecar, as the Dapr SDK writes it."""
     await services_of(request).runtime.sidecar_started()
     body = DefaultJSONSerializer().serialize(ActorRuntime.get_actor_config())
     return Response(body, media_type="application/json")
@@ -59,7 +59,7 @@ async def dapr_config(request: Request) -> Response:
 
 @router.get("/livez")
 async def alive() -> Status:
-    """The process answers; nothing else is asked."""
+    """The process is alive; nothing else is checked."""
     return Status(status="ok")
 
 

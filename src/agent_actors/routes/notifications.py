@@ -1,4 +1,4 @@
-"""`/notifications/{user_id}`: which turns a user was told of by SMS."""
+"""`/notifications/{user_id}`: the SMS that told a user of answered turns."""
 
 from datetime import UTC, datetime
 
@@ -15,9 +15,9 @@ router = APIRouter(prefix="/notifications", tags=["users"])
 
 
 class Notification(BaseModel):
-    """An SMS that was to tell of a turn; `to` is how the number ends.
+    """An SMS about a turn; `to` is the end of the phone number.
 
-    Whether one that is `unknown` was sent nobody knows: it is on its way, or no answer came.
+    If `status` is `unknown`, the SMS may have been sent: it is on its way, or no answer came.
     """
 
     at: str = Field(examples=["2026-01-01T12:00:00Z"])
@@ -27,16 +27,15 @@ class Notification(BaseModel):
     to: str = Field(examples=["123"])
 
     @classmethod
-    def of(cls, notice: NotificationRecord) -> "Notification":
-        """A notification as it is shown."""
-        at = datetime.fromtimestamp(notice.at, UTC).isoformat().replace("+00:00", "Z")
-        named = ids.session_of(notice.conversation) or notice.conversation
+    def of(cls, record: NotificationRecord) -> "Notification":
+        """The document of a stored notification."""
+        at = datetime.fromtimestamp(record.at, UTC).isoformat().replace("+00:00", "Z")
         return cls(
             at=at,
-            conversation=named,
-            turn_id=notice.turn_id,
-            status=notice.status,
-            to=notice.ending,
+            conversation=ids.session_of(record.conversation) or record.conversation,
+            turn_id=record.turn_id,
+            status=record.status,
+            to=record.ending,
         )
 
 
@@ -48,15 +47,15 @@ class Notifications(BaseModel):
 
 @router.get("/{user_id}", responses=responses(404, 422, 503))
 async def notifications(user_id: UserIdPath, request: Request) -> Notifications:
-    """Which turns the user was told of, what became of it, newest first."""
+    """The user's last SMS and their status, newest first."""
     services = services_of(request)
     if services.notifications is None:
-        raise NotFound("Nobody is told by SMS here: AGENT_ACTORS_SMS_BINDING names no binding.")
-    return Notifications(notifications=await notified(services, user_id))
+        raise NotFound("SMS are switched off: AGENT_ACTORS_SMS_BINDING is not set.")
+    return Notifications(notifications=await notifications_of(services, user_id))
 
 
-async def notified(services: Services, user: str) -> list[Notification]:
-    """The user's notifications, newest first; none where nobody is told."""
+async def notifications_of(services: Services, user: str) -> list[Notification]:
+    """The user's notifications, newest first; none if SMS are switched off."""
     if services.notifications is None:
         return []
     return [Notification.of(each) for each in reversed(await services.reader.notices(user))]

@@ -1,4 +1,4 @@
-"""Every router of the HTTP API, in the order in which requests are matched with them."""
+"""Every router of the HTTP API, in the order in which they are matched."""
 
 from fastapi import APIRouter
 
@@ -7,7 +7,6 @@ from agent_actors.routes import (
     chat,
     follow_up,
     health,
-    memories,
     memory,
     metrics,
     notifications,
@@ -19,13 +18,12 @@ from agent_actors.routes import (
 from agent_actors.routes.sidecar import events, lesson_events, receive
 
 ROUTERS: tuple[APIRouter, ...] = (
-    sessions.router,  # Before chat: `POST /chat/` is no actor id.
+    sessions.router,  # Before chat: in `POST /chat/`, the actor id would be empty.
     chat.router,
     follow_up.router,
     schedules.router,
     response.router,
     memory.router,
-    memories.router,
     users.router,
     analytics.router,
     events.router,

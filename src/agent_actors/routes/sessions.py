@@ -8,32 +8,33 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent_actors.errors import Blank
 from agent_actors.protocol import ids
-from agent_actors.protocol.messages import Message, Role, TurnState
-from agent_actors.routes.chat import (
-    SAYING,
+from agent_actors.protocol.messages import Message, Role
+from agent_actors.routes.edge.dependencies import UserId, services_of
+from agent_actors.routes.edge.opening import open_session
+from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
+from agent_actors.routes.edge.problems import responses
+from agent_actors.routes.turns import (
+    MESSAGE_RESPONSES,
     KeyHeader,
     PreferHeader,
     TurnDocument,
     TurnIdPath,
     accepted,
-    document,
-    turn_of,
+    new_turn,
+    reply_of,
+    run,
 )
-from agent_actors.routes.edge.dependencies import Services, UserId, services_of
-from agent_actors.routes.edge.opening import open_session
-from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
-from agent_actors.routes.edge.preferences import Preferences
-from agent_actors.routes.edge.problems import responses
 
 router = APIRouter(tags=["sessions"])
 
 SESSION = "90f6242e-7dae-494f-a919-e47b0bd8815e"
+"""An example."""
 SessionId = Annotated[str, AfterValidator(ids.session_id)]
 SessionIdPath = Annotated[
     str,
     Path(
         json_schema_extra={"pattern": f"^{ids.ID_FORM}$"},
-        description="A session, as `POST /chat/` named it or was told it.",
+        description="The `session_id` in a request or an answer of `POST /chat/`.",
         examples=[SESSION],
     ),
     AfterValidator(ids.session_id),
@@ -41,14 +42,14 @@ SessionIdPath = Annotated[
 
 
 class MessageMetadata(BaseModel):
-    """Which session a message belongs to; without one, it begins one."""
+    """The session of a message; without one, the message begins a new session."""
 
     session_id: SessionId | None = Field(None, examples=[SESSION])
     timestamp: str | None = Field(None, max_length=64, examples=["2025-04-06T12:00:00Z"])
 
 
 class UserMessage(BaseModel):
-    """What a user says."""
+    """A user's message in a session."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,14 +64,14 @@ class UserMessage(BaseModel):
 
 
 class ReplyMetadata(BaseModel):
-    """When the answer was given, and in which session."""
+    """The time and the session of a reply."""
 
     timestamp: str = Field(examples=["2025-04-08T23:33:48.142950+00:00"])
     session_id: str = Field(examples=[SESSION])
 
 
 class UserReply(BaseModel):
-    """The agent's answer."""
+    """The agent's reply."""
 
     user_id: str = Field(examples=["junaid"])
     reply: str
@@ -78,7 +79,7 @@ class UserReply(BaseModel):
 
 
 class SessionEntry(BaseModel):
-    """One thing that was said, and when its turn was committed."""
+    """A message or a reply, and the time at which its turn was committed."""
 
     role: Role
     content: str
@@ -86,47 +87,43 @@ class SessionEntry(BaseModel):
 
 
 class SessionHistory(BaseModel):
-    """What was said in a session, oldest first."""
+    """The messages and replies of a session, oldest first."""
 
     history: list[SessionEntry]
 
 
-@router.post(
-    "/chat/",
-    response_model=UserReply,
-    responses=SAYING,
-)
+@router.post("/chat/", response_model=UserReply, responses=MESSAGE_RESPONSES)
 async def say(
-    said: UserMessage,
+    message: UserMessage,
     request: Request,
     response: Response,
     idempotency_key: KeyHeader = None,
     prefer: PreferHeader = None,
 ) -> UserReply | Response:
-    """Say something in a session, or begin one.
+    """Send a message in a session, or begin a session with it.
 
-    What was said in one session is known in the user's next one. A session belongs to the user who
-    began it. Keys and waiting are as for `POST /chat/{actor_id}`.
+    Memory belongs to the user: the next session knows what the last one was about. A session
+    belongs to the user who began it. Keys and waiting work as in `POST /chat/{actor_id}`.
     """
-    permit(request, said.user_id)
+    permit(request, message.user_id)
     services = services_of(request)
-    if not said.text.strip():
+    if not message.text.strip():
         raise Blank("Message text cannot be empty")
-    session_id = _session(said, idempotency_key)
+    session_id = _session(message, idempotency_key)
     conversation = ids.session(session_id)
-    message = Message("user", said.text)
-    turn = turn_of(services, (conversation, said.user_id), message, idempotency_key)
-    await open_session(services, said.user_id, conversation)
-    preferences = Preferences.read(prefer)
-    longest = services.carried.longest
-    wait = preferences.patience(longest)
-    state = await services.carried.answer(conversation, turn, wait, request.is_disconnected)
-    applied = preferences.applied(longest)
-    if applied:
-        response.headers["Preference-Applied"] = applied
-    if state.reply is not None:
-        return _answered(services, said.user_id, session_id, state)
-    return accepted(f"/conversations/{session_id}/turns", state, applied)
+    content = Message("user", message.text)
+    turn = new_turn(services, conversation, message.user_id, content, idempotency_key)
+    await open_session(services, message.user_id, conversation)
+    state, headers = await run(services.session_turns, conversation, turn, prefer, request)
+    if state.reply is None:
+        return accepted(f"/conversations/{session_id}/turns", state, headers)
+    response.headers.update(headers)
+    metadata = ReplyMetadata.model_construct(
+        timestamp=services.clock.now().isoformat(), session_id=session_id
+    )
+    return UserReply.model_construct(
+        user_id=message.user_id, reply=reply_of(state).content, metadata=metadata
+    )
 
 
 @router.get("/conversations/{session_id}", responses=responses(422, 503))
@@ -134,7 +131,7 @@ async def history(
     session_id: SessionIdPath,
     request: Request,
     limit: Annotated[
-        int, Query(ge=2, le=1000, description="Entries, rounded down to whole pairs.")
+        int, Query(ge=2, le=1000, description="Entries, rounded down to whole turns.")
     ] = 1000,
     before: Annotated[
         int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
@@ -142,9 +139,9 @@ async def history(
     *,
     response: Response,
 ) -> SessionHistory:
-    """What was said in a session; nothing in one that nobody began.
+    """The history of a session; empty if the session does not exist.
 
-    Where there is more before it, the header `Link` has the address of that (`rel="next"`).
+    If there are older turns, the header `Link` has the address of their page (`rel="next"`).
     """
     conversation = ids.session(session_id)
     await permit_session(request, conversation)
@@ -170,23 +167,15 @@ async def history(
     responses=responses(404, 410, 422, 503),
 )
 async def turn(session_id: SessionIdPath, turn_id: TurnIdPath, request: Request) -> TurnDocument:
-    """Where a turn of a session is, with its answer once it has one."""
+    """The state of a turn in a session, with its reply once it has one."""
     place = await place_of_turns(request, ids.session(session_id))
-    return document(await services_of(request).carried.turn(place, turn_id))
+    return TurnDocument.of(await services_of(request).session_turns.turn(place, turn_id))
 
 
-def _session(said: UserMessage, key: str | None) -> str:
-    """The session that was named, or a new one: the same for each retry of a key."""
-    if said.metadata is not None and said.metadata.session_id is not None:
-        return said.metadata.session_id
+def _session(message: UserMessage, key: str | None) -> str:
+    """The session of the message, or a new one; each retry of a key gets the same new one."""
+    if message.metadata is not None and message.metadata.session_id is not None:
+        return message.metadata.session_id
     if key is not None:
-        return ids.session_for(said.user_id, ids.key_hash(key))
+        return ids.session_for(message.user_id, ids.key_hash(key))
     return str(uuid.uuid4())
-
-
-def _answered(services: Services, user: str, session_id: str, state: TurnState) -> UserReply:
-    metadata = ReplyMetadata.model_construct(
-        timestamp=services.clock.now().isoformat(), session_id=session_id
-    )
-    reply = state.reply.content if state.reply else ""
-    return UserReply.model_construct(user_id=user, reply=reply, metadata=metadata)

@@ -1,4 +1,4 @@
-"""`/users/{user_id}`: what a user did last, prefers and has said; and to forget all of it."""
+"""`/users/{user_id}`: a user's sessions, last exchanges and preferences; export and deletion."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from agent_actors.routes.export import Export, ExportDocument
 router = APIRouter(prefix="/users", tags=["users"])
 
 PREFERENCES = 32
-"""Preferences of a user, at most."""
+"""How many preferences a user may have."""
 
 
 class User(BaseModel):
@@ -27,20 +27,20 @@ class User(BaseModel):
 
 
 class LastExchange(BaseModel):
-    """What the user said, and what was answered."""
+    """A message of the user, and its reply."""
 
     message: str = Field(examples=["Hi, how are you?"])
     reply: str
 
 
 class Session(BaseModel):
-    """The last ten exchanges at most, newest last."""
+    """The last exchanges: ten at most, newest last."""
 
     history: list[LastExchange]
 
 
 class UserSessions(BaseModel):
-    """Sessions in the order in which they were opened; `next` is the `page` after this one."""
+    """Sessions in the order in which they were opened; `next` is the number of the next page."""
 
     sessions: list[str] = Field(examples=[["90f6242e-7dae-494f-a919-e47b0bd8815e"]])
     next: int | None
@@ -51,7 +51,7 @@ Value = Annotated[Text, Field(max_length=1_024)]
 
 
 class PreferencesDocument(RootModel[dict[Name, Value]]):
-    """What a user prefers, by name; `phone` is the number that is told of answered turns."""
+    """The user's preferences by name; `phone` is the number that gets SMS about answered turns."""
 
     model_config = {
         "json_schema_extra": {
@@ -65,17 +65,16 @@ class PreferencesDocument(RootModel[dict[Name, Value]]):
     @model_validator(mode="after")
     def _bounded(self) -> "PreferencesDocument":
         if len(self.root) > PREFERENCES:
-            msg = f"at most {PREFERENCES} preferences"
-            raise ValueError(msg)
+            raise ValueError(f"at most {PREFERENCES} preferences")
         return self
 
 
 @router.get("/{user_id}", responses=responses(422))
 async def user(
     user_id: UserIdPath,
-    role: Annotated[Text, Query(max_length=64, description="As whom the user comes.")] = "guest",
+    role: Annotated[Text, Query(max_length=64, description="The user's role.")] = "guest",
 ) -> User:
-    """A user in a role, a guest by default; whether anything is known of the user is not asked."""
+    """The user in a role, by default a guest. Nothing is looked up: any user id will do."""
     return User(user_id=user_id, role=role or "guest")
 
 
@@ -93,7 +92,7 @@ async def session(user_id: UserIdPath, request: Request) -> Session:
 
 @router.delete("/{user_id}/session", status_code=204, responses=responses(422, 503))
 async def clear_session(user_id: UserIdPath, request: Request) -> None:
-    """Drop the last exchanges; the conversations they are from stay."""
+    """Delete the last exchanges; the conversations they come from stay."""
     await services_of(request).sessions.clear(user_id)
 
 
@@ -101,7 +100,7 @@ async def clear_session(user_id: UserIdPath, request: Request) -> None:
 async def sessions(
     user_id: UserIdPath,
     request: Request,
-    page: Annotated[int, Query(ge=0, le=2**53, description="As `next` named it.")] = 0,
+    page: Annotated[int, Query(ge=0, le=2**53, description="The `next` of a page.")] = 0,
 ) -> UserSessions:
     """The sessions that the user has begun."""
     found = await services_of(request).reader.sessions(user_id, page)
@@ -110,7 +109,7 @@ async def sessions(
 
 @router.get("/{user_id}/preferences", responses=responses(422, 503))
 async def preferences(user_id: UserIdPath, request: Request) -> PreferencesDocument:
-    """What the user prefers."""
+    """The user's preferences."""
     return PreferencesDocument.model_construct(
         await services_of(request).reader.preferences(user_id)
     )
@@ -120,8 +119,11 @@ async def preferences(user_id: UserIdPath, request: Request) -> PreferencesDocum
 async def prefer(
     user_id: UserIdPath, preferences: PreferencesDocument, request: Request
 ) -> PreferencesDocument:
-    """Replace what the user prefers."""
-    _check_phone(preferences.root.get("phone"))
+    """Replace the user's preferences."""
+    phone = preferences.root.get("phone")
+    if phone is not None and not phone_number.is_number(phone):
+        reason = "a phone number is + and 8 to 15 digits, the first one not 0, as in +14155550123"
+        raise RequestValidationError([{"loc": ("body", "phone"), "msg": reason, "type": "phone"}])
     await services_of(request).sessions.set_preferences(user_id, preferences.root)
     return preferences
 
@@ -135,26 +137,18 @@ async def prefer(
     },
 )
 async def export(user_id: UserIdPath, request: Request) -> StreamingResponse:
-    """Everything that is known of the user, as one JSON document."""
-    services = services_of(request)
-    everything = await Export.of(services, user_id)
-    if everything.empty:
-        raise NotFound("Nothing is known of this user.")
-    return StreamingResponse(everything.parts(), media_type="application/json")
+    """Everything that is stored about the user, as one JSON document."""
+    found = await Export.of(services_of(request), user_id)
+    if found.empty:
+        raise NotFound("Nothing is stored about this user.")
+    return StreamingResponse(found.parts(), media_type="application/json")
 
 
 @router.delete("/{user_id}", status_code=204, responses=responses(422, 503))
 async def forget(user_id: UserIdPath, request: Request) -> None:
-    """Forget the user: every conversation, memory, numbers and dead letters.
+    """Delete the user: every conversation, memory, numbers and dead letters.
 
-    It is done when this answers; after an error, send it again. What the user says later begins a
-    new life; sessions of the old one stay closed.
+    The deletion is complete when this returns; after an error, send the request again. If the user
+    writes again, that begins a new conversation; sessions from before stay closed.
     """
-    await services_of(request).forget(user_id)
-
-
-def _check_phone(number: str | None) -> None:
-    if number is None or phone_number.is_number(number):
-        return
-    reason = "a phone number is + and 8 to 15 digits, the first one not 0, as in +14155550123"
-    raise RequestValidationError([{"loc": ("body", "phone"), "msg": reason, "type": "phone"}])
+    await services_of(request).erase_user(user_id)

@@ -1,4 +1,4 @@
-"""`/analytics/{user_id}`: how much a user has said."""
+"""`/analytics/{user_id}`: the numbers of a user's messages and tokens."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from tests.unit.routes.sidecar.lessons import AT_ONCE, HALF, becomes, got, repli
 
 
 async def test_a_new_user_has_said_nothing(serve: Serve):
-    """The lesson's one member, and nothing more."""
+    """A new user's count is 0, in the one field of the lesson."""
     async with serve() as served:
         assert await got(served, "/analytics/bob") == {"message_count": 0}
 
 
 async def test_the_number_is_initialized(serve: Serve):
-    """The answer is the lesson's; other users keep theirs."""
+    """The answer is the lesson's; other users keep their numbers."""
     async with serve() as served:
         for user, number in (("alice", 5), ("bob", 3)):
             answer = await served.http.post(
@@ -30,7 +30,7 @@ async def test_the_number_is_initialized(serve: Serve):
 
 
 async def test_messages_count_on_from_there(serve: Serve):
-    """Two more make five, in whatever conversation they are said."""
+    """After 3, two more messages make 5, in whatever conversation they are sent."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await served.http.post("/analytics/bob/initialize", json={"message_count": 3})
         await replied(served, "bob", "Hi, how are you?")
@@ -40,7 +40,7 @@ async def test_messages_count_on_from_there(serve: Serve):
 
 
 async def test_a_message_without_an_answer_does_not_count(serve: Serve):
-    """What counts is what was answered; a turn that is under way is not."""
+    """A message counts when it is answered, not while its turn is running."""
     model = HeldModel()
     async with serve(model=model, **AT_ONCE) as served:
         await served.say("ada", "slow", prefer="respond-async")
@@ -52,7 +52,7 @@ async def test_a_message_without_an_answer_does_not_count(serve: Serve):
 
 
 async def test_usage_is_told_by_model(serve: Serve):
-    """The numbers of each model beside those of all of them."""
+    """The usage has the numbers of each model and of all models."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await replied(served, "bob", "hi")
         held = {"messages": 1, "input_tokens": 0, "output_tokens": 0}
@@ -86,7 +86,7 @@ async def test_usage_is_told_by_model(serve: Serve):
     ],
 )
 async def test_a_wrong_number_is_refused(serve: Serve, body: Any):
-    """422, and nothing is set."""
+    """The answer is 422, and nothing is set."""
     async with serve() as served:
         answer = await send(served, "POST", "/analytics/bob/initialize", body)
 

@@ -16,7 +16,7 @@ BAD_IDS = ["-a", "a b", "+1555", "a+b", "ä", "x" * 129, "session:1", "a\x00", "
 
 
 async def test_a_message_is_answered(serve: Serve):
-    """The reply and the id of its turn, which can be asked for."""
+    """The answer has the reply and the id of the turn, whose state can be read."""
     async with serve(model=QuickModel()) as served:
         answer = await served.say("ada", "hi")
         turn_id = answer.json()["turn_id"]
@@ -53,7 +53,7 @@ async def test_a_message_is_answered(serve: Serve):
     ],
 )
 async def test_a_wrong_message_is_refused(serve: Serve, body: Any, status: int):
-    """Each mistake has its status, and nothing is said in the conversation."""
+    """Each mistake has its status, and the conversation stays empty."""
     async with serve() as served:
         answer = await served.http.post("/chat/ada", json=body)
 
@@ -73,7 +73,7 @@ async def test_a_wrong_message_is_refused(serve: Serve, body: Any, status: int):
     ],
 )
 async def test_a_body_that_is_no_json_is_refused(serve: Serve, body: bytes, status: int):
-    """Broken bytes are the caller's mistake, not ours."""
+    """Malformed bytes are an error of the caller."""
     async with serve() as served:
         headers = {"content-type": "application/json"}
         answer = await served.http.post("/chat/ada", content=body, headers=headers)
@@ -83,7 +83,7 @@ async def test_a_body_that_is_no_json_is_refused(serve: Serve, body: bytes, stat
 
 
 async def test_a_lone_surrogate_is_refused(serve: Serve):
-    """JSON can write half a character, which no text has: 422, not a failure of ours."""
+    """JSON can contain half a character, which is not text: 422."""
     async with serve() as served:
         headers = {"content-type": "application/json"}
         body = b'{"role":"user","content":"half \\ud83d of it"}'
@@ -117,7 +117,7 @@ async def test_an_id_of_another_form_is_refused(
 
 
 async def test_a_keyed_turn_counts_once(serve: Serve):
-    """Posted again it is answered as before; with another body it is refused."""
+    """A retry gets the first answer; another body with the same key is refused."""
     async with serve() as served:
         first = await served.say("ada", "hi", idempotency_key="k")
         again = await served.say("ada", "hi", idempotency_key="k")
@@ -142,7 +142,7 @@ async def test_one_key_at_once_is_one_turn(serve: Serve):
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "k" * 256])
 async def test_a_wrong_key_is_refused(serve: Serve, key: str):
-    """Nothing is said under a key that cannot be kept."""
+    """An invalid key is 422, and its message is not a turn."""
     async with serve() as served:
         answer = await served.say("ada", "hi", idempotency_key=key)
 
@@ -151,7 +151,7 @@ async def test_a_wrong_key_is_refused(serve: Serve, key: str):
 
 
 async def test_two_conversations_may_use_one_key(serve: Serve):
-    """A key is the conversation's."""
+    """A key belongs to its conversation."""
     async with serve() as served:
         one = await served.say("ada", "hi", idempotency_key="k")
         two = await served.say("bob", "ho", idempotency_key="k")
@@ -170,7 +170,7 @@ async def held(served: Served, model: HeldModel) -> str:
 
 
 async def test_a_caller_need_not_wait(serve: Serve):
-    """202 with the turn's address, as soon as it is saved; then the turn can be asked for."""
+    """`respond-async` gives 202 with the turn's address as soon as the turn is saved."""
     model = HeldModel()
     async with serve(model=model) as served:
         answer = await served.say("ada", "slow", prefer="respond-async")
@@ -190,7 +190,7 @@ async def test_a_caller_need_not_wait(serve: Serve):
 
 
 async def test_a_caller_may_wait_a_while(serve: Serve):
-    """`wait=2` is over before a slow turn ends; the turn goes on."""
+    """After `wait=2` the answer is 202; the turn goes on."""
     model, clock = HeldModel(), HandClock()
     async with serve(model=model, clock=clock) as served:
         asked = asyncio.create_task(served.say("ada", "slow", prefer="wait=2"))
@@ -211,7 +211,7 @@ async def test_a_caller_may_wait_a_while(serve: Serve):
 
 
 async def test_who_waits_longer_than_parking_gets_the_answer(serve: Serve):
-    """The turn is parked behind the scenes; the caller sees its reply as if nothing was."""
+    """The turn is parked in the background, and the caller still gets its reply."""
     model, clock = HeldModel(), HandClock()
     async with serve(model=model, clock=clock) as served:
         asked = asyncio.create_task(served.say("ada", "slow"))
@@ -227,7 +227,7 @@ async def test_who_waits_longer_than_parking_gets_the_answer(serve: Serve):
 
 
 async def test_reads_do_not_wait_for_a_turn(serve: Serve):
-    """History, memory, count and status answer while the model is held."""
+    """History, memory, count and status can be read while the model is working."""
     model = HeldModel()
     async with serve(model=model) as served:
         turn_id = await held(served, model)
@@ -240,7 +240,7 @@ async def test_reads_do_not_wait_for_a_turn(serve: Serve):
 
 
 async def test_messages_behind_a_parked_one_are_answered_in_order(serve: Serve):
-    """They wait durably; each caller gets its own reply."""
+    """Waiting messages are saved; each caller gets its own reply."""
     model = HeldModel()
     async with serve(model=model) as served:
         await held(served, model)
@@ -268,7 +268,7 @@ def _queued(served: Served, number: int) -> Any:
 
 @pytest.mark.parametrize(("how", "status"), [("/fail", 502), ("/break", 502)])
 async def test_a_model_that_fails_is_told(serve: Serve, how: str, status: int):
-    """Nothing of the turn is kept, and a keyed caller may send it again."""
+    """The history has nothing of the turn, and a retry with its key is possible."""
     async with serve(model=ScriptedModel(SystemClock())) as served:
         keyed = await served.say("ada", how, idempotency_key="k")
         plain = await served.say("ada", how)
@@ -280,7 +280,7 @@ async def test_a_model_that_fails_is_told(serve: Serve, how: str, status: int):
 
 
 async def test_too_many_callers_are_told_to_come_back(serve: Serve):
-    """429 with Retry-After; those who wait are not disturbed."""
+    """The answer is 429 with Retry-After; waiting callers are not affected."""
     model = HeldModel()
     async with serve(model=model, queue_length=2) as served:
         await held(served, model)
@@ -297,7 +297,7 @@ async def test_too_many_callers_are_told_to_come_back(serve: Serve):
 
 
 async def test_clearing_hides_and_cancels(serve: Serve):
-    """204; the history is empty, what waited is cancelled, an answer of before is 410."""
+    """History is empty, waiting turns are cancelled, and an old answer is 410."""
     model = HeldModel()
     async with serve(model=model) as served:
         model.free.set()
@@ -317,7 +317,7 @@ async def test_clearing_hides_and_cancels(serve: Serve):
 
 
 async def test_an_unknown_turn_is_not_found(serve: Serve):
-    """Neither is one of another conversation."""
+    """An unknown turn and a turn of another conversation are 404."""
     async with serve() as served:
         turn_id = (await served.say("ada", "hi")).json()["turn_id"]
 
@@ -326,7 +326,7 @@ async def test_an_unknown_turn_is_not_found(serve: Serve):
 
 
 async def test_a_caller_that_leaves_does_not_cut_its_turn(serve: Serve):
-    """The turn is shielded from its connection and ends by itself."""
+    """The turn continues when its connection is closed."""
     model = HeldModel()
     async with serve(model=model) as served:
         asked = asyncio.create_task(served.say("ada", "hi"))

@@ -1,4 +1,4 @@
-"""`GET /users/{user_id}/export`: everything that is known of a user, as one document."""
+"""`GET /users/{user_id}/export`: everything that is stored about a user."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ TURN = {"turn_id", "occurred_at", "user", "assistant", "model", "usage", "items"
 
 
 async def exported(served: Served, user: str = "ada") -> Any:
-    """The document."""
+    """The exported document."""
     answer = await served.http.get(f"/users/{user}/export")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
@@ -48,7 +48,7 @@ async def exported(served: Served, user: str = "ada") -> Any:
 
 
 async def test_everything_is_in_one_document(serve: Serve):
-    """Each place where something of the user is kept has its member, and all of it."""
+    """Each place where data of the user is stored has its field, complete."""
     async with two_lives(serve) as served:
         document = await exported(served)
         own, *sessions = document["conversations"]
@@ -76,7 +76,7 @@ async def test_everything_is_in_one_document(serve: Serve):
 
 
 async def test_only_this_users_data_is_exported(serve: Serve):
-    """Nothing of another user, nor of a session that both had opened and the other one has."""
+    """The document has nothing of another user, nor of a session that another user owns."""
     async with two_lives(serve) as served:
         await served.services.sessions.open("ada", "bob-1")
         text = json.dumps(await exported(served))
@@ -124,7 +124,7 @@ KNOWN = [begun, waiting, remembered, preferring, counted, described, planning]
 async def test_one_thing_that_is_known_is_enough(
     serve: Serve, known: Callable[[Served], Awaitable[None]]
 ):
-    """404 before, and 200 as soon as there is anything; of another user it is still 404."""
+    """Without any data the answer is 404; with one piece of data it is 200."""
     model = HeldModel()
     async with serve(model=model) as served:
         assert (await served.http.get("/users/ada/export")).status_code == 404
@@ -135,7 +135,7 @@ async def test_one_thing_that_is_known_is_enough(
 
 
 async def test_what_waits_for_its_answer_is_exported(serve: Serve):
-    """Of a conversation that has no turn yet, too."""
+    """Waiting messages are exported, even if the conversation has no turn yet."""
     model = HeldModel()
     async with serve(model=model) as served:
         for content in ("one", "two"):
@@ -150,7 +150,7 @@ async def test_what_waits_for_its_answer_is_exported(serve: Serve):
 
 
 async def test_what_was_cleared_is_not_exported(serve: Serve):
-    """Neither the turns nor the conversation; what is said later is."""
+    """Cleared turns are not exported; later turns are."""
     async with serve(model=QuickModel()) as served:
         await served.reply("ada", "old")
         await served.remembered("ada", 1)
@@ -163,13 +163,13 @@ async def test_what_was_cleared_is_not_exported(serve: Serve):
 
 
 async def parts_of(served: Served, user: str = "ada") -> AsyncIterator[bytes]:
-    """The document as it is sent."""
+    """The parts in which the document is sent."""
     export = await Export.of(served.services, user)
     return export.parts()
 
 
 async def test_a_long_conversation_is_sent_in_bounded_parts(serve: Serve):
-    """A part has 32 turns at most; together they are the whole, in order."""
+    """A part has at most 32 turns; together they are complete and in order."""
     turns = 3 * PAIRS + 5
     async with serve(model=QuickModel()) as served:
         for number in range(turns):
@@ -182,7 +182,7 @@ async def test_a_long_conversation_is_sent_in_bounded_parts(serve: Serve):
 
 
 async def test_a_document_is_whole_whatever_is_cleared_meanwhile(serve: Serve):
-    """What is erased while it is read is left out, and it is still JSON."""
+    """Turns that are erased meanwhile are left out, and the document is valid JSON."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         for number in range(PAIRS + 4):
             await served.reply("ada", f"m{number}")
@@ -204,7 +204,7 @@ async def test_a_document_is_whole_whatever_is_cleared_meanwhile(serve: Serve):
 
 
 async def test_a_document_that_breaks_off_has_no_end(serve: Serve):
-    """A store that goes away on the way leaves no document that seems whole."""
+    """If the store fails meanwhile, the document is not valid JSON."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime, model=QuickModel()) as served:
         await served.reply("ada", "hi")
@@ -219,7 +219,7 @@ async def test_a_document_that_breaks_off_has_no_end(serve: Serve):
 
 
 async def test_any_text_is_exported_as_it_was_said(serve: Serve):
-    """Quotes, emoji and control characters, in every place."""
+    """Quotes, emoji and control characters are exported unchanged."""
     said = '“q” "q" \\ \n \u2028 🦕 \x01 10m'
     async with serve(model=QuickModel()) as served:
         await replied(served, "ada", said, "s1")

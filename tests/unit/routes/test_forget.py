@@ -1,4 +1,4 @@
-"""`DELETE /users/{user_id}`: nothing that was said stays, and nothing of it comes back."""
+"""`DELETE /users/{user_id}`: all data of the user is deleted and does not come back."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ OTHER = "plugh"
 
 
 def rows_with(folder: Path, word: str) -> list[str]:
-    """Every row of the database that has a word anywhere."""
+    """Every row of the database that contains a word."""
     uri = f"{(folder / 'data' / 'agent-actors.db').as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
         named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -54,7 +54,7 @@ async def forget(served: Served, user: str = "ada") -> None:
 
 
 async def a_life(served: Served, user: str, word: str) -> None:
-    """Leaves something of a user in every place there is; each text has the word in it."""
+    """Stores data of a user in every place; each text contains the word."""
     for number in range(20):
         await served.say(user, f"{word} {number}", idempotency_key=f"{user}{number}")
     await replied(served, user, f"{word} in a session", f"{user}-1")
@@ -79,7 +79,7 @@ async def two_lives(serve: Serve, **settings: Any) -> AsyncIterator[Served]:
 
 
 async def test_no_text_stays_in_any_row(serve: Serve, tmp_path: Path):
-    """Of the user's; another user's is all there."""
+    """The user's text is gone from every row; another user's is still there."""
     async with two_lives(serve) as served:
         bobs = rows_with(tmp_path, OTHER)
         assert len(rows_with(tmp_path, MARKER)) == len(bobs) > 8
@@ -96,7 +96,7 @@ async def test_no_text_stays_in_any_row(serve: Serve, tmp_path: Path):
 
 
 async def test_nothing_is_known_afterwards(serve: Serve):
-    """Numbers and export are not found, the rest is as of a new user; so it is when repeated."""
+    """Numbers and export are 404, the rest is as for a new user, also after a repetition."""
     async with two_lives(serve) as served:
         for _ in range(2):
             await forget(served)
@@ -117,7 +117,7 @@ async def test_nothing_is_known_afterwards(serve: Serve):
 
 
 async def test_another_user_stays_as_he_was(serve: Serve):
-    """Word for word, with his dead letters."""
+    """Another user's data does not change, nor do that user's dead letters."""
     async with two_lives(serve) as served:
         before = (await served.http.get("/users/bob/export")).json()
         await forget(served)
@@ -129,7 +129,7 @@ async def test_another_user_stays_as_he_was(serve: Serve):
 
 
 async def test_a_user_nobody_knows_can_be_deleted(serve: Serve):
-    """204: what is to be is so."""
+    """The answer is 204 for an unknown user."""
     async with serve() as served:
         await forget(served, "nobody")
 
@@ -137,7 +137,7 @@ async def test_a_user_nobody_knows_can_be_deleted(serve: Serve):
 
 
 async def test_numbers_and_marks_never_go_back(serve: Serve):
-    """So that no later turn has the number of a forgotten one."""
+    """No later turn gets the number of a deleted turn."""
     async with two_lives(serve) as served:
         await forget(served)
         reader = served.services.reader
@@ -149,7 +149,7 @@ async def test_numbers_and_marks_never_go_back(serve: Serve):
 
 
 async def test_an_event_of_before_is_a_duplicate(serve: Serve, tmp_path: Path):
-    """Delivered again, it is acknowledged and changes nothing."""
+    """An old event that is delivered again is acknowledged and changes nothing."""
     async with two_lives(serve) as served:
         head = await served.services.reader.head("ada")
         pairs = await served.services.reader.pairs("ada", head, 1, 20)
@@ -169,7 +169,7 @@ def _event(name: str, pair: Pair, head: Any) -> bytes:
 
 
 async def test_a_telling_of_before_has_no_effect(serve: Serve, tmp_path: Path):
-    """An event of another service that was published before; one that was after it is taken."""
+    """Another service's event has no effect if it was published before the deletion."""
     async with serve(**AT_ONCE) as served:
         await served.reply("junaid", "hi")
         await forget(served, "junaid")
@@ -188,7 +188,7 @@ async def test_a_telling_of_before_has_no_effect(serve: Serve, tmp_path: Path):
 
 
 async def test_the_lessons_form_of_before_has_no_effect(serve: Serve, tmp_path: Path):
-    """Neither on `user-chat`: by the time at which it was published."""
+    """The same holds for events of the lessons on `user-chat`, by their time."""
     said = {"role": "user", "content": MARKER}
     data = {"actor_id": "ada", "input": said, "output": said | {"role": "assistant"}}
     async with serve(**AT_ONCE) as served:
@@ -201,7 +201,7 @@ async def test_the_lessons_form_of_before_has_no_effect(serve: Serve, tmp_path: 
 
 
 async def test_a_new_life_begins(serve: Serve):
-    """What is said afterwards is answered as to a new user, remembered and counted from one."""
+    """If the user writes again, everything begins as for a new user."""
     model = QuickModel()
     async with serve(model=model, **AT_ONCE) as served:
         await served.say("ada", MARKER, idempotency_key="k")
@@ -224,7 +224,7 @@ async def test_a_new_life_begins(serve: Serve):
 
 
 async def test_a_session_of_before_stays_closed(serve: Serve):
-    """410, to its user; to another one it is still not his. A new one can be begun."""
+    """An old session is 410 for its user and 404 for others; new sessions can be begun."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         session = (await replied(served, "ada", "hi"))["metadata"]["session_id"]
         await forget(served)
@@ -238,7 +238,7 @@ async def test_a_session_of_before_stays_closed(serve: Serve):
 
 
 async def test_a_session_without_a_turn_is_closed_too(serve: Serve):
-    """It was on the list before its turn came, which now comes too late."""
+    """A session that was opened before its first turn is closed as well."""
     async with serve(model=QuickModel()) as served:
         await served.services.sessions.open("ada", "s1")
         await forget(served)
@@ -248,7 +248,7 @@ async def test_a_session_without_a_turn_is_closed_too(serve: Serve):
 
 
 async def test_a_session_that_another_user_has_stays_his(serve: Serve):
-    """Both had opened it; whose turn was first has it, and it outlives the other."""
+    """If two users have opened a session, the owner of its first turn keeps it."""
     async with serve(model=QuickModel()) as served:
         await served.services.sessions.open("ada", "s1")
         await replied(served, "bob", "mine", "s1")
@@ -259,7 +259,7 @@ async def test_a_session_that_another_user_has_stays_his(serve: Serve):
 
 
 async def test_many_sessions_are_forgotten(serve: Serve, tmp_path: Path):
-    """More than a page of them."""
+    """All sessions are deleted, even if they fill more than a page."""
     async with serve(model=QuickModel()) as served:
         for number in range(70):
             await served.services.sessions.open("ada", f"s{number}")

@@ -28,7 +28,7 @@ from tests.unit.routes.test_forget import MARKER, forget, rows_with
 
 @pytest.mark.parametrize("session", [None, "s1"])
 async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, session: str | None):
-    """The one at the model and the one behind it; their late answers are not committed."""
+    """Running and waiting turns are cancelled; their late answers are not committed."""
     model = HeldModel()
     name = ids.session(session) if session else "ada"
 
@@ -53,7 +53,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
 
         model.says = MARKER
         model.free.set()
-        await eventually(lambda: not served.services.answers._tasks)
+        await eventually(lambda: not served.services.turns._tasks)
         await served.services.chat.settle(HighWaterMark(name, 0))
         assert len(model.prompts) == 1
         assert rows_with(tmp_path, MARKER) == []
@@ -61,7 +61,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
 
 
 async def test_a_caller_that_waits_is_told(serve: Serve):
-    """409, and to say it as something new."""
+    """A waiting caller gets 409, and `retry` says to send a new message."""
     model = HeldModel()
     async with serve(model=model, parking_time=0.05) as served:
         asked = asyncio.create_task(served.say("ada", "slow"))
@@ -95,7 +95,7 @@ class Interrupted(FakeActorClient):
 
 
 async def test_a_deletion_that_broke_off_is_finished_by_the_next(serve: Serve):
-    """Wherever a part is away it is 503, and sent again 204; then nothing is left."""
+    """If any part fails, the answer is 503; a retry gives 204 and deletes the rest."""
     runtime = FakeRuntime()
     runtime.client = client = Interrupted()
     async with serve(runtime=runtime, model=QuickModel(), **AT_ONCE) as served:
@@ -150,7 +150,7 @@ class Held(FakeActorClient):
 
 
 async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Serve):
-    """A session that it would begin is not found by the deletion that is under way."""
+    """An old event that arrives during the deletion begins no session."""
     runtime = FakeRuntime()
     runtime.client = client = Held("session:s1")
     async with serve(runtime=runtime) as served:
@@ -172,7 +172,7 @@ async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Ser
 
 @pytest.mark.parametrize("path", ["/conversations/dead", "/messages/dead", "/subscribe/dead"])
 async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str):
-    """It was given up while its user was deleted; one that was published since is kept."""
+    """An old event is not stored as a dead letter after the deletion; a new one is."""
     async with serve() as served:
         await forget(served, "junaid")
         said = {"role": "user", "content": MARKER}
@@ -185,7 +185,7 @@ async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str
 
 
 async def test_a_deletion_does_not_wait_for_what_is_said_since(serve: Serve):
-    """A message that comes while the user is being deleted is of the new life."""
+    """A message that arrives during the deletion belongs to the new data."""
     model = HeldModel()
     runtime = FakeRuntime()
     async with serve(model=model, runtime=runtime, parking_time=0.05) as served:

@@ -9,7 +9,7 @@ from tests.fakes import FakeRuntime, QuickModel
 
 
 async def test_the_root_greets(serve: Serve):
-    """A greeting for programs, the documentation for browsers."""
+    """Programs get a greeting; browsers are redirected to the documentation."""
     async with serve() as served:
         greeting = await served.http.get("/")
         page = await served.http.get("/", headers={"accept": "text/html,*/*"})
@@ -19,7 +19,7 @@ async def test_the_root_greets(serve: Serve):
 
 
 async def test_alive_asks_nothing(serve: Serve):
-    """The process answers also where the runtime cannot."""
+    """`/livez` is 200 even if the runtime is unavailable."""
     runtime = FakeRuntime()
     runtime.reason = "away"
     async with serve(runtime=runtime) as served:
@@ -27,7 +27,7 @@ async def test_alive_asks_nothing(serve: Serve):
 
 
 async def test_ready_means_that_actors_can_be_called(serve: Serve):
-    """Where they cannot, 503 says why."""
+    """If actors cannot be called, the answer is 503 with the reason."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime, model=QuickModel()) as served:
         assert (await served.http.get("/readyz")).status_code == 200
@@ -47,7 +47,7 @@ class Unready(QuickModel):
 
 
 async def test_ready_means_that_the_model_can_answer(serve: Serve):
-    """Where it cannot, 503 says why."""
+    """If the model cannot answer, the answer is 503 with the reason."""
     async with serve(model=Unready()) as served:
         answer = await served.http.get("/readyz")
 
@@ -56,7 +56,7 @@ async def test_ready_means_that_the_model_can_answer(serve: Serve):
 
 
 async def test_the_sidecar_is_told_the_actors(serve: Serve):
-    """The types of its actors, with the times of the settings."""
+    """The configuration has the actor types, with the times of the settings."""
     async with serve(idle_timeout=90) as served:
         config = (await served.http.get("/dapr/config")).json()
 
@@ -85,7 +85,7 @@ async def test_the_sdk_answers_the_same(serve: Serve):
 
 
 async def test_a_broken_body_is_told_in_words(serve: Serve):
-    """The likeliest mistakes of a first request: no content type, no JSON, an id with a space."""
+    """Typical mistakes of a first request: no content type, no JSON, an id with a space."""
     async with serve() as served:
         plain = await served.http.post("/chat/ada", content=b'{"role":"user","content":"x"}')
         broken = await served.http.post(

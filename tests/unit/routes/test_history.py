@@ -7,7 +7,7 @@ from tests.fakes import QuickModel
 
 
 async def test_the_last_whole_exchanges_are_shown(serve: Serve):
-    """At most five entries, beginning with a user's; no `next` unless a page is asked for."""
+    """Without `limit`, there are two turns and no `next`."""
     async with serve(model=QuickModel()) as served:
         assert await served.history("ada") == {"history": []}
         for number in range(3):
@@ -26,7 +26,7 @@ async def test_the_last_whole_exchanges_are_shown(serve: Serve):
 
 @pytest.mark.parametrize(("limit", "pairs"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (1000, 20)])
 async def test_a_limit_is_in_entries_and_keeps_pairs_whole(serve: Serve, limit: int, pairs: int):
-    """An odd limit is rounded down, one entry is a pair."""
+    """An odd limit is rounded down, and one entry is a whole turn."""
     async with serve(model=QuickModel()) as served:
         for number in range(20):
             await served.reply("ada", f"m{number}")
@@ -75,7 +75,7 @@ async def test_a_wrong_page_is_refused(serve: Serve, query: str):
 
 
 async def test_the_history_is_bounded_by_the_setting(serve: Serve):
-    """Beyond `history_turns` pairs are not shown any more; the count goes on."""
+    """Only the last `history_turns` turns are shown; the count continues."""
     async with serve(model=QuickModel(), history_turns=2) as served:
         first = (await served.say("ada", "m0")).json()["turn_id"]
         for number in range(1, 5):

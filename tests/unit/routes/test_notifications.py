@@ -1,4 +1,4 @@
-"""Notifications by SMS, from the number to what became of each; on the embedded runtime."""
+"""Notifications by SMS, from the number to the status, on the embedded runtime."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ Telling = Callable[..., AbstractAsyncContextManager[Served]]
 
 @pytest.fixture
 def telling(serve: Serve, tmp_path: Path) -> Telling:
-    """A service that tells of turns, and looks after what is owed ten times in a second."""
+    """A service with SMS that checks unsettled conversations ten times a second."""
     folder = tmp_path / "components"
     shutil.copytree(COMPONENTS, folder, ignore=lambda *_: ["bindings"])
     shutil.copy(COMPONENTS / "bindings" / f"{BINDING}.yaml", folder)
@@ -51,32 +51,32 @@ def telling(serve: Serve, tmp_path: Path) -> Telling:
 
 
 def outputs(served: Served) -> RecordedOutputs:
-    """What went out."""
+    """The recorded outputs."""
     runtime = served.services.runtime
     assert isinstance(runtime, EmbeddedRuntime)
     return runtime._outputs
 
 
 def texts(served: Served, number: str = NUMBER) -> list[str]:
-    """What a number was sent."""
+    """The texts that a number has got."""
     return [each.data for each in outputs(served).sent if each.metadata["toNumber"] == number]
 
 
 async def has_number(served: Served, number: str | None = NUMBER, user: str = "ada") -> None:
-    """Sets or withdraws a user's number."""
+    """Sets or removes a user's number."""
     preferences = {"language": "en"} | ({} if number is None else {"phone": number})
     answer = await served.http.put(f"/users/{user}/preferences", json=preferences)
     assert (answer.status_code, answer.json()) == (200, preferences)
 
 
 async def notified(served: Served, user: str = "ada") -> list[dict[str, str]]:
-    """What the user was told of, newest first."""
+    """The user's notifications, newest first."""
     told: list[dict[str, str]] = (await got(served, f"/notifications/{user}"))["notifications"]
     return told
 
 
 async def become(served: Served, *statuses: str) -> None:
-    """Waits until ada's notifications have these, oldest first."""
+    """Waits until ada's notifications have these statuses, oldest first."""
 
     async def are() -> bool:
         return [each["status"] for each in reversed(await notified(served))] == [*statuses]
@@ -85,7 +85,7 @@ async def become(served: Served, *statuses: str) -> None:
 
 
 async def settled(tmp_path: Path) -> None:
-    """Waits until no conversation owes anything: all reminders are gone."""
+    """Waits until no conversation has a recovery reminder."""
     uri = f"{(tmp_path / 'data' / 'agent-actors.db').as_uri()}?mode=ro"
 
     def none_left() -> bool:
@@ -96,12 +96,12 @@ async def settled(tmp_path: Path) -> None:
 
 
 def said(number: int) -> str:
-    """The SMS of a turn."""
+    """The text of a turn's SMS."""
     return f"New message from ada: turn {number} -> reply to turn {number}"
 
 
 async def test_a_user_is_told_of_a_turn(telling: Telling):
-    """Once; what is shown of the number are its last digits."""
+    """There is one SMS, and the route shows the last digits of its number."""
     async with telling() as served:
         await has_number(served)
         turn = (await served.say("ada", "turn 1")).json()
@@ -116,7 +116,7 @@ async def test_a_user_is_told_of_a_turn(telling: Telling):
 
 
 async def test_the_newest_comes_first(telling: Telling):
-    """A session is named as its user knows it."""
+    """Sessions have the id that their user knows."""
     async with telling() as served:
         await has_number(served)
         await served.reply("ada", "turn 1")
@@ -129,7 +129,7 @@ async def test_the_newest_comes_first(telling: Telling):
 
 
 async def test_a_user_without_a_number_is_owed_nothing(telling: Telling, tmp_path: Path):
-    """No actor of the user's is there, and the conversation comes to rest."""
+    """No NotificationActor is activated, and the conversation settles."""
     async with telling() as served:
         await served.reply("ada", "turn 1")
         await settled(tmp_path)
@@ -140,7 +140,7 @@ async def test_a_user_without_a_number_is_owed_nothing(telling: Telling, tmp_pat
 
 
 async def test_the_telling_begins_with_the_number(telling: Telling, tmp_path: Path):
-    """What was said before it is never told, and nothing is published for ever."""
+    """Turns from before the number get no SMS, and nothing is published again and again."""
     async with telling() as served:
         for number in (1, 2):
             await served.reply("ada", f"turn {number}")
@@ -154,7 +154,7 @@ async def test_the_telling_begins_with_the_number(telling: Telling, tmp_path: Pa
 
 
 async def test_an_event_of_before_the_number_comes_again(telling: Telling):
-    """It is not told, whoever publishes it once more; the turn after it is."""
+    """An old event gets no SMS if it is published again; the next turn does."""
     async with telling() as served:
         await served.reply("ada", "turn 1")
         await has_number(served)
@@ -170,7 +170,7 @@ async def test_an_event_of_before_the_number_comes_again(telling: Telling):
 
 
 async def test_a_number_is_withdrawn_and_another_one_set(telling: Telling, tmp_path: Path):
-    """What is said in between is told to neither."""
+    """Turns in between get no SMS at either number."""
     async with telling() as served:
         await has_number(served)
         await served.reply("ada", "turn 1")
@@ -188,7 +188,7 @@ async def test_a_number_is_withdrawn_and_another_one_set(telling: Telling, tmp_p
 
 
 async def test_a_cleared_conversation_goes_on(telling: Telling, tmp_path: Path):
-    """It is erased, and the next turn is told."""
+    """After clearing, the next turn gets an SMS."""
     async with telling() as served:
         await has_number(served)
         await served.reply("ada", "turn 1")
@@ -202,7 +202,7 @@ async def test_a_cleared_conversation_goes_on(telling: Telling, tmp_path: Path):
 
 
 async def test_an_event_of_another_service_is_told_once(telling: Telling):
-    """Known by its id, however often it comes."""
+    """A redelivered event of another service gets one SMS."""
     event = {
         "id": "e1",
         "time": LATER,
@@ -224,7 +224,7 @@ async def test_an_event_of_another_service_is_told_once(telling: Telling):
 async def test_a_failing_service_does_not_touch_the_turn(
     telling: Telling, monkeypatch: pytest.MonkeyPatch
 ):
-    """What failed is a dead letter, which can be sent again; and then its status is another."""
+    """A failed SMS is a dead letter; requeueing sends it and changes its status."""
 
     async def refuse(*_: object) -> bytes:
         raise BindingFailed("It has answered 400.")
@@ -246,7 +246,7 @@ async def test_a_failing_service_does_not_touch_the_turn(
 
 
 async def test_deletion_takes_all_of_it(telling: Telling):
-    """The number, what was told, and what could not be; another user keeps his."""
+    """Number, notifications and dead letters are deleted; another user's stay."""
     async with telling() as served:
         await has_number(served)
         await has_number(served, OTHER, "bob")
@@ -271,7 +271,7 @@ async def test_deletion_takes_all_of_it(telling: Telling):
     "number", ["", "0", "14155550123", "+0155550123", "+1415555", "+1415555012345678", "call me"]
 )
 async def test_a_wrong_number_is_refused(serve: Serve, number: str):
-    """422 that names the field and does not repeat it; the former one stays."""
+    """The answer is 422, and the preferences do not change."""
     async with serve() as served:
         await has_number(served)
         answer = await served.http.put("/users/ada/preferences", json={"phone": number})
@@ -283,7 +283,7 @@ async def test_a_wrong_number_is_refused(serve: Serve, number: str):
 
 
 async def test_without_a_binding_nobody_is_told(serve: Serve):
-    """There is no such actor type, and the route says which setting is missing."""
+    """There is no NotificationActor, and the route names the missing setting."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await has_number(served)
         await served.reply("ada", "turn 1")
@@ -299,7 +299,7 @@ async def test_without_a_binding_nobody_is_told(serve: Serve):
 
 
 async def test_a_binding_without_a_component_file_stops_the_start(serve: Serve):
-    """With a sentence that names the setting."""
+    """The error names the setting."""
     with pytest.raises(StartupError, match="AGENT_ACTORS_SMS_BINDING is 'twilio-binding'"):
         async with serve(sms_binding=BINDING):
             pass
@@ -308,7 +308,7 @@ async def test_a_binding_without_a_component_file_stops_the_start(serve: Serve):
 async def test_what_is_being_sent_is_drained_at_a_stop(
     telling: Telling, monkeypatch: pytest.MonkeyPatch
 ):
-    """Its status is saved before the store is closed."""
+    """The status of a running SMS is saved before the store is closed."""
     asked, free = asyncio.Event(), asyncio.Event()
 
     async def slowly(*_: object) -> bytes:

@@ -1,4 +1,4 @@
-"""`/chat/{actor_id}/schedules`: the agent speaks up by itself."""
+"""`/chat/{actor_id}/schedules`: scheduled messages."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ async def post(served: Served, content: str = "hi", **body: Any) -> httpx2.Respo
 
 
 async def planned(served: Served, content: str = "hi", **body: Any) -> Any:
-    """A schedule that is kept."""
+    """A schedule that was accepted."""
     answer = await post(served, content, **body)
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -41,7 +41,7 @@ async def said(served: Served, entries: int) -> list[dict[str, Any]]:
 
 
 async def test_a_schedule_is_told_as_it_is_kept(serve: Serve):
-    """201 with its address; there, and on the list, is the same document."""
+    """The answer is 201 with an address; the address and the list have the same document."""
     async with serve(clock=HandClock()) as served:
         answer = await post(served, "How is my day?", every="24h", times=3)
         document = answer.json()
@@ -81,7 +81,7 @@ async def test_a_schedule_is_told_as_it_is_kept(serve: Serve):
     ],
 )
 async def test_a_time_can_be_told_in_many_forms(serve: Serve, when: dict[str, Any], due: str):
-    """A number of seconds, Go's durations, ISO 8601's, RFC 3339 times."""
+    """Seconds, Go's durations, ISO 8601's durations and RFC 3339 times are accepted."""
     async with serve(clock=HandClock(), model=HeldModel()) as served:
         assert (await planned(served, **when))["next_due"] == due
 
@@ -122,7 +122,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("body", "field"), WRONG)
 async def test_a_wrong_field_is_named(serve: Serve, body: dict[str, Any], field: str):
-    """422 with its name and the reason, and nothing is kept."""
+    """The answer is 422 with the field and the reason, and no schedule is saved."""
     async with serve(clock=HandClock()) as served:
         answer = await send(served, "POST", PATH, {"content": "hi"} | body)
 
@@ -136,7 +136,7 @@ async def test_a_wrong_field_is_named(serve: Serve, body: dict[str, Any], field:
     ("content", "status"), [("  ", 400), (HALF, 422), ("x" * 65_537, 413), ("x" * 65_536, 201)]
 )
 async def test_the_content_is_that_of_a_message(serve: Serve, content: str, status: int):
-    """What cannot be said cannot be planned."""
+    """Content that is not a valid message is refused."""
     async with serve() as served:
         answer = await send(served, "POST", PATH, {"content": content, "every": "1h"})
 
@@ -144,7 +144,7 @@ async def test_the_content_is_that_of_a_message(serve: Serve, content: str, stat
 
 
 async def test_the_agent_speaks_up(serve: Serve):
-    """The turn is in the history, marked; what the user says is as it always was."""
+    """The turn is in the history and marked; other entries are not marked."""
     clock = HandClock()
     async with serve(clock=clock, model=QuickModel()) as served:
         await served.reply("ada", "hello")
@@ -166,7 +166,7 @@ async def test_the_agent_speaks_up(serve: Serve):
 
 
 async def test_a_period_goes_on_until_it_is_ended(serve: Serve):
-    """Each time is one turn; after the deletion none comes."""
+    """Each occurrence is one turn; after the deletion there are no more."""
     clock = HandClock()
     async with serve(clock=clock, model=QuickModel()) as served:
         document = await planned(served, every=60)
@@ -184,7 +184,7 @@ async def test_a_period_goes_on_until_it_is_ended(serve: Serve):
 
 
 async def test_the_list_is_in_the_order_of_what_is_due(serve: Serve):
-    """Whatever was planned first."""
+    """The next schedule that is due is first, whichever was created first."""
     async with serve(clock=HandClock()) as served:
         for content, due_in in (("third", 30), ("first", 10), ("second", 20)):
             await planned(served, content, due_in=due_in)
@@ -194,7 +194,7 @@ async def test_the_list_is_in_the_order_of_what_is_due(serve: Serve):
 
 
 async def test_a_key_counts_once(serve: Serve):
-    """The same schedule, in any form of the same time; also when its time has come since."""
+    """A retry returns the same schedule, whatever the form of the time, even when it is past."""
     clock = HandClock()
     async with serve(clock=clock, model=HeldModel()) as served:
         first = await planned(served, due_in="1m", key="k")
@@ -216,7 +216,7 @@ async def test_a_key_counts_once(serve: Serve):
 
 
 async def test_too_many_schedules_are_refused(serve: Serve):
-    """409 says what to do."""
+    """The answer is 409 and says what to do."""
     async with serve(schedules=1) as served:
         await planned(served, every="1h")
         answer = await post(served, every="1h")
@@ -227,7 +227,7 @@ async def test_too_many_schedules_are_refused(serve: Serve):
 
 @pytest.mark.parametrize(("key", "retry"), [("k", "same-key"), (None, "no")])
 async def test_the_advice_fits_the_key(serve: Serve, key: str | None, retry: str):
-    """Without one, a schedule that may be kept is not sent again."""
+    """Without a key, a schedule that may be saved should not be sent again."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
         runtime.client.fail("save", Unavailable("away"), after=True)
@@ -239,7 +239,7 @@ async def test_the_advice_fits_the_key(serve: Serve, key: str | None, retry: str
 
 
 async def test_schedules_are_exported(serve: Serve):
-    """Those that have not ended, and which turn one of them said."""
+    """The export has running schedules, and the schedule of each turn."""
     clock = HandClock()
     async with serve(clock=clock, model=QuickModel()) as served:
         document = await planned(served, every=60, times=2)
@@ -255,7 +255,7 @@ async def test_schedules_are_exported(serve: Serve):
 
 
 async def test_a_deleted_user_has_no_schedules(serve: Serve, tmp_path: Any):
-    """Nothing of them is stored, nothing is said later, and a new life may plan anew."""
+    """Schedules are deleted and do not fire; the user may create new ones."""
     clock = HandClock()
     async with serve(clock=clock, model=QuickModel(), feed_time=0.01) as served:
         document = await planned(served, MARKER, every=60)
@@ -277,7 +277,7 @@ async def test_a_deleted_user_has_no_schedules(serve: Serve, tmp_path: Any):
 
 
 async def test_a_schedule_outlives_its_process(serve: Serve):
-    """What was due while nobody was there is said at the next start, once."""
+    """An occurrence that was missed becomes one turn at the next start."""
     clock = HandClock()
     async with serve(clock=clock, model=QuickModel()) as served:
         await planned(served, every=60)
@@ -295,7 +295,7 @@ async def test_a_schedule_outlives_its_process(serve: Serve):
 
 
 async def test_a_schedule_waits_for_a_slow_model(serve: Serve):
-    """One message of it at a time, so that its user still has room to speak."""
+    """Only one message of a schedule is in the queue, so the user's own have room."""
     clock, model = HandClock(), HeldModel()
     async with serve(clock=clock, model=model, queue_length=2) as served:
         document = await planned(served, every=1)

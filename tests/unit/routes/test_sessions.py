@@ -20,7 +20,7 @@ SESSION = "90f6242e-7dae-494f-a919-e47b0bd8815e"
 
 
 async def test_a_message_begins_a_session(serve: Serve):
-    """The answer has the lesson's members and no other; the session is a new one."""
+    """The answer has the lesson's fields and a new session."""
     async with serve(model=QuickModel()) as served:
         body = await replied(served, "junaid", "Hello")
         other = await replied(served, "junaid", "Hello")
@@ -35,7 +35,7 @@ async def test_a_message_begins_a_session(serve: Serve):
 
 
 async def test_a_session_goes_on(serve: Serve):
-    """Its history has each thing that was said, by whom and when, and nothing else."""
+    """Its history has each message with role and time."""
     async with serve(model=QuickModel()) as served:
         first = await replied(served, "junaid", "Hello")
         session = first["metadata"]["session_id"]
@@ -56,7 +56,7 @@ async def test_a_session_goes_on(serve: Serve):
 
 
 async def test_the_lessons_request_is_taken(serve: Serve):
-    """With a time and tags, which change nothing."""
+    """A timestamp and tags are accepted and have no effect."""
     async with serve(model=QuickModel()) as served:
         body = {
             "user_id": "bob",
@@ -76,7 +76,7 @@ async def test_the_lessons_request_is_taken(serve: Serve):
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
 async def test_a_message_without_text_is_refused(serve: Serve, text: str):
-    """400 with the lesson's sentence, and no session is begun."""
+    """The answer is 400 with the lesson's text, and no session begins."""
     async with serve() as served:
         answer = await post(served, "bob", text, SESSION)
 
@@ -112,7 +112,7 @@ async def test_a_message_without_text_is_refused(serve: Serve, text: str):
     ],
 )
 async def test_a_wrong_message_is_refused(serve: Serve, changes: dict[str, Any], status: int):
-    """Each mistake has its status; no session is begun."""
+    """Each mistake has its status, and the conversation stays empty."""
     async with serve() as served:
         body = {"user_id": "bob", "text": "hi"} | changes
         answer = await send(served, "POST", "/chat/", body)
@@ -142,7 +142,7 @@ async def test_a_wrong_message_is_refused(serve: Serve, changes: dict[str, Any],
     ],
 )
 async def test_an_id_of_another_form_is_refused(serve: Serve, method: str, path: str):
-    """Users and sessions have ids of one form, and none begins with `session:`."""
+    """Ids of users and sessions have one form and cannot begin with `session:`."""
     bodies: dict[str, dict[str, Any]] = {
         "/memories/{}/initialize": {"name": "n", "preferred_style": "s", "user_summary": "u"},
         "/analytics/{}/initialize": {"message_count": 1},
@@ -157,7 +157,7 @@ async def test_an_id_of_another_form_is_refused(serve: Serve, method: str, path:
 
 
 async def test_a_keyed_message_begins_one_session(serve: Serve):
-    """Sent again without a session it gets the same one, and the same answer."""
+    """A retry without a session gets the same session and the same answer."""
     model = QuickModel()
     async with serve(model=model) as served:
         first = await post(served, "ada", "hi", idempotency_key="k")
@@ -173,7 +173,7 @@ async def test_a_keyed_message_begins_one_session(serve: Serve):
 
 
 async def test_a_key_is_its_users(serve: Serve):
-    """Another key, and another user with the same key, begin sessions of their own."""
+    """Another key, or another user with the same key, begins another session."""
     async with serve(model=QuickModel()) as served:
         answers = [
             await post(served, "ada", "hi", idempotency_key="k"),
@@ -185,7 +185,7 @@ async def test_a_key_is_its_users(serve: Serve):
 
 
 async def test_a_key_is_for_one_message(serve: Serve):
-    """Another text under the same key is refused, whether the session is named or not."""
+    """Another text with the same key is refused, with or without the session."""
     async with serve(model=QuickModel()) as served:
         first = await post(served, "ada", "hi", idempotency_key="k")
         session = first.json()["metadata"]["session_id"]
@@ -198,7 +198,7 @@ async def test_a_key_is_for_one_message(serve: Serve):
 
 
 async def test_a_session_is_its_users(serve: Serve):
-    """Another user is told 404, says nothing in it, and does not get it onto a list."""
+    """Another user gets 404, changes nothing, and does not get it into a list."""
     async with serve(model=QuickModel()) as served:
         session = (await replied(served, "ada", "mine"))["metadata"]["session_id"]
         answer = await post(served, "eve", "injected", session)
@@ -211,7 +211,7 @@ async def test_a_session_is_its_users(serve: Serve):
 
 
 async def test_a_session_is_on_the_list_before_its_first_turn(serve: Serve):
-    """A turn that fails keeps nothing; who forgets the user finds the session all the same."""
+    """A failed first turn leaves the session in its user's list."""
     async with serve(model=ScriptedModel(SystemClock())) as served:
         answer = await post(served, "ada", "/fail", SESSION)
 
@@ -221,7 +221,7 @@ async def test_a_session_is_on_the_list_before_its_first_turn(serve: Serve):
 
 
 async def test_a_caller_need_not_wait(serve: Serve):
-    """202 with the turn's address, at which its answer is found."""
+    """The answer is 202 with the turn's address, which later has the reply."""
     model = HeldModel()
     async with serve(model=model) as served:
         answer = await post(served, "ada", "slow", prefer="respond-async")
@@ -252,7 +252,7 @@ async def test_a_caller_need_not_wait(serve: Serve):
 
 
 async def test_a_caller_may_wait_a_while(serve: Serve):
-    """`wait=2` is over before a slow turn ends; the answer says that it was heeded."""
+    """After `wait=2` the answer is 202 and names the applied preference."""
     model, clock = HeldModel(), HandClock()
     async with serve(model=model, clock=clock) as served:
         asked = asyncio.create_task(post(served, "ada", "slow", prefer="wait=2"))
@@ -271,7 +271,7 @@ async def test_a_caller_may_wait_a_while(serve: Serve):
 
 
 async def test_an_unknown_session_is_an_empty_one(serve: Serve):
-    """Its history is empty, as the lesson says; its turns are not found."""
+    """The history of an unknown session is empty, as in the lesson; turns are 404."""
     async with serve() as served:
         assert await got(served, f"/conversations/{SESSION}") == {"history": []}
         turn = await served.http.get(f"/conversations/{SESSION}/turns/t")
@@ -279,7 +279,7 @@ async def test_an_unknown_session_is_an_empty_one(serve: Serve):
 
 
 async def test_a_session_is_no_conversation_of_a_user(serve: Serve):
-    """Neither by its name nor by the name of its actor can it be reached as one."""
+    """The routes of a user's conversation do not reach sessions."""
     async with serve(model=QuickModel()) as served:
         await replied(served, "ada", "mine", SESSION)
 
@@ -290,7 +290,7 @@ async def test_a_session_is_no_conversation_of_a_user(serve: Serve):
 
 
 async def test_one_session_remembers_another(serve: Serve):
-    """What was said in one is known in the user's next one, and not to another user."""
+    """A user's next session knows the last one; another user's session does not."""
     async with serve() as served:
         first = await replied(served, "junaid", "Tomorrow we will pack for SF?")
         await remembered(served, "junaid", first["metadata"]["session_id"], 1)
@@ -302,7 +302,7 @@ async def test_one_session_remembers_another(serve: Serve):
 
 
 async def test_a_history_has_pages(serve: Serve):
-    """`limit` is in entries and keeps pairs whole; `before` is a turn's number."""
+    """`limit` counts entries of whole turns; `before` is the number of a turn."""
     async with serve(model=QuickModel()) as served:
         for number in range(1, 6):
             await replied(served, "ada", f"m{number}", SESSION)
@@ -316,7 +316,7 @@ async def test_a_history_has_pages(serve: Serve):
 
 
 async def test_a_cut_history_says_where_the_rest_is(serve: Serve):
-    """`Link` leads to the page before, and is absent on the first one."""
+    """`Link` has the address of the older page; the oldest page has no `Link`."""
     async with serve(model=QuickModel()) as served:
         for number in range(1, 4):
             await replied(served, "ada", f"m{number}", SESSION)
@@ -340,7 +340,7 @@ async def test_a_wrong_page_is_refused(serve: Serve, query: str):
 
 
 async def test_too_many_callers_are_told_to_come_back(serve: Serve):
-    """429 with Retry-After; another session of the same user is not full."""
+    """The answer is 429 with Retry-After; another session of the user still works."""
     model = HeldModel()
     async with serve(model=model, queue_length=1) as served:
         waiting = asyncio.create_task(post(served, "ada", "slow", SESSION))

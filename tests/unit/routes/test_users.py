@@ -10,12 +10,12 @@ from tests.unit.routes.sidecar.lessons import AT_ONCE, HALF, becomes, got, post,
 
 
 def exchange(said: str) -> dict[str, str]:
-    """An exchange as the route tells it."""
+    """An exchange in the form of the route."""
     return {"message": said, "reply": f"reply to {said}"}
 
 
 async def test_a_user_comes_in_a_role(serve: Serve):
-    """The one that is asked for, else as a guest; nothing else is told."""
+    """The role is the one of the request, by default guest."""
     async with serve() as served:
         assert await got(served, "/users/alice", role="admin") == {
             "user_id": "alice",
@@ -26,14 +26,14 @@ async def test_a_user_comes_in_a_role(serve: Serve):
 
 
 async def test_a_role_has_a_length(serve: Serve):
-    """64 characters at most."""
+    """A role has at most 64 characters."""
     async with serve() as served:
         assert (await served.http.get(f"/users/bob?role={'x' * 65}")).status_code == 422
         assert (await served.http.get(f"/users/bob?role={'x' * 64}")).status_code == 200
 
 
 async def test_the_last_exchanges_are_those_of_all_conversations(serve: Serve):
-    """A session's and the user's own, oldest first, with the lesson's members."""
+    """Exchanges of sessions and of the own conversation, oldest first."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         assert await got(served, "/users/bob/session") == {"history": []}
         await replied(served, "bob", "one")
@@ -46,7 +46,7 @@ async def test_the_last_exchanges_are_those_of_all_conversations(serve: Serve):
 
 
 async def test_ten_exchanges_are_kept(serve: Serve):
-    """The oldest go first."""
+    """Only the ten newest exchanges are stored."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         for number in range(12):
             await served.reply("bob", f"m{number}")
@@ -56,7 +56,7 @@ async def test_ten_exchanges_are_kept(serve: Serve):
 
 
 async def test_the_last_exchanges_can_be_dropped(serve: Serve):
-    """204, again too; the conversations they are from stay, and the next exchange is kept."""
+    """The answer is 204 each time; conversations stay, and later exchanges are stored."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         session = (await replied(served, "bob", "one"))["metadata"]["session_id"]
         await becomes(served, "/users/bob/session", {"history": [exchange("one")]})
@@ -72,7 +72,7 @@ async def test_the_last_exchanges_can_be_dropped(serve: Serve):
 
 
 async def test_sessions_are_told_in_the_order_they_were_begun(serve: Serve):
-    """Each of them once, however often something is said in it."""
+    """Each session is listed once, in the order in which it was opened."""
     async with serve(model=QuickModel()) as served:
         assert await got(served, "/users/ada/sessions") == {"sessions": [], "next": None}
         for session in ("s1", "s2", "s1", "s3", "s2"):
@@ -84,7 +84,7 @@ async def test_sessions_are_told_in_the_order_they_were_begun(serve: Serve):
 
 
 async def test_sessions_are_told_in_pages(serve: Serve):
-    """Following `next` shows each of them once, and ends with null."""
+    """Following `next` lists each session once, and ends with null."""
     async with serve(model=QuickModel()) as served:
         begun = [f"s{number}" for number in range(70)]
         for session in begun:
@@ -102,7 +102,7 @@ async def test_sessions_are_told_in_pages(serve: Serve):
 
 
 async def test_preferences_are_replaced(serve: Serve):
-    """The answer and every later read are what was set last, whole; an empty set is none."""
+    """Later reads have exactly the last preferences; an empty set removes all."""
     async with serve() as served:
         path = "/users/ada/preferences"
         assert await got(served, path) == {}
@@ -115,7 +115,7 @@ async def test_preferences_are_replaced(serve: Serve):
 
 
 async def test_preferences_survive_what_is_said(serve: Serve):
-    """They are the user's, beside the last exchanges."""
+    """Messages and cleared exchanges do not change preferences."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await served.http.put("/users/ada/preferences", json={"language": "en"})
         await replied(served, "ada", "hi")
@@ -147,7 +147,7 @@ async def test_preferences_survive_what_is_said(serve: Serve):
     ],
 )
 async def test_wrong_preferences_are_refused(serve: Serve, body: Any):
-    """422, and those of before stay."""
+    """The answer is 422, and the preferences do not change."""
     async with serve() as served:
         await served.http.put("/users/ada/preferences", json={"language": "en"})
         answer = await send(served, "PUT", "/users/ada/preferences", body)
@@ -157,7 +157,7 @@ async def test_wrong_preferences_are_refused(serve: Serve, body: Any):
 
 
 async def test_as_many_preferences_as_may_be(serve: Serve):
-    """Thirty-two of the longest are kept."""
+    """32 preferences of the greatest length are stored."""
     most = {f"n{number:063}": "🦕" * 1_024 for number in range(32)}
     async with serve() as served:
         answer = await served.http.put("/users/ada/preferences", json=most)
@@ -167,7 +167,7 @@ async def test_as_many_preferences_as_may_be(serve: Serve):
 
 
 async def test_a_session_is_his_whose_turn_is_first(serve: Serve):
-    """Two users may open one at once; the other one is told 404."""
+    """If two users open a session, it belongs to the one with the first turn."""
     async with serve(model=QuickModel()) as served:
         await served.services.sessions.open("eve", "s1")
         await replied(served, "ada", "mine", "s1")

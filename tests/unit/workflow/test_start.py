@@ -29,4 +29,4 @@ def test_turns_are_carried_by_actors_alone_by_default(tmp_path: Path):
     """Nobody pays for workflows who has not asked for them."""
     app = create_app(Settings(data=tmp_path), runtime=FakeRuntime(), model=QuickModel())
 
-    assert app.state.services.carried is app.state.services.answers
+    assert app.state.services.session_turns is app.state.services.turns

@@ -1,4 +1,4 @@
-"""What routes are given: the services of the app, and the parameters that several of them share."""
+"""What the routes share: the services of the app, parameters, and checks of the caller."""
 
 import hmac
 import ipaddress
@@ -30,11 +30,11 @@ from agent_actors.users.feed import Feed
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The collaborators of the routes, made once by the composition.
+    """The objects that the routes use, made once when the service is composed.
 
-    `carried` answers `POST /chat/`: as `answers`, or by a workflow for each turn. `feed` brings the
-    other consumers up to date; `forget` forgets a user; `token` is what callbacks must carry, None
-    accepts any caller. `counters` counts what `metrics` shows.
+    `turns` runs the turns of `POST /chat/{actor_id}`; `session_turns` runs those of `POST /chat/`,
+    in the same way or as workflows. `feed` brings the other consumers up to date. `token` is the
+    token of callbacks; None accepts any caller. `metrics` shows the numbers of `counters`.
     """
 
     settings: Settings
@@ -42,15 +42,15 @@ class Services:
     model: Model
     clock: Clock
     dead_letters: DeadLetters
-    answers: TurnRunner
-    carried: TurnRunner
+    turns: TurnRunner
+    session_turns: TurnRunner
     reader: StateReader
     chat: ChatClient
     memory: MemoryClient
     sessions: SessionClient
     analytics: AnalyticsClient
     feed: Feed
-    forget: Callable[[str], Awaitable[None]]
+    erase_user: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
     counters: Counters
@@ -62,19 +62,19 @@ class Services:
 def services_of(request: Request) -> Services:
     """The services of the app that serves this request.
 
-    A plain call, not a dependency: FastAPI would spend a tenth of a turn on resolving it.
+    A function, not a FastAPI dependency: resolving one would take a tenth of a turn's time.
     """
     return cast(Services, request.app.state.services)
 
 
 UserId = Annotated[str, AfterValidator(ids.actor_id)]
-# Described only: `actor_id` checks it, and says it in words.
+# For the OpenAPI document only: `ids.actor_id` checks the id, with a better error text.
 _FORM = {"pattern": f"^{ids.ID_FORM}$"}
 ActorIdPath = Annotated[
     UserId,
     Path(
         json_schema_extra=_FORM,
-        description="Conversation and user. Ids beginning with `session:` are refused.",
+        description="The conversation and its user. It must not begin with `session:`.",
         examples=["ada"],
     ),
 ]
@@ -82,7 +82,7 @@ UserIdPath = Annotated[
     UserId,
     Path(
         json_schema_extra=_FORM,
-        description="A user. Ids beginning with `session:` are refused.",
+        description="The user. It must not begin with `session:`.",
         examples=["ada"],
     ),
 ]
@@ -90,7 +90,7 @@ Text = Annotated[str, AfterValidator(text)]
 
 
 def callback(request: Request) -> Services:
-    """The services, for the runtime only (I12).
+    """The services, if the runtime is the caller (I12).
 
     Raises:
         Forbidden: The token is missing or wrong.
@@ -105,45 +105,42 @@ _FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
 
 
 def operator(request: Request) -> Services:
-    """The services, for the runtime, for admins, and for whoever calls from this machine.
+    """The services, if the caller is the runtime, an admin, or on this machine.
 
     Raises:
-        Forbidden: None of them.
+        Forbidden: The caller is somebody else.
     """
     services = services_of(request)
     caller = caller_of(request.scope)
-    if (caller is not None and caller.admin) or _is_operator(request.scope, services.token):
+    admin = caller is not None and caller.admin
+    runtime = services.token is not None and carries(request.scope, services.token)
+    if admin or runtime or _loopback(request.scope):
         return services
     raise Forbidden("This route is for callers on this machine, or with the dapr-api-token.")
 
 
-def _is_operator(scope: Scope, token: str | None) -> bool:
-    """Does a request come from this machine, or with the sidecar's token?"""
-    return _loopback(scope) or (token is not None and carries(scope, token))
-
-
 CALLER = "agent_actors.caller"
-"""Where the gate leaves in a request who sent it."""
+"""The key under which the gate stores the caller in the scope of a request."""
 
 
 def caller_of(scope: Scope) -> Caller | None:
-    """Who sent a request; None where nobody is asked for a token."""
+    """The caller of a request; None if the service asks for no tokens."""
     caller: Caller | None = scope.get(CALLER)
     return caller
 
 
 def carries(scope: Scope, token: str) -> bool:
-    """Does a request carry the token? Compared in constant time."""
+    """Whether a request carries the token. The comparison takes constant time."""
     return hmac.compare_digest(header(scope, wire.TOKEN_HEADER.encode()) or b"", token.encode())
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of that name (in lower case), if there is one."""
+    """The first header of that lower-case name, if there is one."""
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
 def _loopback(scope: Scope) -> bool:
-    """Did the request come from this machine, and not by a proxy on it?"""
+    """Whether a request comes from this machine, and not from a proxy on it."""
     client = scope.get("client")
     if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
         return False

@@ -1,7 +1,7 @@
-"""In front of the public routes: who calls, may it, and how often?
+"""The gate before the public routes: who is the caller, is it allowed, and how often?
 
-It stands before FastAPI, so nothing of a stranger's body is read. Where nobody is asked for a token
-and nobody's requests are counted, it is not there at all.
+It stands before FastAPI, so the body of a stranger's request is never read. If the service asks for
+no tokens and has no rate limit, there is no gate.
 """
 
 import ipaddress
@@ -23,19 +23,19 @@ from agent_actors.routes.edge.dependencies import CALLER, carries
 from agent_actors.routes.edge.problems import document, responses
 
 _FREE = frozenset({"open", "runtime"})
-"""Rules by which nobody is asked for a token, or counted."""
+"""Routes with these rules need no token and have no rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRule:
-    """A route of the table, as a request is matched with it: by the expression of the router."""
+    """A route of the table. Its path is matched by the same expression as in the router."""
 
     path: re.Pattern[str]
     rule: Rule
 
 
 def rows(rules: Mapping[str, Rule]) -> dict[str, list[RouteRule]]:
-    """The table by methods."""
+    """The rows of the table, by method."""
     found: dict[str, list[RouteRule]] = {}
     for route, rule in rules.items():
         method, _, path = route.partition(" ")
@@ -44,13 +44,13 @@ def rows(rules: Mapping[str, Rule]) -> dict[str, list[RouteRule]]:
 
 
 class Gate:
-    """Lets a request through, or answers 401, 403, 404, 429 or 503.
+    """Admits a request, or answers 401, 403, 404, 429 or 503.
 
     Args:
-        app: What is served.
-        access: Knows callers; None where anybody may call.
-        rates: Counts their requests; None where that is not asked.
-        token: The sidecar's.
+        app: The application behind the gate.
+        access: Identifies the caller; None if anybody may call.
+        rates: The rate limit; None if there is none.
+        token: The sidecar's token.
     """
 
     def __init__(
@@ -63,9 +63,11 @@ class Gate:
         self._rows = rows(RULES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handles a request."""
         if scope["type"] == "websocket" and self._access is not None:
-            await send({"type": "websocket.close", "code": 1008})  # No rule says whose one is.
+            await send(
+                {"type": "websocket.close", "code": 1008}
+            )  # There are no rules for websockets.
             return
         if scope["type"] == "http":
             try:
@@ -79,7 +81,7 @@ class Gate:
         rule, user = self._find(scope)
         if rule in _FREE:
             return
-        if self._access is None or self._is_ours(scope, rule):
+        if self._access is None or self._from_sidecar(scope, rule):
             self._count(_peer(scope))
             return
         caller = await self._caller(scope, self._access)
@@ -93,37 +95,37 @@ class Gate:
             raise Forbidden("This route is for admins.")
         caller.require(user)
 
-    def _is_ours(self, scope: Scope, rule: Rule | None) -> bool:
-        """Does the sidecar's token come, for an operator's route or one that was added?
+    def _from_sidecar(self, scope: Scope, rule: Rule | None) -> bool:
+        """Whether the sidecar calls an operator's route, or one that is not in the table.
 
-        Not whoever calls from this machine: a proxy on it may not say that it is one.
+        Calling from this machine is not enough: a proxy on it may forward strangers.
         """
-        ours = rule is None or rule == "operator"
-        return ours and self._token is not None and carries(scope, self._token)
+        allowed = rule is None or rule == "operator"
+        return allowed and self._token is not None and carries(scope, self._token)
 
     def _find(self, scope: Scope) -> tuple[Rule | None, str]:
-        """The rule of a request, and the user in its path."""
+        """The rule for a request, and the user in its path."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path: str = scope["path"]
         for row in self._rows.get(method, ()):
             found = row.path.match(path)
             if found is not None:
-                named = found.groupdict()
-                return row.rule, next((named[name] for name in OF_USERS if name in named), "")
+                parts = found.groupdict()
+                return row.rule, next((parts[name] for name in OF_USERS if name in parts), "")
         return None, ""
 
     async def _caller(self, scope: Scope, access: Access) -> Caller:
         try:
             return await access.caller(_authorization(scope["headers"]))
         except Unauthorized:
-            self._count(_peer(scope))  # Whoever guesses tokens is stopped, too.
+            self._count(_peer(scope))  # Guessing tokens is limited as well.
             raise
 
     def _count(self, who: str) -> None:
-        """Counts a request.
+        """Counts a request of a caller.
 
         Raises:
-            TooOften: It is one too many.
+            TooOften: The caller has reached the rate limit.
         """
         wait = 0.0 if self._rates is None else self._rates.wait(who)
         if wait > 0:
@@ -136,7 +138,7 @@ def _authorization(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The header `Authorization`.
 
     Raises:
-        Unauthorized: There are two: what is in front of the service may have looked at the other.
+        Unauthorized: There are two: a proxy may have checked the other one.
     """
     sent = [value for name, value in headers if name == b"authorization"]
     if len(sent) > 1:
@@ -145,7 +147,7 @@ def _authorization(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 def _peer(scope: Scope) -> str:
-    """The address a request comes from; of IPv6 the network, of which one machine has all."""
+    """The address of the sender; for IPv6 its /64 network, which one machine may own entirely."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.ip_address(host)
@@ -159,27 +161,22 @@ def _peer(scope: Scope) -> str:
 
 
 def describe(app: FastAPI) -> None:
-    """Names the tokens, and what else may be answered, in the OpenAPI document."""
+    """Adds the tokens and the gate's answers to the OpenAPI document."""
     plain = app.openapi
-    refusals = {str(status): answer for status, answer in _refusals().items()}
+    refusals = {
+        str(status): {name: answer[name] for name in ("description", "content")}
+        for status, answer in responses(401, 403, 429, 503).items()
+    }
 
     def described() -> dict[str, Any]:
-        told = plain()
-        schemes = told.setdefault("components", {}).setdefault("securitySchemes", {})
+        document = plain()
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
         schemes["token"] = {"type": "http", "scheme": "bearer"}
-        for path, methods in told["paths"].items():
+        for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 if RULES.get(f"{method.upper()} {path}") not in _FREE:
                     operation["security"] = [{"token": []}]
                     operation["responses"] = refusals | operation["responses"]
-        return told
+        return document
 
     app.openapi = described  # type: ignore[method-assign]
-
-
-def _refusals() -> dict[int | str, dict[str, Any]]:
-    told = responses(401, 403, 429, 503)
-    return {
-        status: {name: answer[name] for name in ("description", "content")}
-        for status, answer in told.items()
-    }

@@ -1,4 +1,4 @@
-"""What a caller's token lets a route do, where the path alone does not say whose it is (I11)."""
+"""Checks of the caller in routes whose path does not name the user (I11)."""
 
 from fastapi import Request
 
@@ -7,10 +7,10 @@ from agent_actors.routes.edge.dependencies import caller_of, services_of
 
 
 def permit(request: Request, user: str) -> None:
-    """Lets the caller act for a user that the body names.
+    """Permits a request for the user that its body names.
 
     Raises:
-        Forbidden: It is another one.
+        Forbidden: The caller is another user.
     """
     caller = caller_of(request.scope)
     if caller is not None:
@@ -18,11 +18,11 @@ def permit(request: Request, user: str) -> None:
 
 
 async def permit_session(request: Request, conversation: str) -> None:
-    """Lets the caller look into a session of its own.
+    """Permits the caller to read its own session.
 
     Raises:
-        NotFound: It is another user's. Of one that nobody began the same is said, lest callers
-            learn which there are.
+        NotFound: The session belongs to another user. The answer is the same if it does not exist,
+            so that callers cannot find out which sessions there are.
     """
     caller = caller_of(request.scope)
     if caller is None or caller.admin:
@@ -32,13 +32,13 @@ async def permit_session(request: Request, conversation: str) -> None:
 
 
 async def place_of_turns(request: Request, conversation: str) -> str:
-    """Where the caller may look for a turn of a session: in it, or in its own conversation.
+    """The conversation in which the caller may look for a turn: the session, or its own one.
 
-    A session is nobody's while a workflow carries its first turn, which is then found under the id
-    of its user, too; and whoever asks for a turn of another user finds none.
+    While a workflow runs the first turn of a session, the session has no owner yet; the turn is
+    then found in the user's own conversation as well. Turns of other users are not found there.
 
     Raises:
-        Forbidden: The caller is no user.
+        Forbidden: The caller is not a user.
     """
     caller = caller_of(request.scope)
     if caller is None or caller.admin:

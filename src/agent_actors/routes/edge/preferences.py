@@ -1,11 +1,11 @@
-"""A caller's `Prefer` header (RFC 7240): how long it will wait."""
+"""The `Prefer` header (RFC 7240): how long the caller waits for a reply."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What of the header we honour; unknown or broken preferences are ignored, as the RFC says."""
+    """The preferences that we honour; others are ignored, as the RFC demands."""
 
     wait: int | None = None
     respond_async: bool = False
@@ -24,13 +24,13 @@ class Preferences:
         return cls(wait, respond_async)
 
     def patience(self, wait_time: float) -> float:
-        """Seconds to wait for the reply: the caller's, but never more than the setting's."""
+        """Seconds to wait for the reply: what the caller prefers, but at most `wait_time`."""
         if self.respond_async:
             return 0.0
         return wait_time if self.wait is None else min(float(self.wait), wait_time)
 
     def applied(self, wait_time: float) -> str:
-        """The `Preference-Applied` header; empty if nothing was preferred."""
+        """The `Preference-Applied` header; empty if there were no preferences."""
         if self.respond_async:
             return "respond-async"
         return "" if self.wait is None else f"wait={self.patience(wait_time):g}"

@@ -1,4 +1,4 @@
-"""Every failure as one shape: an RFC 9457 problem document with a sentence a caller can act on."""
+"""Every error has one form: an RFC 9457 problem document that says what the caller can do."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -17,23 +17,25 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "1"
-"""Seconds, for 429 and 503: both pass as soon as a turn has ended or a part is back."""
+"""Seconds, for 429 and 503: both are over as soon as a turn ends or a dependency is back."""
 
 
 class ProblemDocument(BaseModel):
-    """What every route answers when it cannot do what was asked (RFC 9457)."""
+    """The answer of every route to a request that fails (RFC 9457)."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Blank message"])
     status: int = Field(examples=[400])
     detail: str = Field(examples=["The message has no content."])
-    retry: Retry = Field(description="What to send next: the same again, a new message, nothing.")
-    turn_id: str | None = Field(None, description="The turn whose fate can be asked for.")
-    errors: list[dict[str, str]] | None = Field(None, description="The fields that are wrong.")
+    retry: Retry = Field(
+        description="What to send next: the same request, a new message, or nothing."
+    )
+    turn_id: str | None = Field(None, description="The turn, whose state can be read.")
+    errors: list[dict[str, str]] | None = Field(None, description="The fields that are invalid.")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem documents of a route, for its OpenAPI description."""
+    """The problem documents of a route, for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {
         status: {"description": "Problem", "model": ProblemDocument, "content": content}
@@ -63,9 +65,9 @@ def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = Non
 
 
 def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The app's OpenAPI document, in which a problem has its one media type.
+    """The app's OpenAPI document, in which problems are `application/problem+json` only.
 
-    FastAPI describes the model of a response as `application/json` too.
+    FastAPI also lists the model of a response as `application/json`.
     """
     plain = app.openapi
 
@@ -82,7 +84,7 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every exception of the app a problem document."""
+    """Turns every exception of the app into a problem document."""
     app.openapi = describe(app)  # type: ignore[method-assign]
 
     @app.exception_handler(AgentError)
@@ -108,19 +110,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def defect(_request: Request, _error: Exception) -> Response:
-        # Never its text: it may hold what people said. Starlette logs the trace.
-        return document(Defect("The service failed; its log has the trace."))
+        # Without the text of the error, which may contain messages. Starlette logs the traceback.
+        return document(Defect("The service failed; its log has the traceback."))
 
 
 _DETAILS = {
     404: "There is no such route; /docs lists them.",
     405: "This route does not take that method; /docs lists them.",
-    413: "The request's body is larger than any message may be.",
+    413: "The request's body is larger than a message may be.",
 }
 
 
 def _row(error: Mapping[str, Any]) -> dict[str, str]:
-    """Where a request is wrong and why, without what it held."""
+    """The invalid field of a request and the reason, without its value."""
     place = [str(part) for part in error["loc"] if part != "body"]
     if error["type"] == "json_invalid":
         return {"field": "body", "reason": f"not JSON at character {place[-1]}"}

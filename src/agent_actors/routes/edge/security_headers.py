@@ -1,4 +1,4 @@
-"""What every answer to a browser says: headers of security, and which pages may read it (CORS)."""
+"""Security headers for browsers, and the web pages that may call the service (CORS)."""
 
 import re
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ _ALWAYS: Sequence[Header] = (
 _POLICY = b"content-security-policy"
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
-_SENT = ("authorization", "content-type", "idempotency-key", "prefer")
-_READ = ("link", "location", "preference-applied", "retry-after", "www-authenticate")
-_ASKED_AGAIN = 600
-"""Seconds after which a browser asks again whether a page may send a request."""
+_REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "prefer")
+_RESPONSE_HEADERS = ("link", "location", "preference-applied", "retry-after", "www-authenticate")
+_PREFLIGHT_AGE = 600
+"""Seconds for which a browser may remember that a page may call."""
 
 
 class SecurityHeaders:
-    """Adds its headers to every answer.
+    """Adds security headers to every answer.
 
     Args:
-        app: What is served.
-        hsts: Shall browsers come by https only?
+        app: The application that answers.
+        hsts: Whether browsers must use https from now on.
     """
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
@@ -44,24 +44,24 @@ class SecurityHeaders:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handles a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = self._pages.get(scope["path"], self._plain)
 
-        async def dressed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
-        await self._app(scope, receive, dressed)
+        await self._app(scope, receive, send_with_headers)
 
 
 def _policy(page: HTMLResponse) -> bytes:
-    """What lets a page of FastAPI work: what it loads is named in it, and nothing else may be."""
-    named = re.findall(r"https://[^/\"']+", bytes(page.body).decode())
-    sources = " ".join(sorted(set(named)))
+    """The policy for a page of FastAPI: it may load what its HTML names, and nothing else."""
+    found = re.findall(r"https://[^/\"']+", bytes(page.body).decode())
+    sources = " ".join(sorted(set(found)))
     return (
         f"default-src 'none'; script-src 'unsafe-inline' {sources};"
         f" style-src 'unsafe-inline' {sources}; img-src 'self' data: {sources};"
@@ -70,17 +70,17 @@ def _policy(page: HTMLResponse) -> bytes:
 
 
 def cors(app: ASGIApp, text: str) -> ASGIApp:
-    """Lets web pages of those origins call, without cookies: a token is a header (or none needed).
+    """Lets web pages of these origins call, without cookies: tokens are sent as headers.
 
     Raises:
-        StartupError: As `parse_origins`.
+        StartupError: An origin is invalid.
     """
     return CORSMiddleware(
         app,
         allow_origins=parse_origins(text),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=_SENT,
+        allow_headers=_REQUEST_HEADERS,
         allow_credentials=False,
-        expose_headers=_READ,
-        max_age=_ASKED_AGAIN,
+        expose_headers=_RESPONSE_HEADERS,
+        max_age=_PREFLIGHT_AGE,
     )

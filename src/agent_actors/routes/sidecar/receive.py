@@ -21,11 +21,11 @@ from agent_actors.errors import AgentError, Conflict, Gone, TryLater, Unavailabl
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import fields
 from agent_actors.protocol.messages import Message, ProcessTurn, Turn, TurnState, check_message
-from agent_actors.routes.chat import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import Services, callback
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.sidecar.callbacks import LARGEST
 from agent_actors.routes.sidecar.envelope import published
+from agent_actors.routes.turns import ChatMessage, MessageDocument
 from agent_actors.runtime import Headers
 
 log = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ async def _take(services: Services, record: KafkaRecord) -> ReceiveResult:
         Unavailable: It may be taken later.
         Unusable: It will never be.
     """
-    services.answers.check_open()
+    services.turns.check_open()
     said = _read(record, services.settings.message_bytes)
     # Written before the user was forgotten: so it is forgotten, too.
     if await services.reader.forgotten_since(said.actor_id, record.at):

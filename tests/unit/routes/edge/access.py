@@ -21,5 +21,5 @@ GUARDED: dict[str, Any] = {"access_tokens": TOKENS, "caller": STRANGER}
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that shows a token."""
+    """The header with a caller's token."""
     return {"authorization": f"Bearer {token}"}

@@ -1,4 +1,4 @@
-"""In front of the public routes: tokens, walls and rates."""
+"""The gate before the public routes: tokens, rights and rate limits."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ async def test_a_refusal_says_what_to_send(serve: Serve):
 
 
 async def test_two_headers_are_none(serve: Serve):
-    """What is in front of the service may have looked at the other one."""
+    """Two headers are refused: a proxy may have checked the other one."""
     async with serve(**GUARDED) as served:
         headers = [("authorization", f"Bearer {token}") for token in (ADA, BEN)]
         answer = await served.http.get("/memory/ada", headers=headers)
@@ -52,7 +52,7 @@ async def test_two_headers_are_none(serve: Serve):
 
 
 async def test_nothing_of_a_strangers_body_is_read(serve: Serve):
-    """A broken or endless one is 401 like any other."""
+    """A stranger's broken or endless body gets 401 like any other."""
 
     async def endless() -> Any:
         raise AssertionError("it was read")
@@ -96,7 +96,7 @@ async def test_no_spelling_of_an_id_reaches_another_user(serve: Serve, path: str
 
 @pytest.mark.parametrize("method", ["OPTIONS", "PATCH", "HEAD", "TRACE", "get", "PROPFIND"])
 async def test_no_method_is_a_way_around(serve: Serve, method: str):
-    """Nothing is said to it without a token of that user."""
+    """Other methods of a user's route need a token of that user as well."""
     async with serve(**GUARDED) as served:
         for headers in ({}, bearer(BEN)):
             answer = await served.http.request(method, "/chat/ada/history", headers=headers)
@@ -104,7 +104,7 @@ async def test_no_method_is_a_way_around(serve: Serve, method: str):
 
 
 async def test_what_is_not_in_the_table_is_for_admins(serve: Serve):
-    """A route that was added, and one that is not there."""
+    """Routes that were added to the app, and paths without a route, are for admins."""
     async with serve(**GUARDED) as served:
 
         @served.app.get("/added")
@@ -120,7 +120,7 @@ async def test_what_is_not_in_the_table_is_for_admins(serve: Serve):
 
 
 async def test_a_websocket_is_nobodys():
-    """It is closed where callers are asked for tokens, and no matter of ours elsewhere."""
+    """A websocket is closed if callers need tokens; otherwise it is passed on."""
     passed: list[str] = []
     sent: list[Any] = []
 
@@ -141,7 +141,7 @@ async def test_a_websocket_is_nobodys():
 
 
 async def test_a_message_of_a_session_is_its_users(serve: Serve):
-    """The user of the body is the caller; another user's session is 404, as one that is none."""
+    """The body must name the caller; another user's session is 404, like an unknown one."""
     async with serve(**GUARDED) as served:
         said = {"user_id": "ada", "text": "hi"}
         a_problem(await served.http.post("/chat/", json=said, headers=bearer(BEN)), 403)
@@ -159,7 +159,7 @@ async def test_a_message_of_a_session_is_its_users(serve: Serve):
 
 
 async def test_a_turn_of_a_session_is_its_users(serve: Serve):
-    """Its address answers who began the session, and nobody else."""
+    """A turn is shown to the user who began its session, and to no other user."""
     model = ScriptedModel(SystemClock())
     async with serve(**GUARDED, model=model, parking_time=0.05) as served:
         said = {"user_id": "ada", "text": "/slow 0.3 hi"}
@@ -173,7 +173,7 @@ async def test_a_turn_of_a_session_is_its_users(serve: Serve):
 
 
 async def test_letters_are_for_this_machine_the_sidecar_and_admins(serve: Serve):
-    """Where tokens are asked for, this machine alone is not enough: a proxy may be on it."""
+    """If tokens are needed, being on this machine is not enough: a proxy may be on it."""
     async with serve() as served:
         assert (await served.http.get("/events/dead")).status_code == 200
     async with serve(access_tokens=TOKENS) as served:
@@ -185,7 +185,7 @@ async def test_letters_are_for_this_machine_the_sidecar_and_admins(serve: Serve)
 
 
 async def test_a_jwt_opens_its_users_routes(serve: Serve):
-    """Beside tokens of the settings; an issuer that is away is 503, never 200 and never 500."""
+    """JWTs work beside static tokens; if the issuer is away, the answer is 503."""
     key = SigningKey()
     published = Published(key)
     issuer = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": published.url}
@@ -201,7 +201,7 @@ async def test_a_jwt_opens_its_users_routes(serve: Serve):
 
 
 async def test_a_subject_that_is_no_user_reaches_no_session(serve: Serve):
-    """An issuer's subject is never taken for an id of ours unless it has the form of one."""
+    """A subject that does not have the form of our ids is not a user."""
     key = SigningKey()
     with Published(key).served() as published:
         issuer = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": published.url}
@@ -214,7 +214,7 @@ async def test_a_subject_that_is_no_user_reaches_no_session(serve: Serve):
 
 
 async def test_a_caller_that_asks_too_often_waits(serve: Serve):
-    """429 says for how long; others, health and callbacks do not wait."""
+    """429 says how long to wait; other callers, health routes and callbacks are not limited."""
     clock = HandClock()
     runtime = FakeRuntime()
     settings = GUARDED | {"rate_limit": "2/minute"}
@@ -238,7 +238,7 @@ async def test_a_caller_that_asks_too_often_waits(serve: Serve):
 
 
 async def test_who_guesses_tokens_waits(serve: Serve):
-    """Refused tokens count for the address; good ones from there are taken all the same."""
+    """Invalid tokens count for the address; valid tokens from there still work."""
     async with serve(**GUARDED, rate_limit="2/hour", clock=HandClock()) as served:
         guesses = [(await say(served, "ada", "x" * 20)).status_code for _ in range(4)]
 
@@ -258,7 +258,7 @@ async def test_who_guesses_tokens_waits(serve: Serve):
 async def test_without_tokens_the_address_is_counted(
     serve: Serve, first: str, second: str, same: bool
 ):
-    """Of IPv6 the network, of which one machine has all; what a header says is not believed."""
+    """The limit is per address, or per IPv6 network; forwarding headers are ignored."""
     async with serve(rate_limit="1/hour", clock=HandClock(), caller=first) as served:
         assert (await served.http.get("/users/ada")).status_code == 200
         forged = await served.http.get("/users/ada", headers={"x-forwarded-for": second})
@@ -270,7 +270,7 @@ async def test_without_tokens_the_address_is_counted(
 
 
 async def test_no_token_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture):
-    """Neither one that is taken nor one that is not, on any level."""
+    """Neither valid nor invalid tokens are logged, at any level."""
     with caplog.at_level(logging.DEBUG):
         async with serve(**GUARDED) as served:
             await say(served, "ada", ADA)
@@ -281,7 +281,7 @@ async def test_no_token_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture
 
 
 def test_on_dapr_access_needs_the_sidecars_token():
-    """Without it the callbacks would be a way around."""
+    """Without the sidecar's token, callbacks would bypass access control."""
     runtime = FakeRuntime(called_by_sidecar=True)
     with pytest.raises(StartupError, match="APP_API_TOKEN"):
         create_app(Settings(access_tokens=TOKENS), runtime=runtime)
@@ -290,7 +290,7 @@ def test_on_dapr_access_needs_the_sidecars_token():
 
 @pytest.mark.parametrize("on", [True, False])
 def test_the_description_names_the_tokens(on: bool):
-    """Where they are asked for, and at the routes where they are."""
+    """The OpenAPI document names tokens if they are needed, on the routes that need them."""
     settings = Settings(access_tokens=TOKENS) if on else Settings()
     described = create_app(settings, runtime=FakeRuntime()).openapi()
     said = described["paths"]["/chat/{actor_id}"]["post"]
@@ -315,7 +315,7 @@ def test_the_description_names_the_tokens(on: bool):
     ],
 )
 def test_one_machine_is_one_caller(one: str, other: str, same: bool):
-    """Of IPv6 a machine has a network; an address of IPv4 in its clothes is that of IPv4."""
+    """An IPv6 network is one caller; a mapped IPv4 address is that IPv4 address."""
     first, second = ({"client": (host, 1)} for host in (one, other))
 
     assert (_peer(first) == _peer(second)) is same

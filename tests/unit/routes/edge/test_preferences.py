@@ -28,7 +28,7 @@ from agent_actors.routes.edge.preferences import Preferences
     ],
 )
 def test_a_header_is_read(header: str | None, wait: int | None, respond_async: bool):
-    """What is unknown or broken is ignored, as the RFC says."""
+    """Unknown and malformed preferences are ignored, as the RFC demands."""
     assert Preferences.read(header) == Preferences(wait, respond_async)
 
 
@@ -43,7 +43,7 @@ def test_a_header_is_read(header: str | None, wait: int | None, respond_async: b
     ],
 )
 def test_patience_is_the_callers(header: str | None, seconds: float, applied: str):
-    """Else the setting's; the answer says what was applied."""
+    """The caller's preference wins over the setting, and the answer names it."""
     preferences = Preferences.read(header)
 
     assert preferences.patience(300.0) == seconds

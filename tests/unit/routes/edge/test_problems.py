@@ -1,4 +1,4 @@
-"""Every failure has one shape, on every route."""
+"""Every error is a problem document, on every route."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ BODIES: dict[str, Any] = {
 
 
 def a_problem(answer: httpx2.Response, status: int) -> Any:
-    """It is a problem document of that status."""
+    """Asserts that an answer is a problem document of that status."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == MEDIA_TYPE
     body = answer.json()
@@ -59,7 +59,7 @@ def operations(tmp_path: Any) -> Iterator[tuple[str, str]]:
 
 
 async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
-    """A wrong id, a wrong body, a missing token: a problem document on each route there is."""
+    """Invalid ids, invalid bodies and missing tokens give a problem document on every route."""
     seen = 0
     async with serve(caller="203.0.113.9") as served:
         for method, path in operations(tmp_path):
@@ -74,7 +74,7 @@ async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
 
 
 def fill(path: str, some_id: str) -> str:
-    """The path of a request: whatever it names has that id."""
+    """The path of a request, with that id for every parameter."""
     return path.format(
         actor_id=some_id,
         user_id=some_id,
@@ -86,13 +86,13 @@ def fill(path: str, some_id: str) -> str:
 
 
 def private(method: str, path: str) -> bool:
-    """Is the operation for the runtime or operators only?"""
+    """Whether an operation is for the runtime or for operators only."""
     first = "/" + path.split("/")[1]
     return first in PRIVATE or (first == "/conversations" and method == "POST")
 
 
 async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: Any):
-    """503 in the same shape, wherever a store is needed."""
+    """Every route that needs the store answers 503 with a problem document."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime, reentrancy_depth=2, sms_binding="twilio-binding") as served:
         for method, path in operations(tmp_path):
@@ -108,7 +108,7 @@ async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: An
 
 
 async def test_every_path_refuses_other_methods(serve: Serve, tmp_path: Any):
-    """405 and 404 are problem documents, too."""
+    """405 and 404 are problem documents as well."""
     async with serve() as served:
         for _, path in operations(tmp_path):
             a_problem(await served.http.request("PATCH", fill(path, "ada")), 405)
@@ -117,7 +117,7 @@ async def test_every_path_refuses_other_methods(serve: Serve, tmp_path: Any):
 
 
 async def test_a_body_over_the_limit_is_a_problem(serve: Serve):
-    """By its declared length, and as it comes."""
+    """A large body is refused by its declared length, or while it is received."""
 
     async def endless() -> Any:
         for _ in range(100):
@@ -129,7 +129,7 @@ async def test_a_body_over_the_limit_is_a_problem(serve: Serve):
 
 
 async def test_wrong_fields_are_named_and_not_repeated(serve: Serve):
-    """Each has its place and its reason; what was sent is not in the answer."""
+    """Each invalid field has its place and its reason; its value is not repeated."""
     async with serve() as served:
         sent = {"role": "secret", "content": {"x": "secret"}}
         answer = await served.http.post("/chat/ada", json=sent)
@@ -140,7 +140,7 @@ async def test_wrong_fields_are_named_and_not_repeated(serve: Serve):
 
 
 async def test_advice_fits_a_message_without_a_key(serve: Serve):
-    """Where the turn's fate is unknown its id is told; else it may be sent anew."""
+    """If the turn's end is unknown, the answer has its id; otherwise a new message may be sent."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
         runtime.client.fail("save", Unavailable("away"))
@@ -160,7 +160,7 @@ class Body(BaseModel):
 
 @pytest.fixture
 def bare() -> FastAPI:
-    """An app with nothing but the handlers."""
+    """An app with the exception handlers only."""
     app = FastAPI()
     problems.install(app)
 
@@ -178,7 +178,7 @@ def bare() -> FastAPI:
 
 @pytest.mark.parametrize(("name", "status"), [("busy", 429), ("bug", 500), ("agent", 500)])
 async def test_every_exception_is_a_problem(bare: FastAPI, name: str, status: int):
-    """Ours with their own text, any other without it."""
+    """Our own errors keep their text; other exceptions do not show theirs."""
     transport = httpx2.ASGITransport(app=bare, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
         answer = await http.get(f"/{name}")
@@ -189,7 +189,7 @@ async def test_every_exception_is_a_problem(bare: FastAPI, name: str, status: in
 
 
 def test_the_description_names_the_problems(tmp_path: Any):
-    """Each route's refusals are in the OpenAPI document, under their media type."""
+    """The OpenAPI document has each route's problems, with their media type."""
     described = create_app(Settings(data=tmp_path), runtime=FakeRuntime()).openapi()
     told = described["paths"]["/chat/{actor_id}"]["post"]["responses"]
 

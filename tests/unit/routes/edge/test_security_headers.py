@@ -1,4 +1,4 @@
-"""What every answer to a browser says."""
+"""Security headers and CORS."""
 
 import re
 from typing import Any
@@ -23,14 +23,14 @@ NAMED = {
 
 
 def dressed(answer: httpx2.Response) -> bool:
-    """Has it the headers of security, once each?"""
+    """Whether an answer has every security header exactly once."""
     said = answer.headers
     policies = said.get_list("content-security-policy")
     return len(policies) == 1 and all(said.get(name) == value for name, value in NAMED.items())
 
 
 async def test_every_answer_has_the_headers(serve: Serve):
-    """Replies, refusals of each kind, redirects and errors."""
+    """Replies, refusals, redirects and errors have the security headers."""
     async with serve(**GUARDED, rate_limit="5/hour", cors_origins=PAGE) as served:
 
         @served.app.get("/broken")
@@ -81,7 +81,7 @@ async def test_the_documentation_may_load_what_it_needs(serve: Serve):
 
 @pytest.mark.parametrize("hsts", [True, False])
 async def test_browsers_are_told_to_come_by_https_if_asked_for(serve: Serve, hsts: bool):
-    """It cannot be taken back for a year."""
+    """HSTS is sent only if it is set: it cannot be taken back for a year."""
     async with serve(hsts=hsts) as served:
         answer = await served.http.get("/livez")
 
@@ -89,7 +89,7 @@ async def test_browsers_are_told_to_come_by_https_if_asked_for(serve: Serve, hst
 
 
 async def test_a_preflight_needs_no_token(serve: Serve):
-    """A browser sends none with it."""
+    """Browsers send preflight requests without a token."""
     asked = {
         "origin": PAGE,
         "access-control-request-method": "POST",
@@ -105,7 +105,7 @@ async def test_a_preflight_needs_no_token(serve: Serve):
 
 @pytest.mark.parametrize("named", [None, "https://other.example", PAGE + ":8443"])
 async def test_no_page_may_call_unless_it_is_named(serve: Serve, named: str | None):
-    """Neither asked before nor answered after; a body that needs no question is not taken."""
+    """Without its origin in the setting, a page can neither call nor read an answer."""
     asked = {"origin": PAGE, "access-control-request-method": "POST"}
     async with serve(cors_origins=named) as served:
         before = await served.http.options("/chat/ada", headers=asked)
@@ -122,7 +122,7 @@ async def test_no_page_may_call_unless_it_is_named(serve: Serve, named: str | No
 
 
 async def test_any_page_may_be_named(serve: Serve):
-    """`*`, without cookies."""
+    """`*` allows every page, without cookies."""
     async with serve(cors_origins="*") as served:
         answer = await served.http.get("/livez", headers={"origin": PAGE, "cookie": "x=y"})
 
@@ -135,13 +135,13 @@ async def test_any_page_may_be_named(serve: Serve):
     ["example.org", "https://example.org/", "*, https://example.org", "https://*.org", "null"],
 )
 def test_an_origin_of_another_form_stops_the_start(origins: str):
-    """One line names the setting."""
+    """The error is one line that names the setting."""
     with pytest.raises(StartupError, match="AGENT_ACTORS_CORS_ORIGINS"):
         create_app(Settings(cors_origins=origins), runtime=FakeRuntime())
 
 
 async def test_a_page_that_may_call_can_read_the_headers_it_needs(serve: Serve):
-    """Where a turn is, and when to come again."""
+    """A page can read the turn's address and the time of a retry."""
     async with serve(cors_origins=PAGE) as served:
         answer = await served.http.get("/livez", headers={"origin": PAGE})
 
@@ -150,7 +150,7 @@ async def test_a_page_that_may_call_can_read_the_headers_it_needs(serve: Serve):
 
 
 async def test_what_is_no_request_is_handed_on():
-    """The start and the stop of the service pass by."""
+    """The start and the stop of the service are passed on."""
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -40,21 +40,21 @@ def test_the_page_has_the_rules_of_the_code():
 
 
 def test_every_route_has_a_rule():
-    """A route that is added is decided about; one that has gone leaves no rule."""
+    """Every route has a rule, and every rule has a route."""
     served = {f"{method.upper()} {path}" for path, methods in SERVED.items() for method in methods}
 
     assert set(RULES) == served | OF_PAGES
 
 
 def test_a_rule_of_an_id_has_one():
-    """Where the path names a user the rule is about that user, and only there."""
+    """A route has a rule about the user in its path exactly if its path has one."""
     for route, rule in RULES.items():
         named = any(f"{{{name}}}" in route for name in OF_USERS)
         assert (rule == "own id") is named, route
 
 
 def test_every_threat_is_shown_by_a_test():
-    """The last cell of a row names one that is there, or says that there can be none."""
+    """The last cell of a row names a test that exists, or says that there is none."""
     rows = re.findall(r"^\| .* \| (`\S+`|not testable here) \|$", PAGE, flags=re.MULTILINE)
     named = [row.strip("`").partition("::") for row in rows if row.startswith("`tests/")]
 
@@ -76,7 +76,7 @@ async def guarded(serve: Serve) -> AsyncIterator[Served]:
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("rule", sorted(RULE_ROWS))
 async def test_each_route_lets_in_whom_the_page_says(guarded: Served, rule: str, caller: str):
-    """Each route of a rule, called by one caller."""
+    """Each caller calls each route of a rule, and gets what the page says."""
     expected = RULE_ROWS[rule][caller]
     routes = [route for route, its_rule in ROUTES.items() if its_rule == rule]
     headers = bearer(TOKENS[caller]) if TOKENS.get(caller) else {}
@@ -95,14 +95,14 @@ async def test_each_route_lets_in_whom_the_page_says(guarded: Served, rule: str,
 
 @pytest.mark.parametrize("rule", ["open", "own id", "own body", "own session"])
 async def test_without_access_control_everybody_is_let_in(serve: Serve, rule: str):
-    """As the page says of a service that asks nobody."""
+    """Without access control every caller is admitted, as the page says."""
     async with serve(caller=GUARDED["caller"]) as served:
         for route in [route for route, its_rule in ROUTES.items() if its_rule == rule]:
             assert await call(served, route, {}) not in REFUSALS, route
 
 
 async def call(served: Served, route: str, headers: dict[str, str]) -> int:
-    """The status of a request that is right but for who sends it."""
+    """The status of a request that is valid except for its caller."""
     method, _, path = route.partition(" ")
     body: Any = BODIES.get(path) if method in {"POST", "PUT"} else None
     filled = path.format(

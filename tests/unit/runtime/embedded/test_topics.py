@@ -9,7 +9,7 @@ from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.runtime import Headers
 from agent_actors.runtime.embedded import topics
-from agent_actors.runtime.embedded.files.components import Subscription
+from agent_actors.runtime.embedded.files.components import Rule
 from tests.conformance.probe import PROBE
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -269,17 +269,18 @@ async def test_a_bounded_number_of_bytes_waits(world: World, monkeypatch: pytest
 
 async def test_no_match_is_settled_without_a_dead_letter_topic(world: World):
     """An event that no rule wants is done with; with a dead-letter topic it goes there."""
-    plain = Subscription("bus", "news", (("Other", "/other"),), None, None)
-    world.runtime._topics._subscriptions["bus", "news"] = plain
+    subscriptions = world.runtime._topics._subscriptions
+    other = Rule.model_validate({"match": "event.type == 'Other'", "path": "/other"})
+    plain = {"rules": (other,), "default": None, "dead_letter_topic": None}
+    subscriptions["bus", "news"] = subscriptions["bus", "news"].model_copy(update=plain)
     await world.publish(1)
     await settle()
 
     assert world.delivered == []
     assert world.runtime._topics.waiting == 0
 
-    world.runtime._topics._subscriptions["bus", "news"] = Subscription(
-        "bus", "news", (("Other", "/other"),), None, "news-dead"
-    )
+    dead = {"dead_letter_topic": "news-dead"}
+    subscriptions["bus", "news"] = subscriptions["bus", "news"].model_copy(update=dead)
     await world.publish(2)
     await settle()
 

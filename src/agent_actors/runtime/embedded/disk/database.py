@@ -1,8 +1,8 @@
-"""The database: one thread writes, many writes share a commit; reads happen where they are asked.
+"""The database: one thread writes, and many writes share a commit; reads run on the event loop.
 
-A commit costs about as much as ten writes, so whatever waits when the writer comes back is one
-transaction (group commit). A read by key takes some ten microseconds in WAL mode and never waits
-for the writer: handing it to a thread costs several times that, so it is done on the loop.
+A commit costs about as much as ten writes, so all writes that are waiting when the writer is free
+become one transaction (group commit). A read by key takes about ten microseconds in WAL mode and
+never waits for the writer; passing it to a thread would take several times as long.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from agent_actors.runtime.embedded.disk.schema import empty_log, open_reader, op
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
-"""What is done within a transaction. It may run twice, if a companion in its batch fails."""
+"""A part of a transaction. It may run twice, if another operation of its batch fails."""
 
 _Job = tuple[Operation[Any], asyncio.Future[Any]]
 
@@ -52,10 +52,10 @@ class Database:
 
     @classmethod
     def open(cls, path: Path, synchronous: Literal["NORMAL", "FULL"]) -> "Database":
-        """The database in that file, made or brought to the present form.
+        """Opens the database in that file; creates it or migrates it to the present schema.
 
         Raises:
-            StartupError: It cannot be opened; the text says why.
+            StartupError: The database cannot be opened; the text says why.
         """
         writer = open_writer(path, synchronous)
         try:
@@ -67,35 +67,35 @@ class Database:
 
     @property
     def alive(self) -> bool:
-        """Whether it takes writes."""
+        """Whether the database accepts writes."""
         return self._open and self._thread.is_alive()
 
     async def write(self, operation: Operation[T]) -> T:
-        """Returns once the operation is committed. A caller that leaves does not undo it.
+        """Runs the operation and returns when it is committed, even if the caller is cancelled.
 
         Raises:
-            Unavailable: It could not be saved. Nothing of it is, unless the disk failed midway.
+            Unavailable: It could not be saved. Nothing was saved, unless the disk failed midway.
         """
         return await asyncio.shield(self.submit(operation))
 
     def submit(self, operation: Operation[T]) -> "asyncio.Future[T]":
-        """Queues the operation; the future is done once it is decided what became of it.
+        """Queues the operation; the future is done when it is committed or has failed.
 
         Raises:
             Unavailable: The store is closed.
         """
         if not self.alive:
             raise Unavailable("The store is closed.")
-        decided: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        decided.add_done_callback(_seen)
-        self._jobs.put((operation, decided))
-        return decided
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        result.add_done_callback(_retrieve_error)
+        self._jobs.put((operation, result))
+        return result
 
     def rows(self, sql: str, *values: object) -> Sequence[Any]:
-        """Everything a query finds in what is committed.
+        """The rows of a query on the committed data.
 
         Raises:
-            Unavailable: The database could not be read.
+            Unavailable: The database cannot be read.
         """
         try:
             return self._reader.execute(sql, values).fetchall()
@@ -103,20 +103,20 @@ class Database:
             raise _unavailable("read", error) from None
 
     async def purge(self) -> None:
-        """What was deleted is not in the log of writes any more; pages are overwritten at once.
+        """Removes deleted data from the write-ahead log; its pages were overwritten at once.
 
         Raises:
-            Unavailable: The log could not be emptied now.
+            Unavailable: The log is in use and could not be emptied.
         """
         try:
             emptied = await asyncio.to_thread(empty_log, self._path)
         except sqlite3.Error as error:
             raise _unavailable("cleaned", error) from None
         if not emptied:
-            raise Unavailable("What was deleted is in the log of writes for a while; try again.")
+            raise Unavailable("Deleted data is still in the write-ahead log; try again later.")
 
     async def close(self) -> None:
-        """Commits what is queued, then closes. Idempotent."""
+        """Commits the queued operations, then closes. Idempotent."""
         if self._ended is None:
             self._open = False
             self._ended = asyncio.get_running_loop().run_in_executor(None, self._thread.join)
@@ -130,13 +130,13 @@ class Database:
             while batch := self._take():
                 _answer(batch, self._commit(batch))
         finally:
-            # Also where a bug ends the thread: nobody is left waiting.
+            # Also after a bug in this thread: nobody must be left waiting.
             self._open = False
             self._writer.close()
             _answer([*batch, *self._left()], None)
 
     def _take(self) -> list[_Job]:
-        """What waits, at least one; nothing at the end."""
+        """The queued jobs, at least one; none when the database is closed."""
         batch: list[_Job] = []
         job = self._jobs.get()
         while job is not None:
@@ -158,7 +158,7 @@ class Database:
         return left
 
     def _commit(self, batch: list[_Job]) -> list[Any]:
-        """One transaction if all goes well, else one for each, so that none fails for another."""
+        """Commits all jobs in one transaction; if one fails, each in a transaction of its own."""
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
@@ -174,15 +174,15 @@ class Database:
         return results
 
     def _roll_back(self) -> None:
-        # SQLite has already done it after some errors (a full disk), and then refuses to.
+        # After some errors, such as a full disk, SQLite has already rolled back, and refuses.
         with suppress(sqlite3.Error):
             self._writer.execute("ROLLBACK")
 
 
-def _seen(decided: "asyncio.Future[Any]") -> None:
-    """Its caller may have left; then nobody else asks for the error."""
-    if not decided.cancelled():
-        decided.exception()
+def _retrieve_error(result: "asyncio.Future[Any]") -> None:
+    """If the caller was cancelled, nobody else retrieves the error, and asyncio would log it."""
+    if not result.cancelled():
+        result.exception()
 
 
 class _Failed:
@@ -193,7 +193,7 @@ class _Failed:
 def _answer(batch: list[_Job], results: list[Any] | None) -> None:
     if not batch:
         return
-    # A closed loop has nobody left who waits.
+    # If the loop is closed, nobody is waiting.
     with suppress(RuntimeError):
         batch[0][1].get_loop().call_soon_threadsafe(_resolve, batch, results)
 
@@ -218,7 +218,7 @@ def _saving_failed(error: Exception) -> Exception:
 
 
 def _unavailable(what: str, error: sqlite3.Error) -> Unavailable:
-    # The low byte is the primary code; the rest tells which part of the disk or lock it was.
+    # The low byte is SQLite's primary result code.
     reason = _REASONS.get((getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF, "it failed")
     _log.error("the store could not be %s: %s", what, getattr(error, "sqlite_errorname", error))
     return Unavailable(f"The store cannot be {what}: {reason}. Try again later.")

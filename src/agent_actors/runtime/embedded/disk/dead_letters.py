@@ -1,4 +1,4 @@
-"""The place for events that could not be applied: a table, bounded in number and age."""
+"""The dead letters of the embedded runtime: a table, bounded in number and age."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,7 +27,13 @@ _FORGET_OVER = (
 
 
 class DeadLetterTable:
-    """Keeps letters; knows nothing of routes."""
+    """The table of dead letters.
+
+    Args:
+        store: The database.
+        clock: The present time.
+        bounds: How many letters are kept, and how long.
+    """
 
     def __init__(self, store: Database, clock: Clock, bounds: LetterLimits) -> None:
         self._store = store
@@ -35,10 +41,10 @@ class DeadLetterTable:
         self._bounds = bounds
 
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
-        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+        """Stores an event (JSON bytes) and returns its id; the same event is stored once.
 
         Raises:
-            Unavailable: The store is away; nothing was kept.
+            Unavailable: The store is unavailable; nothing was stored.
         """
         letter_id = dead_letters.id_of(topic, event)
         at = self._clock.now().timestamp()
@@ -52,67 +58,67 @@ class DeadLetterTable:
         return [_letter(row) for row in self._store.rows(_LIST, oldest, limit)]
 
     def find(self, letter_id: str) -> tuple[DeadLetter, bytes] | None:
-        """A letter and its envelope as it was delivered, if it is there."""
+        """A letter and its event as it was delivered, if there is such a letter."""
         rows = self._store.rows(_ONE, letter_id)
         return (_letter(rows[0]), bytes(rows[0][5])) if rows else None
 
     async def forget(self, letter_id: str) -> None:
-        """Removes a letter."""
+        """Deletes a letter."""
         await self._store.write(partial(_forget, letter_id))
 
     async def search(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
-        """The letters whose event is one of those, oldest first."""
+        """The letters whose event matches, oldest first."""
         last = 0
         while rows := self._store.rows(_AFTER, last):
             last = rows[-1][6]
-            await self._clock.sleep(0)  # There may be many of them, and others wait.
+            await self._clock.sleep(0)  # There may be many letters: let other tasks run.
             for letter in map(_letter, rows):
                 if which(letter.event):
                     yield letter
 
 
 class EmbeddedDeadLetters:
-    """`runtime.DeadLetters` over a table."""
+    """`runtime.DeadLetters` with a table."""
 
-    def __init__(self, graveyard: DeadLetterTable, redeliver: Redeliver) -> None:
-        self._graveyard = graveyard
+    def __init__(self, table: DeadLetterTable, redeliver: Redeliver) -> None:
+        self._table = table
         self._redeliver = redeliver
 
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
-        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+        """Stores an event (JSON bytes) and returns its id; the same event is stored once.
 
         Raises:
-            Unavailable: The store is away; nothing was kept.
+            Unavailable: The store is unavailable; nothing was stored.
         """
-        return await self._graveyard.keep(topic, event, reason, tries)
+        return await self._table.keep(topic, event, reason, tries)
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
         """The newest letters, newest first."""
-        return self._graveyard.list(limit)
+        return self._table.list(limit)
 
     def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
-        """The letters whose event, as it is shown, is one of those, oldest first."""
-        return self._graveyard.search(which)
+        """The letters whose event, as it is shown, matches; oldest first."""
+        return self._table.search(which)
 
     async def forget(self, letter_id: str) -> None:
-        """Removes a letter, if it is there."""
-        await self._graveyard.forget(letter_id)
+        """Deletes a letter, if it exists."""
+        await self._table.forget(letter_id)
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
-        """Delivers a letter again, once and now, and forgets it if that succeeds.
+        """Delivers a letter again, once and now, and deletes it if that succeeds.
 
         Returns:
-            The letter, or None where there is none of that id.
+            The letter, or None if there is none with that id.
 
         Raises:
-            Conflict: It failed again; the text says how, and the letter is still there.
+            Conflict: The delivery failed again; the text says why, and the letter stays.
         """
-        found = self._graveyard.find(letter_id)
+        found = self._table.find(letter_id)
         if found is None:
             return None
         letter, envelope = found
         await self._redeliver(letter.topic, envelope)
-        await self._graveyard.forget(letter_id)
+        await self._table.forget(letter_id)
         return letter
 
 

@@ -1,4 +1,4 @@
-"""The data folder: one process at a time."""
+"""The data folder, which one process uses at a time."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ LOCK = "lock"
 
 
 class DataFolder:
-    """A data folder held by this process. The system frees it when the process dies, however."""
+    """A data folder that is locked by this process. Any death of the process unlocks it."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
@@ -18,20 +18,20 @@ class DataFolder:
 
     @classmethod
     def take(cls, path: Path) -> "DataFolder":
-        """Makes the folder if need be, and holds it.
+        """Creates the folder if needed, and locks it.
 
         Raises:
-            StartupError: It cannot be written, or another process holds it.
+            StartupError: The folder cannot be written, or another process has locked it.
         """
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # A soft lock would outlive a killed process.
+            # No soft lock: it would outlive a killed process.
             lock = FileLock(path / LOCK, timeout=0, thread_local=False, fallback_to_soft=False)
             lock.acquire()
         except Timeout:
             raise StartupError(
-                f"The data folder {str(path)!r} is in use by another process; stop that one, or"
-                " take another folder (--data, or AGENT_ACTORS_DATA)."
+                f"The data folder {str(path)!r} is in use by another process; stop it, or"
+                " use another folder (--data, or AGENT_ACTORS_DATA)."
             ) from None
         except (OSError, NotImplementedError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it cannot be locked"
@@ -42,5 +42,5 @@ class DataFolder:
         return cls(path, lock)
 
     def release(self) -> None:
-        """Lets another process have it. Idempotent."""
+        """Unlocks the folder for other processes. Idempotent."""
         self._lock.release()

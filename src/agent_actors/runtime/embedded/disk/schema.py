@@ -1,4 +1,4 @@
-"""The tables of the database, and how an older one becomes the present one."""
+"""The tables of the database, and the migrations from older schemas."""
 
 import sqlite3
 from pathlib import Path
@@ -24,10 +24,10 @@ _MIGRATIONS = (
     """,
     "ALTER TABLE reminders ADD COLUMN remaining INTEGER;",
 )
-"""Only ever appended to: `PRAGMA user_version` counts how many of them a database has."""
+"""Append only: `PRAGMA user_version` is the number of migrations that a database has had."""
 
 VERSION = len(_MIGRATIONS)
-"""Of the present form."""
+"""The present schema."""
 
 _WAIT_FOR_WRITER = 5.0
 _WAIT_FOR_READER = 0.005
@@ -35,10 +35,10 @@ _LOG_KEPT = 16 * 1024 * 1024
 
 
 def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.Connection:
-    """The connection that writes, to a database of the present form.
+    """Opens the connection that writes, and migrates the database to the present schema.
 
     Raises:
-        StartupError: It is no database of ours, a newer one, or cannot be opened.
+        StartupError: It is not our database, or a newer one, or cannot be opened.
     """
     try:
         connection = _connect(path, _WAIT_FOR_WRITER)
@@ -47,7 +47,7 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        # What was erased is overwritten: a deleted user is not to be read off the disk.
+        # Deleted data is overwritten: nobody can read a deleted user from the disk.
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
         _migrate(connection, path)
@@ -61,7 +61,7 @@ def open_writer(path: Path, synchronous: Literal["NORMAL", "FULL"]) -> sqlite3.C
 
 
 def empty_log(path: Path) -> bool:
-    """Moves the log of writes into the database, and empties its file; False if it was in use."""
+    """Moves the write-ahead log into the database and empties it; False if it is in use."""
     connection = _connect(path, _WAIT_FOR_WRITER)
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -71,10 +71,10 @@ def empty_log(path: Path) -> bool:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """The connection that reads; it sees what is committed and waits for nobody.
+    """Opens the connection that reads committed data, without waiting for the writer.
 
     Raises:
-        StartupError: It cannot be opened.
+        StartupError: The database cannot be opened.
     """
     try:
         connection = _connect(path, _WAIT_FOR_READER)

@@ -1,175 +1,141 @@
-"""Dapr's component files, as far as this runtime heeds them.
+"""Dapr's component files, as far as the embedded runtime uses them.
 
-It takes pub/sub names, subscriptions, secret stores and bindings from them.
+It reads pub/sub names, subscriptions, secret stores and bindings; everything else is ignored.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from agent_actors.errors import StartupError
 from agent_actors.protocol.codec import adapter, fields
 
-_RULE = re.compile(r"""\s*event\.type\s*==\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*""")
+_EVENT_TYPE = re.compile(r"""\s*event\.type\s*==\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*""")
 _VERSION = "dapr.io/v2alpha1"
 FILE_STORE = "secretstores.local.file"
 ENVIRONMENT_STORE = "secretstores.local.env"
 SERVED_STORES = frozenset({FILE_STORE, ENVIRONMENT_STORE})
-"""The secret stores that this runtime has."""
+"""The types of secret stores that the embedded runtime has."""
 
 _PACKAGE = Path(__file__).parents[3]
 _DEFAULTS = (Path("components"), _PACKAGE / "components", _PACKAGE.parents[1] / "components")
 """Tried in this order: the user's own, the copy in the package, the one of a source checkout."""
 
 _Document = tuple[Path, dict[str, Any]]
-"""A document of a component file, and the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """Where the events of a topic go.
-
-    `rules` are pairs of an event type and a route; the first that matches wins, then `default`.
-    """
-
-    pubsub: str
-    topic: str
-    rules: tuple[tuple[str, str], ...]
-    default: str | None
-    dead_letter_topic: str | None
-
-    def route(self, event_type: str) -> str | None:
-        """The route for events of that type, if there is one."""
-        return next((path for kind, path in self.rules if kind == event_type), self.default)
-
-
-@dataclass(frozen=True, slots=True)
-class SecretStore:
-    """A secret store as its component file describes it.
-
-    The names of its metadata are in lower case: Dapr does not tell cases apart.
-    """
-
-    name: str
-    type: str
-    path: Path
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def bad(self, reason: str) -> StartupError:
-        """The error that says why it cannot be used."""
-        return _bad(self.path, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A binding as its component file describes it.
-
-    The names of its metadata are in lower case; what lies in a secret store, or in the environment,
-    is not among them.
-    """
-
-    name: str
-    type: str
-    path: Path
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def bad(self, reason: str) -> StartupError:
-        """The error that says why it cannot be used."""
-        return _bad(self.path, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Components:
-    """What the component files say."""
-
-    pubsubs: frozenset[str] = frozenset()
-    subscriptions: tuple[Subscription, ...] = ()
-    secret_stores: tuple[SecretStore, ...] = ()
-    bindings: tuple[Binding, ...] = ()
-
-
-Described = TypeVar("Described", SecretStore, Binding)
-
-
-class _Rule(BaseModel):
-    match: str
-    path: str = Field(pattern="^/")
-
-
-class _Routes(BaseModel):
-    default: str | None = Field(None, pattern="^/")
-    rules: list[_Rule] = Field(default_factory=list)
-
-
-class _SubscriptionMetadata(BaseModel):
-    rawPayload: bool = False  # noqa: N815 - as Dapr spells it
-
-
-class _SubscriptionSpec(BaseModel):
-    pubsubname: str
-    topic: str
-    routes: _Routes
-    deadLetterTopic: str | None = None  # noqa: N815 - as Dapr spells it
-    metadata: _SubscriptionMetadata | None = None
-
-
-class _Named(BaseModel):
-    name: str
-
-
-class _Type(BaseModel):
-    type: str
-
-
-class _ComponentDocument(BaseModel):
-    metadata: _Named
-    spec: _Type
+"""A component file, and one of its documents."""
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Item(BaseModel):
+    """A value in a component's metadata."""
+
     name: str
     value: str | bool | int | float
 
 
-class _SecretStoreSpec(BaseModel):
-    metadata: list[_Item] | None = None
+class _BindingItem(_Item):
+    """Has no value if the value is in a secret store or in the environment."""
+
+    value: str | bool | int | float | None = None  # type: ignore[assignment]
 
 
-class _SecretStoreDocument(BaseModel):
-    spec: _SecretStoreSpec
+class Component(BaseModel):
+    """A component: a pub/sub, a secret store, a binding.
+
+    `metadata` has lower-case names, because Dapr ignores their case. It is read for bindings and
+    for the secret stores of the embedded runtime; for all other types it is empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    name: str = Field(validation_alias=AliasPath("metadata", "name"))
+    type: str = Field(validation_alias=AliasPath("spec", "type"))
+    metadata: dict[str, str] = Field({}, validation_alias=AliasPath("spec", "metadata"))
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _values(cls, items: object, info: ValidationInfo) -> dict[str, str]:
+        kind = info.data.get("type", "")
+        if kind not in SERVED_STORES and not kind.startswith("bindings."):
+            return {}
+        form = _Item if kind in SERVED_STORES else _BindingItem
+        read = adapter(list[form] | None).validate_python(items) or ()  # type: ignore[valid-type]
+        return {each.name.lower(): _text(each.value) for each in read if each.value is not None}
+
+    def bad(self, reason: str) -> StartupError:
+        """The error that says why the component cannot be used."""
+        return _bad(self.path, reason)
 
 
-class _BindingItem(BaseModel):
-    """An item with a value, or with a reference to where the value is."""
-
-    name: str
-    value: str | bool | int | float | None = None
-
-
-class _BindingSpec(BaseModel):
-    metadata: list[_BindingItem] | None = None
+def _event_type(match: str) -> str:
+    found = _EVENT_TYPE.fullmatch(match)
+    if found is None:
+        raise ValueError(f"""the rule {match!r} is not of the form 'event.type == "x"'""")
+    return found.group(1) if found.group(1) is not None else found.group(2)
 
 
-class _BindingDocument(BaseModel):
-    spec: _BindingSpec
+_Route = Annotated[str, Field(pattern="^/")]
 
 
-class _SubscriptionDocument(BaseModel):
-    spec: _SubscriptionSpec
+class Rule(BaseModel):
+    """The route for events of one type."""
+
+    event_type: Annotated[str, AfterValidator(_event_type)] = Field(validation_alias="match")
+    path: _Route
+
+
+class Subscription(BaseModel):
+    """The routes for the events of a topic: of the first rule that matches, else `default`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pubsub: str = Field(validation_alias=AliasPath("spec", "pubsubname"))
+    topic: str = Field(validation_alias=AliasPath("spec", "topic"))
+    rules: tuple[Rule, ...] = Field((), validation_alias=AliasPath("spec", "routes", "rules"))
+    default: _Route | None = Field(None, validation_alias=AliasPath("spec", "routes", "default"))
+    dead_letter_topic: Annotated[str | None, AfterValidator(lambda topic: topic or None)] = Field(
+        None, validation_alias=AliasPath("spec", "deadLetterTopic")
+    )
+    raw_payload: bool = Field(False, validation_alias=AliasPath("spec", "metadata", "rawPayload"))
+
+    def route(self, event_type: str) -> str | None:
+        """The route for events of that type, if there is one."""
+        matching = (rule.path for rule in self.rules if rule.event_type == event_type)
+        return next(matching, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The contents of the component files."""
+
+    pubsubs: frozenset[str] = frozenset()
+    subscriptions: tuple[Subscription, ...] = ()
+    secret_stores: tuple[Component, ...] = ()
+    bindings: tuple[Component, ...] = ()
 
 
 def find(configured: Path | None) -> Path | None:
-    """The folder of the component files, or the list of them, if there is one.
+    """The folder of the component files, or a list of folders, if there is one.
 
     Raises:
-        StartupError: A configured one is not there.
+        StartupError: A configured folder does not exist.
     """
     if configured is None:
         return next((folder for folder in _DEFAULTS if folder.is_dir()), None)
@@ -180,57 +146,55 @@ def find(configured: Path | None) -> Path | None:
 
 
 def _folders(listed: Path) -> list[Path]:
-    """Those of a list as PATH has them; mostly it is one."""
+    """The folders of a list that is written like PATH; mostly it is one folder."""
     return [Path(name) for name in str(listed).split(os.pathsep)]
 
 
 def read(folder: Path | None) -> Components:
-    """What the files of a folder, or of a list of them, say; nothing where there is none.
+    """The components in the files of a folder, or of a list of folders; none without a folder.
 
     Raises:
-        StartupError: A file is not of its form; the text names it and says why.
+        StartupError: A file cannot be used; the text names it and says why.
     """
     found = [*documents(folder)] if folder is not None else []
-    described = [
-        (path, document, _validated(path, document, _ComponentDocument))
+    components = [
+        _validated(Component, path, document | {"path": path})
         for path, document in found
         if document.get("kind") == "Component"
     ]
-    pubsubs = frozenset(
-        each.metadata.name for _, _, each in described if each.spec.type.startswith("pubsub.")
-    )
-    stores = [
-        _secret_store(path, document, each)
-        for path, document, each in described
-        if each.spec.type.startswith("secretstores.")
-    ]
-    bindings = [
-        _binding(path, document, each)
-        for path, document, each in described
-        if each.spec.type.startswith("bindings.")
-    ]
+    pubsubs = frozenset(each.name for each in components if each.type.startswith("pubsub."))
+    subscriptions: dict[tuple[str, str], Subscription] = {}
+    for path, document in found:
+        if document.get("kind") != "Subscription":
+            continue
+        each = _subscription(path, document)
+        if (each.pubsub, each.topic) in subscriptions:
+            raise _bad(path, f"the topic {each.topic!r} has a subscription already")
+        if each.pubsub not in pubsubs:
+            raise _bad(path, f"there is no pub/sub component {each.pubsub!r}")
+        subscriptions[each.pubsub, each.topic] = each
     return Components(
         pubsubs,
-        _subscriptions(found, pubsubs),
-        tuple(_each_once(stores)),
-        tuple(_each_once(bindings)),
+        tuple(subscriptions.values()),
+        _of_kind("secretstores.", components),
+        _of_kind("bindings.", components),
     )
 
 
 def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, str]]) -> None:
-    """Refuses components without which events would be lost without a word.
+    """Refuses to start if a subscription is missing: its events would be lost silently.
 
     Args:
-        known: What the files say.
-        folder: Where they are.
-        topics: Pub/sub component and topic of each subscription that must be there.
+        known: The components that were found.
+        folder: The folder of their files.
+        topics: Pub/sub component and topic of each subscription that is needed.
 
     Raises:
         StartupError: One is missing; the text names it and the folder.
     """
-    there = {(each.pubsub, each.topic) for each in known.subscriptions}
+    subscribed = {(each.pubsub, each.topic) for each in known.subscriptions}
     for pubsub, topic in topics:
-        if (pubsub, topic) not in there:
+        if (pubsub, topic) not in subscribed:
             raise StartupError(
                 f"The component files in {str(folder)!r} have no Subscription to the topic"
                 f" {topic!r} of {pubsub!r}; add it, or set AGENT_ACTORS_COMPONENTS to a folder"
@@ -239,7 +203,7 @@ def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, 
 
 
 def documents(listed: Path) -> Iterator[_Document]:
-    """Each document of the files of a folder, or of a list of them, with its file.
+    """Every document in the files of a folder, or of a list of folders, with its file.
 
     Raises:
         StartupError: A file cannot be read; the text names it.
@@ -261,79 +225,37 @@ def documents(listed: Path) -> Iterator[_Document]:
             raise _bad(path, f"it cannot be read ({type(error).__name__})") from None
 
 
-def _secret_store(
-    path: Path, document: dict[str, Any], component: _ComponentDocument
-) -> SecretStore:
-    """Of a type that is not served here only the name matters: its metadata are Dapr's."""
-    name, kind = component.metadata.name, component.spec.type
-    if kind not in SERVED_STORES:
-        return SecretStore(name, kind, path)
-    items = _validated(path, document, _SecretStoreDocument).spec.metadata or ()
-    return SecretStore(name, kind, path, {item.name.lower(): _text(item.value) for item in items})
-
-
-def _binding(path: Path, document: dict[str, Any], component: _ComponentDocument) -> Binding:
-    items = _validated(path, document, _BindingDocument).spec.metadata or ()
-    values = {item.name.lower(): _text(item.value) for item in items if item.value is not None}
-    return Binding(component.metadata.name, component.spec.type, path, values)
-
-
-def _each_once(described: Iterable[Described]) -> Iterator[Described]:
-    names: set[str] = set()
-    for each in described:
-        if each.name in names:
-            raise each.bad(f"there is a component {each.name!r} of its kind already")
-        names.add(each.name)
-        yield each
-
-
-def _subscriptions(
-    documents: Iterable[_Document], pubsubs: frozenset[str]
-) -> tuple[Subscription, ...]:
-    found: dict[tuple[str, str], Subscription] = {}
-    for path, document in documents:
-        if document.get("kind") != "Subscription":
+def _of_kind(prefix: str, components: Iterable[Component]) -> tuple[Component, ...]:
+    found: dict[str, Component] = {}
+    for each in components:
+        if not each.type.startswith(prefix):
             continue
-        subscription = _subscription(path, document)
-        where = (subscription.pubsub, subscription.topic)
-        if where in found:
-            raise _bad(path, f"the topic {where[1]!r} has a subscription already")
-        if subscription.pubsub not in pubsubs:
-            raise _bad(path, f"there is no pub/sub component {subscription.pubsub!r}")
-        found[where] = subscription
+        if each.name in found:
+            raise each.bad(f"there is a component {each.name!r} of its kind already")
+        found[each.name] = each
     return tuple(found.values())
 
 
 def _subscription(path: Path, document: dict[str, Any]) -> Subscription:
     if document.get("apiVersion") != _VERSION:
         raise _bad(path, f"a Subscription must have apiVersion {_VERSION}")
-    spec = _validated(path, document, _SubscriptionDocument).spec
-    if spec.routes.default is None and not spec.routes.rules:
+    subscription = _validated(Subscription, path, document)
+    if subscription.default is None and not subscription.rules:
         raise _bad(path, "a Subscription must have routes.default or routes.rules")
-    if spec.metadata is not None and spec.metadata.rawPayload:
-        raise _bad(path, "rawPayload is only for daprd: here every event is a CloudEvent")
-    rules = tuple((_event_type(path, rule.match), rule.path) for rule in spec.routes.rules)
-    return Subscription(
-        spec.pubsubname, spec.topic, rules, spec.routes.default, spec.deadLetterTopic or None
-    )
+    if subscription.raw_payload:
+        raise _bad(path, "rawPayload works with daprd only: here every event is a CloudEvent")
+    return subscription
 
 
-def _event_type(path: Path, match: str) -> str:
-    found = _RULE.fullmatch(match)
-    if found is None:
-        raise _bad(path, f"""the rule {match!r} is not of the form 'event.type == "x"'""")
-    return found.group(1) if found.group(1) is not None else found.group(2)
-
-
-def _validated(path: Path, document: dict[str, Any], form: Any) -> Any:
+def _validated(model: type[Model], path: Path, document: dict[str, Any]) -> Model:
     try:
-        return adapter(form).validate_python(document)
+        return model.model_validate(document)
     except ValidationError as error:
         raise _bad(path, fields(error)) from None
 
 
 def _text(value: str | bool | int | float) -> str:
-    """A value as Dapr hands it to a component."""
+    """A value as Dapr passes it to a component."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

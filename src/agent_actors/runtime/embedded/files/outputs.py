@@ -1,4 +1,4 @@
-"""Output bindings of the embedded runtime: what would be sent can be looked at instead."""
+"""Output bindings of the embedded runtime: outputs are recorded, and nothing is sent."""
 
 import logging
 from collections import deque
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_actors.errors import Invalid, StartupError
-from agent_actors.runtime.embedded.files.components import Binding
+from agent_actors.runtime.embedded.files.components import Component
 
 _log = logging.getLogger(__name__)
 
 SMS = "bindings.twilio.sms"
 SERVED = frozenset({SMS})
-"""The types of bindings that this runtime has an output for."""
+"""The types of bindings that the embedded runtime has an output for."""
 KEPT = 100
-"""Outputs that can be looked at, the newest ones."""
+"""How many outputs are recorded: the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedOutput:
-    """What a binding was asked to do."""
+    """An operation that a binding was to perform."""
 
     binding: str
     operation: str
@@ -29,18 +29,18 @@ class RecordedOutput:
 
 
 class RecordedOutputs:
-    """Takes what goes out, and sends it nowhere: a laptop is to send nobody an SMS.
+    """Records outputs instead of sending them: a laptop should not send SMS to anybody.
 
     Args:
-        bindings: Those of the component files.
+        bindings: The bindings of the component files.
     """
 
-    def __init__(self, bindings: Sequence[Binding]) -> None:
+    def __init__(self, bindings: Sequence[Component]) -> None:
         self._served = {each.name: each for each in bindings if each.type in SERVED}
         self.sent: deque[RecordedOutput] = deque(maxlen=KEPT)
 
     def require(self, sms: str | None) -> None:
-        """Refuses a setting that names a binding which is not here; None names none.
+        """Refuses to start if the binding of the settings is missing; None needs no binding.
 
         Raises:
             StartupError: There is no such binding, or it sends every SMS to one number.
@@ -50,17 +50,17 @@ class RecordedOutputs:
         binding = self._served.get(sms)
         if binding is None:
             raise StartupError(
-                f"AGENT_ACTORS_SMS_BINDING is {sms!r}, and no component file has a binding of that"
-                f" name that is {SMS}; docs/bindings.md says how one is added."
+                f"AGENT_ACTORS_SMS_BINDING is {sms!r}, but no component file has a binding of that"
+                f" name and of type {SMS}; docs/bindings.md says how to add one."
             )
         if "tonumber" in binding.metadata:
             raise binding.bad("its toNumber would get the SMS of every user")
 
     async def invoke(self, name: str, operation: str, data: Any, metadata: dict[str, str]) -> bytes:
-        """Keeps what would have been sent.
+        """Records the output.
 
         Raises:
-            Invalid: There is no such binding here, or it would refuse this.
+            Invalid: There is no such binding, or Dapr's would refuse this output.
         """
         if name not in self._served:
             raise Invalid(f"There is no output binding {name!r}.")
@@ -69,5 +69,5 @@ class RecordedOutputs:
         if not metadata.get("toNumber"):
             raise Invalid(f"The binding {name!r} needs a number in 'toNumber'.")
         self.sent.append(RecordedOutput(name, operation, data, dict(metadata)))
-        _log.info("binding %s: an output was taken, and is sent nowhere here", name)
+        _log.info("binding %s: recorded an output; the embedded runtime sends nothing", name)
         return b""

@@ -1,45 +1,43 @@
-"""Kafka input bindings as their component files describe them, as far as this runtime heeds them.
+"""Kafka input bindings of the component files, as far as the embedded runtime supports them.
 
-What it does not heed, and what would mean something else here than to Dapr, is refused.
+It refuses metadata that it does not support, and values that have another meaning here than on
+Dapr.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from agent_actors.errors import StartupError
 from agent_actors.forms.duration import seconds
-from agent_actors.runtime.embedded.files.components import Binding
+from agent_actors.protocol.codec import fields
+from agent_actors.runtime.embedded.files.components import Component
 
 KAFKA = "bindings.kafka"
 CLIENT = "confluent_kafka"
 
-_BEGIN = {"newest": "latest", "oldest": "earliest"}
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_ONLY = {
-    "authtype": {"none"},
-    "authrequired": {"false"},
-    "backoffmaxretries": {"-1"},
-    "backoffpolicy": {"constant"},
-    "consumeretryenabled": {"true"},
-    "direction": {"input"},
-    "disabletls": {"true"},
+_ONLY_VALUE = {
+    "authtype": "none",
+    "authrequired": "false",
+    "backoffmaxretries": "-1",
+    "backoffpolicy": "constant",
+    "consumeretryenabled": "true",
+    "direction": "input",
+    "disabletls": "true",
 }
-"""What is heeded as long as it says this."""
-_READ = frozenset(
-    {
-        "brokers",
-        "topics",
-        "consumergroup",
-        "clientid",
-        "route",
-        "initialoffset",
-        "backoffduration",
-        "sessiontimeout",
-        "heartbeatinterval",
-    }
-)
+"""Metadata that is supported with this value only."""
 _TUNING = frozenset(
     {
         "channelbuffersize",
@@ -52,34 +50,58 @@ _TUNING = frozenset(
         "version",
     }
 )
-"""What makes no difference to what is delivered."""
+"""Metadata that does not change what is delivered: ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaInput:
-    """A binding that brings records to a route.
+def _absolute(route: str) -> str:
+    return route if route.startswith("/") else f"/{route}"
 
-    `begin` is where a group begins that has taken nothing yet, `pause` the seconds until a record
-    that was not taken comes again.
+
+def _names(topics: str) -> list[str]:
+    names = [name.strip() for name in topics.split(",")]
+    for name in names:
+        if not _TOPIC.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a topic")
+    return names
+
+
+_Text = Annotated[str, StringConstraints(min_length=1)]
+_Duration = Annotated[float, BeforeValidator(seconds)]
+
+
+class KafkaInput(BaseModel):
+    """A binding that posts the records of topics to a route.
+
+    `begin` is where a new consumer group begins; `pause` is the time in seconds until a record
+    that the route has refused is posted again.
     """
 
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
     name: str
-    route: str
-    brokers: str
-    topics: tuple[str, ...]
-    group: str
-    client_id: str
-    begin: str
-    pause: float
-    session_timeout: float
-    heartbeat: float
+    route: Annotated[_Text, AfterValidator(_absolute)]
+    brokers: _Text
+    topics: Annotated[tuple[str, ...], BeforeValidator(_names)]
+    group: _Text = Field(validation_alias="consumergroup")
+    client_id: str = Field("agent-actors", validation_alias="clientid")
+    begin: Literal["newest", "oldest"] = Field("newest", validation_alias="initialoffset")
+    pause: _Duration = Field(5.0, validation_alias="backoffduration")
+    session_timeout: _Duration = Field(10.0, validation_alias="sessiontimeout")
+    heartbeat: _Duration = Field(3.0, validation_alias="heartbeatinterval")
 
 
-def read_inputs(bindings: Iterable[Binding]) -> tuple[KafkaInput, ...]:
-    """The bindings that bring records; those that only send some are not among them.
+_SUPPORTED = {
+    str(field.validation_alias or name)
+    for name, field in KafkaInput.model_fields.items()
+    if name != "name"
+}.union(_ONLY_VALUE, _TUNING)
+
+
+def read_inputs(bindings: Iterable[Component]) -> tuple[KafkaInput, ...]:
+    """The Kafka bindings that bring records; output bindings are left out.
 
     Raises:
-        StartupError: One cannot be served as it says; the text names its file and says why.
+        StartupError: A binding is not supported as it is; the text names its file and says why.
     """
     kafka = [each for each in bindings if each.type == KAFKA]
     inputs = tuple(_read(each) for each in kafka if each.metadata.get("direction") != "output")
@@ -91,57 +113,17 @@ def read_inputs(bindings: Iterable[Binding]) -> tuple[KafkaInput, ...]:
     return inputs
 
 
-def _read(binding: Binding) -> KafkaInput:
-    given = {name: value.strip() for name, value in binding.metadata.items()}
-    _refuse_others(binding, given)
-    route = _needed(binding, given, "route")
-    if not route.startswith("/"):
-        route = f"/{route}"
-    begin = given.get("initialoffset", "newest")
-    if begin not in _BEGIN:
-        raise binding.bad("initialOffset is neither 'newest' nor 'oldest'")
-    return KafkaInput(
-        name=binding.name,
-        route=route,
-        brokers=_needed(binding, given, "brokers"),
-        topics=_topics(binding, given),
-        group=_needed(binding, given, "consumerGroup"),
-        client_id=given.get("clientid", "agent-actors"),
-        begin=_BEGIN[begin],
-        pause=_duration(binding, given, "backOffDuration", "5s"),
-        session_timeout=_duration(binding, given, "sessionTimeout", "10s"),
-        heartbeat=_duration(binding, given, "heartbeatInterval", "3s"),
-    )
-
-
-def _refuse_others(binding: Binding, given: dict[str, str]) -> None:
-    for name, value in given.items():
-        if name in _ONLY and value.lower() not in _ONLY[name]:
-            only = " or ".join(sorted(_ONLY[name]))
-            raise binding.bad(f"the embedded runtime heeds {name} only as {only}")
-        if name not in _ONLY and name not in _READ and name not in _TUNING:
-            raise binding.bad(f"the embedded runtime does not heed {name}")
-    if "authtype" not in given and "authrequired" not in given:
-        raise binding.bad("it needs authType, which here is none")
-
-
-def _needed(binding: Binding, given: dict[str, str], name: str) -> str:
-    value = given.get(name.lower())
-    if not value:
-        raise binding.bad(f"it needs a value of {name}")
-    return value
-
-
-def _topics(binding: Binding, given: dict[str, str]) -> tuple[str, ...]:
-    names = [name.strip() for name in _needed(binding, given, "topics").split(",")]
-    wrong = [name for name in names if not _TOPIC.fullmatch(name)]
-    if wrong:
-        raise binding.bad(f"{wrong[0]!r} is not the name of a topic")
-    return tuple(names)
-
-
-def _duration(binding: Binding, given: dict[str, str], name: str, default: str) -> float:
+def _read(binding: Component) -> KafkaInput:
+    metadata = {name: value.strip() for name, value in binding.metadata.items()}
+    for name, value in metadata.items():
+        if name not in _SUPPORTED:
+            raise binding.bad(f"the embedded runtime does not support {name}")
+        if value.lower() != _ONLY_VALUE.get(name, value.lower()):
+            only = _ONLY_VALUE[name]
+            raise binding.bad(f"the embedded runtime supports {name} only with the value {only}")
+    if "authtype" not in metadata and "authrequired" not in metadata:
+        raise binding.bad("it needs authType, with the value none")
     try:
-        return seconds(given.get(name.lower(), default))
-    except ValueError as error:
-        raise binding.bad(f"{name}: {error}") from None
+        return KafkaInput.model_validate({**metadata, "name": binding.name})
+    except ValidationError as error:
+        raise binding.bad(fields(error)) from None

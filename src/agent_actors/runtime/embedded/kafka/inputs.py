@@ -1,7 +1,7 @@
-"""Kafka input bindings: what a topic has is posted to a route, as daprd posts it.
+"""Kafka input bindings: posts the records of topics to a route, like daprd.
 
-A record counts as taken once its route has answered 200, and only then the next one of its
-partition is posted. One that is not taken comes again, until it is; other partitions go on.
+When the route has answered 200, the record is done and the next one of its partition is posted. Any
+other answer: the same record is posted again, while other partitions continue.
 """
 
 import asyncio
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WAITING = 64
-"""Records of a partition that wait in memory; with these it is paused."""
+"""Records of a partition that wait in memory; at this number the partition is paused."""
 POLL = 0.2
-"""Seconds after which the client's thread looks whether it is to end."""
+"""Seconds after which the client's thread checks whether it should end."""
 LEAVE = 3.0
-"""Seconds that a consumer gets to say what it has taken, and that it leaves."""
+"""Seconds in which a consumer commits its offsets and leaves its group."""
 TOMBSTONE = b"null"
-"""What daprd posts of a record without a value."""
+"""The body that daprd posts for a record without a value."""
 PARTIAL = frozenset({"_RESOLVE", "_TRANSPORT"})
-"""One broker that cannot be reached, at one try; when it is all of them, that is told, too."""
+"""One attempt to reach one broker has failed; another error comes if all brokers are away."""
 LETTER: Headers = ((b"content-type", b"application/cloudevents+json"),)
 _JSON = (b"content-type", b"application/json")
 
@@ -46,8 +46,8 @@ class KafkaInputs:
     """The Kafka bindings of a runtime.
 
     Args:
-        inputs: What the component files say.
-        clock: The time.
+        inputs: The bindings of the component files.
+        clock: The clock for pauses.
     """
 
     def __init__(self, inputs: Sequence[KafkaInput], clock: Clock) -> None:
@@ -56,7 +56,7 @@ class KafkaInputs:
         self._deliver: Deliver | None = None
 
     def start(self, deliver: Deliver) -> None:
-        """Begins to read; a broker that is away is waited for in the background.
+        """Begins to read; if a broker is away, the client waits for it in the background.
 
         Raises:
             StartupError: The client refuses the settings.
@@ -75,23 +75,23 @@ class KafkaInputs:
         await asyncio.gather(*(reader.drain() for reader in self._readers))
 
     async def stop(self) -> None:
-        """Ends every consumer; what was not taken comes again."""
+        """Stops every consumer; records that are not done are read again later."""
         await asyncio.gather(*(reader.stop() for reader in self._readers))
 
     def has(self, topic: str) -> bool:
-        """Are the dead letters of that topic records of a binding?"""
+        """Whether the dead letters of that topic are records of a binding."""
         return topic in self._routes
 
     async def redeliver(self, topic: str, envelope: bytes) -> None:
         """Posts a dead letter to its binding's route, once and now.
 
         Raises:
-            Conflict: The route did not take it.
-            Unavailable: It may later.
+            Conflict: The route refused it.
+            Unavailable: The route may accept it later.
         """
         deliver = self._deliver
         if deliver is None:
-            raise Conflict("The runtime does not run; the letter is kept.")
+            raise Conflict("The runtime is not running; the letter is kept.")
         try:
             answer = await deliver(self._routes[topic], envelope, LETTER)
         except TryLater:
@@ -99,15 +99,15 @@ class KafkaInputs:
         except AgentError as error:
             raise Conflict(error.detail) from None
         if answer.status != 200:
-            raise Conflict(f"The letter failed again and is kept: it was answered {answer.status}.")
+            raise Conflict(f"The letter failed again and is kept: the answer was {answer.status}.")
 
 
 class _Reader:
-    """One binding: a thread that polls the broker, and a task for each partition that has records.
+    """The reader of a binding: a thread that polls the broker, and a task for each partition.
 
     Args:
         spec: The binding.
-        clock: The time.
+        clock: The clock for pauses.
     """
 
     def __init__(self, spec: KafkaInput, clock: Clock) -> None:
@@ -120,11 +120,11 @@ class _Reader:
         self._ending = threading.Event()
         self._started = False
         self._orders: deque[Callable[[Consumer], object]] = deque()
-        """What the thread is to do with its client."""
+        """Calls of the client that the thread should make."""
         self._deliver: Deliver
         self._loop: asyncio.AbstractEventLoop
         self._troubles: set[str] = set()
-        """Those of the broker that were told, and have not passed."""
+        """Errors of the broker that were logged and are not over."""
 
     def start(self, deliver: Deliver) -> None:
         from confluent_kafka import Consumer, KafkaException
@@ -159,12 +159,14 @@ class _Reader:
             async with self._clock.timeout(LEAVE):
                 await self._closed.wait()
         except TimeoutError:
-            _log.warning("binding %s: its consumer could not leave in time", self._spec.name)
+            _log.warning(
+                "binding %s: its consumer did not leave its group in time", self._spec.name
+            )
 
     # -- the thread of the client -----------------------------------------------------------
 
     def _read(self, consumer: "Consumer") -> None:
-        """Hands over what comes; everything is decided in the loop."""
+        """Passes records to the event loop, which makes all decisions."""
         consumer.subscribe(
             list(self._spec.topics),
             on_assign=self._on_assign,
@@ -172,18 +174,18 @@ class _Reader:
             on_lost=self._on_revoke,
         )
         while not self._ending.is_set():
-            self._obey(consumer)
+            self._run_orders(consumer)
             message = consumer.poll(POLL)
             if message is not None:
-                self._call(self._arrived, message)
-        self._obey(consumer)
+                self._call(self._receive, message)
+        self._run_orders(consumer)
         consumer.close()
         self._call(self._closed.set)
 
-    def _obey(self, consumer: "Consumer") -> None:
-        """Does what the loop has asked for: two threads in the client at once can lock each other.
+    def _run_orders(self, consumer: "Consumer") -> None:
+        """Makes the loop's calls here: two threads in the client at once can deadlock.
 
-        What it will not do is about a partition that is somebody else's by now.
+        A call fails if another consumer has the partition by now.
         """
         from confluent_kafka import KafkaException
 
@@ -198,19 +200,19 @@ class _Reader:
         self._call(self._begin, [(each.topic, each.partition) for each in partitions])
 
     def _on_revoke(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
-        self._obey(consumer)  # What was taken is committed with the partitions.
+        self._run_orders(consumer)  # Offsets are committed with the partitions.
         self._call(self._drop, [(each.topic, each.partition) for each in partitions])
 
     def _on_error(self, error: "KafkaError") -> None:
         self._call(self._trouble, error)
 
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # The loop is closed: nobody is there to hear it.
+        with suppress(RuntimeError):  # The loop is closed.
             self._loop.call_soon_threadsafe(function, *arguments)
 
     # -- the loop ---------------------------------------------------------------------------
 
-    def _arrived(self, message: "Message") -> None:
+    def _receive(self, message: "Message") -> None:
         error = message.error()
         if error is not None:
             self._trouble(error)
@@ -228,16 +230,16 @@ class _Reader:
             self._orders.append(partial(_pause, where))
 
     async def _serve(self, where: _Partition, lane: "_Lane") -> None:
-        """Posts what waits, one after the other."""
+        """Posts the waiting records of a partition, one after the other."""
         begin_work()
-        while lane.waiting and await self._taken(lane, lane.waiting[0]):
+        while lane.waiting and await self._posted(lane, lane.waiting[0]):
             self._orders.append(partial(_store, lane.waiting.popleft()))
         if lane.paused and not lane.waiting:
             lane.paused = False
             self._orders.append(partial(_resume, where))
 
-    async def _taken(self, lane: "_Lane", message: "Message") -> bool:
-        """Posts a record until it is taken; false where that is not for us to wait for."""
+    async def _posted(self, lane: "_Lane", message: "Message") -> bool:
+        """Posts a record until the route accepts it; False if that is no longer our task."""
         tries = 0
         while not lane.gone and not self._refusing.is_set():
             reason = await self._post(message)
@@ -245,13 +247,13 @@ class _Reader:
                 return not lane.gone
             tries += 1
             level = logging.WARNING if tries == 1 else logging.DEBUG
-            _log.log(level, "binding %s: the record %s is tried again: %s", self._spec.name,
+            _log.log(level, "binding %s: record %s will be posted again: %s", self._spec.name,
                      _position(message), reason)  # fmt: skip
             await self._rest()
         return False
 
     async def _post(self, message: "Message") -> str | None:
-        """Why the route did not take a record, or None where it did. Whatever it does is one."""
+        """Posts a record once; returns why the route did not accept it, or None if it did."""
         value = message.value()
         body = TOMBSTONE if value is None else bytes(value)
         try:
@@ -266,35 +268,35 @@ class _Reader:
                 await self._refusing.wait()
 
     def _begin(self, partitions: list[_Partition]) -> None:
-        """They are ours, and nothing of them waits.
+        """This consumer now has these partitions, and none of their records wait.
 
-        The client keeps a partition paused while it is not ours, and no lane would resume it.
+        The client keeps a partition paused even while other consumers have it.
         """
         self._recovered()
         self._orders.extend(partial(_resume, each) for each in partitions)
 
     def _drop(self, partitions: list[_Partition]) -> None:
-        """Somebody else reads them from now on, or we do so anew."""
+        """Another consumer has these partitions from now on, or this one begins anew."""
         for each in partitions:
             lane = self._lanes.pop(each, None)
             if lane is not None:
                 lane.gone = True
 
     def _trouble(self, error: "KafkaError") -> None:
-        """Told once, until it has passed: the client tries again by itself."""
+        """Logs an error of the broker once, until it is over: the client retries by itself."""
         if error.name() not in self._troubles and error.name() not in PARTIAL:
             self._troubles.add(error.name())
-            _log.warning("binding %s waits for Kafka: %s", self._spec.name, error.str())
+            _log.warning("binding %s is waiting for Kafka: %s", self._spec.name, error.str())
 
     def _recovered(self) -> None:
         if self._troubles:
             self._troubles.clear()
-            _log.info("binding %s reads from Kafka", self._spec.name)
+            _log.info("binding %s is reading from Kafka", self._spec.name)
 
 
 @dataclass(slots=True)
 class _Lane:
-    """The records of a partition that have come; `gone` when it is not ours any more."""
+    """The waiting records of a partition; `gone` if another consumer has the partition now."""
 
     waiting: "deque[Message]" = field(default_factory=deque)
     paused: bool = False
@@ -302,7 +304,7 @@ class _Lane:
 
 
 def _headers(message: "Message") -> Headers:
-    """Where a record is, and nothing that whoever wrote it has chosen."""
+    """The position of a record, but none of the headers that its producer has chosen."""
     _, milliseconds = message.timestamp()
     return (
         _JSON,
@@ -314,7 +316,7 @@ def _headers(message: "Message") -> Headers:
 
 
 def _store(message: "Message", client: "Consumer") -> None:
-    """The record was taken; the client says so to the broker, about once a second."""
+    """Marks a record as done; the client commits its offset, about once a second."""
     client.store_offsets(message)
 
 
@@ -341,19 +343,19 @@ def _configuration(spec: KafkaInput, on_error: "Callable[[KafkaError], None]") -
         "bootstrap.servers": spec.brokers,
         "group.id": spec.group,
         "client.id": spec.client_id,
-        "auto.offset.reset": spec.begin,
-        # Said to the broker by itself, but only what was stored: a record whose route took it.
+        "auto.offset.reset": "latest" if spec.begin == "newest" else "earliest",
+        # Commits by itself, but only stored offsets: of records that the route has accepted.
         "enable.auto.commit": True,
         "auto.commit.interval.ms": 1000,
         "enable.auto.offset.store": False,
         "session.timeout.ms": int(spec.session_timeout * 1000),
         "heartbeat.interval.ms": int(spec.heartbeat * 1000),
-        # A topic that is not there yet is looked for this often.
+        # How often the client looks for topics that do not exist yet.
         "topic.metadata.refresh.interval.ms": 5000,
         "allow.auto.create.topics": False,
         "reconnect.backoff.ms": 500,
         "reconnect.backoff.max.ms": 2000,
         "queued.max.messages.kbytes": 16_384,
         "error_cb": on_error,
-        "log_level": 0,  # It would write to stderr; what matters comes by `error_cb`.
+        "log_level": 0,  # The client would log to stderr; important errors come to `error_cb`.
     }

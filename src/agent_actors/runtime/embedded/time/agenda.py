@@ -1,4 +1,4 @@
-"""Things to be done at a time, and one waiter who takes them as they fall due."""
+"""A queue of entries by time, and one waiter who takes each entry when it is due."""
 
 import asyncio
 import heapq
@@ -11,16 +11,16 @@ from agent_actors.clock import Clock
 
 T = TypeVar("T")
 
-# The wall time may be set, and a laptop's monotonic time stands still while it sleeps.
-_LOOK_AGAIN = 30.0
+_LONGEST_WAIT = 30.0
+"""Seconds. The wall clock may be set, and the monotonic clock stops while a laptop sleeps."""
 
 
 class Agenda(Generic[T]):
     """A queue by time.
 
     Args:
-        clock: What is waited on.
-        now: The time that entries are due by, in seconds.
+        clock: The clock that waits.
+        now: The present time in seconds, by which entries are due.
     """
 
     def __init__(self, clock: Clock, now: Callable[[], float]) -> None:
@@ -34,18 +34,18 @@ class Agenda(Generic[T]):
         return len(self._entries)
 
     def add(self, due: float, entry: T) -> None:
-        """Enters something; what is due earlier than all else wakes the waiter."""
+        """Adds an entry; the waiter wakes up if it is the first one now."""
         heapq.heappush(self._entries, (due, next(self._order), entry))
         if self._entries[0][2] is entry:
             self._changed.set()
 
     def prune(self, keep: Callable[[T], bool]) -> None:
-        """Forgets the entries that are void."""
+        """Removes the entries that are not to be kept."""
         self._entries = [entry for entry in self._entries if keep(entry[2])]
         heapq.heapify(self._entries)
 
     async def take(self) -> tuple[float, T]:
-        """Waits for the first entry to fall due, and removes it."""
+        """Waits until the first entry is due, and removes it."""
         while (wait := self._until_first()) > 0:
             self._changed.clear()
             with suppress(TimeoutError):
@@ -56,5 +56,5 @@ class Agenda(Generic[T]):
 
     def _until_first(self) -> float:
         if not self._entries:
-            return _LOOK_AGAIN
-        return min(_LOOK_AGAIN, self._entries[0][0] - self._now())
+            return _LONGEST_WAIT
+        return min(_LONGEST_WAIT, self._entries[0][0] - self._now())

@@ -1,8 +1,8 @@
-"""Durable reminders: saved before they are promised, fired as turns, over restarts.
+"""Durable reminders: saved before they are confirmed, fired as turns, kept over restarts.
 
-What is promised is what Dapr does (docs/dapr-behaviour.md#reminders): a failing fire is tried four
-times, one second apart, then that tick is gone; a missed tick is not made up for more than once,
-and only what fires is counted of the repetitions.
+They behave as on Dapr (docs/dapr-behaviour.md#reminders): a fire that fails is tried four times,
+one second apart, and then the tick is skipped; one fire makes up for any number of missed ticks;
+only ticks that fire count as repetitions.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Key = tuple[str, str, str]
 """The actor's type and id, and the reminder's name."""
 
 Fire = Callable[[str, str, str, bytes], Awaitable[None]]
-"""Runs a reminder as a turn of its actor; raises where the turn failed."""
+"""Runs a reminder as a turn of its actor; raises if the turn fails."""
 
 _log = logging.getLogger(__name__)
 _RETRIES = 3
@@ -55,7 +55,7 @@ _MOVE = (
 
 @dataclass(slots=True)
 class _Reminder:
-    """A saved reminder. `version` tells this registration from a later one of the same name."""
+    """A saved reminder. A later registration of the same name has another `version`."""
 
     schedule: Recurrence
     data: bytes
@@ -66,10 +66,10 @@ class Reminders:
     """The reminders of every actor of this process.
 
     Args:
-        store: Where they are saved.
-        clock: When they are due.
-        fire: How they are fired.
-        recover: Names of reminders that fire at a start whatever their due time.
+        store: The database in which they are saved.
+        clock: The clock by which they are due.
+        fire: Fires a reminder.
+        recover: Names of reminders that fire at the start, even if they are not due yet.
     """
 
     def __init__(self, store: Database, clock: Clock, fire: Fire, recover: frozenset[str]) -> None:
@@ -87,7 +87,7 @@ class Reminders:
         self._scheduler: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Reads what is saved and begins to fire."""
+        """Reads the saved reminders and begins to fire."""
         early: list[Key] = []
         for actor_type, actor_id, name, *when, data, version in self._store.rows(_LOAD):
             key = (actor_type, actor_id, name)
@@ -105,13 +105,13 @@ class Reminders:
             self._spawn(self._recover_some(waiting))
 
     def refuse(self) -> None:
-        """From now on no fire begins; what is due stays saved."""
+        """From now on no reminder fires; those that are due stay saved."""
         self._refusing = True
         if self._scheduler is not None:
             self._scheduler.cancel()
 
     async def stop(self) -> None:
-        """Ends what still fires, as after a crash: it fires again at the next start."""
+        """Cancels the fires under way, like a crash: they are repeated at the next start."""
         self.refuse()
         for task in self._tasks:
             task.cancel()
@@ -119,11 +119,11 @@ class Reminders:
             await asyncio.wait(set(self._tasks))
 
     async def register(self, key: Key, body: bytes) -> None:
-        """Saves a reminder, in place of one of the same name, and returns once it is committed.
+        """Saves a reminder and replaces one of the same name; returns when it is committed.
 
         Raises:
-            Invalid: The body is not of Dapr's form.
-            Unavailable: The store is away.
+            Invalid: The body does not have Dapr's form.
+            Unavailable: The store is unavailable.
         """
         registration: Registration = parse(body, self._now())
         self._version += 1
@@ -137,10 +137,10 @@ class Reminders:
             self._agenda.prune(self._is_current)
 
     async def unregister(self, key: Key) -> None:
-        """Forgets a reminder, if it is there.
+        """Deletes a reminder, if it exists.
 
         Raises:
-            Unavailable: The store is away.
+            Unavailable: The store is unavailable.
         """
         await self._execute(_FORGET, *key)
         self._known.pop(key, None)
@@ -153,14 +153,14 @@ class Reminders:
             self._spawn(self._fire_in_room(key))
 
     async def _next(self) -> Key:
-        """The next reminder to fire: still registered as it was entered, and not firing now."""
+        """The next reminder that is due, is still registered as it was, and is not firing now."""
         while True:
             _, entry = await self._agenda.take()
             if self._is_current(entry) and entry[0] not in self._firing:
                 return entry[0]
 
     def _is_current(self, entry: tuple[Key, int]) -> bool:
-        """Whether an entry is of the present registration; older ones stay until they fall due."""
+        """Whether an entry is of the present registration; older ones stay until they are due."""
         reminder = self._known.get(entry[0])
         return reminder is not None and reminder.version == entry[1]
 
@@ -180,26 +180,29 @@ class Reminders:
             self._firing.discard(key)
 
     async def _tick(self, key: Key) -> None:
-        """One tick with its retries; then the next is entered, or the reminder is gone."""
+        """Fires a reminder, with retries; then enters the next tick or deletes the reminder."""
         reminder = self._known.get(key)
         if reminder is None:
             self._firing.discard(key)
             return
-        after: Recurrence | None = self._postponed(reminder)
+        after: Recurrence | None
         if key[0] in ActorRuntime.get_registered_actor_types():
-            if not await self._settled(key, reminder):
+            if not await self._fire_with_retries(key, reminder):
                 return
             after = reminder.schedule.next(self._now())
+        else:
+            # This process does not host the type, for example after a downgrade: nothing is lost.
+            after = reminder.schedule.early(self._now() + _UNHOSTED_AFTER)
         self._firing.discard(key)
         current = self._known.get(key)
         if current is reminder:
             await self._move(key, reminder, after)
         elif current is not None:
-            # Registered again meanwhile; its entry may have come up while this one was firing.
+            # Registered again meanwhile: its entry may have been skipped during this fire.
             self._agenda.add(current.schedule.due, (key, current.version))
 
-    async def _settled(self, key: Key, reminder: _Reminder) -> bool:
-        """Whether this tick is over: fired, given up or void, but not cut by a stop."""
+    async def _fire_with_retries(self, key: Key, reminder: _Reminder) -> bool:
+        """Fires a reminder; False if the runtime stops, so that the tick is not over."""
         body = b'{"data":' + reminder.data + b',"dueTime":"","period":""}'
         for attempt in range(_RETRIES + 1):
             if attempt:
@@ -214,7 +217,8 @@ class Reminders:
                 _log.warning("reminder %s of %s/%s failed: %s", key[2], *key[:2], error.title)
             else:
                 return True
-        _log.error("a tick of reminder %s of %s/%s is given up", key[2], *key[:2])
+        _log.error("reminder %s of %s/%s: the retries failed, too; this tick is skipped",
+                   key[2], *key[:2])  # fmt: skip
         return True
 
     async def _move(self, key: Key, reminder: _Reminder, after: Recurrence | None) -> None:
@@ -229,12 +233,8 @@ class Reminders:
             else:
                 await self._execute(_MOVE, after.due, after.left, *key, reminder.version)
         except Unavailable:
-            # It goes on from memory; after a restart the tick may come once more.
+            # The reminder continues from memory; after a restart the tick may be repeated.
             _log.warning("reminder %s of %s/%s could not be saved", key[2], *key[:2])
-
-    def _postponed(self, reminder: _Reminder) -> Recurrence:
-        # An actor type that this process does not host, as of an older release: nothing is lost.
-        return reminder.schedule.early(self._now() + _UNHOSTED_AFTER)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -1,7 +1,7 @@
-"""When a reminder or a timer is due: Dapr's registration body, and the tick after a tick.
+"""When a reminder or a timer is due: reads Dapr's registration, and computes the next tick.
 
-Which forms there are, and what they mean, was tried on daprd 1.18.0; the conformance suite holds
-both runtimes to it.
+The forms and their meaning were found out on daprd 1.18.0; the conformance suite checks both
+runtimes.
 """
 
 import math
@@ -27,17 +27,17 @@ _CALENDAR = re.compile(
 _REPEATED = re.compile(r"R(?P<times>-?\d{1,15})/(?P<period>P.*)", re.ASCII)
 _DAYS = re.compile(r"(?:^|/)P[^T]*\d[YMWD]", re.ASCII)
 _SHORTEST = 0.001
-"""Seconds: what is to happen more often would keep the process from everything else."""
+"""Seconds: a shorter period would keep the process from everything else."""
 
 B = TypeVar("B", bound="_Body")
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """When it is due and may be due again, in seconds.
+    """The times at which something is due, in seconds.
 
-    Without a period it is due once. After `expires` it is due no more. `left` is how many fires
-    are left, with the next one; None is no limit.
+    Without a period it is due once. After `expires` it is no longer due. `left` is the number of
+    fires that are left, including the next one; None is no limit.
     """
 
     due: float
@@ -46,7 +46,7 @@ class Recurrence:
     left: int | None = None
 
     def next(self, now: float) -> "Recurrence | None":
-        """The first tick after now, in step with the last one: missed ticks are not made up for."""
+        """The first tick after now, in step with the last one; missed ticks are skipped."""
         if self.period is None or self.left == 1:
             return None
         steps = max(1, math.floor((now - self.due) / self.period) + 1)
@@ -56,13 +56,13 @@ class Recurrence:
         return replace(self, due=due, left=None if self.left is None else self.left - 1)
 
     def early(self, now: float) -> "Recurrence":
-        """The same, due now."""
+        """The same recurrence, with its next tick now."""
         return replace(self, due=now)
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What an actor registered: when, and the JSON it gets back as it gave it."""
+    """A reminder's schedule, and its data: the JSON that the actor gets with each fire."""
 
     schedule: Recurrence
     data: bytes
@@ -70,9 +70,9 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class TimerRegistration:
-    """What an actor registered: when, and the body of each fire.
+    """A timer's schedule, and the body of each fire.
 
-    `schedule` is None where the time to live is over before the first fire.
+    `schedule` is None if the time to live is over before the first fire.
     """
 
     schedule: Recurrence | None
@@ -91,61 +91,61 @@ class _TimerBody(_Body):
 
 
 def parse(body: bytes, now: float) -> Registration:
-    """A reminder's registration.
+    """Reads the registration of a reminder.
 
-    A period of nothing is none: real Dapr 1.18 fires such a reminder in a hot loop
+    A period of zero means no period: Dapr 1.18 would fire such a reminder in a hot loop
     (docs/dapr-behaviour.md#reminders).
 
     Args:
         body: Dapr's JSON object.
-        now: The wall time in seconds, which the schedule will be in.
+        now: The wall time in seconds; the schedule is in wall time.
 
     Raises:
-        Invalid: It has another form, says neither when nor how often, or has a `ttl` but no period.
+        Invalid: The body has another form, has no time and no period, or a `ttl` without a period.
     """
-    asked = _read(body, _Body, "reminder")
-    if not asked.due_time and not asked.period:
+    given = _read(body, _Body, "reminder")
+    if not given.due_time and not given.period:
         raise Invalid("The reminder has neither a dueTime nor a period.")
-    if asked.period and _DAYS.search(asked.period):
-        raise Invalid(f"The period {asked.period!r} of a reminder is in days, not in hours.")
-    period, left = _period(asked.period)
-    due = start = now + (_delay("dueTime", asked.due_time, now) or 0.0)
-    if not asked.due_time and period is not None:
+    if given.period and _DAYS.search(given.period):
+        raise Invalid(f"The period {given.period!r} of a reminder is in days, not in hours.")
+    period, left = _period(given.period)
+    due = start = now + (_delay("dueTime", given.due_time, now) or 0.0)
+    if not given.due_time and period is not None:
         due = start + period
-    if asked.ttl and period is None:
+    if given.ttl and period is None:
         raise Invalid("A reminder must have a period to have a ttl.")
-    # As on Dapr: from when it was to begin, and the tick at its very end still comes.
-    expires = _expires(asked.ttl, start, now, now)
-    return Registration(Recurrence(due, period, expires, left or None), to_json(asked.data))
+    # As on Dapr: counted from the due time, and a tick at the very end still fires.
+    expires = _expires(given.ttl, start, now, now)
+    return Registration(Recurrence(due, period, expires, left or None), to_json(given.data))
 
 
 def parse_timer(body: bytes, now: float, wall: float) -> TimerRegistration:
-    """A timer's registration.
+    """Reads the registration of a timer.
 
     Args:
         body: Dapr's JSON object.
-        now: The time in seconds that the schedule will be in.
-        wall: The same moment as wall time.
+        now: The monotonic time in seconds; the schedule is in monotonic time.
+        wall: The same moment in wall time.
 
     Raises:
-        Invalid: It has another form, or is to be repeated not once.
+        Invalid: The body has another form, or its period has no repetitions.
     """
-    asked = _read(body, _TimerBody, "timer")
-    period, left = _period(asked.period)
+    given = _read(body, _TimerBody, "timer")
+    period, left = _period(given.period)
     if left == 0:
-        raise Invalid(f"The period {asked.period!r} of a timer repeats nothing.")
-    due = now + (_delay("dueTime", asked.due_time, wall) or 0.0)
-    expires = _expires(asked.ttl, due, now, wall)
-    # Unlike a reminder's, a timer's tick at the very end of its time does not come any more.
+        raise Invalid(f"The period {given.period!r} of a timer repeats nothing.")
+    due = now + (_delay("dueTime", given.due_time, wall) or 0.0)
+    expires = _expires(given.ttl, due, now, wall)
+    # As on Dapr: unlike a reminder, a timer does not fire at the very end of its time to live.
     last = None if expires is None else math.nextafter(expires, -math.inf)
     over = last is not None and due > last
-    told = {
-        "callback": asked.callback or "",
-        "data": asked.data,
-        "dueTime": asked.due_time or "",
-        "period": asked.period or "",
+    fired = {
+        "callback": given.callback or "",
+        "data": given.data,
+        "dueTime": given.due_time or "",
+        "period": given.period or "",
     }
-    return TimerRegistration(None if over else Recurrence(due, period, last, left), to_json(told))
+    return TimerRegistration(None if over else Recurrence(due, period, last, left), to_json(fired))
 
 
 def _read(body: bytes, form: type[B], what: str) -> B:
@@ -156,9 +156,9 @@ def _read(body: bytes, form: type[B], what: str) -> B:
 
 
 def _period(text: str | None) -> tuple[float | None, int | None]:
-    """The seconds between two fires, None for none; and how many there are in all, or None.
+    """The period in seconds, or None; and the number of fires, or None for no limit.
 
-    Dapr reads fewer than none of them as no limit.
+    Dapr reads a negative number of fires as no limit.
     """
     repeated = _REPEATED.fullmatch(text or "")
     times = int(repeated["times"]) if repeated is not None else None
@@ -168,7 +168,7 @@ def _period(text: str | None) -> tuple[float | None, int | None]:
 
 
 def _expires(ttl: str | None, start: float, now: float, wall: float) -> float | None:
-    """When the time to live ends that begins with `start`; an RFC 3339 time is that time."""
+    """The end of a time to live, which is a duration from `start` or an RFC 3339 time."""
     if not ttl:
         return None
     if not _TIME.fullmatch(ttl):
@@ -180,7 +180,7 @@ def _expires(ttl: str | None, start: float, now: float, wall: float) -> float | 
 
 
 def _delay(name: str, text: str | None, wall: float) -> float | None:
-    """Seconds from a moment to what a duration or a time says; None where nothing is said."""
+    """The seconds from now until the end of a duration or until a time; None without a text."""
     if not text:
         return None
     try:
@@ -190,18 +190,18 @@ def _delay(name: str, text: str | None, wall: float) -> float | None:
         if calendar is not None and (calendar["years"] or calendar["months"]):
             return _on_the_calendar(calendar, wall)
     except (ValueError, OverflowError):
-        raise Invalid(f"The {name} {text!r} is no time that there is.") from None
+        raise Invalid(f"The {name} {text!r} is not a valid time.") from None
     return _seconds(name, text)
 
 
-def _on_the_calendar(asked: re.Match[str], wall: float) -> float:
-    """Seconds to the same day some months later; a day that month has not is in the next one."""
+def _on_the_calendar(match: re.Match[str], wall: float) -> float:
+    """The seconds until the same day, months or years later; 31 February is 3 March."""
     begin = datetime.fromtimestamp(wall, UTC)
-    months = begin.month - 1 + int(asked["months"] or 0)
+    months = begin.month - 1 + int(match["months"] or 0)
     first = begin.replace(
-        year=begin.year + int(asked["years"] or 0) + months // 12, month=months % 12 + 1, day=1
+        year=begin.year + int(match["years"] or 0) + months // 12, month=months % 12 + 1, day=1
     )
-    rest = seconds("P" + asked["rest"]) if asked["rest"] else 0.0
+    rest = seconds("P" + match["rest"]) if match["rest"] else 0.0
     return (first + timedelta(days=begin.day - 1, seconds=rest) - begin).total_seconds()
 
 

@@ -1,8 +1,8 @@
-"""Volatile timers: in memory, fired as turns, and gone with their actor's activation.
+"""Volatile timers: kept in memory, fired as turns, and stopped when their actor is deactivated.
 
-What is promised is what Dapr documents. On daprd 1.18.0 a timer goes on when its actor is put away,
-keeps it from being put away, and cannot be stopped by its own callback
-(docs/dapr-behaviour.md#timers); here it does not.
+They behave as Dapr documents it. On daprd 1.18.0, a timer outlives its actor's activation, keeps
+the actor from becoming idle, and cannot be stopped by its own callback
+(docs/dapr-behaviour.md#timers); here it is not so.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ Key = tuple[str, str, str]
 """The actor's type and id, and the timer's name."""
 
 Fire = Callable[[str, str, str, bytes], Awaitable[None]]
-"""Runs a timer as a turn of its actor; raises where the turn failed."""
+"""Runs a timer as a turn of its actor; raises if the turn fails."""
 
 _log = logging.getLogger(__name__)
 
 
 class Timers:
-    """The timers of every actor of this process, a task each.
+    """The timers of every actor of this process; each is a task.
 
     Args:
-        clock: When they are due.
-        fire: How they are fired.
+        clock: The clock by which they are due.
+        fire: Fires a timer.
     """
 
     def __init__(self, clock: Clock, fire: Fire) -> None:
@@ -43,10 +43,10 @@ class Timers:
         return sum(map(len, self._ticking.values()))
 
     def register(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
-        """Starts a timer, in place of one of the same name.
+        """Starts a timer and replaces one of the same name.
 
         Raises:
-            Invalid: The body is not of Dapr's form.
+            Invalid: The body does not have Dapr's form.
             Unavailable: The runtime is stopping.
         """
         if self._refusing:
@@ -55,14 +55,14 @@ class Timers:
         registration = parse_timer(body, self._clock.monotonic(), wall)
         self.unregister(actor_type, actor_id, name)
         key = (actor_type, actor_id, name)
-        # An empty context: it would inherit the caller's reentrancy id.
+        # An empty context: the timer must not inherit the caller's reentrancy id.
         task = asyncio.create_task(self._tick(key, registration), context=Context())
         self._ticking.setdefault((actor_type, actor_id), {})[name] = task
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, key))
 
     def unregister(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Stops a timer, if it is there. A turn of it that runs goes on."""
+        """Stops a timer, if it exists. A turn that it has begun continues."""
         task = self._ticking.get((actor_type, actor_id), {}).get(name)
         if task is not None:
             self._forget((actor_type, actor_id, name), task)
@@ -74,13 +74,13 @@ class Timers:
             task.cancel()
 
     def refuse(self) -> None:
-        """From now on no fire begins, and none is promised."""
+        """From now on no timer fires, and none can be registered."""
         self._refusing = True
         for actor in list(self._ticking):
             self.end(*actor)
 
     async def stop(self) -> None:
-        """Ends all of them."""
+        """Stops all timers, and waits until they have stopped."""
         self.refuse()
         if self._tasks:
             await asyncio.wait(set(self._tasks))
@@ -93,7 +93,7 @@ class Timers:
                 await self._fire(*key, registration.body)
             except AgentError as error:
                 _log.warning("timer %s of %s/%s failed: %s", key[2], *key[:2], error.title)
-            # Only now: a timer does not overlap with itself, and what it missed is gone.
+            # Only now: a timer does not overlap with itself, and skips the ticks it has missed.
             schedule = schedule.next(self._clock.monotonic())
 
     def _ended(self, key: Key, task: "asyncio.Task[None]") -> None:
@@ -101,9 +101,9 @@ class Timers:
         self._forget(key, task)
 
     def _forget(self, key: Key, task: "asyncio.Task[None]") -> None:
-        """Unless another one has its place."""
-        named = self._ticking.get(key[:2], {})
-        if named.get(key[2]) is task:
-            del named[key[2]]
-            if not named:
+        """Removes a timer, unless a new one of the same name has replaced it."""
+        timers = self._ticking.get(key[:2], {})
+        if timers.get(key[2]) is task:
+            del timers[key[2]]
+            if not timers:
                 del self._ticking[key[:2]]

@@ -19,7 +19,7 @@ def saved(store: Database) -> set[str]:
 
 
 async def test_a_write_is_read_by_others_when_it_returns(store: Database, tmp_path: Path):
-    """What was written is committed, so another connection sees it."""
+    """A write that has returned is committed: another connection sees it."""
     assert await store.write(put("k")) == 1
 
     other = sqlite3.connect(tmp_path / "test.db")
@@ -30,7 +30,7 @@ async def test_a_write_is_read_by_others_when_it_returns(store: Database, tmp_pa
 
 
 async def test_writes_that_wait_share_a_transaction(store: Database):
-    """While the writer is busy, what comes is gathered into one commit."""
+    """Writes that wait for the writer share one commit."""
     commits: list[str] = []
     started, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ async def test_writes_that_wait_share_a_transaction(store: Database):
 
 
 async def test_a_failing_write_does_not_spoil_its_companions(store: Database):
-    """In a batch with one bad write the others are saved and only it raises."""
+    """If one write of a batch fails, the others are saved, and only it raises."""
     results = await asyncio.gather(
         store.write(put("a")),
         store.write(put("b")),
@@ -78,7 +78,7 @@ async def test_a_failing_write_leaves_nothing(store: Database):
 
 
 async def test_a_value_that_cannot_be_bound_fails_alone(store: Database):
-    """A lone surrogate is no text for SQLite; the writer goes on."""
+    """A lone surrogate is not text for SQLite; the writer continues."""
     with pytest.raises(UnicodeEncodeError):
         await store.write(put("\ud800"))
 
@@ -100,7 +100,7 @@ async def test_a_full_disk_is_unavailable(store: Database):
 
 
 async def test_a_database_held_by_another_is_unavailable(store: Database, tmp_path: Path):
-    """While another process writes for too long, every write of the batch is told so."""
+    """If another process writes for too long, each write of the batch raises."""
     await store.write(lambda connection: connection.execute("PRAGMA busy_timeout = 10"))
     other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -137,7 +137,7 @@ async def test_a_caller_that_leaves_does_not_undo_its_write(store: Database):
 
 
 async def test_closing_commits_what_waits(tmp_path: Path):
-    """Writes handed over before the close are saved by it."""
+    """Writes that were queued before the close are saved."""
     store = Database.open(tmp_path / "closing.db", "FULL")
     writes = [asyncio.create_task(store.write(put(str(number)))) for number in range(20)]
     await asyncio.wait(writes, timeout=0)
@@ -152,7 +152,7 @@ async def test_closing_commits_what_waits(tmp_path: Path):
 
 
 async def test_a_closed_store_takes_nothing(store: Database):
-    """After the close a write is refused and not lost in silence."""
+    """After the close a write raises and is not lost silently."""
     await store.close()
 
     with pytest.raises(Unavailable, match="closed"):
@@ -162,7 +162,7 @@ async def test_a_closed_store_takes_nothing(store: Database):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_dead_writer_fails_what_waits(store: Database):
-    """Where the writer thread dies of a bug, callers are told and the store is not alive."""
+    """If a bug ends the writer thread, waiting callers get an error."""
 
     def dies(connection: sqlite3.Connection) -> None:
         raise SystemExit

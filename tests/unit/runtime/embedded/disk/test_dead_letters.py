@@ -16,7 +16,7 @@ def envelope(number: int, **more: object) -> bytes:
 
 
 async def test_a_letter_is_kept_as_it_was(world: World):
-    """Everything that was given is there again, with the time of its death."""
+    """A letter has everything that was given, and the time."""
     letter_id = await world.runtime.dead_letters.keep("news", envelope(1, data="10m"), "why", 3)
     (letter,) = await world.runtime.dead_letters.list(10)
 
@@ -27,7 +27,7 @@ async def test_a_letter_is_kept_as_it_was(world: World):
 
 
 async def test_the_same_envelope_is_kept_once(world: World):
-    """One event of one topic is one letter; of another topic it is another."""
+    """The same event of one topic is one letter; of another topic it is another letter."""
     letters = world.runtime.dead_letters
     ids = [await letters.keep(topic, envelope(1), "why", 1) for topic in ("news", "news", "plain")]
 
@@ -36,7 +36,7 @@ async def test_the_same_envelope_is_kept_once(world: World):
 
 
 async def test_what_is_no_envelope_is_kept_all_the_same(world: World):
-    """Broken JSON and JSON that is no object are letters too, each once."""
+    """Malformed JSON and JSON that is not an object are letters, too."""
     letters = world.runtime.dead_letters
     for text in (b"{", b"{", b"[1]", b"\xff"):
         await letters.keep("news", text, "why", 1)
@@ -45,7 +45,7 @@ async def test_what_is_no_envelope_is_kept_all_the_same(world: World):
 
 
 async def test_the_newest_come_first_and_as_many_as_asked(world: World):
-    """The list begins with the last letter."""
+    """The list begins with the newest letter and has at most `limit` letters."""
     for number in range(5):
         await world.runtime.dead_letters.keep("news", envelope(number), "why", 1)
 
@@ -68,7 +68,7 @@ async def test_the_oldest_go_when_there_are_too_many(unstarted: World):
 
 
 async def test_old_ones_are_forgotten(world: World):
-    """After the retention time a letter is neither listed nor, with the next one, kept."""
+    """After the retention time a letter is not listed, and the next letter deletes it."""
     letters = world.runtime.dead_letters
     await letters.keep("news", envelope(1), "why", 1)
     world.clock.jump(29 * DAY)
@@ -85,7 +85,7 @@ async def test_old_ones_are_forgotten(world: World):
 
 
 async def test_letters_outlive_a_restart(world: World):
-    """They are in the database."""
+    """Dead letters are in the database and survive a restart."""
     await world.runtime.dead_letters.keep("news", envelope(1), "why", 1)
     await world.restart()
 
@@ -93,7 +93,7 @@ async def test_letters_outlive_a_restart(world: World):
 
 
 async def test_a_letter_that_works_now_is_forgotten(world: World):
-    """A requeued letter goes to its topic's route once, and is gone if that succeeds."""
+    """A requeued letter goes to its topic's route once, and is deleted if that succeeds."""
     letter_id = await world.runtime.dead_letters.keep("news", envelope(1), "why", 1)
     letter = await world.runtime.dead_letters.requeue(letter_id)
 
@@ -105,7 +105,7 @@ async def test_a_letter_that_works_now_is_forgotten(world: World):
 
 @pytest.mark.parametrize("answer", [b'{"status":"RETRY"}', b'{"status":"DROP"}', 500])
 async def test_a_letter_that_fails_again_stays(world: World, answer: object):
-    """The caller is told what the route answered, and may try again."""
+    """The caller gets the route's answer and may try again."""
     letter_id = await world.runtime.dead_letters.keep("news", envelope(1), "why", 1)
     world.answers = [answer]
 
@@ -117,7 +117,7 @@ async def test_a_letter_that_fails_again_stays(world: World, answer: object):
 
 @pytest.mark.parametrize("event", [envelope(1), b"{", b"[]"])
 async def test_a_letter_without_a_route_stays(world: World, event: bytes):
-    """Where nothing subscribes to the topic, or it is no event, requeueing says so."""
+    """If nothing subscribes to the topic, or it is not an event, the error says so."""
     letter_id = await world.runtime.dead_letters.keep("gone", event, "why", 1)
 
     with pytest.raises(Conflict, match="Nothing subscribes to the topic 'gone'"):
@@ -125,5 +125,5 @@ async def test_a_letter_without_a_route_stays(world: World, event: bytes):
 
 
 async def test_an_unknown_letter_is_none(world: World):
-    """There is nothing to requeue."""
+    """An unknown letter cannot be requeued."""
     assert await world.runtime.dead_letters.requeue("nothing") is None

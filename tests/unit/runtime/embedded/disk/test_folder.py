@@ -29,7 +29,7 @@ def test_a_folder_is_made_and_is_private(tmp_path: Path):
 
 
 def test_a_folder_has_one_holder(tmp_path: Path):
-    """A second holder is refused until the first lets go."""
+    """A locked folder is refused to others until it is unlocked."""
     folder = DataFolder.take(tmp_path)
     with pytest.raises(StartupError, match="in use by another process"):
         DataFolder.take(tmp_path)
@@ -58,7 +58,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path):
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path: Path):
-    """A path below a file cannot be a folder, and the text says so."""
+    """A path below a file cannot be a folder, and the error says so."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(StartupError, match="cannot be written"):

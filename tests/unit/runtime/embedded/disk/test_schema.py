@@ -65,7 +65,7 @@ def test_another_file_is_refused(tmp_path: Path):
 
 
 def test_a_folder_is_no_database(tmp_path: Path):
-    """Where a folder lies in the way, the text says that it cannot be opened."""
+    """If a folder has the name of the database, the error says that it cannot be opened."""
     with pytest.raises(StartupError, match="cannot be opened"):
         open_writer(tmp_path, "NORMAL")
     with pytest.raises(StartupError, match="cannot be opened"):

@@ -8,8 +8,6 @@ from agent_actors.errors import StartupError
 from agent_actors.protocol.wire import CONVERSATIONS, LESSON_PUBSUB, MESSAGES, PUBSUB, USER_CHAT
 from agent_actors.runtime.embedded.files.components import (
     Components,
-    SecretStore,
-    Subscription,
     find,
     read,
     require,
@@ -49,7 +47,7 @@ def test_our_own_components_are_understood():
 
 
 def test_the_lessons_broker_is_ours():
-    """Under either name it is the same broker, set up alike, with the same retries."""
+    """Both pub/sub components are the same broker with the same retries."""
     texts = {path.stem: path.read_text() for path in (ROOT / "components").glob("*.yaml")}
     ours, lessons = (yaml.safe_load(texts[name]) for name in (PUBSUB, "lesson-pubsub"))
     retries = yaml.safe_load(texts["resiliency"])["spec"]["targets"]["components"]
@@ -94,9 +92,11 @@ def test_without_a_default_the_rest_has_no_route(tmp_path: Path):
         )
     )
 
-    assert read(written(tmp_path, text)).subscriptions == (
-        Subscription("bus", "t", (("a", "/a"),), None, "d"),
-    )
+    (subscription,) = read(written(tmp_path, text)).subscriptions
+
+    assert [subscription.route(kind) for kind in ("a", "b")] == ["/a", None]
+    assert (subscription.pubsub, subscription.topic) == ("bus", "t")
+    assert subscription.dead_letter_topic == "d"
 
 
 def test_what_is_not_ours_is_ignored(tmp_path: Path):
@@ -135,7 +135,7 @@ def test_what_is_not_ours_is_ignored(tmp_path: Path):
         (
             HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
             " metadata: {rawPayload: 'true'}}",
-            "rawPayload is only for daprd",
+            "rawPayload works with daprd only",
         ),
         (
             HEAD + "spec: {pubsubname: bus, topic: t, routes: {default: /a},"
@@ -157,7 +157,7 @@ def test_what_cannot_be_used_stops_the_start(tmp_path: Path, text: str, reason: 
 
 
 def test_a_payload_that_is_not_raw_is_a_cloud_event(tmp_path: Path):
-    """A subscription may say what holds anyway, and have metadata that concern the broker."""
+    """`rawPayload: false` and metadata for the broker are accepted."""
     said = "metadata: {rawPayload: 'false', other: x}"
     text = f"{BUS}{HEAD}spec: {{pubsubname: bus, topic: t, routes: {{default: /a}}, {said}}}\n"
 
@@ -165,24 +165,20 @@ def test_a_payload_that_is_not_raw_is_a_cloud_event(tmp_path: Path):
 
 
 def test_a_secret_store_is_described(tmp_path: Path):
-    """Its names are told apart by no case, its values are text; those of other types are Dapr's."""
+    """Names are in lower case, values are text; other types' metadata is not read."""
     text = (
         STORE + "metadata: [{name: secretsFile, value: x.json}, {name: MultiValued, value: true},"
         " {name: other, value: 1}]}\n---\n"
         "kind: Component\nmetadata: {name: vault}\nspec: {type: secretstores.hashicorp.vault,"
         " metadata: [{name: vaultToken, envRef: TOKEN}]}\n"
     )
-    path = tmp_path / "file.yaml"
+    own, vault = read(written(tmp_path, text)).secret_stores
 
-    assert read(written(tmp_path, text)).secret_stores == (
-        SecretStore(
-            "own",
-            "secretstores.local.file",
-            path,
-            {"secretsfile": "x.json", "multivalued": "true", "other": "1"},
-        ),
-        SecretStore("vault", "secretstores.hashicorp.vault", path),
-    )
+    assert (own.name, own.type) == ("own", "secretstores.local.file")
+    assert own.path == tmp_path / "file.yaml"
+    assert own.metadata == {"secretsfile": "x.json", "multivalued": "true", "other": "1"}
+    assert (vault.name, vault.type) == ("vault", "secretstores.hashicorp.vault")
+    assert vault.metadata == {}
 
 
 def test_a_topic_of_another_broker_is_another_topic(tmp_path: Path):
@@ -225,7 +221,7 @@ def test_the_folder_is_the_users_then_ours(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_folders_are_listed_as_in_path(tmp_path: Path):
-    """What each of them says counts; one that is not there is named."""
+    """All folders of a list are read; one that does not exist is named."""
     listed = Path(os.pathsep.join((str(ROOT / "components"), str(written(tmp_path, BOUND)))))
     found = read(find(listed))
 
@@ -236,7 +232,7 @@ def test_folders_are_listed_as_in_path(tmp_path: Path):
 
 
 def test_a_folder_without_our_topic_is_refused(tmp_path: Path):
-    """Some other project's `components` would lose every event without a word."""
+    """With another project's `components`, every event would be lost silently."""
     (tmp_path / "Button.yaml").write_text("kind: Foo\n")
     needed = [(PUBSUB, USER_CHAT)]
     require(read(ROOT / "components"), ROOT / "components", needed)

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import Invalid, StartupError
-from agent_actors.runtime.embedded.files.components import Binding, read
+from agent_actors.runtime.embedded.files.components import Component, read
 from agent_actors.runtime.embedded.files.outputs import KEPT, SMS, RecordedOutput, RecordedOutputs
 
 NUMBER = {"toNumber": "+14155550123"}
 
 
-def binding(name: str = "sms", kind: str = SMS, **metadata: str) -> Binding:
-    return Binding(name, kind, Path("sms.yaml"), metadata)
+def binding(name: str = "sms", kind: str = SMS, **metadata: str) -> Component:
+    return Component.model_construct(name=name, type=kind, path=Path("sms.yaml"), metadata=metadata)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def outputs() -> RecordedOutputs:
 async def test_an_output_is_kept_and_sent_nowhere(
     outputs: RecordedOutputs, caplog: pytest.LogCaptureFixture
 ):
-    """It can be looked at; neither its number nor its text is logged."""
+    """The output can be read; neither its number nor its text is logged."""
     caplog.set_level("DEBUG")
     assert await outputs.invoke("sms", "create", "hello", NUMBER) == b""
 
@@ -34,7 +34,7 @@ async def test_an_output_is_kept_and_sent_nowhere(
 
 
 async def test_the_last_outputs_are_kept(outputs: RecordedOutputs):
-    """No more of them than can be looked at."""
+    """Only the newest outputs are recorded."""
     for number in range(KEPT + 1):
         await outputs.invoke("sms", "create", number, NUMBER)
 
@@ -54,7 +54,7 @@ async def test_the_last_outputs_are_kept(outputs: RecordedOutputs):
 async def test_what_dapr_would_refuse_is_refused(
     outputs: RecordedOutputs, name: str, operation: str, metadata: dict[str, str], words: str
 ):
-    """So that a laptop is no more patient than production."""
+    """A laptop accepts no output that production would refuse."""
     with pytest.raises(Invalid) as refused:
         await outputs.invoke(name, operation, "hello", metadata)
 
@@ -63,7 +63,7 @@ async def test_what_dapr_would_refuse_is_refused(
 
 
 def test_a_binding_that_is_not_there_stops_the_start(outputs: RecordedOutputs):
-    """As does one of another type; no setting needs none."""
+    """A missing binding and one of another type are refused; no setting is fine."""
     outputs.require(None)
     outputs.require("sms")
     for name in ("other", "queue"):
@@ -72,7 +72,7 @@ def test_a_binding_that_is_not_there_stops_the_start(outputs: RecordedOutputs):
 
 
 def test_a_number_in_the_component_stops_the_start():
-    """On Dapr it wins over the user's own: one phone would get the SMS of everybody."""
+    """On Dapr such a number would get everybody's SMS."""
     outputs = RecordedOutputs([binding(tonumber="+14155550100")])
 
     with pytest.raises(StartupError, match="SMS of every user") as refused:
@@ -81,7 +81,7 @@ def test_a_number_in_the_component_stops_the_start():
 
 
 def test_the_shipped_binding_is_served():
-    """Under the name that the documents have, without a number in it."""
+    """The binding in `components/bindings` needs only the address of a broker."""
     folder = Path(__file__).parents[5] / "components" / "bindings"
     known = read(folder)
 

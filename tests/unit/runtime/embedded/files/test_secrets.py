@@ -1,4 +1,4 @@
-"""Secret stores in this process: what cannot be used, and what is never said."""
+"""Secret stores of the embedded runtime: errors, and the secrecy of secrets."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import Invalid, StartupError, Unavailable
-from agent_actors.runtime.embedded.files.components import SecretStore, read
+from agent_actors.runtime.embedded.files.components import FILE_STORE, Component, read
 from agent_actors.runtime.embedded.files.secrets import (
     EnvironmentSecretStore,
     FileSecretStore,
@@ -22,10 +22,12 @@ ROOT = Path(__file__).parents[5]
 PLACE = Path("components/stores.yaml")
 
 
-def described(path: Path, **metadata: str) -> SecretStore:
-    return SecretStore(
-        "own", "secretstores.local.file", PLACE, {"secretsfile": str(path), **metadata}
-    )
+def store(name: str, kind: str, **metadata: str) -> Component:
+    return Component.model_construct(name=name, type=kind, path=PLACE, metadata=metadata)
+
+
+def file_store(path: Path, **metadata: str) -> Component:
+    return store("own", FILE_STORE, secretsfile=str(path), **metadata)
 
 
 def kept(folder: Path, text: str = json.dumps({"key": SECRET})) -> Path:
@@ -41,26 +43,26 @@ async def test_a_path_is_from_the_working_directory(
     kept(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    assert await SecretStores.open([described(Path("secrets.json"))]).get("own", "key") == SECRET
+    assert await SecretStores.open([file_store(Path("secrets.json"))]).get("own", "key") == SECRET
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f'{{"key": "{SECRET}", ', "no JSON object"),
-        (f'["{SECRET}"]', "no JSON object"),
-        ("", "no JSON object"),
-        ("[" * 10_000, "no JSON object"),
-        ('{"key": "\\ud800"}', "no JSON object"),
+        (f'{{"key": "{SECRET}", ', "not a JSON object"),
+        (f'["{SECRET}"]', "not a JSON object"),
+        ("", "not a JSON object"),
+        ("[" * 10_000, "not a JSON object"),
+        ('{"key": "\\ud800"}', "not a JSON object"),
         (None, "No such file or directory"),
     ],
     ids=["cut", "a list", "empty", "deep", "half a character", "missing"],
 )
 def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason: str):
-    """The text names the component file and the secrets' file, and nothing that is in it."""
+    """The error names the component file and the secrets' file, but none of its contents."""
     path = tmp_path / "secrets.json" if text is None else kept(tmp_path, text)
     with pytest.raises(StartupError) as failed:
-        SecretStores.open([described(path)])
+        SecretStores.open([file_store(path)])
 
     assert str(PLACE) in str(failed.value)
     assert str(path) in str(failed.value)
@@ -70,15 +72,16 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason:
 
 def test_a_file_store_needs_a_file():
     """Without a secretsFile, or with one of no name, there is nothing to read."""
-    for metadata in ({}, {"secretsfile": ""}):
+    kinds: list[dict[str, str]] = [{}, {"secretsfile": ""}]
+    for metadata in kinds:
         with pytest.raises(StartupError, match="must have a secretsFile"):
-            SecretStores.open([SecretStore("own", "secretstores.local.file", PLACE, metadata)])
+            SecretStores.open([store("own", FILE_STORE, **metadata)])
 
 
 async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
-    """It is no absence: the caller is told to try again, and the next good file is read."""
+    """The caller may try again, and a repaired file is read."""
     path = kept(tmp_path)
-    secrets = SecretStores.open([described(path)])
+    secrets = SecretStores.open([file_store(path)])
     path.write_text(f'{{"key": "{SECRET}"')
     with pytest.raises(Unavailable, match="'own' cannot be used") as failed:
         await secrets.get("own", "key")
@@ -94,8 +97,8 @@ async def test_a_file_that_breaks_later_is_an_error(tmp_path: Path):
 
 
 async def test_a_store_of_another_type_does_not_stop_the_start():
-    """The component files are Dapr's too; who asks for its secrets is told what is wrong."""
-    secrets = SecretStores.open([SecretStore("vault", "secretstores.hashicorp.vault", PLACE)])
+    """The component may be for Dapr; reading a secret from it gives a clear error."""
+    secrets = SecretStores.open([store("vault", "secretstores.hashicorp.vault")])
 
     with pytest.raises(Invalid, match="'vault' is of a type that only Dapr has"):
         await secrets.get("vault", "key")
@@ -104,10 +107,10 @@ async def test_a_store_of_another_type_does_not_stop_the_start():
 
 
 async def test_metadata_say_what_a_name_is(tmp_path: Path):
-    """An empty separator is the default; only a word for true makes several values of a name."""
+    """An empty separator is the default; only true values make a file multi-valued."""
     path = kept(tmp_path, json.dumps({"a": {"b": "nested", "a": "several"}}))
-    one = SecretStores.open([described(path, nestedseparator="", multivalued="no")])
-    two = SecretStores.open([described(path, nestedseparator="/", multivalued=" True")])
+    one = SecretStores.open([file_store(path, nestedseparator="", multivalued="no")])
+    two = SecretStores.open([file_store(path, nestedseparator="/", multivalued=" True")])
 
     assert await one.get("own", "a:b") == "nested"
     assert await one.get("own", "a") is None
@@ -120,28 +123,28 @@ async def test_metadata_say_what_a_name_is(tmp_path: Path):
     [("", "APP_API_TOKEN"), ("APP_", "API_TOKEN"), ("", "DAPR_API_TOKEN"), ("dapr_", "api_token")],
 )
 def test_no_prefix_uncovers_a_token(prefix: str, name: str, monkeypatch: pytest.MonkeyPatch):
-    """What is hidden is the whole name of the variable."""
+    """The whole name of the variable decides, not the part after the prefix."""
     monkeypatch.setenv(prefix + name, SECRET)
 
     assert EnvironmentSecretStore(prefix).get(name) is None
 
 
 class Threads:
-    """A store whose secrets are the threads that ask."""
+    """A store whose secret is the id of the calling thread."""
 
     def get(self, name: str) -> str:
         return str(threading.get_ident())
 
 
 async def test_a_store_is_read_off_the_loop():
-    """A slow disk holds up no turn."""
+    """A slow disk does not block the event loop."""
     assert await SecretStores({"own": Threads()}).get("own", "key") != str(threading.get_ident())
 
 
 async def test_the_store_of_the_documents_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The two blocks of the page, in files of their own, are a secret store with both keys."""
+    """The example of docs/dapr.md is a secret store with both keys."""
     page = (ROOT / "docs" / "dapr.md").read_text(encoding="utf-8").partition("### Secrets")[2]
     for name, kind in {"secretstore.yaml": "yaml", "secrets.json": "json"}.items():
         (tmp_path / name).write_text(page.partition(f"```{kind}\n")[2].partition("```")[0])
@@ -155,7 +158,7 @@ async def test_the_store_of_the_documents_is_served(
 async def test_nothing_holds_a_secret(
     unstarted: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    """After it was read no log has it, nor does what the runtime shows of itself."""
+    """After a read, neither the log nor the repr of the store has the secret."""
     path = kept(tmp_path)
     component = (
         "kind: Component\nmetadata: {name: own}\nspec: {type: secretstores.local.file,"
@@ -174,7 +177,7 @@ async def test_nothing_holds_a_secret(
 
 
 def test_a_store_that_the_settings_name_must_be_there():
-    """Else no key would ever be found; the setting is named."""
+    """Otherwise no key would ever be found; the error names the setting."""
     secrets = SecretStores({"own": EnvironmentSecretStore(), "vault": None})
     secrets.require(None)
     secrets.require("own")

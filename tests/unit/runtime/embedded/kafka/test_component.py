@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import StartupError
-from agent_actors.runtime.embedded.files.components import Binding, read
+from agent_actors.runtime.embedded.files.components import Component, read
 from agent_actors.runtime.embedded.kafka import component
-from agent_actors.runtime.embedded.kafka.component import KafkaInput, read_inputs
+from agent_actors.runtime.embedded.kafka.component import read_inputs
 
 ROOT = Path(__file__).parents[5]
 GIVEN = {
@@ -19,37 +19,42 @@ GIVEN = {
 }
 
 
-def binding(**metadata: str) -> Binding:
-    return Binding("bound", "bindings.kafka", Path("bound.yaml"), GIVEN | metadata)
+def made(name: str, kind: str, metadata: dict[str, str]) -> Component:
+    path = Path(f"{name}.yaml")
+    return Component.model_construct(name=name, type=kind, path=path, metadata=metadata)
+
+
+def binding(**metadata: str) -> Component:
+    return made("bound", "bindings.kafka", GIVEN | metadata)
 
 
 def test_the_shipped_binding_is_served():
-    """What `components/bindings` has needs nothing but the address of a broker."""
+    """The binding in `components/bindings` needs only the address of a broker."""
     (found,) = read_inputs(read(ROOT / "components" / "bindings").bindings)
 
-    assert found == KafkaInput(
-        name="kafka-binding",
-        route="/receive-message",
-        brokers="localhost:9092",
-        topics=("user-messages",),
-        group="chat-agent-group",
-        client_id="agent-actors",
-        begin="earliest",
-        pause=5.0,
-        session_timeout=10.0,
-        heartbeat=3.0,
-    )
+    assert found.model_dump() == {
+        "name": "kafka-binding",
+        "route": "/receive-message",
+        "brokers": "localhost:9092",
+        "topics": ("user-messages",),
+        "group": "chat-agent-group",
+        "client_id": "agent-actors",
+        "begin": "oldest",
+        "pause": 5.0,
+        "session_timeout": 10.0,
+        "heartbeat": 3.0,
+    }
 
 
 def test_a_binding_says_more():
-    """Times, names, and what is left to Dapr's defaults."""
+    """Durations and names are read; the rest has Dapr's defaults."""
     (found,) = read_inputs(
         [binding(backoffduration="250ms", sessiontimeout="6s", clientid="me", route="there")]
     )
 
     assert (found.topics, found.route, found.client_id) == (("one", "two"), "/there", "me")
     assert (found.pause, found.session_timeout) == (0.25, 6.0)
-    assert found.begin == "latest"
+    assert found.begin == "newest"
 
 
 @pytest.mark.parametrize(
@@ -61,55 +66,54 @@ def test_a_binding_says_more():
     ],
 )
 def test_what_makes_no_difference_may_be_said(metadata: dict[str, str]):
-    """Dapr's words for what this runtime does anyway."""
+    """Metadata that asks for the behaviour of this runtime is accepted."""
     assert read_inputs([binding(**metadata)])
 
 
 @pytest.mark.parametrize(
     ("metadata", "named"),
     [
-        ({"authtype": "password"}, "authtype only as none"),
+        ({"authtype": "password"}, "authtype only with the value none"),
         ({"authtype": "", "authrequired": "true"}, "auth"),
-        ({"saslusername": "me"}, "does not heed saslusername"),
-        ({"cacert": "x"}, "does not heed cacert"),
-        ({"consumeretryenabled": "false"}, "consumeretryenabled only as true"),
-        ({"direction": "input, output"}, "direction only as input"),
+        ({"saslusername": "me"}, "does not support saslusername"),
+        ({"cacert": "x"}, "does not support cacert"),
+        ({"consumeretryenabled": "false"}, "consumeretryenabled only with the value true"),
+        ({"direction": "input, output"}, "direction only with the value input"),
         ({"backoffpolicy": "exponential"}, "backoffpolicy"),
         ({"backoffmaxretries": "3"}, "backoffmaxretries"),
-        ({"publishtopic": "x"}, "does not heed publishtopic"),
-        ({"initialoffset": "middle"}, "initialOffset"),
-        ({"backoffduration": "soon"}, "backOffDuration"),
-        ({"brokers": ""}, "a value of brokers"),
-        ({"topics": " "}, "a value of topics"),
+        ({"publishtopic": "x"}, "does not support publishtopic"),
+        ({"initialoffset": "middle"}, "initialoffset: "),
+        ({"backoffduration": "soon"}, "backoffduration: "),
+        ({"brokers": ""}, "brokers: "),
+        ({"topics": " "}, "not the name of a topic"),
         ({"topics": "one,^two.*"}, "not the name of a topic"),
-        ({"consumergroup": ""}, "a value of consumerGroup"),
-        ({"route": ""}, "a value of route"),
+        ({"consumergroup": ""}, "consumergroup: "),
+        ({"route": ""}, "route: "),
     ],
 )
 def test_what_is_not_heeded_stops_the_start(metadata: dict[str, str], named: str):
-    """The text names the file, and what it is about."""
+    """The error names the file and the metadata."""
     with pytest.raises(StartupError, match=rf"bound\.yaml.*{named}"):
         read_inputs([binding(**metadata)])
 
 
 def test_who_may_connect_must_be_said():
-    """As to Dapr, which has no default for it."""
-    bare = Binding("bound", "bindings.kafka", Path("bound.yaml"), GIVEN.copy())
-    del bare.metadata["authtype"]
+    """`authType` is needed, as on Dapr, which has no default."""
+    bare = {name: value for name, value in GIVEN.items() if name != "authtype"}
 
     with pytest.raises(StartupError, match="authType"):
-        read_inputs([bare])
+        read_inputs([made("bound", "bindings.kafka", bare)])
 
 
 def test_other_bindings_are_none_of_it():
-    """Those of another type, and those that only send."""
-    other = Binding("sms", "bindings.twilio.sms", Path("sms.yaml"), {"accountsid": "x"})
+    """Bindings of other types and output bindings are ignored."""
+    other = made("sms", "bindings.twilio.sms", {"accountsid": "x"})
 
     assert read_inputs([other, binding(direction="output", publishtopic="x")]) == ()
 
 
 def test_without_a_client_the_start_names_the_extra(monkeypatch: pytest.MonkeyPatch):
-    """It is not installed by itself; without a binding nobody misses it."""
+    """Only a Kafka binding needs the optional client."""
     monkeypatch.setattr(component, "CLIENT", "no_such_client")
 
     assert read_inputs([]) == ()

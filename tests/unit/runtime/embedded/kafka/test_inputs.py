@@ -1,11 +1,11 @@
-"""Kafka input bindings of the embedded runtime, on a client of the test's own."""
+"""Kafka input bindings of the embedded runtime, with a fake client."""
 
 import asyncio
 import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import confluent_kafka
@@ -20,23 +20,22 @@ from agent_actors.runtime.embedded.kafka.inputs import KafkaInputs
 from tests.fakes import eventually
 from tests.hand_clock import HandClock, settle
 
-SPEC = KafkaInput(
-    name="bound",
-    route="/there",
-    brokers="nowhere:1",
-    topics=("t",),
-    group="g",
-    client_id="c",
-    begin="earliest",
-    pause=5.0,
-    session_timeout=10.0,
-    heartbeat=3.0,
+SPEC = KafkaInput.model_validate(
+    {
+        "name": "bound",
+        "route": "/there",
+        "brokers": "nowhere:1",
+        "topics": "t",
+        "group": "g",
+        "client_id": "c",
+        "begin": "oldest",
+    }
 )
 
 
 @dataclass
 class FakeMessage:
-    """A record, or an error that the client hands over in its place."""
+    """A record, or an error in its place."""
 
     offset_: int
     value_: bytes | None = b"x"
@@ -63,7 +62,7 @@ class FakeMessage:
 
 
 class FakeConsumer:
-    """The client: hands over what a test gives it, and keeps what it was told."""
+    """A client that gives prepared records and stores the calls it gets."""
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.configuration = configuration
@@ -108,7 +107,7 @@ class FakeConsumer:
         self.closed.set()
 
     def rebalance(self, *partitions: int) -> Callable[[], object]:
-        """They are somebody else's, then ours again."""
+        """Revokes the partitions and assigns them again."""
         moved = [TopicPartition("t", each) for each in partitions]
 
         def both() -> None:
@@ -119,7 +118,7 @@ class FakeConsumer:
 
 
 class Bound:
-    """A binding that runs, with a route that a test answers for."""
+    """A running binding and its route."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -148,11 +147,11 @@ class Bound:
         self.client.coming.extend(messages)
 
     async def stored(self, *positions: tuple[int, int]) -> None:
-        """Waits until the client was told that these are taken, and no others."""
+        """Waits until exactly these offsets are stored."""
         await eventually(lambda: self.client.stored == [*positions])
 
     async def seen(self, *positions: tuple[int, int]) -> None:
-        """Waits until these were posted, and no others."""
+        """Waits until exactly these records were posted."""
         await eventually(lambda: self.posted == [*positions])
         await settle()
 
@@ -175,7 +174,7 @@ async def bound(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bound]:
 
 
 async def test_a_record_is_posted_as_daprd_does(bound: Bound):
-    """Its value, and where it is; nothing that was chosen by whoever wrote it."""
+    """The route gets the value and the position, but no headers of the producer."""
     bound.come(FakeMessage(7, b"value", 3), FakeMessage(8, None, 3))
     await bound.stored((3, 7), (3, 8))
 
@@ -191,7 +190,7 @@ async def test_a_record_is_posted_as_daprd_does(bound: Bound):
 
 
 async def test_only_what_was_taken_is_said_to_the_broker(bound: Bound):
-    """The client commits what was stored, and by itself it stores nothing."""
+    """Only offsets of accepted records are stored and committed."""
     assert bound.client.topics == ["t"]
     assert bound.client.configuration["enable.auto.offset.store"] is False
     assert bound.client.configuration["auto.offset.reset"] == "earliest"
@@ -205,7 +204,7 @@ FAILURES = [503, 500, 404, 204, Unavailable("away"), Busy("busy"), RuntimeError(
 async def test_what_is_not_taken_comes_again(
     bound: Bound, failure: object, caplog: pytest.LogCaptureFixture
 ):
-    """After the pause, before what follows in its partition, and told once; others go on."""
+    """A refused record is posted again after the pause, and logged once; others go on."""
     bound.answers[0].extend([failure, failure, 200])
     bound.come(FakeMessage(0), FakeMessage(1), FakeMessage(0, partition_=1))
     await bound.stored((1, 0))
@@ -225,7 +224,7 @@ async def test_what_is_not_taken_comes_again(
 
 
 async def test_the_client_belongs_to_one_thread(bound: Bound):
-    """Two threads in it at once can lock each other for ever."""
+    """Two threads in the client at once can deadlock."""
     bound.come(FakeMessage(0))
     await bound.stored((0, 0))
 
@@ -234,7 +233,7 @@ async def test_the_client_belongs_to_one_thread(bound: Bound):
 
 
 async def test_a_partition_with_too_much_waiting_is_paused(bound: Bound):
-    """Until all of it is taken."""
+    """The partition is paused until all waiting records are done."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(*(FakeMessage(number) for number in range(inputs.WAITING + 2)))
@@ -246,7 +245,7 @@ async def test_a_partition_with_too_much_waiting_is_paused(bound: Bound):
 
 
 async def test_a_partition_that_was_lost_is_let_go(bound: Bound):
-    """What is running ends, and is not said to be taken; what comes is read anew."""
+    """The running post ends without a stored offset; records are read anew."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(FakeMessage(0), FakeMessage(1))
@@ -261,7 +260,7 @@ async def test_a_partition_that_was_lost_is_let_go(bound: Bound):
 
 
 async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
-    """The client keeps the pause while it is away, even one that was asked for just before."""
+    """The client keeps a partition paused while another consumer has it."""
     bound.answers[0].append(asyncio.Event())
     bound.come(FakeMessage(0))
     await bound.seen((0, 0))
@@ -273,7 +272,7 @@ async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
 
 
 async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
-    """The client refuses to store it: the record comes again elsewhere."""
+    """The client refuses to store it, and another consumer reads the record."""
     bound.client.refusal = KafkaException(KafkaError(KafkaError._STATE))
     bound.come(FakeMessage(0))
     await bound.seen((0, 0))
@@ -284,7 +283,7 @@ async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
 
 
 async def test_trouble_is_told_once(bound: Bound, caplog: pytest.LogCaptureFixture):
-    """Until it has passed, which is told, too."""
+    """An error of the broker is logged once, and so is its end."""
     away = KafkaError(KafkaError._ALL_BROKERS_DOWN)
     with caplog.at_level(logging.INFO):
         on_error = bound.client.configuration["error_cb"]
@@ -294,13 +293,13 @@ async def test_trouble_is_told_once(bound: Bound, caplog: pytest.LogCaptureFixtu
         bound.come(FakeMessage(0))
         await bound.stored((0, 0))
         bound.come(lambda: on_error(away))
-        await eventually(lambda: caplog.text.count("waits for Kafka") == 2)
+        await eventually(lambda: caplog.text.count("is waiting for Kafka") == 2)
 
-    assert caplog.text.count("reads from Kafka") == 1
+    assert caplog.text.count("is reading from Kafka") == 1
 
 
 async def test_a_stop_lets_a_record_end(bound: Bound):
-    """What is being posted is taken; what waits is not begun."""
+    """The running post ends; waiting records are not posted."""
     gate = asyncio.Event()
     bound.answers[0].append(gate)
     bound.come(FakeMessage(0), FakeMessage(1))
@@ -319,7 +318,7 @@ async def test_a_stop_lets_a_record_end(bound: Bound):
 
 
 async def test_a_stop_does_not_wait_for_a_pause(bound: Bound):
-    """A record that was not taken comes again after the next start."""
+    """A refused record is posted again after the next start."""
     bound.answers[0].append(503)
     bound.come(FakeMessage(0), FakeMessage(1))
     await bound.seen((0, 0))
@@ -331,18 +330,18 @@ async def test_a_stop_does_not_wait_for_a_pause(bound: Bound):
 
 
 async def test_a_stop_does_not_wait_for_a_broker(bound: Bound, caplog: pytest.LogCaptureFixture):
-    """A client that cannot leave in time is left alone."""
+    """A client that cannot leave its group in time is abandoned."""
     bound.client.open.clear()
     stopping = asyncio.create_task(bound.inputs.stop())
     await settle()
     await bound.clock.advance(inputs.LEAVE + 0.1)
     await stopping
 
-    assert "could not leave" in caplog.text
+    assert "did not leave" in caplog.text
 
 
 async def test_a_letter_is_posted_to_the_route(bound: Bound):
-    """As a CloudEvent; whether it was taken is for whoever asks."""
+    """A dead letter is posted as a CloudEvent, and the caller gets the result."""
     await bound.inputs.redeliver("bound", b"{}")
 
     assert bound.inputs.has("bound")
@@ -355,7 +354,7 @@ async def test_a_letter_is_posted_to_the_route(bound: Bound):
     [(500, Conflict), (Conflict("no"), Conflict), (Unavailable("away"), Unavailable)],
 )
 async def test_a_letter_that_fails_stays(bound: Bound, answer: object, raised: type[Exception]):
-    """What may work later says so."""
+    """An error that may pass is told apart from one that will not."""
     bound.answers[-1].append(answer)
 
     with pytest.raises(raised):
@@ -364,14 +363,14 @@ async def test_a_letter_that_fails_stays(bound: Bound, answer: object, raised: t
 
 async def test_settings_that_the_client_refuses_stop_the_start():
     """The text names the binding and says why."""
-    inputs = KafkaInputs([replace(SPEC, session_timeout=0.0)], HandClock())
+    inputs = KafkaInputs([SPEC.model_copy(update={"session_timeout": 0.0})], HandClock())
 
     with pytest.raises(StartupError, match=r"'bound'.*session\.timeout\.ms"):
         inputs.start(Bound().deliver)
 
 
 async def test_without_a_start_nothing_is_redelivered():
-    """Nor is there anything to stop."""
+    """A binding that was not started redelivers nothing and can be stopped."""
     inputs = KafkaInputs([SPEC], HandClock())
     with pytest.raises(Conflict):
         await inputs.redeliver("bound", b"{}")

@@ -49,7 +49,7 @@ async def test_a_wall_clock_that_jumps_is_noticed():
 
 
 async def test_void_entries_are_forgotten():
-    """Pruning keeps what is to be kept, in its order."""
+    """Pruning keeps the entries that are to be kept, in their order."""
     clock = HandClock()
     agenda: Agenda[str] = Agenda(clock, clock.monotonic)
     for number in range(10):

@@ -19,14 +19,14 @@ def saved(world: World) -> list[str]:
 
 
 async def test_it_is_saved_before_it_is_promised(world: World):
-    """When the registration returns, a crash cannot lose it."""
+    """When the registration returns, a crash cannot lose the reminder."""
     await world.call("a", "Arm", Arm("r", 5))
 
     assert saved(world) == ["r"]
 
 
 async def test_a_one_shot_fires_once_and_is_forgotten(world: World):
-    """After its only tick nothing is left of it."""
+    """After its only tick the reminder is deleted."""
     await world.call("a", "Arm", Arm("r", 5, data="hello"))
     await world.clock.advance(4.9)
 
@@ -76,7 +76,7 @@ async def test_registering_again_moves_it(world: World):
 
 
 async def test_registering_often_leaves_no_litter(world: World):
-    """A reminder that is pushed back on every turn takes a bounded amount of memory."""
+    """A reminder that is moved on every turn takes a bounded amount of memory."""
     for _ in range(3000):
         await world.runtime._reminders.register((PROBE, "a", "r"), b'{"dueTime":"24h"}')
 
@@ -84,7 +84,7 @@ async def test_registering_often_leaves_no_litter(world: World):
 
 
 async def test_a_failing_tick_is_tried_four_times(world: World, caplog: pytest.LogCaptureFixture):
-    """A one-shot is given up after three retries a second apart, and the log names it."""
+    """A one-shot fails after three retries a second apart, and the log names it."""
     world.journal.failures = 99
     await world.call("a", "Arm", Arm("r", 5))
     await world.clock.advance(7.9)
@@ -96,7 +96,7 @@ async def test_a_failing_tick_is_tried_four_times(world: World, caplog: pytest.L
 
     assert fires(world) == ["r@a"] * 4
     assert saved(world) == []
-    assert "a tick of reminder r of Probe/a is given up" in caplog.text
+    assert "reminder r of Probe/a: the retries failed, too" in caplog.text
 
 
 async def test_a_repeating_one_goes_on_after_a_failed_tick(world: World):
@@ -110,7 +110,7 @@ async def test_a_repeating_one_goes_on_after_a_failed_tick(world: World):
 
 
 async def test_it_never_runs_beside_itself(world: World):
-    """While a tick runs, later ticks are left out, also after a new registration."""
+    """While a tick runs, later ticks are skipped, even after a new registration."""
     await world.call("a", "Arm", Arm("r", 1, period=1, data="hold gate"))
     await world.clock.advance(10)
 
@@ -249,7 +249,7 @@ async def test_a_time_to_live_ends_it(world: World):
 
 
 async def test_a_stop_leaves_what_has_not_fired(world: World):
-    """A tick that is cut by a stop comes again at the next start."""
+    """A tick that a stop has cancelled is repeated at the next start."""
     await world.call("a", "Arm", Arm("r", 1, data="hold gate"))
     await world.clock.advance(1)
     stop = asyncio.create_task(world.runtime.stop())
@@ -266,7 +266,7 @@ async def test_a_stop_leaves_what_has_not_fired(world: World):
 
 
 async def test_a_tick_that_ends_within_the_drain_is_settled(world: World):
-    """A tick that still ends while the runtime drains does not come again."""
+    """A tick that ends while the runtime drains is not repeated."""
     await world.call("a", "Arm", Arm("r", 1, data="hold gate"))
     await world.clock.advance(1)
     stop = asyncio.create_task(world.runtime.stop())
@@ -282,7 +282,7 @@ async def test_a_tick_that_ends_within_the_drain_is_settled(world: World):
 async def test_a_store_that_is_away_does_not_stop_the_ticks(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """Where a tick's end cannot be saved the reminder goes on; registering is refused."""
+    """If a tick cannot be saved, the reminder continues; registering is refused."""
     await world.call("a", "Arm", Arm("r", 1, period=1))
 
     async def away(*_: object) -> None:
@@ -308,7 +308,7 @@ async def test_a_malformed_registration_is_refused(world: World):
 
 
 async def test_repetitions_are_counted_over_restarts(world: World):
-    """Three fires are three, with a failed tick and a missed one among them, and a stop between."""
+    """Three repetitions are three fires, in spite of failed and missed ticks and a restart."""
     client = world.runtime.actor_client
     await client.register_reminder(PROBE, "a", "r", b'{"dueTime":"1s","period":"R3/PT10S"}')
     world.journal.failures = 4
@@ -331,7 +331,7 @@ async def test_repetitions_are_counted_over_restarts(world: World):
 
 
 async def test_a_time_long_past_is_now(world: World):
-    """A due time of another century crashes nothing, and is due at once."""
+    """A due time in another century is due at once."""
     client = world.runtime.actor_client
     past = b'{"dueTime":"0001-01-01T00:00:00Z","period":"R2/PT0.001S"}'
     with pytest.raises(Invalid, match="period"):

@@ -10,7 +10,7 @@ from agent_actors.runtime.embedded.time.schedules import Recurrence, parse, pars
 
 
 def body(due: timedelta, period: timedelta | None = None, ttl: timedelta | None = None) -> bytes:
-    """As the SDK sends it."""
+    """A registration in the SDK's form."""
     data = ActorReminderData("name", b"10m", due, period, ttl)
     return ValueSerializer().serialize(data.as_dict())
 
@@ -25,7 +25,7 @@ def test_the_sdks_own_form_is_read():
 
 @pytest.mark.parametrize("period", ["null", '""', '"0h0m0s0ms0\u03bcs"'])
 def test_no_period_and_a_period_of_nothing_is_once(period: str):
-    """Where real Dapr would fire without end (B22), it is due once."""
+    """A zero period, with which Dapr fires without end, is due once."""
     asked = parse(f'{{"dueTime":"5s","period":{period},"data":{{"a":null}}}}'.encode(), 0)
 
     assert asked.schedule == Recurrence(5, None)
@@ -41,13 +41,13 @@ def test_no_due_time_is_a_period_away():
 
 
 def test_a_timer_without_a_due_time_is_due_now():
-    """A timer that says nothing ticks once, now."""
+    """A timer without times ticks once, now."""
     assert parse_timer(b"{}", 7, 1000).schedule == Recurrence(7)
     assert parse_timer(b'{"period":"R2/PT5S"}', 7, 1000).schedule == Recurrence(7, 5, None, 2)
 
 
 def test_a_tick_of_a_timer_has_what_was_registered():
-    """Each fire brings Dapr's body: the callback, the data, and the words of the schedule."""
+    """Each fire has Dapr's body: callback, data and the registered times."""
     asked = b'{"callback":"tick","data":{"n":null,"f":1.0},"dueTime":"5s","period":"PT1M"}'
 
     assert json.loads(parse_timer(asked, 0, 0).body) == json.loads(asked)
@@ -60,7 +60,7 @@ def test_a_tick_of_a_timer_has_what_was_registered():
 
 
 def test_the_last_moment_of_a_timers_life_is_none():
-    """A timer's tick at the very end of its time to live does not come, a reminder's does."""
+    """At the very end of the time to live a reminder fires, and a timer does not."""
     asked = b'{"dueTime":"1s","period":"1s","ttl":"2s"}'
     timer, reminder = parse_timer(asked, 0, 0).schedule, parse(asked, 0).schedule
 
@@ -71,7 +71,7 @@ def test_the_last_moment_of_a_timers_life_is_none():
 
 
 def test_times_are_of_the_wall():
-    """An RFC 3339 time is that time, whatever clock the schedule is in."""
+    """An RFC 3339 time is wall time, whatever clock the schedule uses."""
     at = b'{"dueTime":"2026-01-01T00:00:10Z","period":"5s","ttl":"2026-01-01T01:00:20+01:00"}'
     start = 1_767_225_600.0
 
@@ -85,7 +85,7 @@ def test_times_are_of_the_wall():
 
 
 def test_months_and_years_are_the_calendars():
-    """From the last of January a month is the third of March, as Dapr counts."""
+    """A month after 31 January is 3 March, as on Dapr."""
     start = datetime(2026, 1, 31, tzinfo=UTC)
 
     def due(text: str) -> datetime:
@@ -111,7 +111,7 @@ def _dues(schedule: Recurrence) -> list[float]:
     [("1h", 3600), ("1.5s", 1.5), ("10ms", 0.01), ("3us", 3e-6), ("3\u00b5s", 3e-6), ("1m1s", 61)],
 )
 def test_go_durations_are_read(duration: str, seconds: float):
-    """Any Go duration will do."""
+    """Go's durations are accepted."""
     assert parse(f'{{"dueTime":"{duration}"}}'.encode(), 0).schedule.due == pytest.approx(seconds)
 
 
@@ -133,13 +133,13 @@ def test_go_durations_are_read(duration: str, seconds: float):
     ],
 )
 def test_other_forms_are_refused(text: bytes):
-    """What is no duration, or no object, is refused."""
+    """Malformed durations and bodies are refused."""
     with pytest.raises(Invalid):
         parse(text, 0)
 
 
 def test_a_ttl_needs_a_period():
-    """As with Dapr, a one-shot reminder has no time to live."""
+    """As on Dapr, a one-shot reminder has no time to live."""
     with pytest.raises(Invalid, match="ttl"):
         parse(body(timedelta(), None, timedelta(seconds=3)), 0)
 
@@ -149,12 +149,12 @@ def test_a_ttl_needs_a_period():
 
 
 def test_a_period_too_short_is_a_millisecond():
-    """No schedule keeps the process from everything else."""
+    """No schedule can keep the process from everything else."""
     assert parse(b'{"period":"1ns"}', 0).schedule.period == 0.001
 
 
 def test_repetitions_are_counted():
-    """Each fire is one of them, and after the last there is none."""
+    """Each fire counts, and after the last one there is none."""
     assert _dues(Recurrence(10, 5, None, 3)) == [10, 15, 20]
     assert Recurrence(10, 5, None, 3).next(100) == Recurrence(105, 5, None, 2)
     assert Recurrence(10, 5, None, 1).next(10) is None
@@ -162,7 +162,7 @@ def test_repetitions_are_counted():
 
 @pytest.mark.parametrize("times", ["0", "-1"])
 def test_fewer_than_no_repetitions_are_no_limit(times: str):
-    """Dapr takes them for a reminder without an end; a timer of none is refused."""
+    """A negative number is no limit, as on Dapr; a timer with zero is refused."""
     asked = f'{{"period":"R{times}/PT5S"}}'.encode()
 
     assert parse(asked, 0).schedule.left is None
@@ -173,12 +173,12 @@ def test_fewer_than_no_repetitions_are_no_limit(times: str):
 
 @pytest.mark.parametrize(("now", "due"), [(10, 15), (14.9, 15), (15, 20), (31, 35)])
 def test_the_next_tick_keeps_step(now: float, due: float):
-    """The next tick is a whole number of periods after the last, and missed ones are left out."""
+    """The next tick is a whole number of periods later; missed ones are skipped."""
     assert Recurrence(10, 5).next(now) == Recurrence(due, 5)
 
 
 def test_ticks_end():
-    """A one-shot has no next tick, and a reminder with a time to live none after it."""
+    """A one-shot has no next tick; a reminder has none after its time to live."""
     assert Recurrence(10).next(10) is None
     assert Recurrence(10, 5, 20).next(16) == Recurrence(20, 5, 20)
     assert Recurrence(10, 5, 20).next(20) is None

@@ -45,7 +45,7 @@ async def test_a_timer_ticks_when_it_is_due_and_each_period(active: World):
 
 
 async def test_a_timer_does_not_overlap_with_itself(active: World):
-    """The next tick is armed once the callback has returned; what was missed is gone."""
+    """The next tick is set when the callback has returned; missed ticks are skipped."""
     await time(active, "slow", dueTime="0s", period="2s", data="hold gate")
     await active.clock.advance(9)
 
@@ -75,7 +75,7 @@ async def test_a_failing_tick_is_logged_and_ticking_goes_on(
 
 
 async def test_a_timer_ends_within_its_own_callback(active: World):
-    """Unregistered by its callback it ticks no more, and nothing of it is left."""
+    """Its callback can unregister a timer."""
     await time(active, "self", dueTime="1s", period="1s", data="unregister self")
     await active.clock.advance(10)
 
@@ -84,7 +84,7 @@ async def test_a_timer_ends_within_its_own_callback(active: World):
 
 
 async def test_a_timer_may_end_another_one(active: World):
-    """Unregistering is by name, and a name that is not there is nothing."""
+    """Unregistering is by name; an unknown name is ignored."""
     await time(active, "one", dueTime="1s", data="unregister two")
     await time(active, "two", dueTime="2s")
     await active.clock.advance(10)
@@ -113,7 +113,7 @@ async def test_a_refused_registration_leaves_the_timer(active: World):
 
 
 async def test_ticks_do_not_keep_an_actor(active: World):
-    """An actor that only its timer calls is put away when it has been idle, and so is the timer."""
+    """An actor that only its timer calls is deactivated when idle, and the timer ends."""
     await time(active, "beat", dueTime="7s", period="7s")
     await active.clock.advance(59)
 
@@ -127,7 +127,7 @@ async def test_ticks_do_not_keep_an_actor(active: World):
 
 
 async def test_an_actor_is_not_put_away_while_its_timer_ticks(active: World):
-    """It goes with the end of the callback that it outlived its idle time in."""
+    """The actor is deactivated only after the running callback."""
     await time(active, "long", dueTime="50s", period="5s", data="hold gate")
     await active.clock.advance(500)
 
@@ -141,7 +141,7 @@ async def test_an_actor_is_not_put_away_while_its_timer_ticks(active: World):
 
 
 async def test_a_call_keeps_an_actor_whose_idle_time_ended_in_a_tick(active: World):
-    """A call that waits for the callback is use, and begins the idle time anew."""
+    """A call that waits for the callback is use, and restarts the idle time."""
     await time(active, "long", dueTime="50s", data="hold gate")
     await active.clock.advance(500)
     call = asyncio.create_task(active.call("a", "Echo", "still there"))
@@ -158,7 +158,7 @@ async def test_a_call_keeps_an_actor_whose_idle_time_ended_in_a_tick(active: Wor
 
 
 async def test_a_tick_is_no_call_of_the_chain_that_registered_it(unstarted: World):
-    """It waits for the turn that registered it, although that has let a chain in."""
+    """A tick waits for the turn that registered it, even if that admits reentrant calls."""
     unstarted.settings["reentrancy_depth"] = 3
     await unstarted.start()
     turn = asyncio.create_task(unstarted.call("a", "Hold", Hold("gate")))
@@ -174,7 +174,7 @@ async def test_a_tick_is_no_call_of_the_chain_that_registered_it(unstarted: Worl
 
 
 async def test_nothing_is_left_at_a_stop(active: World):
-    """Timers end with the runtime, and a stopping one takes none."""
+    """Timers end with the runtime, and a stopping runtime accepts none."""
     await time(active, "beat", dueTime="1s", period="1s")
     turn = asyncio.create_task(active.call("a", "Hold", Hold("gate")))
     await settle()
