@@ -22,7 +22,7 @@ async def test_a_timer_logs_how_many_messages_there_are(
     launch: Launch, tmp_path: Path, settings: dict[str, object]
 ):
     """Every five seconds while the actor is active."""
-    async with launch(tmp_path, **settings) as service:
+    async with launch(tmp_path, **settings | {"history_ttl": 3_600}) as service:
         await service.reply("ada", "Hello")
 
         async def counted() -> bool:
