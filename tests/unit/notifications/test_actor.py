@@ -11,13 +11,8 @@ from dapr.actor import ActorId
 from agent_actors.errors import Unavailable
 from agent_actors.notifications.actor import KEPT, NotificationActor
 from agent_actors.protocol import wire
-from agent_actors.protocol.messages import (
-    Failure,
-    ForgetUser,
-    HighWaterMark,
-    MarkRequest,
-    TurnEvent,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Failure, ForgetUser, HighWaterMark, MarkRequest
 from agent_actors.protocol.notifications import NEWS, NotificationReport, Notify, PhoneNumber, Sms
 from agent_actors.state import slots
 from tests.fakes import FakeActorClient, a_context, a_host

@@ -8,9 +8,10 @@ import pytest
 from agent_actors.notifications.recipients import LOOK_BACK, NOTHING_OWED, NotificationRecipients
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import ProxyFactory
-from agent_actors.protocol.messages import Message, TurnEvent
-from agent_actors.protocol.notifications import NEWS, Notify, moment
-from agent_actors.users.feed import Feed
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
+from agent_actors.protocol.notifications import NEWS, Notify, timestamp
+from agent_actors.users.feed import EventFeed
 from tests.fakes import FakeActorClient
 from tests.unit.notifications.phones import Kept
 
@@ -161,7 +162,7 @@ async def test_what_is_read_from_the_history_has_its_time(marked: Actor, kept: K
     kept.number()
     kept.clock.jump(5)
     kept.history(3, 2)
-    feed = Feed((marked,), kept.reader, kept.clock, 1.0)
+    feed = EventFeed((marked,), kept.reader, kept.clock, 1.0)
     missed = await feed.missed(marked, "ada", "ada")
 
-    assert [kept.now - (moment(each.occurred_at) or 0.0) for each in missed] == [3, 2]
+    assert [kept.now - (timestamp(each.occurred_at) or 0.0) for each in missed] == [3, 2]

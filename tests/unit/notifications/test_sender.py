@@ -14,7 +14,7 @@ from agent_actors.notifications.sender import AT_ONCE, TRIES, SmsBinding, SmsSen
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import NotificationClient, ProxyFactory
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.dead_letters import told_by
+from agent_actors.protocol.dead_letters import is_about
 from agent_actors.protocol.notifications import NotificationReport, PhoneNumber, Sms
 from agent_actors.state import slots
 from agent_actors.state.documents import Tombstone
@@ -85,7 +85,7 @@ class Bench(Kept):
     async def requeue(self) -> None:
         """Sends the oldest dead letter again."""
         letter = next(iter(self.letters.kept.values()))
-        await self.sending.again(json.dumps(letter.event).encode())
+        await self.sending.resend(json.dumps(letter.event).encode())
 
     def forgotten(self) -> None:
         """The user is deleted now: the number goes, and a tombstone stays."""
@@ -161,7 +161,7 @@ async def test_what_failed_is_a_dead_letter(
 
     assert bench.statuses == [("sms 1", "failed")]
     assert (letter.topic, letter.reason, letter.tries) == ("sms", error.detail.rstrip("."), 1)
-    assert told_by(letter.event, "ada")
+    assert is_about(letter.event, "ada")
     assert letter.event["data"]["text"] == "text 1"
     assert NUMBER not in json.dumps(letter.event)
     assert len(bench.asked) == 1
@@ -240,7 +240,7 @@ async def test_a_letter_that_cannot_be_kept_is_logged(
     bench.errors = [BindingFailed("no")]
     await bench.send(bench.sms())
 
-    assert "the dead letter of sms sms 1 is in doubt" in caplog.text
+    assert "the dead letter of sms sms 1 may not be kept" in caplog.text
     assert bench.statuses == [("sms 1", "failed")]
 
 
@@ -284,7 +284,7 @@ async def test_a_dead_letter_is_not_sent_twice_at_once(bench: Bench):
     await bench.send(bench.sms(1))
     bench.free.clear()
     requeued = asyncio.create_task(bench.requeue())
-    other = asyncio.create_task(bench.sending.again(encode({"data": bench.sms(2)})))
+    other = asyncio.create_task(bench.sending.resend(encode({"data": bench.sms(2)})))
     await settle()
     async with asyncio.timeout(5):
         with pytest.raises(Conflict, match="being sent right now"):
@@ -340,8 +340,8 @@ async def test_a_failed_letter_waits_for_its_report(bench: Bench):
 )
 async def test_a_letter_without_an_sms_cannot_be_sent(bench: Bench, event: bytes):
     """It is kept as it is."""
-    with pytest.raises(Conflict, match="holds no SMS"):
-        await bench.sending.again(event)
+    with pytest.raises(Conflict, match="has no SMS"):
+        await bench.sending.resend(event)
 
 
 async def test_draining_waits_for_what_is_sent(bench: Bench):
