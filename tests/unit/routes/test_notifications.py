@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from dapr.actor import ActorRuntime
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import BindingFailed, Conflict, StartupError
 from agent_actors.notifications.sender import SmsBinding
 from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import turn_payload
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
@@ -159,8 +160,8 @@ async def test_an_event_of_before_the_number_comes_again(telling: Telling):
         await served.reply("ada", "turn 1")
         await has_number(served)
         (pair,) = (await served.services.reader.history("ada", 1)).pairs
-        event = conversation_updated("ada", await served.services.reader.head("ada"), pair)
-        body = encode({"id": event.event_id, "data": event})
+        event = turn_event("ada", await served.services.reader.head("ada"), pair)
+        body = encode({"id": event.event_id, "data": turn_payload(event)})
         assert await served.deliver(body) == "SUCCESS"
         await served.services.feed.drain()
         await served.reply("ada", "turn 2")

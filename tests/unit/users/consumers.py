@@ -6,14 +6,8 @@ from typing import Any, TypeVar
 from dapr.actor import ActorId
 
 from agent_actors.protocol import ids, wire
-from agent_actors.protocol.messages import (
-    ForgetUser,
-    HighWaterMark,
-    MarkRequest,
-    Message,
-    TurnEvent,
-    Usage,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import ForgetUser, HighWaterMark, MarkRequest, Message, Usage
 from agent_actors.state import slots
 from agent_actors.turns.actor import TurnActor
 from agent_actors.users.analytics import AnalyticsActor
@@ -69,11 +63,11 @@ class Bench:
 
     def _make(self, kind: Callable[..., A]) -> A:
         context = a_context(kind, self.client)  # type: ignore[arg-type]
-        told = [self._heard] if self.kind == wire.MEMORY else []
-        actor = kind(context, ActorId(self.key[1]), self._host, *told)
+        more = [self._request_summary] if self.kind == wire.MEMORY else []
+        actor = kind(context, ActorId(self.key[1]), self._host, *more)
         return self._host.activations.record(actor)
 
-    def _heard(self, user: str, unsummed: int) -> None:
+    def _request_summary(self, user: str, unsummed: int) -> None:
         assert user == "ada"
         self.unsummed.append(unsummed)
 

@@ -12,11 +12,12 @@ from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import BatchClient
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.messages import Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
 from agent_actors.state.documents import Head, Segment, segment_of
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
-from agent_actors.users.feed import CHARACTERS, PAIRS, PER_USER, TRIES, Feed
+from agent_actors.users.feed import CHARACTERS, PAIRS, PER_USER, TRIES, EventFeed
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
@@ -64,7 +65,7 @@ class Bench:
         self.one, self.two = Taking(), Taking()
         self.client = FakeActorClient()
         reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
-        self.feed = Feed((self.one, self.two), reader, self.clock, 1.0)
+        self.feed = EventFeed((self.one, self.two), reader, self.clock, 1.0)
 
     def history(self, turns: int, *, low: int = 1, user: str = "ada") -> None:
         """What the conversation ada has."""
@@ -80,13 +81,13 @@ class Bench:
 
     async def add(self, *seqs: int, user: str = "ada") -> None:
         for seq in seqs:
-            self.feed.add(user, event(seq))
+            self.feed.add(event(seq, user))
         await settle()
 
 
-def event(seq: int | None) -> TurnEvent:
+def event(seq: int | None, user: str = "ada") -> TurnEvent:
     said = Message("user", "hi"), Message("assistant", "hello")
-    return TurnEvent("ada", f"event {seq}", *said, seq)
+    return TurnEvent("ada", f"event {seq}", *said, seq, user=user)
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ async def test_another_users_conversation_is_not_read(bench: Bench):
 async def test_what_travels_together_is_bounded(bench: Bench):
     """In what was said, too: long messages go one by one."""
     for seq in (1, 2):
-        bench.feed.add("ada", replace(event(seq), input=Message("user", "x" * CHARACTERS)))
+        bench.feed.add(replace(event(seq), input=Message("user", "x" * CHARACTERS)))
     await bench.clock.advance(5)
 
     assert bench.one.numbers == [[1], [2]]
@@ -213,7 +214,7 @@ async def test_a_consumer_that_stays_away_is_left_behind(
     await bench.add(2)
 
     assert bench.one.numbers == [*[[1]] * TRIES, [2]]
-    assert "1 events are to be applied later" in caplog.text
+    assert "1 events will be delivered later" in caplog.text
 
 
 async def test_a_batch_that_is_refused_is_not_offered_again(
@@ -256,7 +257,7 @@ async def test_what_waits_in_all_is_bounded(bench: Bench, monkeypatch: pytest.Mo
 
 async def test_an_event_can_be_handed_over_now(bench: Bench):
     """One of another producer, before it is acknowledged: all consumers have it then."""
-    await bench.feed.apply("ada", event(None))
+    await bench.feed.apply(event(None))
 
     assert bench.one.numbers == bench.two.numbers == [[None]]
 
@@ -266,7 +267,7 @@ async def test_an_event_that_was_not_taken_by_all_is_told(bench: Bench):
     bench.two.errors = [Unavailable("away")]
 
     with pytest.raises(Unavailable):
-        await bench.feed.apply("ada", event(None))
+        await bench.feed.apply(event(None))
 
 
 async def test_draining_hands_over_what_waits(bench: Bench):

@@ -6,7 +6,7 @@ from agent_actors.protocol import wire
 from agent_actors.protocol.messages import HighWaterMark, Person, UserSummary
 from agent_actors.state import slots
 from agent_actors.state.documents import Origin
-from agent_actors.users.consumer import kept_apart
+from agent_actors.users.consumer import without_turns
 from agent_actors.users.memory import MemoryAgentActor
 from tests.unit.users.consumers import Bench, event
 
@@ -132,7 +132,7 @@ async def test_what_an_older_release_wrote_stays(memory: Bench):
 def test_items_are_told_apart_by_where_they_are_from(origins: tuple[str, ...], kept: str):
     """The last ones have an origin each; of those before it is not known."""
     known = tuple(Origin(each, 1) for each in origins)
-    items, left = kept_apart("abc", known, HighWaterMark("x", 1))
+    items, left = without_turns("abc", known, HighWaterMark("x", 1))
 
     assert "".join(items) == kept
     assert len(left) == len(items)
@@ -142,4 +142,4 @@ def test_a_later_turn_is_told_apart_from_an_earlier_one():
     """Of the same conversation."""
     origins = (Origin("x", 1), Origin("x", 2), Origin("x", 3))
 
-    assert kept_apart("abc", origins, HighWaterMark("x", 2)) == (("c",), (Origin("x", 3),))
+    assert without_turns("abc", origins, HighWaterMark("x", 2)) == (("c",), (Origin("x", 3),))

@@ -4,7 +4,8 @@ import pytest
 from dapr.actor import ActorId
 
 from agent_actors.errors import Unavailable
-from agent_actors.protocol.messages import Failure, MarkRequest, Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Failure, MarkRequest, Message
 from agent_actors.state import slots
 from agent_actors.users.consumer import SEEN
 from agent_actors.users.memory import ENTRIES, MemoryAgentActor

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import turn_payload
 from agent_actors.state.documents import Head
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
@@ -20,7 +21,8 @@ STRANGER = "203.0.113.9"
 def ours(number: int, **changes: Any) -> dict[str, Any]:
     """An event of ours, as daprd delivers it."""
     data = (
-        json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(number)))) | changes
+        json.loads(encode(turn_payload(turn_event("ada", Head(user="ada"), a_pair(number)))))
+        | changes
     )
     return {"id": data["event_id"], "type": "ConversationUpdated", "specversion": "1.0",
             "source": "agent-actors", "topic": "user-chat", "pubsubname": "daca-pubsub",
