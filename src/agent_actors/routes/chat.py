@@ -1,20 +1,20 @@
 """`/chat/{actor_id}`: say something, read what was said, look at a turn, clear."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import (
     Message,
     Problem,
-    Role,
     Turn,
     TurnState,
     TurnStatus,
     check_message,
 )
+from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services_of
 from agent_actors.routes.edge.preferences import Preferences
 from agent_actors.routes.edge.problems import responses
@@ -32,29 +32,6 @@ PreferHeader = Annotated[
     str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
 ]
 TurnIdPath = Annotated[str, Path(max_length=64, examples=["019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"])]
-
-
-class ChatMessage(BaseModel):
-    """A user's message."""
-
-    model_config = ConfigDict(
-        strict=True, json_schema_extra={"examples": [{"role": "user", "content": "Hello, agent!"}]}
-    )
-
-    role: Literal["user"]
-    content: str
-
-
-class MessageDocument(BaseModel):
-    """One thing that was said."""
-
-    role: Role = Field(examples=["user"])
-    content: str = Field(examples=["Hello, agent!"])
-
-    @classmethod
-    def of(cls, message: Message) -> "MessageDocument":
-        """The message as routes show it."""
-        return cls.model_construct(role=message.role, content=message.content)
 
 
 class ChatReply(BaseModel):

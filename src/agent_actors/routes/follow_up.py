@@ -6,14 +6,13 @@ from pydantic import BaseModel, Field
 from agent_actors.protocol.messages import Message, ProcessTurn
 from agent_actors.routes.chat import (
     SAYING,
-    ChatMessage,
     KeyHeader,
-    MessageDocument,
     TurnDocument,
     accepted,
     document,
     turn_of,
 )
+from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 
 router = APIRouter(prefix="/chat", tags=["chat"])

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from agent_actors.routes.chat import MessageDocument
+from agent_actors.routes.edge.bodies import MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 

@@ -20,10 +20,10 @@ from agent_actors.routes.chat import (
     turn_of,
 )
 from agent_actors.routes.edge.dependencies import Services, UserId, services_of
-from agent_actors.routes.edge.opening import open_session
 from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.edge.preferences import Preferences
 from agent_actors.routes.edge.problems import responses
+from agent_actors.users.session import open_session
 
 router = APIRouter(tags=["sessions"])
 
@@ -116,7 +116,7 @@ async def say(
     conversation = ids.session(session_id)
     message = Message("user", said.text)
     turn = turn_of(services, (conversation, said.user_id), message, idempotency_key)
-    await open_session(services, said.user_id, conversation)
+    await open_session(services.reader, services.sessions, said.user_id, conversation)
     preferences = Preferences.read(prefer)
     longest = services.carried.longest
     wait = preferences.patience(longest)

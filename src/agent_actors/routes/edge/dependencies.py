@@ -25,7 +25,7 @@ from agent_actors.routes.sidecar.probes import Probes
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
-from agent_actors.users.feed import Feed
+from agent_actors.users.feed import EventFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Services:
     memory: MemoryClient
     sessions: SessionClient
     analytics: AnalyticsClient
-    feed: Feed
+    feed: EventFeed
     forget: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import ConversationCleared
 from agent_actors.routes.sidecar import probes
-from agent_actors.routes.sidecar.envelope import ClearedEvent, read_event
+from agent_actors.routes.sidecar.envelope import read_event
 from agent_actors.routes.sidecar.probes import KEPT, MARK, Probes
 from tests.conftest import Serve
 
@@ -53,7 +54,7 @@ async def test_a_release_without_probes_keeps_no_letter_of_one(
         monkeypatch.setattr(Probes, "answer", lambda *_: None)
         probe = delivered("x")
 
-        assert isinstance(read_event(encode(probe)), ClearedEvent)
+        assert isinstance(read_event(encode(probe)).event, ConversationCleared)
         assert await served.deliver(probe) == "DROP"
         assert await served.deliver(probe, "/subscribe/dead") == "SUCCESS"
         assert (await served.http.get("/events/dead")).json() == {"dead": []}

@@ -70,7 +70,7 @@ async def test_each_record_has_a_letter(serve: Serve):
         kept = await served.services.dead_letters.list(10)
 
         assert len(kept) == 2
-        assert all(dead_letters.told_by(each.event, "ada") for each in kept)
+        assert all(dead_letters.is_about(each.event, "ada") for each in kept)
 
 
 async def test_a_position_that_is_not_true_takes_no_letter_s_place(serve: Serve):
