@@ -118,19 +118,19 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
         await self.state.save({slots.MEMORY: memory, slots.PROFILE: profile})
 
     @turn
-    async def forget_conversation(self, upto: HighWaterMark) -> None:
+    async def forget_conversation(self, passed: HighWaterMark) -> None:
         """Forgets the turns of a conversation up to one; idempotent.
 
         The summary may be based on these turns, so it is forgotten, and one that is under way will
         be ignored.
         """
-        marks = await self.cleared_mark(upto)
+        marks = await self.cleared_mark(passed)
         if marks is None:
             return
         memory, profile = await asyncio.gather(self._memory(), self._profile())
         if profile.summed_up:
             profile = replace(profile, user_summary=None, summed_up=False)
-        memory = without_conversation(memory, upto)
+        memory = without_conversation(memory, passed)
         memory = replace(memory, events=memory.events + 1, summarised=memory.events)
         await self.state.save({**marks, slots.MEMORY: memory, slots.PROFILE: profile})
 

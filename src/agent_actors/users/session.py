@@ -67,13 +67,13 @@ class UserSessionActor(Consumer, UserSessionInterface):
             await self.state.save({slots.EXCHANGES: replace(last, exchanges=(), origins=())})
 
     @turn
-    async def forget_conversation(self, upto: HighWaterMark) -> None:
+    async def forget_conversation(self, passed: HighWaterMark) -> None:
         """Drops the exchanges of a conversation up to a turn; idempotent."""
-        marks = await self.cleared_mark(upto)
+        marks = await self.cleared_mark(passed)
         if marks is None:
             return
         last = await self._last()
-        exchanges, origins = without_turns(last.exchanges, last.origins, upto)
+        exchanges, origins = without_turns(last.exchanges, last.origins, passed)
         kept = replace(last, exchanges=exchanges, origins=origins)
         await self.state.save({**marks, slots.EXCHANGES: kept})
 

@@ -234,7 +234,7 @@ async def test_a_failing_service_does_not_touch_the_turn(
         await has_number(served)
         with monkeypatch.context() as broken:
             sending = served.services.notifications
-            broken.setattr(sending, "_carrier", SmsBinding(refuse, BINDING, 1.0))
+            broken.setattr(sending, "_binding", SmsBinding(refuse, BINDING, 1.0))
             await served.reply("ada", "turn 1")
             await become(served, "failed")
         (letter,) = await letters(served)
@@ -318,8 +318,8 @@ async def test_what_is_being_sent_is_drained_at_a_stop(
         return b""
 
     async with telling(drain=5.0) as served, asyncio.timeout(10):
-        carrier = SmsBinding(slowly, BINDING, 10.0)
-        monkeypatch.setattr(served.services.notifications, "_carrier", carrier)
+        binding = SmsBinding(slowly, BINDING, 10.0)
+        monkeypatch.setattr(served.services.notifications, "_binding", binding)
         await has_number(served)
         await served.reply("ada", "turn 1")
         await asked.wait()
