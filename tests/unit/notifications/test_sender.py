@@ -41,7 +41,7 @@ class Reported(NotificationClient):
 
 
 class Bench(Kept):
-    """Something that sends by the binding `sms`, which gets ten seconds."""
+    """A sender with the binding `sms`, which may take ten seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ async def test_an_sms_is_sent_and_reported(bench: Bench):
 
 
 async def test_sending_waits_for_nothing(bench: Bench):
-    """Whoever begins it is in an actor's turn."""
+    """Its caller is an actor's turn."""
     bench.free.clear()
     bench.sending.send([bench.sms()])
 
@@ -120,7 +120,7 @@ async def test_sending_waits_for_nothing(bench: Bench):
 
 
 async def test_the_sms_of_a_user_go_one_after_the_other(bench: Bench):
-    """In order, also those that are added meanwhile; other users do not wait."""
+    """In order, even if they are added later; other users do not wait."""
     bench.free.clear()
     await bench.send(bench.sms(1), bench.sms(2))
     await bench.send(bench.sms(3))
@@ -196,7 +196,7 @@ async def test_a_failure_holds_up_nothing(bench: Bench):
 
 @pytest.mark.parametrize("number", [None, "+14155550199"])
 async def test_a_number_that_was_withdrawn_gets_nothing(bench: Bench, number: str | None):
-    """Nor does the one that took its place; nobody is to send it by hand."""
+    """Neither does a new number, and no dead letter is kept."""
     bench.clock.jump(1)
     bench.number(number)
     await bench.send(bench.sms())
@@ -207,7 +207,7 @@ async def test_a_number_that_was_withdrawn_gets_nothing(bench: Bench, number: st
 
 
 async def test_a_number_that_cannot_be_read_is_a_failure(bench: Bench):
-    """Nothing was sent for sure, so it can be by hand."""
+    """Nothing was sent, so the dead letter can be requeued."""
     bench.client.fail("get", Unavailable("away"))
     await bench.send(bench.sms())
 
@@ -231,7 +231,7 @@ async def test_a_user_who_is_deleted_meanwhile_leaves_no_letter(bench: Bench):
 async def test_a_letter_that_cannot_be_kept_is_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    """With its id; what became of the SMS is reported all the same."""
+    """With its id; the status of the SMS is still reported."""
 
     async def away(*_: object) -> str:
         raise Unavailable("away")
@@ -245,7 +245,7 @@ async def test_a_letter_that_cannot_be_kept_is_logged(
 
 
 async def test_a_report_is_tried_again(bench: Bench):
-    """The actor may be away; after some tries it stays unknown."""
+    """The actor may be away; after some attempts the status stays unknown."""
     bench.actors.errors = [Unavailable("away")] * (TRIES - 1)
     await bench.send(bench.sms(1))
     assert bench.statuses == []
@@ -279,7 +279,7 @@ async def test_a_dead_letter_is_sent_again_by_hand(bench: Bench):
 
 
 async def test_a_dead_letter_is_not_sent_twice_at_once(bench: Bench):
-    """Whoever asks meanwhile is told so; another letter is sent, and so is a failed one later."""
+    """A second request is refused meanwhile; another letter can be sent, and a failed one later."""
     bench.errors = [BindingFailed("no")]
     await bench.send(bench.sms(1))
     bench.free.clear()
@@ -320,7 +320,7 @@ async def test_a_letter_that_was_sent_does_not_wait_for_its_report(bench: Bench)
 
 
 async def test_a_failed_letter_waits_for_its_report(bench: Bench):
-    """So that it cannot come after the report of the call that sends it."""
+    """It must not come after the report of a later call that succeeds."""
     bench.errors = [BindingFailed("no"), BindingFailed("still no")]
     await bench.send(bench.sms())
     bench.actors.errors = [Unavailable("away")]
@@ -359,7 +359,7 @@ async def test_draining_waits_for_what_is_sent(bench: Bench):
 
 
 async def test_a_stop_ends_what_is_sent(bench: Bench):
-    """What became of it stays unknown; a second stop finds nothing."""
+    """The status stays unknown; a second stop has no effect."""
     bench.free.clear()
     await bench.send(bench.sms(1), bench.sms(2))
     for _ in range(2):
@@ -371,8 +371,8 @@ async def test_a_stop_ends_what_is_sent(bench: Bench):
     assert bench.statuses == []
 
 
-async def test_a_defect_is_logged_without_its_words(bench: Bench, caplog: pytest.LogCaptureFixture):
-    """They may hold a number."""
+async def test_a_defect_is_logged_without_its_text(bench: Bench, caplog: pytest.LogCaptureFixture):
+    """It may contain a number."""
     bench.errors = [RuntimeError(NUMBER)]
     await bench.send(bench.sms(1))
     await bench.send(bench.sms(2))

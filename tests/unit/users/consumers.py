@@ -29,7 +29,7 @@ def event(
     at: float | None = None,
     **more: Any,
 ) -> TurnEvent:
-    """One exchange; without a number a foreign one."""
+    """The event of an exchange; without a number, one of another service."""
     said = Message("user", f"said {seq or event_id}")
     answered = Message("assistant", f"answered {seq or event_id}")
     named = event_id or f"event {conversation} {seq}"
@@ -37,7 +37,7 @@ def event(
 
 
 def used(seq: int, model: str, tokens: int, turn_id: str = "") -> TurnEvent:
-    """One exchange that took so many tokens each way."""
+    """The event of an exchange that took so many tokens each way."""
     return event(seq, turn_id=turn_id or f"turn {seq}", model=model, usage=Usage(tokens, tokens))
 
 
@@ -54,7 +54,7 @@ class Bench:
         self.key = (kind, ids.memory_id("ada") if kind == wire.MEMORY else "ada")
         self._host = a_host(HandClock())
         self.unsummed: list[int] = []
-        """How many exchanges no summary knew, each time that memory said so."""
+        """The number of events without a summary, each time that memory reported it."""
         self.activate()
 
     def activate(self) -> None:
@@ -72,14 +72,14 @@ class Bench:
         self.unsummed.append(unsummed)
 
     async def take(self, *events: TurnEvent) -> list[str]:
-        """Hands events over as one batch, or one by one; the ids of those that came too early."""
+        """Delivers events as one batch, or one by one; the ids of those that came too early."""
         if self.kind != wire.MEMORY:
             return list(await self.offer(*events))
         taken = [(each, await self.offer(each)) for each in events]
         return [each.event_id for each, found in taken if found.status == "gap"]
 
     async def offer(self, *events: TurnEvent) -> Any:
-        """What it answers to events; memory takes one at a time."""
+        """Its answer to events; memory takes one at a time."""
         if isinstance(self.actor, MemoryAgentActor):
             (one,) = events
             return await self.actor.update_memory(one)
@@ -94,13 +94,13 @@ class Bench:
         return await self.actor.forget(request)  # type: ignore[attr-defined]
 
     async def mark(self, conversation: str = "ada") -> int:
-        """Up to where the events of a conversation are effective."""
+        """The mark of a conversation."""
         number: int = await self.actor.get_mark(MarkRequest(conversation))  # type: ignore[attr-defined]
         return number
 
     @property
     def effects(self) -> int:
-        """How many events are effective, as it is stored."""
+        """The number of events that took effect, as it is stored."""
         document = self.client.value(self.key, DOCUMENTS[self.kind]) or {}
         if self.kind == wire.MEMORY:
             return len([each for each in document.get("fresh", ()) if each["role"] == "user"])

@@ -160,7 +160,7 @@ async def test_a_summary_that_knows_everything_is_not_made(bench: Bench):
     assert bench.model.digests == []
 
 
-async def test_a_summary_is_made_of_the_last_one_and_what_was_said_since(bench: Bench):
+async def test_a_summary_is_made_from_the_last_one_and_later_messages(bench: Bench):
     """And of the user's name."""
     bench.remembered("ada", 4)
     profile = Profile(name="Ada", user_summary="Ada counts.")
@@ -171,7 +171,7 @@ async def test_a_summary_is_made_of_the_last_one_and_what_was_said_since(bench: 
 
 
 async def test_a_user_has_one_summary_at_a_time(bench: Bench):
-    """What comes meanwhile is for the next one, which the next event asks for."""
+    """Messages that come meanwhile are for the next one, which the next event requests."""
     bench.remembered("ada", 4)
     bench.model.free.clear()
     for fresh in range(4, 9):
@@ -220,7 +220,7 @@ async def test_a_part_that_is_away_is_asked_again(bench: Bench):
 
 
 async def test_a_model_that_failed_is_left_alone(bench: Bench):
-    """Its failures may have cost; whatever is said meanwhile, it rests, twice as long each time."""
+    """Failures may have cost, so it rests, twice as long each time."""
     bench.remembered("ada", 4)
     bench.model.errors = [ModelFailed("no")] * 2
     await bench.request("ada", 4)
@@ -235,7 +235,7 @@ async def test_a_model_that_failed_is_left_alone(bench: Bench):
 
 
 async def test_a_model_that_keeps_failing_is_left_to_the_next_event(bench: Bench):
-    """After some tries, with a warning that says whose, and not what was said."""
+    """After some attempts, with a warning that names the user and no message."""
     bench.remembered("ada", 4)
     bench.model.errors = [ModelFailed("no")] * TRIES
     await bench.request("ada", 4)
@@ -256,10 +256,8 @@ async def test_half_a_character_is_no_summary(bench: Bench):
     assert (len(bench.model.digests), bench.kept.users) == (1, [])
 
 
-async def test_a_failure_is_logged_without_what_was_said(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-):
-    """A model's own exception may hold it (I13); the next event asks again all the same."""
+async def test_a_failure_is_logged_without_messages(bench: Bench, caplog: pytest.LogCaptureFixture):
+    """A model's exception may contain them (I13); the next event requests a summary again."""
     bench.remembered("ada", 4)
     bench.model.errors = [RuntimeError("a secret")]
     await bench.request("ada", 4)
@@ -286,8 +284,8 @@ async def test_a_stop_ends_what_is_made(bench: Bench):
     assert bench.clock.waiting == 0
 
 
-async def test_a_summary_inherits_nothing_of_the_turn_that_asked(bench: Bench):
-    """A caller's reentrancy id would let its calls in beside a running turn."""
+async def test_a_summary_inherits_nothing_of_the_turn_that_requested_it(bench: Bench):
+    """With a caller's reentrancy id, its calls could enter during a running turn."""
     WHOSE.set("the turn's")
     bench.remembered("ada", 4)
     await bench.request("ada", 4)
@@ -308,7 +306,7 @@ async def test_a_conversation_is_summed_up(bench: Bench):
 
 
 async def test_a_conversation_is_not_summed_up_for_a_model_that_does_not_converse(bench: Bench):
-    """It would never be told."""
+    """It would never see the summary."""
     bench.model.uses_history = False
     bench.conversation(12)
     await bench.request_conversation(0, 5)
@@ -317,7 +315,7 @@ async def test_a_conversation_is_not_summed_up_for_a_model_that_does_not_convers
 
 
 async def test_a_conversation_has_one_summary_at_a_time(bench: Bench):
-    """It is asked for with every turn until it is there."""
+    """Every turn requests it until it is there."""
     bench.conversation(12)
     bench.model.free.clear()
     for _ in range(3):
@@ -339,7 +337,7 @@ async def test_a_summary_that_is_there_is_not_made_again(bench: Bench):
 
 
 async def test_what_a_conversations_summary_is_made_of_is_bounded(bench: Bench):
-    """The last pairs of those that fell out, each entry cut."""
+    """The last turns that left the window, each message cut."""
     bench.conversation(60, said="x" * (CHARACTERS + 1))
     await bench.request_conversation(0, 50)
     (digest,) = bench.model.digests

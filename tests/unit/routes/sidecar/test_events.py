@@ -29,7 +29,7 @@ def ours(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def foreign(event_id: str, **changes: Any) -> dict[str, Any]:
-    """The lesson's form: no number, an actor, what was said."""
+    """The lesson's form: no number, an actor, a message and a reply."""
     data = {"event_type": "ConversationUpdated", "actor_id": "ada",
             "input": {"role": "user", "content": "10m"},
             "output": {"role": "assistant", "content": "2024-01-05 standup"}}  # fmt: skip
@@ -77,7 +77,7 @@ async def test_an_event_that_is_too_early_comes_again(serve: Serve):
 async def test_the_lessons_form_is_effective_once_per_id(
     serve: Serve, form: Callable[[dict[str, Any]], dict[str, Any]]
 ):
-    """Data as an object or as JSON in text; said is stored, to the letter."""
+    """Its data may be an object, or JSON in a string; texts are stored unchanged."""
     async with serve() as served:
         verdicts = [await served.deliver(form(foreign("x"))) for _ in range(2)]
 
@@ -212,7 +212,7 @@ async def dead(served: Served) -> list[dict[str, Any]]:
 
 
 async def test_a_dead_letter_is_kept_listed_and_sent_again(serve: Serve):
-    """What failed each time waits until somebody requeues it."""
+    """An event that failed each time waits until it is requeued."""
     async with serve(model=QuickModel()) as served:
         event = ours(3)
         assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
@@ -233,7 +233,7 @@ async def test_junk_is_kept_as_a_dead_letter(serve: Serve):
 
 
 async def test_an_event_that_memory_has_is_no_dead_letter(serve: Serve):
-    """It was applied meanwhile: nothing is to be done."""
+    """It was applied meanwhile."""
     async with serve() as served:
         await served.deliver(ours(1))
         assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
@@ -251,7 +251,7 @@ async def test_an_event_that_history_has_is_no_dead_letter(serve: Serve):
 
 
 async def test_an_event_may_be_larger_than_any_message(serve: Serve):
-    """It has each text of a turn twice, escaped: what may be said must reach memory."""
+    """It has each text of a turn twice, and escaped; every message must reach memory."""
     long = "\n" * 400_000
     async with serve() as served:
         answer = await served.http.post(
@@ -284,7 +284,7 @@ async def test_a_cleared_conversation_is_forgotten(serve: Serve):
         await eventually(forgotten)
 
 
-async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
+async def test_only_cleared_turns_are_forgotten(serve: Serve):
     """The event is checked against the conversation: of another user, or not cleared that far."""
     async with serve() as served:
         await served.reply("ada", "hello")
@@ -299,7 +299,7 @@ async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
 
 
 async def test_a_clearing_that_was_given_up_is_not_kept(serve: Serve):
-    """The conversation's reminder sees to it."""
+    """The conversation's reminder has it forgotten."""
     async with serve() as served:
         assert await served.deliver(cleared(1), "/subscribe/dead") == "SUCCESS"
         assert (await served.http.get("/events/dead")).json() == {"dead": []}
