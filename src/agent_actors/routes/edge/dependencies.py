@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Path, Request
@@ -21,7 +21,6 @@ from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.clients import AnalyticsClient, ChatClient, MemoryClient, SessionClient
 from agent_actors.protocol.messages import text
-from agent_actors.routes.sidecar.probes import Probes
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
@@ -56,7 +55,6 @@ class Services:
     counters: Counters
     metrics: Metrics
     notifications: SmsSender | None = None
-    probes: Probes = field(default_factory=Probes)
 
 
 def services_of(request: Request) -> Services:

@@ -58,9 +58,6 @@ async def subscribe_dead(request: Request) -> EventStatus:
 
 async def take(services: Services, body: bytes) -> EventStatus:
     """Applies an event of `user-chat`."""
-    probed = services.probes.answer(body)
-    if probed is not None:
-        return EventStatus(status=probed)
     return status(services, wire.USER_CHAT, await _take(services, body))
 
 
