@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from agent_actors.errors import NotFound
 from agent_actors.protocol.clients import ChatClient, MemoryClient, ResponseClient
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.messages import (
     CompleteTurn,
     EventResult,
@@ -16,7 +17,6 @@ from agent_actors.protocol.messages import (
     Reply,
     ResponseRequest,
     ResponseState,
-    TurnEvent,
     TurnState,
 )
 

@@ -99,7 +99,8 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         title="agent-actors",
         description="AI agents as Dapr virtual actors.",
         version=__version__,
-        middleware=[Middleware(BodyLimit, largest=largest)],
+        # Events hold the texts of a turn twice. They are read only after their token was checked.
+        middleware=[Middleware(BodyLimit, largest=largest, exempt=subscriptions.PATHS)],
         telemetry=traces.request_telemetry,
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)

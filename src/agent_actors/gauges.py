@@ -16,7 +16,7 @@ from agent_actors.model.selection import DeferredModel
 from agent_actors.observability.counters import OTHER, PREFIX, UNKNOWN
 from agent_actors.runtime import Runtime
 from agent_actors.turns.activations import Activations
-from agent_actors.users.feed import Feed
+from agent_actors.users.feed import EventFeed
 
 _MODELS = {
     EchoModel: "echo",
@@ -36,7 +36,7 @@ class ProcessGauges(Collector):
         feed: The events that wait for their consumers.
     """
 
-    def __init__(self, activations: Activations, calls: ModelCalls, feed: Feed) -> None:
+    def __init__(self, activations: Activations, calls: ModelCalls, feed: EventFeed) -> None:
         self._activations = activations
         self._calls = calls
         self._feed = feed

@@ -63,7 +63,7 @@ from agent_actors.turns.bell import TurnBell
 from agent_actors.turns.drain import Drain
 from agent_actors.users.analytics import AnalyticsActor
 from agent_actors.users.eraser import UserEraser
-from agent_actors.users.feed import Feed
+from agent_actors.users.feed import EventFeed
 from agent_actors.users.memory import MemoryAgentActor
 from agent_actors.users.session import UserSessionActor
 from agent_actors.users.summaries import Summaries
@@ -105,7 +105,7 @@ class Service:
         )
         fed = (self._sessions, self._analytics, *phones)
         self._consumers = (self._memory, *fed)
-        self._feed = Feed(fed, self._reader, clock, settings.feed_time)
+        self._feed = EventFeed(fed, self._reader, clock, settings.feed_time)
         self._letters = DeadLetterClient(proxies)
         self._model = model
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete, counters)
@@ -267,12 +267,14 @@ class Service:
         """The actor factories: each object they make is recorded as the one that may act."""
         host = Host(self._activations, self._clock, self._settings.call_time, self._counters)
         chat_parts, response_parts = self._chat_parts(), self._response_parts()
-        heard = self._summaries.heard
+        request_summary = self._summaries.request_user_summary
         record = self._activations.record
         built: dict[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]] = {
             ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
             ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
-            MemoryAgentActor: lambda ctx, id_: record(MemoryAgentActor(ctx, id_, host, heard)),
+            MemoryAgentActor: lambda ctx, id_: record(
+                MemoryAgentActor(ctx, id_, host, request_summary)
+            ),
             UserSessionActor: lambda ctx, id_: record(UserSessionActor(ctx, id_, host)),
             AnalyticsActor: lambda ctx, id_: record(AnalyticsActor(ctx, id_, host)),
         }
@@ -304,7 +306,7 @@ class Service:
             outbox=Outbox(self._publish, self._clock, self._settings.call_time),
             bell=self._bell,
             new_turn_id=new_turn_id,
-            fell_out=self._summaries.fell_out,
+            request_summary=self._summaries.request_conversation_summary,
             may_follow_up=all(
                 self._settings.rules_of(each).reentrant for each in (wire.CHAT, wire.RESPONSE)
             ),

@@ -99,7 +99,7 @@ async def letters(service: DaprService) -> list[dict[str, Any]]:
     return dead
 
 
-async def test_a_turn_is_told_once(service: DaprService, twilio: Twilio):
+async def test_a_turn_causes_one_notification(service: DaprService, twilio: Twilio):
     """By one request, as Twilio wants it; the status names no number."""
     said = await service.say("ada", "Test SMS")
     await service.reply("eve", "I have no number")

@@ -4,10 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.protocol import wire
-from agent_actors.protocol.codec import adapter
-from agent_actors.protocol.events import ConversationUpdated
+from agent_actors.protocol.events import turn_payload
 from agent_actors.state.documents import Head, Pair, Segment, read, segment_of
 from tests.dapr.engine import Engine
 from tests.faults.rig import Replicas, Storm, storm
@@ -34,12 +33,11 @@ async def pairs(place: Replicas, user: str, head: Head) -> list[Pair]:
 
 async def events(weather: Storm) -> list[dict[str, Any]]:
     """What all conversations have published so far."""
-    dump = adapter(ConversationUpdated).dump_python
     found: list[dict[str, Any]] = []
     for user in [person.user for person in weather.people]:
         head = await head_of(weather.place, user)
         told = await pairs(weather.place, user, head)
-        found += [dump(conversation_updated(user, head, pair), mode="json") for pair in told]
+        found += [turn_payload(turn_event(user, head, pair)) for pair in told]
     return found
 
 

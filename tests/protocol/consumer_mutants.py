@@ -41,16 +41,15 @@ CONSUMER_MUTANTS = (
         "duplicates_not_fed",
         "4.13",
         EVENTS,
-        "    if remember.seq is not None:\n        services.feed.add(",
-        '    if remember.seq is not None and remembered.status == "applied":\n'
-        "        services.feed.add(",
+        "    if event.seq is not None:\n        services.feed.add(",
+        '    if event.seq is not None and result.status == "applied":\n        services.feed.add(',
     ),
     mutant(
         "floor_ignored",
         "4.13",
         CONSUMER,
-        "mark = max(await self.mark(event.conversation) if known is None else known, event.floor)",
-        "mark = await self.mark(event.conversation) if known is None else known",
+        "        mark = max(mark, event.floor)\n",
+        "",
     ),
     mutant("erased_is_owed", "4.13", CONVERSATION, "max(min(asked), head.low - 1)", "min(asked)"),
     mutant(

@@ -7,7 +7,8 @@ from typing import Any, cast
 from dapr.actor import ActorId
 
 from agent_actors.protocol import wire
-from agent_actors.protocol.messages import Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
 from agent_actors.users.memory import MemoryAgentActor
 from tests.protocol.scenarios import ACTORS, Steady
 from tests.protocol.schedule import come_to_rest, shrunk

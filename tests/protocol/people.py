@@ -8,8 +8,8 @@ from agent_actors.protocol import ids
 from agent_actors.protocol.messages import AdoptTurn, Message, Turn, TurnState
 from agent_actors.protocol.schedules import Schedule
 from agent_actors.routes.edge.dependencies import Services
-from agent_actors.routes.edge.opening import open_session
 from agent_actors.routes.turns import new_turn
+from agent_actors.users.session import open_session
 from tests.protocol.ledger import Answered
 from tests.protocol.watched_model import a_reply
 
@@ -257,13 +257,13 @@ class People:
 
 async def _answer(services: Services, conversation: str, turn: Turn, wait: float) -> TurnState:
     """What a route does with a message."""
-    await open_session(services, turn.user, conversation)
+    await open_session(services.reader, services.sessions, turn.user, conversation)
     return await services.turns.answer(conversation, turn, wait)
 
 
 async def _adopt(services: Services, conversation: str, told: AdoptTurn) -> TurnState:
     """What a route does with a turn of another service."""
-    await open_session(services, told.turn.user, conversation)
+    await open_session(services.reader, services.sessions, told.turn.user, conversation)
     return await services.chat.adopt(conversation, told)
 
 

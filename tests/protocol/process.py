@@ -55,7 +55,7 @@ class Process:
         service = Service(settings(world.sizes), self, model, world.clock)
         self.services = replace(service.services, new_turn_id=world.new_id)
         if not world.sizes.sums_up:
-            service._summaries.heard = lambda user, fresh: None  # type: ignore[method-assign]
+            service._summaries.request_user_summary = lambda user, events: None  # type: ignore[method-assign]
         self._watch_calls(service)
         self.managers = {
             actor.__name__: self._manager(actor, build)

@@ -153,10 +153,11 @@ async def test_b5_an_event_delivered_five_times_is_remembered_once(
 
 async def _published(served: Served) -> dict[str, Any]:
     """The event of a turn that was committed."""
-    from agent_actors.conversation.outbox import conversation_updated
+    from agent_actors.conversation.outbox import turn_event
+    from agent_actors.protocol.events import turn_payload
     from tests.fakes import a_pair
 
-    data = json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(1))))
+    data = turn_payload(turn_event("ada", Head(user="ada"), a_pair(1)))
     return {"id": data["event_id"], "data": data}
 
 

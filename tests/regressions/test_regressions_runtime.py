@@ -16,7 +16,8 @@ from agent_actors.clock import SystemClock
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.messages import Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
 from agent_actors.settings import Settings
 from agent_actors.state import slots
 from tests.conftest import Serve

@@ -70,10 +70,11 @@ class ChatParts:
     """What a ChatAgent works with.
 
     `consumers` are asked for their marks: what one has not applied is published again. `forgetful`
-    are those that forget what a cleared conversation was about, where a setting says so. `fell_out`
-    is told of pairs that the model does not see any more, to sum them up outside the turn: the
-    conversation, and a `ConversationSummary` without text. It returns at once. `may_follow_up` says
-    that the actors of a follow-up may be called back. `counters` counts the turns.
+    are those that forget what a cleared conversation was about, where a setting says so.
+    `request_summary` starts a summary of pairs that the model does not see any more, outside the
+    turn; it gets the conversation and a `ConversationSummary` without text, and returns at once.
+    `may_follow_up` says that the actors of a follow-up may be called back. `counters` counts the
+    turns.
     """
 
     limits: ChatLimits
@@ -83,7 +84,7 @@ class ChatParts:
     outbox: Outbox
     bell: TurnBell
     new_turn_id: Callable[[], str]
-    fell_out: Callable[[str, ConversationSummary], None]
+    request_summary: Callable[[str, ConversationSummary], None]
     may_follow_up: bool = False
     counters: Counters = field(default_factory=Counters)
 
@@ -103,7 +104,7 @@ class Conversation(TurnActor):
         self._outbox = parts.outbox
         self._bell = parts.bell
         self._new_turn_id = parts.new_turn_id
-        self._fell_out = parts.fell_out
+        self._request_summary = parts.request_summary
         self._may_follow_up = parts.may_follow_up
         self._history = History(self.state, parts.limits)
         self._turns = TurnCounters(parts.counters)
@@ -264,7 +265,9 @@ class Conversation(TurnActor):
         unseen = window[0].seq - 1 if window else head.seq
         after = max(head.earlier.upto, head.start)
         if unseen - after >= FELL_OUT:
-            self._fell_out(self.conversation, ConversationSummary(head.earlier.upto, unseen, ""))
+            self._request_summary(
+                self.conversation, ConversationSummary(head.earlier.upto, unseen, "")
+            )
 
     # -- what is saved ----------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""DeadLetterActor: events that could not be applied, bounded in number and age.
+"""DeadLetterActor: keeps events that could not be applied, limited in number and age.
 
-A letter is a document of its own, listed on a page; so a letter costs what it is long, however
-many there are (I7). Each letter is listed on exactly one page: one that stayed listed after it was
-forgotten would take the same letter with it, kept again since, when its page goes.
+Each letter has its own document and is listed on a page, so its cost depends on its size and not on
+the number of letters (I7). A letter is listed on exactly one page. If a forgotten letter stayed on
+its old page and the same event was kept again, trimming the old page would delete the new letter.
 """
 
 import logging
@@ -25,47 +25,47 @@ log = logging.getLogger(__name__)
 
 
 class DeadLetterActor(TurnActor, DeadLetterInterface):
-    """The one place for dead letters.
+    """The one actor that keeps dead letters.
 
     Args:
         ctx: The SDK's context.
         actor_id: The SDK's id.
         host: What the actors of this process share.
-        bounds: How many letters are kept, and for how long.
+        limits: How many letters are kept, and for how long.
     """
 
     def __init__(
-        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, bounds: LetterLimits
+        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, limits: LetterLimits
     ) -> None:
         super().__init__(ctx, actor_id, host)
-        self._bounds = bounds
+        self._limits = limits
 
     @turn
     async def keep(self, request: KeepDeadLetter) -> str:
-        """Keeps an event, once, and lets the oldest go that are over the bounds; the letter's id.
+        """Keeps an event once, and forgets the oldest letters over the limits; the letter's id.
 
-        One page of letters goes at a time: what is still over the bounds goes with the next.
+        At most one page of letters is forgotten at a time.
         """
         letter_id = dead_letters.id_of(request.topic, request.envelope.event)
         now = self.clock.now().timestamp()
         draft = await self._draft()
         former = await self.state.load(slots.letter(letter_id))
         if former is not None:
-            if former.at > now - self._bounds.age:
+            if former.at > now - self._limits.age:
                 return letter_id
-            await draft.strike(former.page, lambda listed: listed.letter_id == letter_id)
+            await draft.remove(former.page, lambda listed: listed.letter_id == letter_id)
         await draft.add(letter_id, request, now)
-        gone = await draft.trim(self._bounds.number, now - self._bounds.age)
+        gone = await draft.trim(self._limits.number, now - self._limits.age)
         await self.state.save(draft.changes)
         if gone:
-            log.warning("over the bounds, dead letters are forgotten: %s", ", ".join(gone))
+            log.warning("forgot dead letters over the limits: %s", ", ".join(gone))
         return letter_id
 
     @turn
     async def forget(self, request: ForgetDeadLetter) -> None:
-        """Removes a letter; nothing is saved where it is not on that page (any more)."""
+        """Removes a letter; saves nothing if the letter is not on that page."""
         draft = await self._draft()
-        if await draft.strike(request.page, lambda listed: listed.letter_id == request.letter_id):
+        if await draft.remove(request.page, lambda listed: listed.letter_id == request.letter_id):
             await self.state.save(draft.changes)
 
     async def _draft(self) -> "_Draft":
@@ -92,7 +92,7 @@ class _Draft:
         return {slots.LETTERS: self._index, **pages, **changed}
 
     async def add(self, letter_id: str, request: KeepDeadLetter, at: float) -> None:
-        """Adds a letter to the last page, or begins a page with it."""
+        """Adds a letter to the last page, or starts a new page with it."""
         index = self._index
         page = await self._page(index.last)
         if len(page.letters) >= LETTERS:
@@ -104,23 +104,26 @@ class _Draft:
         self._index = replace(index, count=index.count + 1)
 
     async def trim(self, number: int, oldest: float) -> list[str]:
-        """Strikes what is over the bounds from the first page, and leaves it when it is empty.
+        """Removes the letters over the limits from the first page, and moves on if it is empty.
 
-        To be called after `add`; the ids of what goes.
+        Call this after `add`.
+
+        Returns:
+            The ids of the removed letters.
         """
         first = self._index.first
         page = await self._page(first)
         over = {listed.letter_id for listed in page.letters[: max(self._index.count - number, 0)]}
-        gone = await self.strike(
+        gone = await self.remove(
             first, lambda listed: listed.letter_id in over or listed.at <= oldest
         )
-        # Never the last page: it has the letter that was just added.
+        # This is never the last page: that one has the letter which was just added.
         if len(gone) == len(page.letters):
             self._index = replace(self._index, first=first + 1)
         return gone
 
-    async def strike(self, number: int, which: Callable[[ListedLetter], bool]) -> list[str]:
-        """Removes letters from their page; their ids."""
+    async def remove(self, number: int, which: Callable[[ListedLetter], bool]) -> list[str]:
+        """Removes letters from a page; returns their ids."""
         page = await self._page(number)
         gone = [listed.letter_id for listed in page.letters if which(listed)]
         if gone:

@@ -1,4 +1,4 @@
-"""`runtime.DeadLetters` over DeadLetterActor, for a runtime that has no place of its own."""
+"""`runtime.DeadLetters` on DeadLetterActor, for a runtime that cannot keep letters itself."""
 
 import asyncio
 import hashlib
@@ -25,28 +25,28 @@ from agent_actors.state.store import StateStore
 D = TypeVar("D")
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes of an event that is kept whole; a sidecar takes no document of any size."""
+"""The bytes of the longest event that is kept whole; a sidecar limits documents."""
 BEGINNING = 64 * 1024
-"""Bytes that are kept of a longer one."""
+"""The bytes that are kept of a longer event."""
 SHOWN = 4 * 1024 * 1024
-"""Bytes of events after which no older letters are shown."""
+"""The bytes of events after which a list ends."""
 BATCH = 4
-"""Letters that are read at once; each may be as long as an event."""
+"""The letters that are read at once; each may be as long as an event."""
 PAGES = 16
-"""Pages that are read at once; they are short."""
+"""The pages that are read at once; they are short."""
 
 
 class ActorDeadLetters:
-    """Keeps by turns of the actor; shows what is saved, without a turn (I9).
+    """Keeps letters in turns of the actor, and reads them without a turn (I9).
 
     Args:
         client: Calls the actor.
-        store: Where it keeps its state.
-        redeliver: How a letter is delivered again.
+        store: The actor's state.
+        redeliver: Delivers a letter again.
         clock: The time.
-        age: Seconds after which a letter is not shown any more.
+        age: Seconds after which a letter is not listed any more.
 
-    Every method raises `Unavailable` when the store or the actor is away.
+    Every method raises `Unavailable` if the store or the actor is away.
     """
 
     def __init__(
@@ -64,19 +64,19 @@ class ActorDeadLetters:
         self._age = age
 
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
-        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once.
+        """Keeps an event (the bytes of its envelope), once, and returns the letter's id.
 
-        Of one with more than `LARGEST` bytes its ids and its beginning are kept.
+        Of an event with more than `LARGEST` bytes, only the ids and the beginning are kept.
 
         Raises:
-            TryLater: The actor or its store is away; whether it was kept is not known.
+            TryLater: The actor or its store is away; the event may be kept.
         """
         if len(event) > LARGEST:
             reason, event = f"{reason} ({len(event)} bytes, cut)", _cut(event)
         return await self._client.keep(KeepDeadLetter(topic, reason, tries, Envelope.of(event)))
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
-        """The newest letters, newest first; fewer where some are forgotten, or very long."""
+        """The newest letters, newest first; fewer if some are forgotten or very long."""
         listed = await self._newest(limit)
         shown: list[DeadLetter] = []
         size = 0
@@ -91,7 +91,7 @@ class ActorDeadLetters:
         return shown
 
     async def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
-        """The letters whose event, as it is shown, is one of those, oldest page first."""
+        """The letters whose event, as it is shown, matches `which`; oldest page first."""
         index = await self._read(slots.LETTERS) or LetterIndex()
         for number in range(index.first, index.last + 1):
             for listed in await self._listed([number]):
@@ -101,9 +101,7 @@ class ActorDeadLetters:
 
     async def forget(self, letter_id: str) -> None:
         """Removes a letter, if it is there."""
-        letter = (
-            await self._read(slots.letter(letter_id)) if dead_letters.is_id(letter_id) else None
-        )
+        letter = await self._letter(letter_id)
         if letter is not None:
             await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
 
@@ -111,22 +109,23 @@ class ActorDeadLetters:
         """Delivers a letter again, once and now, and forgets it if that succeeds.
 
         Returns:
-            The letter, or None where there is none of that id.
+            The letter, or None if there is none with this id.
 
         Raises:
-            Conflict: It failed again; the text says how, and the letter is still there.
+            Conflict: It failed again, as the text explains; the letter is still there.
         """
-        letter = (
-            await self._read(slots.letter(letter_id)) if dead_letters.is_id(letter_id) else None
-        )
+        letter = await self._letter(letter_id)
         if letter is None:
             return None
         await self._redeliver(letter.topic, letter.envelope.event)
         await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
         return _shown(letter_id, letter)
 
+    async def _letter(self, letter_id: str) -> Letter | None:
+        return await self._read(slots.letter(letter_id)) if dead_letters.is_id(letter_id) else None
+
     async def _newest(self, limit: int) -> Sequence[ListedLetter]:
-        """What the pages list, from the newest, down to the first that is too old."""
+        """The listed letters, newest first, down to the first that is too old."""
         index = await self._read(slots.LETTERS) or LetterIndex()
         oldest = self._clock.now().timestamp() - self._age
         found: list[ListedLetter] = []
@@ -142,7 +141,7 @@ class ActorDeadLetters:
         return found[:limit]
 
     async def _listed(self, numbers: Sequence[int]) -> Sequence[ListedLetter]:
-        """The letters of these pages, each page's newest first."""
+        """The letters that these pages list, the newest of each page first."""
         pages = await asyncio.gather(*(self._read(slots.letter_page(each)) for each in numbers))
         there = (page or LetterPage() for page in pages)
         return [each for page in there for each in reversed(page.letters)]
@@ -159,15 +158,15 @@ def _shown(letter_id: str, letter: Letter) -> DeadLetter:
 
 
 def _cut(event: bytes) -> bytes:
-    """What can be kept of an event that is too long: who sent it, and how it begins."""
+    """What is kept of an event that is too long: its ids, the names in it, and its beginning."""
     try:
         envelope = from_json(event)
     except ValueError:
         envelope = None
-    named = envelope if isinstance(envelope, dict) else {}
-    ids = {name: str(named[name])[:1024] for name in ("id", "source", "type") if name in named}
-    # Whoever forgets the user must find it.
-    whose = {name: value[:128] for name, value in dead_letters.names(envelope).items()}
+    fields = envelope if isinstance(envelope, dict) else {}
+    ids = {name: str(fields[name])[:1024] for name in ("id", "source", "type") if name in fields}
+    # Whoever forgets the user has to find the letter.
+    names = {name: value[:128] for name, value in dead_letters.names(envelope).items()}
     digest = hashlib.sha256(event).hexdigest()
     begins = event[:BEGINNING].decode(errors="replace")
-    return to_json({**ids, "data": whose, "sha256": digest, "begins": begins})
+    return to_json({**ids, "data": names, "sha256": digest, "begins": begins})

@@ -1,1 +1,1 @@
-"""Notifications by SMS: which turns a user is told of, and the sending."""
+"""Notifications by SMS: which turns cause one, and the sending."""

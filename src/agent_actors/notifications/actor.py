@@ -1,4 +1,4 @@
-"""NotificationActor: tells a user of answered turns by SMS, at most once each; fed by events."""
+"""NotificationActor: notifies a user of answered turns by SMS, at most once per turn."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,8 +9,9 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from agent_actors.forms import phone_number
 from agent_actors.notifications import text
 from agent_actors.protocol import ids
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import NotificationInterface
-from agent_actors.protocol.messages import ForgetUser, MarkRequest, TurnEvent
+from agent_actors.protocol.messages import ForgetUser, MarkRequest
 from agent_actors.protocol.notifications import (
     NotificationLog,
     NotificationRecord,
@@ -18,32 +19,32 @@ from agent_actors.protocol.notifications import (
     Notify,
     PhoneNumber,
     Sms,
-    begins,
-    moment,
+    newest_ignored,
+    timestamp,
 )
 from agent_actors.state import slots
 from agent_actors.turns.actor import Host, turn
 from agent_actors.users.consumer import Consumer, with_id
 
 KEPT = 50
-"""Notifications of a user that can be looked at."""
+"""The number of notifications of a user that can be listed."""
 
 Send = Callable[[Sequence[Sms]], None]
-"""Begins to send, outside every turn, and returns at once."""
+"""Starts sending, outside every turn, and returns at once."""
 
 
 class NotificationActor(Consumer, NotificationInterface):
-    """What one user is told, over all conversations.
+    """The notifications of one user, over all conversations.
 
-    That a turn is told is saved before it is sent, with the mark: a crash between the two costs the
-    SMS, and nothing sends it twice. Until somebody has reported what became of it, that is unknown.
+    A notification is saved, together with the mark, before its SMS is sent. If the process crashes
+    in between, the SMS is lost, but none is sent twice. Its status is unknown until it is reported.
 
     Args:
         ctx: The SDK's context.
         actor_id: The SDK's id.
         host: What the actors of this process share.
-        limit: SMS of a day, in UTC.
-        send: Sends what is saved.
+        limit: The number of SMS per day, in UTC.
+        send: Sends them.
     """
 
     def __init__(
@@ -55,54 +56,54 @@ class NotificationActor(Consumer, NotificationInterface):
 
     @turn
     async def notify(self, request: Notify) -> tuple[str, ...]:
-        """Saves what is to be told, then begins to send it; the ids of what came too early."""
-        notices = await self._notices()
-        found, early = await self.sorted_out(request.events, notices.seen)
-        if not found:
+        """Saves notifications, then starts sending them; the ids of events that came too early."""
+        record = await self._log()
+        due, early = await self.select(request.events, record.seen)
+        if not due:
             return early
         texts: list[Sms] = []
-        for event in found:
-            notices = self._noting(notices, event, request.phone, texts)
-        await self.apply(found, {slots.NOTICES: notices})
+        for event in due:
+            record = self._with_event(record, event, request.phone, texts)
+        await self.apply(due, {slots.NOTICES: record})
         self._send(texts)
         return early
 
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective; 0 before the first."""
+        """The number of the last applied event of a conversation; 0 before the first."""
         return await self.mark(request.conversation)
 
     @turn
     async def report(self, request: NotificationReport) -> None:
-        """Keeps what became of a notification; ignored where it is forgotten or long ago."""
-        notices = await self._notices()
+        """Saves the status of a notification; ignored if the notification is not kept any more."""
+        record = await self._log()
         changed = tuple(
             replace(each, status=request.status) if each.id == request.notice_id else each
-            for each in notices.notices
+            for each in record.notices
         )
-        if changed != notices.notices:
-            await self.state.save({slots.NOTICES: replace(notices, notices=changed)})
+        if changed != record.notices:
+            await self.state.save({slots.NOTICES: replace(record, notices=changed)})
 
     @turn
     async def forget(self, request: ForgetUser) -> None:
         """Forgets the user; the marks move up."""
         await self.wipe(request, {slots.NOTICES: None})
 
-    async def _notices(self) -> NotificationLog:
+    async def _log(self) -> NotificationLog:
         return await self.state.load(slots.NOTICES) or NotificationLog()
 
-    def _noting(
-        self, notices: NotificationLog, event: TurnEvent, phone: PhoneNumber, texts: list[Sms]
+    def _with_event(
+        self, record: NotificationLog, event: TurnEvent, phone: PhoneNumber, texts: list[Sms]
     ) -> NotificationLog:
-        """The notices with that event, which is added to what is sent unless there is a reason."""
+        """The log with the notification of an event; its SMS is added to `texts` if it is due."""
         if event.seq is None:
-            notices = replace(notices, seen=with_id(notices.seen, event.event_id))
+            record = replace(record, seen=with_id(record.seen, event.event_id))
         now = self.clock.now()
-        happened = moment(event.occurred_at) or event.at
-        if happened is not None and happened <= begins(phone, now.timestamp()):
-            return notices
+        occurred = timestamp(event.occurred_at) or event.at
+        if occurred is not None and occurred <= newest_ignored(phone, now.timestamp()):
+            return record
         today = now.date().isoformat()
-        taken = notices.taken if notices.day == today else 0
+        taken = record.taken if record.day == today else 0
         over = taken >= self._limit
         notice = NotificationRecord(
             event.event_id,
@@ -113,22 +114,20 @@ class NotificationActor(Consumer, NotificationInterface):
             phone_number.ending(phone.number),
         )
         if not over:
-            texts.append(self._sms(notice, event, phone))
+            name = ids.session_of(event.conversation) or event.conversation
+            sms = Sms(
+                id=notice.id,
+                user_id=self.id.id,
+                actor_id=event.conversation,
+                turn_id=event.turn_id,
+                text=text.notification(name, event.input.content, event.output.content),
+                since=phone.since,
+                at=notice.at,
+            )
+            texts.append(sms)
         return replace(
-            notices,
-            notices=(*notices.notices, notice)[-KEPT:],
+            record,
+            notices=(*record.notices, notice)[-KEPT:],
             day=today,
             taken=taken + (not over),
-        )
-
-    def _sms(self, notice: NotificationRecord, event: TurnEvent, phone: PhoneNumber) -> Sms:
-        name = ids.session_of(event.conversation) or event.conversation
-        return Sms(
-            id=notice.id,
-            user_id=self.id.id,
-            actor_id=event.conversation,
-            turn_id=event.turn_id,
-            text=text.notification(name, event.input.content, event.output.content),
-            since=phone.since,
-            at=notice.at,
         )

@@ -1,7 +1,7 @@
-"""NotificationActor as a consumer of events: it exists only for users who can be told.
+"""NotificationActor as a consumer of events, for the users who have a phone number.
 
-The number is the user's preference `phone`, read for each batch of events. Of a user without one
-nothing more is asked, and to such a user nothing is owed.
+The number is the user's preference `phone`. It is read for each batch of events. A user without one
+has no NotificationActor, and never misses an event.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from dataclasses import replace
 
 from agent_actors.clock import Clock
 from agent_actors.protocol.clients import BatchClient, NotificationClient, ProxyFactory
-from agent_actors.protocol.messages import TurnEvent
-from agent_actors.protocol.notifications import Notify, PhoneNumber, begins, moment
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.notifications import Notify, PhoneNumber, newest_ignored, timestamp
 from agent_actors.state.reader import StateReader
 
 NOTHING_OWED = 2**53
-"""A mark that no conversation reaches."""
+"""The mark of a user without a number; no conversation gets there."""
 LOOK_BACK = 32
-"""Turns among which the first one after a number was set is looked for: more than a day's SMS."""
+"""The last turns of a conversation that may cause a notification: more than a day's SMS."""
 
 
 class NotificationRecipients(NotificationClient, BatchClient):
-    """NotificationActor as a consumer, for the users who have a number.
+    """Delivers events to the NotificationActor of users who have a number.
 
     Args:
         factory: Makes proxies.
-        saved: The numbers, and the history.
+        reader: Reads the numbers and the history.
         clock: The time.
     """
 
@@ -34,14 +34,14 @@ class NotificationRecipients(NotificationClient, BatchClient):
         self._clock = clock
 
     async def mark(self, user: str, conversation: str) -> int:
-        """The number of the last event that the consumer has applied, or is not to have."""
+        """The number of the last event that the consumer has applied, or does not need."""
         phone = await self._reader.phone(user)
         if phone is None:
             return NOTHING_OWED
-        return await self._begin(user, conversation, phone)
+        return await self._floor(user, conversation, phone)
 
     async def apply(self, user: str, events: Sequence[TurnEvent]) -> tuple[str, ...]:
-        """Has the user told, once of each turn; the ids of the events that came too early."""
+        """Notifies the user once of each turn; the ids of the events that came too early."""
         phone = await self._reader.phone(user)
         if phone is None:
             return ()
@@ -49,19 +49,19 @@ class NotificationRecipients(NotificationClient, BatchClient):
         early = await self.notify(user, Notify(phone, tuple(in_order)))
         if not early:
             return early
-        # What is missing before them may be from before the number was set.
+        # The missing events before them may be from before the number was set.
         late = [event for event in in_order if event.event_id in early]
         floors = {
-            each: await self._begin(user, each, phone)
+            each: await self._floor(user, each, phone)
             for each in {event.conversation for event in late}
         }
         raised = (replace(each, floor=max(each.floor, floors[each.conversation])) for each in late)
         return await self.notify(user, Notify(phone, tuple(raised)))
 
-    async def _begin(self, user: str, conversation: str, phone: PhoneNumber) -> int:
-        """After which turn of a conversation the telling begins, or goes on.
+    async def _floor(self, user: str, conversation: str, phone: PhoneNumber) -> int:
+        """The number of the last turn that needs no notification any more.
 
-        Turns that were cleared, or are no news to this number, are not told any more.
+        Turns that were cleared, are too old, or are from before the number need none.
         """
         mark = await super().mark(user, conversation)
         head = await self._reader.head(conversation)
@@ -69,6 +69,6 @@ class NotificationRecipients(NotificationClient, BatchClient):
             return mark
         mark = max(mark, head.start, head.seq - LOOK_BACK)
         pairs = await self._reader.pairs(conversation, head, mark + 1, head.seq)
-        begin = begins(phone, self._clock.now().timestamp())
-        over = [pair.seq for pair in pairs if (moment(pair.occurred_at) or 0.0) <= begin]
-        return max(over, default=mark)
+        end = newest_ignored(phone, self._clock.now().timestamp())
+        ignored = [pair.seq for pair in pairs if (timestamp(pair.occurred_at) or 0.0) <= end]
+        return max(ignored, default=mark)

@@ -15,6 +15,7 @@ from agent_actors.observability.counters import Counters
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.codec import ValueSerializer, adapter, encode
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
 from agent_actors.protocol.messages import (
     AdoptTurn,
@@ -34,7 +35,6 @@ from agent_actors.protocol.messages import (
     ResponseRequest,
     ResponseState,
     Sessions,
-    TurnEvent,
     TurnState,
     UserSummary,
 )

@@ -1,4 +1,4 @@
-"""Events that could not be applied, as they travel and are shown. All values are frozen."""
+"""Dead letters: events that could not be applied, in calls and in answers. Values are frozen."""
 
 import json
 import uuid
@@ -13,14 +13,14 @@ from pydantic_core import from_json
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event as it was delivered, byte for byte, as JSON can carry it."""
+    """The bytes of an event as it was delivered, in a form that fits into JSON."""
 
     data: str
     encoding: Literal["utf-8", "base64"] = "utf-8"
 
     @classmethod
     def of(cls, event: bytes) -> "Envelope":
-        """Text where it is text."""
+        """Keeps UTF-8 as text, and anything else in base64."""
         try:
             return cls(event.decode())
         except UnicodeDecodeError:
@@ -28,13 +28,13 @@ class Envelope:
 
     @property
     def event(self) -> bytes:
-        """What was delivered."""
+        """The bytes that were delivered."""
         return self.data.encode() if self.encoding == "utf-8" else b64decode(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class KeepDeadLetter:
-    """`DeadLetterActor.Keep`: an event that could not be applied, on its topic."""
+    """`DeadLetterActor.Keep`: an event that could not be applied, and its topic."""
 
     topic: str
     reason: str
@@ -44,7 +44,7 @@ class KeepDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ForgetDeadLetter:
-    """`DeadLetterActor.Forget`: the letter of that id, if it is on that page."""
+    """`DeadLetterActor.Forget`: a letter, and the page that lists it."""
 
     letter_id: str
     page: int
@@ -66,23 +66,23 @@ class DeadLetter:
 
 
 Redeliver = Callable[[str, bytes], Awaitable[None]]
-"""Delivers an envelope to a topic's route once; raises `Conflict` where that did not succeed."""
+"""Delivers an event to its topic's route once; raises `Conflict` if that fails."""
 
 WRAPPED = 4
-"""Envelopes that are looked into; more of them nobody makes."""
+"""The depth to which envelopes within envelopes are read."""
 _IDS = uuid.UUID("0d9b7e0e-6a0f-5d0c-9a6e-3f6f0c1d2b47")
 
 
 @dataclass(frozen=True, slots=True)
 class LetterLimits:
-    """How many letters are kept, and for how many seconds."""
+    """The number of letters that are kept, and the seconds for which they are."""
 
     number: int = 10_000
     age: float = 30 * 86_400.0
 
 
 def id_of(topic: str, event: bytes) -> str:
-    """The id of an envelope's letter: the same event of the same source, on its topic, is one."""
+    """The id of an event's letter; the same event of the same source and topic has the same id."""
     try:
         envelope = from_json(event)
     except ValueError:
@@ -94,7 +94,7 @@ def id_of(topic: str, event: bytes) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether `id_of` could have made it; nothing else becomes part of a key."""
+    """Whether a text has the form of an id; nothing else may become part of a key."""
     try:
         return str(uuid.UUID(text)) == text
     except ValueError:
@@ -104,7 +104,7 @@ def is_id(text: str) -> bool:
 def shown(
     letter_id: str, topic: str, reason: str, tries: int, at: float, event: bytes
 ) -> DeadLetter:
-    """A letter as it is shown; `at` is in epoch seconds."""
+    """A letter for an answer; `at` is in epoch seconds."""
     when = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
     return DeadLetter(letter_id, topic, reason, tries, when, _read(event))
 
@@ -116,22 +116,22 @@ def _read(event: bytes) -> Any:
         return event.decode(errors="replace")
 
 
-def told_by(event: Any, user: str) -> bool:
-    """Whether a letter's event, as it is shown, is about this user.
+def is_about(event: Any, user: str) -> bool:
+    """Whether the event of a letter, as it is shown, is about this user.
 
-    What it is applied to may hang on either name, so both count.
+    Depending on its type, an event is applied to either of the names, so both count.
     """
     return user in names(event).values()
 
 
 def names(event: Any) -> dict[str, str]:
-    """Whom an event names: wrapped once, twice or not at all, as JSON, as text or in base64."""
+    """The names in an event, by field; envelopes may be nested, as JSON, text or base64."""
     for _ in range(WRAPPED):
         if not isinstance(event, dict) or not event.keys() & {"data", "data_base64"}:
             break
         event = _inner(event)
-    told = event if isinstance(event, dict) else {}
-    found = {name: told.get(name) for name in ("user_id", "actor_id")}
+    data = event if isinstance(event, dict) else {}
+    found = {name: data.get(name) for name in ("user_id", "actor_id")}
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 

@@ -11,6 +11,7 @@ from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
 
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
 from agent_actors.protocol.messages import (
     AdoptTurn,
@@ -30,7 +31,6 @@ from agent_actors.protocol.messages import (
     ResponseState,
     SessionExchange,
     Sessions,
-    TurnEvent,
     TurnState,
     UserSummary,
 )

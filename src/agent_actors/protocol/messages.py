@@ -227,29 +227,6 @@ class MarkRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnEvent:
-    """One exchange for a consumer of events (`UpdateMemory`, `AddExchanges`, `CountTurns`).
-
-    With `seq` it is event number `seq` of the conversation; without, a foreign event that is
-    effective once per `event_id`. Up to number `floor` the conversation has erased its turns, since
-    every consumer of then had them: one that was added later begins behind it. `at` is when the
-    event was published, in epoch seconds, where that is known; `occurred_at` when the turn was.
-    """
-
-    conversation: str
-    event_id: str
-    input: Message
-    output: Message
-    seq: int | None = None
-    turn_id: str = ""
-    model: str = ""
-    usage: Usage = field(default_factory=Usage)
-    floor: int = 0
-    at: float | None = None
-    occurred_at: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class EventResult:
     """What became of an event: applied now or before, or too early because one is missing."""
 

@@ -1,16 +1,16 @@
-"""Notifications of users as they travel and are stored. All values are frozen."""
+"""The notifications of users, in calls and in stored documents. All values are frozen."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from agent_actors.protocol.messages import TurnEvent
+from agent_actors.protocol.events import TurnEvent
 
 NEWS = 900.0
-"""Seconds after which nobody is told any more: whatever was away meanwhile, or is new here."""
+"""Seconds after which a turn is too old to notify anybody, for instance after an outage."""
 
 NotificationStatus = Literal["sent", "failed", "unknown", "over the limit"]
-"""What became of a notification; of an `unknown` one nobody knows whether it was sent."""
+"""The status of a notification; an `unknown` one may have been sent or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PhoneNumber:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """`NotificationActor.Notify`: turns of a user, to be told at this number."""
+    """`NotificationActor.Notify`: the turns of a user, and the number to notify."""
 
     phone: PhoneNumber
     events: tuple[TurnEvent, ...]
@@ -32,7 +32,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class NotificationReport:
-    """`NotificationActor.Report`: what became of a notification."""
+    """`NotificationActor.Report`: the status of a notification."""
 
     notice_id: str
     status: NotificationStatus
@@ -40,10 +40,10 @@ class NotificationReport:
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    """An SMS to be sent; as a dead letter it is found by its user.
+    """An SMS to send; in a dead letter, `user_id` says whose it is.
 
-    `since` says which of the user's numbers it is for, `at` when it was decided to send it; both in
-    epoch seconds.
+    It is for the number that its user has had `since` that time; `at` is when the notification was
+    saved. Both are in epoch seconds.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Sms:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRecord:
-    """A notification as it is kept: not what it said, and of the number only how it ends.
+    """A saved notification, without its text, and with only the last digits of the number.
 
     `at` is in epoch seconds.
     """
@@ -74,8 +74,8 @@ class NotificationRecord:
 class NotificationLog:
     """The last notifications of a user, oldest first.
 
-    On `day` (in UTC) `taken` of them were taken for sending; `seen` are the ids of the last foreign
-    events.
+    `taken` counts the SMS of `day` (in UTC). `seen` has the ids of the last events that have no
+    number.
     """
 
     v: int = 1
@@ -85,14 +85,14 @@ class NotificationLog:
     seen: tuple[str, ...] = ()
 
 
-def moment(time: str) -> float | None:
-    """An RFC 3339 time in epoch seconds; None where it is none."""
+def timestamp(time: str) -> float | None:
+    """An RFC 3339 time in epoch seconds; None if it has another form."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
-def begins(phone: PhoneNumber, now: float) -> float:
-    """What happened up to this time (epoch seconds) is no news to that number."""
+def newest_ignored(phone: PhoneNumber, now: float) -> float:
+    """Turns up to this time (epoch seconds) are not sent: too old, or from before the number."""
     return max(phone.since, now - NEWS)

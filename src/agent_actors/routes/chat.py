@@ -6,14 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from agent_actors.protocol.messages import Message
+from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
     MESSAGE_RESPONSES,
     TURN_ID,
-    ChatMessage,
     KeyHeader,
-    MessageDocument,
     PreferHeader,
     TurnDocument,
     TurnIdPath,

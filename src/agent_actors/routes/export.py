@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.dead_letters import DeadLetter, told_by
+from agent_actors.protocol.dead_letters import DeadLetter, is_about
 from agent_actors.protocol.messages import Message, Person, SessionExchange, Usage
 from agent_actors.protocol.schedules import Schedule
 from agent_actors.routes.analytics import UsageDocument
@@ -174,7 +174,7 @@ def _has_turns(head: Head) -> bool:
 
 
 def _letters(services: Services, user: str) -> AsyncIterator[DeadLetter]:
-    return services.dead_letters.find(lambda event: told_by(event, user))
+    return services.dead_letters.find(lambda event: is_about(event, user))
 
 
 def _turn(pair: Pair) -> dict[str, Any]:

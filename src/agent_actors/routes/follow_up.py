@@ -4,13 +4,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from agent_actors.protocol.messages import Message, ProcessTurn
+from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.turns import (
     MESSAGE_RESPONSES,
     TURN_ID,
-    ChatMessage,
     KeyHeader,
-    MessageDocument,
     TurnDocument,
     accepted,
     new_turn,

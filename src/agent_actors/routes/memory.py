@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from agent_actors.protocol.messages import Person
+from agent_actors.routes.edge.bodies import MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, Text, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
-from agent_actors.routes.turns import MessageDocument
 
 router = APIRouter()
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from agent_actors.routes import (
     analytics,
     chat,
+    dead_letters,
     follow_up,
     health,
     memory,
@@ -27,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     users.router,
     analytics.router,
     events.router,
+    dead_letters.router,
     lesson_events.router,
     receive.router,
     notifications.router,

@@ -10,7 +10,6 @@ from agent_actors.errors import Blank
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Role
 from agent_actors.routes.edge.dependencies import UserId, services_of
-from agent_actors.routes.edge.opening import open_session
 from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
@@ -24,6 +23,7 @@ from agent_actors.routes.turns import (
     reply_of,
     run,
 )
+from agent_actors.users.session import open_session
 
 router = APIRouter(tags=["sessions"])
 
@@ -113,7 +113,7 @@ async def say(
     conversation = ids.session(session_id)
     content = Message("user", message.text)
     turn = new_turn(services, conversation, message.user_id, content, idempotency_key)
-    await open_session(services, message.user_id, conversation)
+    await open_session(services.reader, services.sessions, message.user_id, conversation)
     state, headers = await run(services.session_turns, conversation, turn, prefer, request)
     if state.reply is None:
         return accepted(f"/conversations/{session_id}/turns", state, headers)

@@ -1,21 +1,21 @@
 """What the routes that send a message have in common: its turn, and the answers to it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Header, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from agent_actors.conversation.runner import TurnRunner
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import (
     Message,
     Problem,
-    Role,
     Turn,
     TurnState,
     TurnStatus,
     check_message,
 )
+from agent_actors.routes.edge.bodies import MessageDocument
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.edge.preferences import Preferences
 from agent_actors.routes.edge.problems import responses
@@ -30,29 +30,6 @@ PreferHeader = Annotated[
     str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
 ]
 TurnIdPath = Annotated[str, Path(max_length=64, examples=[TURN_ID])]
-
-
-class ChatMessage(BaseModel):
-    """A user's message."""
-
-    model_config = ConfigDict(
-        strict=True, json_schema_extra={"examples": [{"role": "user", "content": "Hello, agent!"}]}
-    )
-
-    role: Literal["user"]
-    content: str
-
-
-class MessageDocument(BaseModel):
-    """A message of the user or of the agent."""
-
-    role: Role = Field(examples=["user"])
-    content: str = Field(examples=["Hello, agent!"])
-
-    @classmethod
-    def of(cls, message: Message) -> "MessageDocument":
-        """The document of a message."""
-        return cls.model_construct(role=message.role, content=message.content)
 
 
 class TurnDocument(BaseModel):

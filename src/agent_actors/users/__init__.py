@@ -1,1 +1,1 @@
-"""What belongs to a user over all conversations: memory, sessions, analytics."""
+"""What belongs to a user across all conversations: memory, sessions, analytics."""

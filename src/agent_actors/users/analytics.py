@@ -1,50 +1,51 @@
-"""AnalyticsActor: how many messages of a user were answered, and with how many tokens."""
+"""AnalyticsActor: counts a user's answered messages, and the tokens they took."""
 
 import functools
 from dataclasses import replace
 
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import AnalyticsInterface
-from agent_actors.protocol.messages import ForgetUser, MarkRequest, TurnEvent, Usage
+from agent_actors.protocol.messages import ForgetUser, MarkRequest, Usage
 from agent_actors.state import slots
 from agent_actors.state.documents import Analytics, ModelUse
 from agent_actors.turns.actor import turn
 from agent_actors.users.consumer import Consumer, with_id
 
 MODELS = 16
-"""Models that are counted each by itself."""
+"""The number of models that are counted separately."""
 OTHERS = "others"
-"""What the ones beyond them are counted as."""
+"""The name under which all further models are counted."""
 
 
 class AnalyticsActor(Consumer, AnalyticsInterface):
-    """What the messages of one user took, over all conversations."""
+    """The message count and token usage of one user, over all conversations."""
 
     @turn
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
-        """Applies events, in one transaction; the ids of those that came too early.
+        """Applies events in one transaction; returns the ids of those that came too early.
 
-        An event without a number is one of another service, and its id that of the turn.
+        An event without a number comes from another service. Its id is the id of the turn.
         """
         analytics = await self._analytics()
-        found, early = await self.sorted_out(events, analytics.seen)
-        if found:
-            counted = functools.reduce(counting, found, analytics)
-            await self.apply(found, {slots.ANALYTICS: counted})
+        due, early = await self.select(events, analytics.seen)
+        if due:
+            total = functools.reduce(with_turn, due, analytics)
+            await self.apply(due, {slots.ANALYTICS: total})
         return early
 
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective; 0 before the first."""
+        """The number of the last applied event of a conversation; 0 before the first."""
         return await self.mark(request.conversation)
 
     @turn
     async def get_message_count(self) -> int:
-        """How many messages were answered."""
+        """The number of answered messages."""
         return (await self._analytics()).message_count
 
     @turn
     async def initialize(self, message_count: int) -> None:
-        """Sets the number of messages; tokens stay."""
+        """Sets the number of messages; the token usage stays."""
         analytics = replace(await self._analytics(), message_count=message_count)
         await self.state.save({slots.ANALYTICS: analytics})
 
@@ -57,11 +58,24 @@ class AnalyticsActor(Consumer, AnalyticsInterface):
         return await self.state.load(slots.ANALYTICS) or Analytics()
 
 
-def counting(analytics: Analytics, event: TurnEvent) -> Analytics:
-    """The numbers with one turn more; one that was told of before only adds its tokens."""
+def with_turn(analytics: Analytics, event: TurnEvent) -> Analytics:
+    """The analytics with one more turn.
+
+    Two events may be about the same turn: the message is counted with the first, and the tokens
+    with the one that has them.
+    """
     turn_id = event.turn_id or event.event_id
     known = turn_id in analytics.seen
     used = event.usage
+    models = dict(analytics.models)
+    if event.model:
+        name = event.model if event.model in models or len(models) < MODELS else OTHERS
+        former = models.get(name, ModelUse())
+        models[name] = ModelUse(
+            former.messages + 1,
+            former.input_tokens + used.input_tokens,
+            former.output_tokens + used.output_tokens,
+        )
     return replace(
         analytics,
         message_count=analytics.message_count + (not known),
@@ -69,19 +83,6 @@ def counting(analytics: Analytics, event: TurnEvent) -> Analytics:
             analytics.usage.input_tokens + used.input_tokens,
             analytics.usage.output_tokens + used.output_tokens,
         ),
-        models=_with_use(dict(analytics.models), event),
+        models=tuple(models.items()),
         seen=analytics.seen if known else with_id(analytics.seen, turn_id),
     )
-
-
-def _with_use(models: dict[str, ModelUse], event: TurnEvent) -> tuple[tuple[str, ModelUse], ...]:
-    if not event.model:
-        return tuple(models.items())
-    name = event.model if event.model in models or len(models) < MODELS else OTHERS
-    former = models.get(name, ModelUse())
-    models[name] = ModelUse(
-        former.messages + 1,
-        former.input_tokens + event.usage.input_tokens,
-        former.output_tokens + event.usage.output_tokens,
-    )
-    return tuple(models.items())

@@ -1,10 +1,14 @@
-"""A consumer of events: applies those of a conversation once and in order (I4)."""
+"""The base of the actors that consume events: each event takes effect once and in order (I4).
+
+A consumer keeps, for every conversation, a mark: the number of the last event that it applied.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeVar
 
-from agent_actors.protocol.messages import ForgetUser, HighWaterMark, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import ForgetUser, HighWaterMark
 from agent_actors.state import slots
 from agent_actors.state.documents import Mark, Origin, Tombstone
 from agent_actors.state.slots import Slot
@@ -12,38 +16,42 @@ from agent_actors.state.store import Changes
 from agent_actors.turns.actor import TurnActor
 
 Marks = dict[str, int]
-"""Conversations, and the number of the last event that is effective."""
+"""The number of the last applied event, by conversation."""
 
 T = TypeVar("T")
 
 SEEN = 64
-"""Ids of foreign events, or turns, that a consumer remembers."""
+"""The number of ids, of events without a number or of turns, that a consumer keeps."""
 
 
 class Consumer(TurnActor):
-    """The base of the actors that events are for. Each keeps marks of its own."""
+    """An actor of one user that applies the events of the user's conversations."""
 
-    async def standing(
+    async def classify(
         self, event: TurnEvent, seen: tuple[str, ...], marks: Marks | None = None
     ) -> Literal["applied", "duplicate", "gap"]:
-        """What becomes of an event.
+        """Whether an event is due, was applied before, or has to wait for an earlier one.
 
         Args:
-            event: It is `applied` by the caller, who then calls `apply`.
-            seen: The ids of the last foreign events.
-            marks: Of the events that were applied in this turn and are not saved yet.
+            event: If it is `applied`, the caller applies it and then calls `apply`.
+            seen: The ids of the last events without a number.
+            marks: The marks of events of the same batch, which are not saved yet.
         """
         if event.seq is None:
-            over = event.event_id in seen or await self._older(event)
-            return "duplicate" if over else "applied"
-        known = (marks or {}).get(event.conversation)
-        mark = max(await self.mark(event.conversation) if known is None else known, event.floor)
+            known = event.event_id in seen or await self._is_forgotten(event)
+            return "duplicate" if known else "applied"
+        unsaved = (marks or {}).get(event.conversation)
+        mark = await self.mark(event.conversation) if unsaved is None else unsaved
+        mark = max(mark, event.floor)
         if event.seq <= mark:
             return "duplicate"
         return "applied" if event.seq == mark + 1 else "gap"
 
     async def apply(self, events: Sequence[TurnEvent], effect: Changes) -> None:
-        """Saves an effect and its marks in one transaction: in two, a crash could double it."""
+        """Saves the effect of events and their marks.
+
+        This is one transaction: with two, a crash in between could apply an event twice.
+        """
         marks = {
             slots.mark(event.conversation): replace(
                 await self._mark(event.conversation), seq=event.seq
@@ -53,78 +61,79 @@ class Consumer(TurnActor):
         }
         await self.state.save({**effect, **marks})
 
-    async def sorted_out(
+    async def select(
         self, events: Sequence[TurnEvent], seen: tuple[str, ...]
     ) -> tuple[Sequence[TurnEvent], tuple[str, ...]]:
-        """Those of a batch that are to be applied, in order, and the ids of those that are early.
-
-        The others came before.
-        """
+        """The events of a batch that are due, in order, and the ids of those that are too early."""
         marks: Marks = {}
-        found: list[TurnEvent] = []
+        due: list[TurnEvent] = []
         early: list[str] = []
         for event in events:
-            standing = await self.standing(event, seen, marks)
-            if standing == "gap":
+            status = await self.classify(event, seen, marks)
+            if status == "gap":
                 early.append(event.event_id)
-            elif standing == "applied":
-                found.append(event)
+            elif status == "applied":
+                due.append(event)
                 if event.seq is None:
                     seen = (*seen, event.event_id)
                 else:
                     marks[event.conversation] = event.seq
-        return found, tuple(early)
+        return due, tuple(early)
+
+    async def mark(self, conversation: str) -> int:
+        """The number of the last applied event of a conversation; 0 before the first."""
+        return (await self._mark(conversation)).seq
 
     async def wipe(self, request: ForgetUser, effect: Changes) -> None:
-        """Saves an effect, and that everything up to the request's marks and time is over."""
+        """Saves an effect, moves the marks up, and notes when the user was forgotten."""
         marks: dict[Slot[Mark], Mark] = {}
         for each in request.passed:
             mark = await self._mark(each.conversation)
             marks[slots.mark(each.conversation)] = replace(mark, seq=max(each.seq, mark.seq))
         await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
 
-    async def forgetting(self, passed: HighWaterMark) -> Changes | None:
-        """What is saved with it when a conversation is forgotten; None where it was before."""
-        mark = await self._mark(passed.conversation)
-        if passed.seq <= mark.forgotten:
-            return None
-        mark = replace(mark, seq=max(passed.seq, mark.seq), forgotten=passed.seq)
-        return {slots.mark(passed.conversation): mark}
+    async def cleared_mark(self, upto: HighWaterMark) -> Changes | None:
+        """The mark of a conversation that was cleared up to a turn, to be saved with the effect.
 
-    async def mark(self, conversation: str) -> int:
-        """The number of the last event of a conversation that is effective; 0 before the first."""
-        return (await self._mark(conversation)).seq
+        Returns:
+            None if the consumer has already forgotten these turns.
+        """
+        mark = await self._mark(upto.conversation)
+        if upto.seq <= mark.forgotten:
+            return None
+        mark = replace(mark, seq=max(upto.seq, mark.seq), forgotten=upto.seq)
+        return {slots.mark(upto.conversation): mark}
 
     async def _mark(self, conversation: str) -> Mark:
         return await self.state.load(slots.mark(conversation)) or Mark()
 
-    async def _older(self, event: TurnEvent) -> bool:
-        """Is it from before the user was forgotten?"""
+    async def _is_forgotten(self, event: TurnEvent) -> bool:
+        """Whether the event was published before its user was forgotten."""
         tombstone = await self.state.load(slots.TOMBSTONE)
         return tombstone is not None and event.at is not None and event.at <= tombstone.at
 
 
-def kept_apart(
-    items: Sequence[T], origins: tuple[Origin, ...], passed: HighWaterMark
+def without_turns(
+    items: Sequence[T], origins: tuple[Origin, ...], upto: HighWaterMark
 ) -> tuple[tuple[T, ...], tuple[Origin, ...]]:
-    """The items that were not said in turns that are over, and where those are from.
+    """The items, with their origins, that are not of the turns up to this one.
 
-    Of the first ones it may not be known: an older release did not note it. They stay.
+    Origins belong to the last items. Earlier releases saved none; items without one are kept.
     """
     known = (*(Origin() for _ in range(len(items) - len(origins))), *origins)
     kept = [
         (item, origin)
         for item, origin in zip(items, known, strict=True)
-        if origin.conversation != passed.conversation or origin.seq > passed.seq
+        if origin.conversation != upto.conversation or origin.seq > upto.seq
     ]
     return tuple(item for item, _ in kept), tuple(origin for _, origin in kept)
 
 
 def origin_of(event: TurnEvent) -> Origin:
-    """Where an event's exchange was said."""
+    """The turn that an event is about."""
     return Origin(event.conversation, event.seq or 0)
 
 
 def with_id(seen: tuple[str, ...], new: str) -> tuple[str, ...]:
-    """The last ids, with one more."""
+    """The ids with one more, without those that are too old."""
     return (*seen, new)[-SEEN:]

@@ -1,8 +1,8 @@
-"""Forgetting a user: every conversation, memory, numbers and dead letters; no text stays.
+"""Forgets a user: conversations, memory, sessions, analytics, notifications and dead letters.
 
-Sequence numbers and marks stay, and move past what was said: an event that is still on its way is
-a duplicate when it comes (rule 17, docs/protocol.md). Each step can be repeated, so a deletion that
-broke off is finished by sending it again.
+No text stays. Sequence numbers and marks stay, and the marks move past every turn there was: an
+event that is still on its way is then a duplicate (rule 17, docs/protocol.md). Every step can be
+repeated, so a deletion that was interrupted is completed by sending it again.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, NotFound, Refused, Unavailable
 from agent_actors.protocol import ids
 from agent_actors.protocol.clients import ChatClient, ConsumerClient, SessionClient
-from agent_actors.protocol.dead_letters import told_by
+from agent_actors.protocol.dead_letters import is_about
 from agent_actors.protocol.messages import ForgetConversation, ForgetUser, HighWaterMark
 from agent_actors.runtime import DeadLetters
 
 AT_ONCE = 8
-"""Conversations that are cleared at the same time."""
+"""The number of conversations that are cleared at the same time."""
 ROUNDS = 1_000
-"""Rounds of erasing, of twenty segments each, that one deletion waits for."""
+"""The rounds, of twenty segments each, in which a conversation has to be erased."""
 
 
 class UserEraser:
@@ -27,9 +27,9 @@ class UserEraser:
 
     Args:
         chat: Clears conversations.
-        consumers: Everything that events are for.
+        consumers: All consumers of events.
         sessions: Lists the sessions of a user.
-        letters: Where dead letters are kept.
+        letters: The dead letters.
         clock: The time.
     """
 
@@ -48,17 +48,18 @@ class UserEraser:
         self._clock = clock
 
     async def forget(self, user: str) -> None:
-        """Forgets everything that was said before this call; idempotent.
+        """Forgets everything from before this call; idempotent.
 
-        What cannot be forgotten does not keep the rest: its error is raised at the end.
+        If one conversation cannot be cleared, the others are cleared all the same, and the error is
+        raised at the end.
 
         Raises:
-            TryLater: A part is away; send it again.
+            TryLater: A part is away; send the request again.
             AgentError: A conversation could not be cleared.
         """
         at = self._clock.now().timestamp()
-        # First: what was told before, and comes from now on, begins no session on a new list.
-        await self._pass(user, ForgetUser((), at))
+        # This comes first: after it, no event from before opens a session on the new list.
+        await self._move_marks(user, ForgetUser((), at))
         await self._sessions.close_all(user)
         failed: list[AgentError] = []
         while not failed and (page := await self._sessions.closed(user)).session_ids:
@@ -67,34 +68,38 @@ class UserEraser:
             if not failed:
                 await self._sessions.drop(user, page)
         failed += await self._clear(user, [user], at)
-        async for letter in self._letters.find(lambda event: told_by(event, user)):
+        async for letter in self._letters.find(lambda event: is_about(event, user)):
             await self._letters.forget(letter.id)
         if failed:
             raise failed[0]
 
     async def _clear(self, user: str, conversations: Sequence[str], at: float) -> list[AgentError]:
-        """Clears conversations, then moves every consumer past them, then erases; what failed."""
-        ended: list[HighWaterMark | AgentError | None] = []
-        for start in range(0, len(conversations), AT_ONCE):
-            some = conversations[start : start + AT_ONCE]
-            ended += await asyncio.gather(*(self._end(user, each) for each in some))
-        passed = [each for each in ended if isinstance(each, HighWaterMark)]
-        await self._pass(user, ForgetUser(tuple(passed), at))
-        for each in passed:
-            await self._erase(each)
-        return [each for each in ended if isinstance(each, AgentError)]
+        """Clears conversations, moves every consumer past them, then erases them.
 
-    async def _pass(self, user: str, request: ForgetUser) -> None:
+        Returns:
+            The errors of the conversations that could not be cleared.
+        """
+        results: list[HighWaterMark | AgentError | None] = []
+        for start in range(0, len(conversations), AT_ONCE):
+            batch = conversations[start : start + AT_ONCE]
+            results += await asyncio.gather(*(self._end(user, each) for each in batch))
+        cleared = [each for each in results if isinstance(each, HighWaterMark)]
+        await self._move_marks(user, ForgetUser(tuple(cleared), at))
+        for each in cleared:
+            await self._erase(each)
+        return [each for each in results if isinstance(each, AgentError)]
+
+    async def _move_marks(self, user: str, request: ForgetUser) -> None:
         for consumer in self._consumers:
             await consumer.forget(user, request)
 
     async def _end(self, user: str, conversation: str) -> HighWaterMark | AgentError | None:
-        """The last turn of a conversation of this user, which is cleared; or why it is not."""
+        """Clears a conversation: its last turn, or the error, or None if it is another user's."""
         close = ids.session_of(conversation) is not None
         try:
             return await self._chat.forget(conversation, ForgetConversation(user, close))
         except Refused as refused:
-            # Another user was quicker to open it: his it is, and his it stays.
+            # Another user has opened the session first. It stays that user's.
             return None if refused.status == NotFound.status else refused
         except AgentError as error:
             return error
@@ -103,4 +108,4 @@ class UserEraser:
         for _ in range(ROUNDS):
             if await self._chat.settle(upto):
                 return
-        raise Unavailable("What was said is hidden and not erased yet; send the request again.")
+        raise Unavailable("The conversation is hidden but not erased yet; send the request again.")

@@ -1,52 +1,52 @@
-"""Hands events to the consumers that nobody waits for: at once, and under load some at a time.
+"""Delivers events, in batches, to the consumers that no turn waits for.
 
-A call and a save for each event and consumer would cost a turn half as much again. A consumer that
-has missed something, whatever the reason, is given it from the history. What a process leaves
-undone when it ends is published again by the conversation, which asks the marks of every consumer
+One call and one save per event and consumer would make a turn half as expensive again. A consumer
+that has missed an event, for whatever reason, gets it from the history. What is not delivered when
+a process ends is published again by the conversation, which compares the marks of all consumers
 (I4).
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 
 from agent_actors.background import Background
 from agent_actors.clock import Clock
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import AgentError, TryLater
 from agent_actors.observability import tracing
-from agent_actors.protocol import ids, wire
+from agent_actors.protocol import wire
 from agent_actors.protocol.clients import BatchClient, ConsumerClient
-from agent_actors.protocol.messages import TurnEvent
-from agent_actors.state.documents import Head, Pair
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.retry import RetryPolicy, retry
 from agent_actors.state.reader import StateReader
 
 log = logging.getLogger(__name__)
 
 PER_USER = 256
-"""Events that may wait for one user, and so the longest batch."""
+"""The events that may wait for one user, and so the longest batch."""
 WAITING = 20_000
-"""Events that may wait in all; what comes beyond is read from the history later."""
+"""The events that may wait in total; further ones are read from the history later."""
 TRIES = 3
-"""Times that a batch is offered; then its events are given with a later one."""
+"""The attempts to deliver a batch; after them, a later batch brings its events."""
+ATTEMPTS = RetryPolicy(pause=0.2, attempts=TRIES)
 PAIRS = 32
-"""Turns that are read at once for a consumer that has missed some."""
+"""The turns that are read at once for a consumer that has missed some."""
 CATCH_UP = 64
-"""Times that this is done before other users' consumers have their turn."""
+"""How often this is done in a row; then it is another user's turn."""
 CHARACTERS = 1024 * 1024
-"""Characters of what was said in events that travel together; a sidecar has a limit, too."""
-PAUSE = 0.2
-"""Seconds before it is offered again; doubles each time."""
+"""The characters of the messages of a batch; a sidecar has a limit as well."""
 
 
-class Feed:
-    """Brings each user's consumers up to date, at most once in a period.
+class EventFeed:
+    """Brings the consumers of each user up to date, at most once in a period.
 
     Args:
-        consumers: Each gets every event.
-        saved: The history, for what one of them has missed.
+        consumers: Each of them gets every event.
+        reader: Reads the history for a consumer that has missed something.
         clock: The time.
-        period: Seconds between two batches for one user.
+        period: Seconds between two batches for the same user.
     """
 
     def __init__(
@@ -56,86 +56,36 @@ class Feed:
         self._reader = reader
         self._clock = clock
         self._period = period
-        self._events: dict[str, list[_Waiting]] = {}
+        self._events: dict[str, list[tuple[TurnEvent, str | None]]] = {}
+        """By user: the waiting events, each with the `traceparent` of its delivery."""
         self._waiting = 0
-        self._tasks = Background("events were not handed over")
+        self._tasks = Background("events were not delivered")
         self._closing = asyncio.Event()
 
-    def add(self, user: str, event: TurnEvent) -> None:
-        """Takes an event; the first one after a while is handed over at once."""
-        events = self._events.get(user)
+    def add(self, event: TurnEvent) -> None:
+        """Adds an event to the next batch of its user; after a quiet period that is now."""
+        events = self._events.get(event.user)
         if events is None:
-            events = self._events[user] = []
-            self._tasks.begin(self._serve(user, events))
+            events = self._events[event.user] = []
+            self._tasks.begin(self._serve(event.user, events))
         if len(events) < PER_USER and self._waiting < WAITING:
             events.append((event, tracing.traceparent()))
             self._waiting += 1
 
-    async def apply(self, user: str, event: TurnEvent) -> None:
-        """Hands one event over now, to every consumer.
+    async def apply(self, event: TurnEvent) -> None:
+        """Delivers one event to every consumer now.
 
         Raises:
-            TryLater: It may not have been applied by all of them.
+            TryLater: At least one consumer may not have applied it.
         """
-        await asyncio.gather(*(each.apply(user, [event]) for each in self._consumers))
-
-    @property
-    def waiting(self) -> int:
-        """Events that wait, or are being handed over."""
-        return self._waiting
-
-    async def drain(self) -> None:
-        """Hands over what waits, and returns when that is done."""
-        self._closing.set()
-        await self._tasks.drain()
-
-    async def stop(self) -> None:
-        """Ends what is under way. Idempotent."""
-        await self._tasks.stop()
-
-    async def _serve(self, user: str, events: list["_Waiting"]) -> None:
-        try:
-            while events:
-                batch = _some([event for event, _ in events])
-                traces = [told for _, told in events[: len(batch)] if told is not None]
-                del events[: len(batch)]
-                with _traced(len(batch), traces):
-                    offers = (self._offer(each, user, batch) for each in self._consumers)
-                    await asyncio.gather(*offers)
-                self._waiting -= len(batch)
-                await self._pause(self._period)
-        finally:
-            self._waiting -= len(events)
-            del self._events[user]
-
-    async def _pause(self, seconds: float) -> None:
-        """Waits, but not while the process stops."""
-        with suppress(TimeoutError):
-            async with self._clock.timeout(seconds):
-                await self._closing.wait()
-
-    async def _offer(self, consumer: BatchClient, user: str, batch: Sequence[TurnEvent]) -> None:
-        for attempt in range(TRIES):
-            if attempt:
-                await self._pause(PAUSE * 2 ** (attempt - 1))
-            try:
-                early = await consumer.apply(user, batch)
-                missed = {each.conversation for each in batch if each.event_id in early}
-                for conversation in missed:
-                    await self._catch_up(consumer, user, conversation)
-            except TryLater:
-                continue
-            except AgentError as error:
-                log.warning("%d events were not applied: %s", len(batch), error.title)
-            return
-        log.warning("%d events are to be applied later", len(batch))
+        await asyncio.gather(*(each.apply(event.user, [event]) for each in self._consumers))
 
     async def missed(
         self, consumer: ConsumerClient, user: str, conversation: str
     ) -> list[TurnEvent]:
-        """The next turns that a consumer has not applied, from the history; none if it has all.
+        """The next events of a conversation for a consumer, from the history; empty if none.
 
-        Another replica holds their events, or they were lost, or the consumer was away.
+        The events may be waiting in another replica, or be lost, or the consumer was away.
 
         Raises:
             TryLater: A part is away.
@@ -145,7 +95,59 @@ class Feed:
         if head.user != user or mark >= head.seq:
             return []
         pairs = await self._reader.pairs(conversation, head, mark + 1, min(head.seq, mark + PAIRS))
-        return _some([_told(conversation, head, pair) for pair in pairs])
+        return _batch([turn_event(conversation, head, pair) for pair in pairs])
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that wait or are being delivered."""
+        return self._waiting
+
+    async def drain(self) -> None:
+        """Delivers what is waiting, and returns when that is done."""
+        self._closing.set()
+        await self._tasks.drain()
+
+    async def stop(self) -> None:
+        """Stops delivering. Idempotent."""
+        await self._tasks.stop()
+
+    async def _serve(self, user: str, events: list[tuple[TurnEvent, str | None]]) -> None:
+        try:
+            while events:
+                batch = _batch([event for event, _ in events])
+                traces = [trace for _, trace in events[: len(batch)] if trace is not None]
+                del events[: len(batch)]
+                with tracing.span(
+                    f"process {wire.USER_CHAT}",
+                    "consumer",
+                    {
+                        "messaging.operation.type": "process",
+                        "messaging.batch.message_count": len(batch),
+                    },
+                    parent=traces[0] if traces else None,
+                    links=traces[1:],
+                ):
+                    await asyncio.gather(
+                        *(self._deliver(each, user, batch) for each in self._consumers)
+                    )
+                self._waiting -= len(batch)
+                await self._sleep(self._period)
+        finally:
+            self._waiting -= len(events)
+            del self._events[user]
+
+    async def _deliver(self, consumer: BatchClient, user: str, batch: Sequence[TurnEvent]) -> None:
+        async def attempt() -> None:
+            early = await consumer.apply(user, batch)
+            for conversation in {each.conversation for each in batch if each.event_id in early}:
+                await self._catch_up(consumer, user, conversation)
+
+        try:
+            await retry(attempt, ATTEMPTS, on=TryLater, clock=self._clock, sleep=self._sleep)
+        except TryLater:
+            log.warning("%d events will be delivered later: the consumer is away", len(batch))
+        except AgentError as error:
+            log.warning("%d events were not applied: %s", len(batch), error.title)
 
     async def _catch_up(self, consumer: BatchClient, user: str, conversation: str) -> None:
         for _ in range(CATCH_UP):
@@ -154,45 +156,20 @@ class Feed:
                 return
             await consumer.apply(user, missed)
 
-
-_Waiting = tuple[TurnEvent, str | None]
-"""An event, and the trace that it belongs to."""
-
-
-def _traced(events: int, traces: Sequence[str]) -> AbstractContextManager[object]:
-    """Some events at once, in the trace of the first, with links to the others'."""
-    return tracing.span(
-        f"process {wire.USER_CHAT}",
-        "consumer",
-        {"messaging.operation.type": "process", "messaging.batch.message_count": events},
-        parent=traces[0] if traces else None,
-        links=traces[1:],
-    )
+    async def _sleep(self, seconds: float) -> None:
+        """Waits, but not while the process is stopping."""
+        with suppress(TimeoutError):
+            async with self._clock.timeout(seconds):
+                await self._closing.wait()
 
 
-def _some(events: Sequence[TurnEvent]) -> list[TurnEvent]:
-    """The first events that can travel together; at least one, where there is any."""
-    some: list[TurnEvent] = []
+def _batch(events: Sequence[TurnEvent]) -> list[TurnEvent]:
+    """The first events, as many as fit into one call; at least one if there is any."""
+    batch: list[TurnEvent] = []
     size = 0
     for event in events:
         size += len(event.input.content) + len(event.output.content)
-        if some and size > CHARACTERS:
+        if batch and size > CHARACTERS:
             break
-        some.append(event)
-    return some
-
-
-def _told(conversation: str, head: Head, pair: Pair) -> TurnEvent:
-    """A turn as its event tells of it."""
-    return TurnEvent(
-        conversation,
-        ids.event_id(conversation, pair.seq),
-        pair.exchange.input,
-        pair.exchange.output,
-        pair.seq,
-        pair.turn_id,
-        pair.output.model,
-        pair.output.usage,
-        head.low - 1,
-        occurred_at=pair.occurred_at,
-    )
+        batch.append(event)
+    return batch

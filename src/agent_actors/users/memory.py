@@ -1,4 +1,4 @@
-"""MemoryAgentActor: what a user said lately, and who the user is; fed by events."""
+"""MemoryAgentActor: the last messages of a user, and who the user is."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from dataclasses import replace
 from dapr.actor import ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.ids import user_of
 from agent_actors.protocol.interfaces import MemoryAgentInterface
 from agent_actors.protocol.messages import (
@@ -17,50 +18,58 @@ from agent_actors.protocol.messages import (
     MemorySnapshot,
     Message,
     Person,
-    TurnEvent,
     UserSummary,
 )
 from agent_actors.state import slots
 from agent_actors.state.documents import Memory, Profile
 from agent_actors.turns.actor import Host, turn
-from agent_actors.users.consumer import Consumer, kept_apart, origin_of, with_id
+from agent_actors.users.consumer import Consumer, origin_of, with_id, without_turns
 
 ENTRIES = 3
-"""Entries of a memory."""
+"""The number of entries that a memory has."""
 FRESH = 32
-"""Entries kept for the next summary."""
+"""The number of entries that are kept for the next summary."""
 FRESH_CHARACTERS = 400
-"""Characters of such an entry."""
+"""The characters that are kept of such an entry."""
 
-
-Heard = Callable[[str, int], None]
-"""Is told how many exchanges a user's summary does not know yet, after each event."""
+RequestSummary = Callable[[str, int], None]
+"""Called after each event: the user, and the number of events that are not in the summary."""
 
 
 class MemoryAgentActor(Consumer, MemoryAgentInterface):
     """The memory of one user, over all conversations.
 
-    It says itself when a summary may be due: it lives in one process only, so that however many
-    replicas there are, a user's summary is made by one of them.
+    The actor asks for a summary of the user itself. It is active in one process only, so a summary
+    is made once, however many replicas there are.
+
+    Args:
+        ctx: The SDK's context.
+        actor_id: The SDK's id.
+        host: What the actors of this process share.
+        request_summary: Starts a summary if one is due; returns at once.
     """
 
     def __init__(
-        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, heard: Heard
+        self,
+        ctx: ActorRuntimeContext,
+        actor_id: ActorId,
+        host: Host,
+        request_summary: RequestSummary,
     ) -> None:
         super().__init__(ctx, actor_id, host)
-        self._heard = heard
+        self._request_summary = request_summary
 
     @turn
     async def update_memory(self, event: TurnEvent) -> EventResult:
-        """Applies an event. One that is missing before it makes it a gap: nothing is saved."""
+        """Applies an event. If an earlier one is missing, the result is `gap`; nothing is saved."""
         memory = await self._memory()
-        standing = await self.standing(event, memory.seen)
-        if standing == "applied":
-            memory = remembering(memory, event)
+        status = await self.classify(event, memory.seen)
+        if status == "applied":
+            memory = with_exchange(memory, event)
             await self.apply([event], {slots.MEMORY: memory})
-        if standing != "gap":
-            self._heard(user_of(self.id.id), memory.events - memory.summarised)
-        return EventResult(standing)
+        if status != "gap":
+            self._request_summary(user_of(self.id.id), memory.events - memory.summarised)
+        return EventResult(status)
 
     @turn
     async def get_memory(self) -> tuple[Message, ...]:
@@ -69,7 +78,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective; 0 before the first."""
+        """The number of the last applied event of a conversation; 0 before the first."""
         return await self.mark(request.conversation)
 
     @turn
@@ -81,7 +90,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     @turn
     async def initialize(self, person: Person) -> None:
-        """Says who the user is. A summary that is being made of what was said before is ignored."""
+        """Sets who the user is. A summary of earlier messages that is under way will be ignored."""
         memory = await self._memory()
         memory = replace(memory, summarised=memory.events, fresh=(), fresh_origins=())
         profile = Profile(
@@ -93,7 +102,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     @turn
     async def keep_summary(self, request: UserSummary) -> None:
-        """Keeps a summary, unless a newer one is there, or the user was forgotten since."""
+        """Saves a summary, unless there is a newer one or the user was forgotten meanwhile."""
         memory = await self._memory()
         if not memory.summarised < request.events <= memory.events:
             return
@@ -110,17 +119,18 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     @turn
     async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forgets what was said in a conversation up to a turn; once, however often it is told.
+        """Forgets the turns of a conversation up to one; idempotent.
 
-        The summary goes too, and one that is being made is ignored: it may be of what was said.
+        The summary may be based on these turns, so it is forgotten, and one that is under way will
+        be ignored.
         """
-        marks = await self.forgetting(passed)
+        marks = await self.cleared_mark(passed)
         if marks is None:
             return
         memory, profile = await asyncio.gather(self._memory(), self._profile())
         if profile.summed_up:
             profile = replace(profile, user_summary=None, summed_up=False)
-        memory = apart_from(memory, passed)
+        memory = without_conversation(memory, passed)
         memory = replace(memory, events=memory.events + 1, summarised=memory.events)
         await self.state.save({**marks, slots.MEMORY: memory, slots.PROFILE: profile})
 
@@ -138,14 +148,14 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
         return await self.state.load(slots.PROFILE) or Profile()
 
 
-def remembering(memory: Memory, event: TurnEvent) -> Memory:
-    """The memory with one exchange more, and no more than its entries."""
-    said = (event.input, event.output)
-    cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in said)
-    here = (origin_of(event),) * len(said)
+def with_exchange(memory: Memory, event: TurnEvent) -> Memory:
+    """The memory with the messages of one more event, and no more entries than allowed."""
+    messages = (event.input, event.output)
+    cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in messages)
+    here = (origin_of(event),) * len(messages)
     return replace(
         memory,
-        entries=(*memory.entries, *said)[-ENTRIES:],
+        entries=(*memory.entries, *messages)[-ENTRIES:],
         seen=memory.seen if event.seq is not None else with_id(memory.seen, event.event_id),
         events=memory.events + 1,
         fresh=(*memory.fresh, *cut)[-FRESH:],
@@ -154,10 +164,10 @@ def remembering(memory: Memory, event: TurnEvent) -> Memory:
     )
 
 
-def apart_from(memory: Memory, passed: HighWaterMark) -> Memory:
-    """The memory without what was said in turns that are over."""
-    entries, origins = kept_apart(memory.entries, memory.origins, passed)
-    fresh, fresh_origins = kept_apart(memory.fresh, memory.fresh_origins, passed)
+def without_conversation(memory: Memory, upto: HighWaterMark) -> Memory:
+    """The memory without the turns of a conversation up to one."""
+    entries, origins = without_turns(memory.entries, memory.origins, upto)
+    fresh, fresh_origins = without_turns(memory.fresh, memory.fresh_origins, upto)
     return replace(
         memory, entries=entries, origins=origins, fresh=fresh, fresh_origins=fresh_origins
     )

@@ -1,9 +1,13 @@
-"""UserSessionActor: what a user did last, prefers, and which sessions the user has."""
+"""UserSessionActor: the last exchanges, the preferences and the sessions of a user."""
 
 import functools
 from dataclasses import replace
 
+from agent_actors.errors import NotFound
 from agent_actors.forms import phone_number
+from agent_actors.protocol import ids
+from agent_actors.protocol.clients import SessionClient
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import UserSessionInterface
 from agent_actors.protocol.messages import (
     ForgetUser,
@@ -12,42 +16,42 @@ from agent_actors.protocol.messages import (
     OpenSession,
     SessionExchange,
     Sessions,
-    TurnEvent,
 )
 from agent_actors.protocol.notifications import PhoneNumber
 from agent_actors.state import slots
 from agent_actors.state.documents import LastExchanges, SessionIndex, SessionPage, UserPreferences
+from agent_actors.state.reader import StateReader
 from agent_actors.turns.actor import turn
-from agent_actors.users.consumer import Consumer, kept_apart, origin_of, with_id
+from agent_actors.users.consumer import Consumer, origin_of, with_id, without_turns
 
 PHONE = "phone"
-"""The preference that is the number to tell of turns."""
+"""The preference that holds the phone number for notifications."""
 EXCHANGES = 10
-"""Exchanges that are kept."""
+"""The number of exchanges that are kept."""
 EXCHANGE_BYTES = 262_144
-"""Bytes of them; above, fewer are kept, but always the last one."""
+"""The bytes that they may have; with more, fewer are kept, but always the last one."""
 PAGE = 64
-"""Sessions of a page."""
+"""The number of sessions on a page."""
 
 
 class UserSessionActor(Consumer, UserSessionInterface):
     """One user, over all conversations.
 
-    The sessions lie on pages, so that opening one costs the same however many there are (I7).
+    Sessions are listed on pages, so opening one costs the same however many there are (I7).
     """
 
     @turn
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
-        """Applies events, in one transaction; the ids of those that came too early."""
+        """Applies events in one transaction; returns the ids of those that came too early."""
         last = await self._last()
-        found, early = await self.sorted_out(events, last.seen)
-        if found:
-            await self.apply(found, {slots.EXCHANGES: functools.reduce(adding, found, last)})
+        due, early = await self.select(events, last.seen)
+        if due:
+            await self.apply(due, {slots.EXCHANGES: functools.reduce(with_exchange, due, last)})
         return early
 
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective; 0 before the first."""
+        """The number of the last applied event of a conversation; 0 before the first."""
         return await self.mark(request.conversation)
 
     @turn
@@ -57,19 +61,19 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def clear_history(self) -> None:
-        """Drops the last exchanges; which foreign events were applied is still known."""
+        """Drops the last exchanges, but not the ids of applied events."""
         last = await self._last()
         if last.exchanges:
             await self.state.save({slots.EXCHANGES: replace(last, exchanges=(), origins=())})
 
     @turn
     async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Drops the last exchanges of a conversation up to a turn; once, however often told."""
-        marks = await self.forgetting(passed)
+        """Drops the exchanges of a conversation up to a turn; idempotent."""
+        marks = await self.cleared_mark(passed)
         if marks is None:
             return
         last = await self._last()
-        exchanges, origins = kept_apart(last.exchanges, last.origins, passed)
+        exchanges, origins = without_turns(last.exchanges, last.origins, passed)
         kept = replace(last, exchanges=exchanges, origins=origins)
         await self.state.save({**marks, slots.EXCHANGES: kept})
 
@@ -82,7 +86,7 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def open_session(self, request: OpenSession) -> None:
-        """Puts a session on the list, unless it is on its last page."""
+        """Adds a session to the list, unless it is on the last page."""
         index = await self._index()
         page = await self._page(index.last)
         if request.session_id in page.session_ids:
@@ -94,10 +98,10 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def close_sessions(self) -> None:
-        """Closes the list: who opens a session from now on opens it on another one.
+        """Closes the list; sessions that are opened from now on are on a new one.
 
-        So a session whose first turn is still on its way is on the closed list, and will be closed
-        before the turn comes; or it is of a new life of the user.
+        A session whose first turn is still on its way is then on the closed list, and is closed
+        before that turn comes, or it was opened after the deletion began.
         """
         index = await self._index()
         if (await self._page(index.last)).session_ids:
@@ -107,7 +111,7 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def closed_sessions(self) -> Sessions:
-        """The first page of the closed list; an empty one where there is none."""
+        """The first page of the closed list; empty if there is none."""
         index = await self._index()
         if index.first >= index.open:
             return Sessions(())
@@ -117,9 +121,9 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def drop_sessions(self, page: Sessions) -> None:
-        """Drops this page, if it is the first of the closed list.
+        """Drops this page if it is the first of the closed list.
 
-        A turn may run twice, and then the sessions of the next page are not forgotten yet.
+        This turn may run twice; the sessions of the following page are not forgotten yet.
         """
         index = await self._index()
         first = await self._page(index.first)
@@ -131,12 +135,12 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
     @turn
     async def forget(self, request: ForgetUser) -> None:
-        """Forgets the user, but for the list of sessions; the marks move up."""
+        """Forgets the user, except for the list of sessions; the marks move up."""
         gone = (slots.EXCHANGES, slots.PREFERENCES, slots.PHONE)
         await self.wipe(request, dict.fromkeys(gone))
 
     async def _phone(self, number: str) -> PhoneNumber | None:
-        """Where the user is told of turns: one that stays is the user's as long as before."""
+        """The number for notifications; one that does not change keeps its `since`."""
         former = await self.state.load(slots.PHONE)
         if former is not None and former.number == number:
             return former
@@ -156,8 +160,8 @@ class UserSessionActor(Consumer, UserSessionInterface):
         return await self.state.load(slots.session_page(number)) or SessionPage()
 
 
-def adding(last: LastExchanges, event: TurnEvent) -> LastExchanges:
-    """The last exchanges with one more, within their bounds."""
+def with_exchange(last: LastExchanges, event: TurnEvent) -> LastExchanges:
+    """The last exchanges with one more, within their limits."""
     new = SessionExchange(event.input.content, event.output.content)
     kept = [new]
     room = EXCHANGE_BYTES - size(new)
@@ -172,5 +176,30 @@ def adding(last: LastExchanges, event: TurnEvent) -> LastExchanges:
 
 
 def size(exchange: SessionExchange) -> int:
-    """Bytes of what was said."""
+    """The bytes of an exchange."""
     return len(exchange.message.encode()) + len(exchange.reply.encode())
+
+
+async def open_session(
+    reader: StateReader, sessions: SessionClient, user: str, conversation: str
+) -> None:
+    """Lets a user send messages to a session; before its first turn, adds it to the user's list.
+
+    Whoever forgets the user then finds every session that has a turn, or is about to.
+
+    Args:
+        reader: Knows whose session it is.
+        sessions: Keeps the list.
+        user: Is about to send a message.
+        conversation: The session's conversation, or that of the user.
+
+    Raises:
+        NotFound: The session belongs to another user.
+        TryLater: A part is away.
+    """
+    head = await reader.head(conversation)
+    if head.user and head.user != user:
+        raise NotFound("There is no such session of this user.")
+    session_id = ids.session_of(conversation)
+    if not head.user and session_id is not None:
+        await sessions.open(user, session_id)

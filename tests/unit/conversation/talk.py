@@ -50,7 +50,7 @@ class Talk:
         self.memories = FakeMemories()
         self.bell = TurnBell()
         self.host = a_host(self.clock)
-        self.fell_out: list[tuple[str, ConversationSummary]] = []
+        self.summary_requests: list[tuple[str, ConversationSummary]] = []
         self.counters = Counters(self.clock.monotonic)
         self._numbers = 0
         self._parts = ChatParts(
@@ -61,7 +61,9 @@ class Talk:
             outbox=Outbox(self.runtime.publish, self.clock, 5.0),
             bell=self.bell,
             new_turn_id=self._new_turn_id,
-            fell_out=lambda conversation, request: self.fell_out.append((conversation, request)),
+            request_summary=lambda conversation, request: self.summary_requests.append(
+                (conversation, request)
+            ),
             counters=self.counters,
         )
         self.chat = self.activate()

@@ -28,10 +28,10 @@ async def sum_up(talk: Talk, after: int, upto: int, text: str) -> None:
 async def test_pairs_that_fall_out_of_the_window_are_told_of(talk: Talk):
     """When there are four of them: up to which, and what they come after; there is no text yet."""
     await say(talk, 2 + FELL_OUT)
-    assert talk.fell_out == []
+    assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.fell_out == [("ada", ConversationSummary(0, FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(0, FELL_OUT, ""))]
 
 
 async def test_what_is_summed_up_is_not_told_of_again(talk: Talk):
@@ -39,10 +39,10 @@ async def test_what_is_summed_up_is_not_told_of_again(talk: Talk):
     await say(talk, 2 + FELL_OUT)
     await sum_up(talk, 0, FELL_OUT, "earlier")
     await say(talk, FELL_OUT)
-    assert talk.fell_out == []
+    assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.fell_out == [("ada", ConversationSummary(FELL_OUT, 2 * FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(FELL_OUT, 2 * FELL_OUT, ""))]
 
 
 async def test_what_was_cleared_is_not_summed_up(talk: Talk):
@@ -50,10 +50,10 @@ async def test_what_was_cleared_is_not_summed_up(talk: Talk):
     await say(talk, 6)
     await talk.chat.clear_history()
     await say(talk, 2 + FELL_OUT)
-    assert talk.fell_out == []
+    assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.fell_out == [("ada", ConversationSummary(6, 6 + FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(6, 6 + FELL_OUT, ""))]
 
 
 async def test_a_model_that_sees_no_pairs_has_all_of_them_summed_up():
@@ -61,7 +61,7 @@ async def test_a_model_that_sees_no_pairs_has_all_of_them_summed_up():
     talk = Talk(window_turns=0)
     await say(talk, FELL_OUT + 1)
 
-    assert talk.fell_out == [("ada", ConversationSummary(0, FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(0, FELL_OUT, ""))]
 
 
 async def test_a_summary_goes_with_the_turn(talk: Talk):

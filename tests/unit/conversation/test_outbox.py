@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_actors.conversation.outbox import Outbox, conversation_updated
+from agent_actors.conversation.outbox import Outbox, turn_event
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import encode
@@ -18,8 +18,8 @@ from tests.hand_clock import HandClock, settle
 HEAD = Head(user="ada", seq=3, start=1, low=2)
 
 
-async def test_an_event_has_all_of_its_turn():
-    """The payload is that of the design, the envelope has its id, type and subject."""
+async def test_the_published_json_of_a_turn():
+    """Exactly these fields are published; the envelope has the id, type and subject."""
     runtime = FakeRuntime()
     await Outbox(runtime.publish, HandClock(), 5.0).publish("session:x", HEAD, a_pair(3, "10m"))
     (event,) = runtime.published
@@ -50,17 +50,11 @@ async def test_an_event_has_all_of_its_turn():
 
 
 def test_an_event_is_the_same_each_time():
-    """It is made from its pair, whatever was said since; only what was erased is told anew."""
-    first = conversation_updated("ada", HEAD, a_pair(3))
+    """It is made from its pair; only the number of erased turns may have changed."""
+    first = turn_event("ada", HEAD, a_pair(3))
     later = replace(HEAD, seq=9, start=5, low=3)
 
-    assert conversation_updated("ada", later, a_pair(3)) == replace(first, floor=2)
-
-
-@pytest.mark.parametrize(("conversation", "session"), [("ada", None), ("session:x", "x")])
-def test_an_event_names_its_session(conversation: str, session: str | None):
-    """Where the conversation is one."""
-    assert conversation_updated(conversation, HEAD, a_pair(3)).session_id == session
+    assert turn_event("ada", later, a_pair(3)) == replace(first, floor=2)
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), Invalid("no component"), TimeoutError()])

@@ -41,7 +41,7 @@ async def test_a_letter_page_and_index_are_one_transaction(graveyard: Graveyard)
 
 
 async def test_the_same_envelope_is_kept_once(graveyard: Graveyard):
-    """What is there already is not saved again; on another topic it is another letter."""
+    """An event that is kept is not saved again; on another topic it is another letter."""
     ids = await graveyard.keep(1, 1)
     other = await graveyard.letters.keep("plain", envelope(1), "why", 1)
 
@@ -50,7 +50,7 @@ async def test_the_same_envelope_is_kept_once(graveyard: Graveyard):
 
 
 async def test_the_oldest_go_when_there_are_too_many():
-    """As many as the bound says are kept, on one page and over many."""
+    """No more than the limit are kept, on one page or many."""
     for number in (1, 3, PAGE, PAGE + 1, 2 * PAGE + 7):
         graveyard = Graveyard(number)
         await graveyard.keep(*range(4 * PAGE))
@@ -60,7 +60,7 @@ async def test_the_oldest_go_when_there_are_too_many():
 
 
 async def test_a_lower_bound_is_reached_a_page_at_a_time(graveyard: Graveyard):
-    """No keep costs more because many letters are over the bounds."""
+    """Keeping a letter costs the same, however many are over the limits."""
     await graveyard.keep(*range(3 * PAGE))
     graveyard.bounds = dead_letters.LetterLimits(5, 1000.0)
     graveyard.activate()
@@ -88,7 +88,7 @@ async def test_old_ones_are_deleted(graveyard: Graveyard, caplog: pytest.LogCapt
 
 
 async def test_a_page_of_old_ones_goes_whole(graveyard: Graveyard):
-    """The page is left, and the pages begin with the next."""
+    """The next page becomes the first."""
     await graveyard.keep(*range(PAGE + 1))
     graveyard.clock.jump(1000)
     await graveyard.keep(1000)
@@ -113,7 +113,7 @@ async def test_an_old_letter_that_dies_again_is_kept_anew(graveyard: Graveyard):
 
 
 async def test_a_forgotten_letter_that_dies_again_is_kept_anew(graveyard: Graveyard):
-    """The bounds of the page that it was on do not reach it."""
+    """The limits of its old page do not affect it."""
     (letter_id, *_) = await graveyard.keep(*range(2 * PAGE))
     await graveyard.actor.forget(ForgetDeadLetter(letter_id, 0))
     graveyard.clock.jump(999)
@@ -167,7 +167,7 @@ async def test_the_bound_holds_over_pages_that_were_emptied():
 
 @pytest.mark.parametrize("worked", [False, True])
 async def test_a_failed_save_is_not_believed(graveyard: Graveyard, worked: bool):
-    """The caller is told; whether it had worked or not, the letter is kept once."""
+    """The caller gets the error; whether the save worked or not, the letter is kept once."""
     await graveyard.keep(1)
     graveyard.client.fail("save", Unavailable("away"), after=worked)
     before = graveyard.stored
@@ -183,7 +183,7 @@ async def test_a_failed_save_is_not_believed(graveyard: Graveyard, worked: bool)
 
 
 async def test_letters_survive_their_activation(graveyard: Graveyard):
-    """A fresh activation goes on where the last one was."""
+    """A fresh activation continues where the last one was."""
     await graveyard.keep(1)
     former = graveyard.actor
     graveyard.activate()

@@ -1,4 +1,4 @@
-"""`runtime.DeadLetters` over DeadLetterActor."""
+"""`runtime.DeadLetters` on DeadLetterActor."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def graveyard() -> Graveyard:
 
 
 async def test_a_letter_is_shown_as_it_was_kept(graveyard: Graveyard):
-    """Everything that was given is there again, with the time of its death."""
+    """Every field is there, with the time at which it was kept."""
     letter_id = await graveyard.letters.keep("news", envelope(1, data="10m"), "why", 3)
     (letter,) = await graveyard.letters.list(10)
 
@@ -49,7 +49,7 @@ async def test_an_empty_place_lists_nothing(graveyard: Graveyard):
 
 @pytest.mark.parametrize("limit", [1, BATCH, PAGE - 1, PAGE + 1, 3 * PAGE])
 async def test_the_newest_come_first_and_as_many_as_asked(graveyard: Graveyard, limit: int):
-    """The list begins with the last letter, and no letter below its end is read."""
+    """The list starts with the newest letter, and no more letters than needed are read."""
     await graveyard.keep(*range(2 * PAGE + 10))
     graveyard.client.log.clear()
     numbers = await graveyard.numbers(limit)
@@ -60,7 +60,7 @@ async def test_the_newest_come_first_and_as_many_as_asked(graveyard: Graveyard, 
 
 
 async def test_few_letters_are_read_at_once(graveyard: Graveyard):
-    """A letter may be as long as an event, so a reader does not ask for all of them together."""
+    """A letter may be as long as an event, so not all are read together."""
     await graveyard.keep(*range(3 * BATCH))
     graveyard.client.log.clear()
     gate = graveyard.client.hold("get")
@@ -85,7 +85,7 @@ async def test_a_list_takes_no_turn(graveyard: Graveyard):
 
 
 async def test_what_is_too_old_is_not_shown(graveyard: Graveyard):
-    """A letter is listed for as long as the retention time, also where none came since."""
+    """A letter is listed for the retention time, even if no other was kept since."""
     await graveyard.keep(*range(PAGE))
     graveyard.clock.jump(600)
     await graveyard.keep(1000)
@@ -113,8 +113,8 @@ async def test_pages_that_are_too_old_are_not_read(graveyard: Graveyard):
     assert len(read) == PAGES
 
 
-async def test_pages_that_were_emptied_are_passed_over(graveyard: Graveyard):
-    """What is left below them is listed."""
+async def test_empty_pages_are_skipped(graveyard: Graveyard):
+    """The letters on older pages are listed."""
     ids = await graveyard.keep(*range(20 * PAGE))
     for at, letter_id in enumerate(ids[1:], start=1):
         await graveyard.actor.forget(ForgetDeadLetter(letter_id, at // PAGE))
@@ -122,7 +122,7 @@ async def test_pages_that_were_emptied_are_passed_over(graveyard: Graveyard):
     assert await graveyard.numbers() == [0]
 
 
-async def test_a_letter_that_goes_meanwhile_is_passed_over(graveyard: Graveyard):
+async def test_a_letter_that_is_removed_meanwhile_is_skipped(graveyard: Graveyard):
     """A page lists it, but it is not there any more."""
     _, second, _ = await graveyard.keep(1, 2, 3)
     del graveyard.client.state[LETTERS][slots.letter(second).key]
@@ -131,7 +131,7 @@ async def test_a_letter_that_goes_meanwhile_is_passed_over(graveyard: Graveyard)
 
 
 async def test_a_store_that_is_away_is_no_empty_list(graveyard: Graveyard):
-    """The reader is told."""
+    """The caller gets the error."""
     await graveyard.keep(1)
     graveyard.client.fail("get", Unavailable("away"))
 
@@ -140,7 +140,7 @@ async def test_a_store_that_is_away_is_no_empty_list(graveyard: Graveyard):
 
 
 async def test_a_letter_that_works_now_is_forgotten(graveyard: Graveyard):
-    """A requeued letter is delivered once, as it was, and is gone if that succeeds."""
+    """A requeued letter is delivered once, unchanged, and removed if that succeeds."""
     first, second = await graveyard.keep(1, 2)
     letter = await graveyard.letters.requeue(first)
 
@@ -153,7 +153,7 @@ async def test_a_letter_that_works_now_is_forgotten(graveyard: Graveyard):
 
 
 async def test_a_letter_that_fails_again_stays(graveyard: Graveyard):
-    """The caller is told how it failed, and may try again."""
+    """The error explains the failure, and the caller may try again."""
     (letter_id,) = await graveyard.keep(1)
     graveyard.refusal = Conflict("/subscribe answered RETRY.")
 
@@ -218,7 +218,7 @@ async def test_letters_travel_through_the_sdk(fresh_registry: None, graveyard: G
 
 
 async def test_an_event_too_long_to_be_kept_leaves_its_beginning(graveyard: Graveyard):
-    """A sidecar takes no document of any size; who sent what is known all the same."""
+    """A sidecar limits documents; the sender and the user are still known."""
     event = envelope(1, source="far", data='"' * (LARGEST + 1))
     await graveyard.letters.keep("news", event, "why", 1)
     (letter,) = await graveyard.letters.list(10)

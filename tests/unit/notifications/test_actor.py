@@ -1,4 +1,4 @@
-"""NotificationActor: saves what a user is to be told, before anybody sends it."""
+"""NotificationActor saves notifications before they are sent."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +11,8 @@ from dapr.actor import ActorId
 from agent_actors.errors import Unavailable
 from agent_actors.notifications.actor import KEPT, NotificationActor
 from agent_actors.protocol import wire
-from agent_actors.protocol.messages import (
-    Failure,
-    ForgetUser,
-    HighWaterMark,
-    MarkRequest,
-    TurnEvent,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Failure, ForgetUser, HighWaterMark, MarkRequest
 from agent_actors.protocol.notifications import NEWS, NotificationReport, Notify, PhoneNumber, Sms
 from agent_actors.state import slots
 from tests.fakes import FakeActorClient, a_context, a_host
@@ -37,7 +32,7 @@ class Bench:
         self.clock = HandClock()
         self.texts: list[Sms] = []
         self.saved_first: list[bool] = []
-        """At each sending: was the mark saved by then?"""
+        """For each call of `send`, whether the mark was saved before."""
         self.phone = PhoneNumber(NUMBER, self.now())
         self._host = a_host(self.clock)
         self.activate()
@@ -61,7 +56,7 @@ class Bench:
         return await self.actor.notify(Notify(self.phone, events))
 
     async def told(self, *seqs: int, conversation: str = "ada") -> Any:
-        """Hands over turns that were committed now."""
+        """Delivers turns that were committed now."""
         return await self.take(*(self.turn(seq, conversation) for seq in seqs))
 
     def turn(self, seq: int, conversation: str = "ada", *, ago: float = 0.0) -> TurnEvent:
@@ -92,7 +87,7 @@ def bench() -> Bench:
 
 
 async def test_a_turn_is_saved_before_it_is_sent(bench: Bench):
-    """In one transaction with its mark; what became of it is unknown until somebody reports it."""
+    """In one transaction with its mark; the status is unknown until it is reported."""
     assert await bench.told(1) == ()
 
     assert bench.client.did("save") == [("save", *KEY, "notices", "s:ada")]
@@ -113,8 +108,8 @@ async def test_a_turn_is_saved_before_it_is_sent(bench: Bench):
     assert await bench.mark() == 1
 
 
-async def test_neither_the_number_nor_what_was_said_is_saved(bench: Bench):
-    """The user's number has one place, and the history another."""
+async def test_neither_the_number_nor_the_messages_are_saved(bench: Bench):
+    """The number is in the preferences only, and the messages are in the history only."""
     await bench.told(1, 2)
     stored = b"".join(bench.client.state[KEY].values())
 
@@ -123,8 +118,8 @@ async def test_neither_the_number_nor_what_was_said_is_saved(bench: Bench):
     assert b"answered" not in stored
 
 
-async def test_a_turn_is_told_once(bench: Bench):
-    """However often its event comes, also to another activation, also in one batch."""
+async def test_a_turn_causes_one_notification(bench: Bench):
+    """However often its event comes, even to another activation or within one batch."""
     await bench.told(1)
     await bench.told(1)
     bench.activate()
@@ -135,7 +130,7 @@ async def test_a_turn_is_told_once(bench: Bench):
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_save_that_fails_sends_nothing(bench: Bench, after: bool):
-    """If it had worked all the same, the SMS is lost; else the event comes again."""
+    """If the save worked after all, the SMS is lost; otherwise the event comes again."""
     bench.client.fail("save", Unavailable("away"), after=after)
 
     assert isinstance(await bench.told(1), Failure)
@@ -146,8 +141,8 @@ async def test_a_save_that_fails_sends_nothing(bench: Bench, after: bool):
     assert bench.statuses == ["unknown"]
 
 
-async def test_a_gap_is_told_and_closed_in_order(bench: Bench):
-    """What comes too early is not told before what is missing."""
+async def test_a_gap_is_reported_and_closed_in_order(bench: Bench):
+    """An event that comes too early waits for the missing one."""
     await bench.told(1)
 
     assert await bench.told(3) == (event(3).event_id,)
@@ -157,7 +152,7 @@ async def test_a_gap_is_told_and_closed_in_order(bench: Bench):
 
 
 async def test_each_conversation_has_a_mark_of_its_own(bench: Bench):
-    """And is named as its users know it."""
+    """The text names it as its users know it."""
     await bench.told(1)
     await bench.told(1, conversation="session:s1")
 
@@ -169,8 +164,8 @@ async def test_each_conversation_has_a_mark_of_its_own(bench: Bench):
     assert await bench.mark("session:s1") == 1
 
 
-async def test_what_was_said_before_the_number_was_set_is_passed_over(bench: Bench):
-    """Its mark moves, and nobody is told, nor is anything kept of it."""
+async def test_turns_from_before_the_number_are_skipped(bench: Bench):
+    """The mark moves, but nothing is sent or kept."""
     early = bench.turn(1, ago=1)
     assert bench.phone.since == bench.now() - 1
 
@@ -180,22 +175,22 @@ async def test_what_was_said_before_the_number_was_set_is_passed_over(bench: Ben
     assert await bench.mark() == 2
 
 
-async def test_what_happened_long_ago_is_no_news(bench: Bench):
-    """Whatever kept it back."""
+async def test_an_old_turn_causes_no_notification(bench: Bench):
+    """Whatever delayed its event."""
     bench.clock.jump(2 * NEWS)
     await bench.take(bench.turn(1, ago=NEWS), bench.turn(2, ago=NEWS - 1))
 
     assert bench.numbers == [2]
 
 
-async def test_a_floor_is_passed_over(bench: Bench):
-    """What is below it is not missed."""
+async def test_turns_below_the_floor_are_not_missed(bench: Bench):
+    """The event after it is applied at once."""
     assert await bench.take(replace(bench.turn(7), floor=6)) == ()
     assert bench.numbers == [7]
 
 
-async def test_a_foreign_event_is_told_once_per_id(bench: Bench):
-    """It has no number; before the number was set, or the user forgotten, it has no effect."""
+async def test_an_event_of_another_service_causes_one_notification(bench: Bench):
+    """It is recognised by its id; from before the phone number or a deletion, it has no effect."""
     foreign = event(None, event_id="one", at=bench.now())
     for each in (foreign, foreign, replace(foreign, event_id="two", at=bench.phone.since)):
         await bench.take(each)
@@ -207,8 +202,8 @@ async def test_a_foreign_event_is_told_once_per_id(bench: Bench):
     assert len(bench.texts) == 1
 
 
-async def test_a_foreign_event_of_unknown_time_is_told(bench: Bench):
-    """Nobody says that it is old."""
+async def test_an_event_of_unknown_time_causes_a_notification(bench: Bench):
+    """It is not known to be old."""
     await bench.take(event(None, event_id="one"))
     await bench.take(replace(bench.turn(1), occurred_at="yesterday"))
 
@@ -216,7 +211,7 @@ async def test_a_foreign_event_of_unknown_time_is_told(bench: Bench):
 
 
 async def test_a_day_has_a_limit(bench: Bench):
-    """What goes beyond it is kept as such; the next day of UTC begins anew."""
+    """Further notifications are kept, but not sent; a new day of UTC has a new limit."""
     await bench.told(1, 2, 3, 4)
     await bench.told(5)
     assert bench.numbers == [1, 2, 3]
@@ -238,8 +233,8 @@ async def test_the_last_ones_are_kept(bench: Bench):
     assert bench.document["notices"][0]["turn_id"] == "turn 3"
 
 
-async def test_what_became_of_it_is_reported(bench: Bench):
-    """Of the one it is about."""
+async def test_a_status_is_saved(bench: Bench):
+    """For the notification that it is about."""
     await bench.told(1, 2)
     await bench.actor.report(NotificationReport(bench.texts[1].id, "sent"))
     assert bench.statuses == ["unknown", "sent"]
@@ -251,7 +246,7 @@ async def test_what_became_of_it_is_reported(bench: Bench):
 
 
 async def test_a_report_of_nothing_saves_nothing(bench: Bench):
-    """As of one that was forgotten meanwhile; or the same again."""
+    """If the notification is not kept any more, or has this status already."""
     await bench.told(1)
     await bench.actor.report(NotificationReport(bench.texts[0].id, "sent"))
     saves = len(bench.client.did("save"))
@@ -262,7 +257,7 @@ async def test_a_report_of_nothing_saves_nothing(bench: Bench):
 
 
 async def test_a_forgotten_user_leaves_marks(bench: Bench):
-    """They move up, so that what is still on its way is not told; nothing else stays."""
+    """They move up, so events that are still on their way have no effect; nothing else stays."""
     await bench.told(1, 2)
     request = ForgetUser((HighWaterMark("ada", 3), HighWaterMark("session:s1", 1)), bench.now())
     await bench.actor.forget(request)

@@ -1,4 +1,4 @@
-"""NotificationActor as a consumer: who is told of which turns."""
+"""NotificationActor as a consumer: which turns cause a notification."""
 
 import json
 from typing import Any
@@ -8,15 +8,16 @@ import pytest
 from agent_actors.notifications.recipients import LOOK_BACK, NOTHING_OWED, NotificationRecipients
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import ProxyFactory
-from agent_actors.protocol.messages import Message, TurnEvent
-from agent_actors.protocol.notifications import NEWS, Notify, moment
-from agent_actors.users.feed import Feed
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
+from agent_actors.protocol.notifications import NEWS, Notify, timestamp
+from agent_actors.users.feed import EventFeed
 from tests.fakes import FakeActorClient
 from tests.unit.notifications.phones import Kept
 
 
 class Actor(NotificationRecipients):
-    """PhoneOwners whose actor is asked nothing: it takes what comes in order, or says so."""
+    """Recipients without an actor: events in order are taken, the others are too early."""
 
     def __init__(self, kept: Kept) -> None:
         super().__init__(ProxyFactory(kept.client), kept.reader, kept.clock)
@@ -47,7 +48,7 @@ def owners(kept: Kept) -> Actor:
 
 @pytest.fixture
 def marked(owners: Actor, kept: Kept) -> Actor:
-    """The actor says its mark."""
+    """The actor's mark."""
 
     class Answering(FakeActorClient):
         async def invoke_method(self, *names: Any) -> bytes:
@@ -63,7 +64,7 @@ def told(seq: int | None, event_id: str = "") -> TurnEvent:
 
 
 async def test_a_user_without_a_number_costs_a_read(owners: Actor, kept: Kept):
-    """No actor is called, and nothing is owed."""
+    """No actor is called, and no event is missed."""
     kept.history(10, 5)
 
     assert await owners.apply("ada", [told(1)]) == ()
@@ -73,7 +74,7 @@ async def test_a_user_without_a_number_costs_a_read(owners: Actor, kept: Kept):
 
 
 async def test_a_batch_is_put_in_order(marked: Actor, kept: Kept):
-    """Events overtake each other; foreign ones have no place of their own."""
+    """Events may overtake each other; those of other services have no number."""
     kept.number()
     kept.history(0, 0)
     await marked.apply("ada", [told(2), told(None, "foreign"), told(1)])
@@ -81,7 +82,7 @@ async def test_a_batch_is_put_in_order(marked: Actor, kept: Kept):
     assert marked.calls == [[None, 1, 2]]
 
 
-async def test_the_telling_begins_with_the_first_turn_after_the_number(marked: Actor, kept: Kept):
+async def test_notifications_start_with_the_first_turn_after_the_number(marked: Actor, kept: Kept):
     """Those before it are not missed, however many they are; those after it are not lost."""
     kept.history(*[10.0] * 5)
     kept.number()
@@ -95,8 +96,8 @@ async def test_the_telling_begins_with_the_first_turn_after_the_number(marked: A
     assert marked.applied == 7
 
 
-async def test_what_was_told_before_goes_on_after_a_new_number(marked: Actor, kept: Kept):
-    """Turns between two numbers are told to neither."""
+async def test_notifications_continue_after_a_new_number(marked: Actor, kept: Kept):
+    """Turns from the time between two numbers cause none."""
     marked.applied = 2
     kept.history(30, 30, 20, 20)
     kept.number()
@@ -108,8 +109,8 @@ async def test_what_was_told_before_goes_on_after_a_new_number(marked: Actor, ke
     assert marked.applied == 5
 
 
-async def test_what_was_cleared_is_not_told(marked: Actor, kept: Kept):
-    """Nor waited for by whoever erases it."""
+async def test_cleared_turns_cause_no_notification(marked: Actor, kept: Kept):
+    """Their erasure does not wait for one either."""
     kept.number()
     kept.clock.jump(5)
     kept.history(3, 2, 1, start=2)
@@ -117,8 +118,8 @@ async def test_what_was_cleared_is_not_told(marked: Actor, kept: Kept):
     assert await marked.mark("ada", "ada") == 2
 
 
-async def test_what_happened_long_ago_is_not_told(marked: Actor, kept: Kept):
-    """So a binding that is added later tells nobody of the past."""
+async def test_old_turns_are_not_missed(marked: Actor, kept: Kept):
+    """A binding that is added later causes no notifications of the past."""
     kept.number()
     kept.clock.jump(2 * NEWS)
     kept.history(NEWS + 1, NEWS + 1, 10)
@@ -127,7 +128,7 @@ async def test_what_happened_long_ago_is_not_told(marked: Actor, kept: Kept):
 
 
 async def test_the_look_back_is_bounded(marked: Actor, kept: Kept):
-    """A consumer that was away for long begins near the end."""
+    """A consumer that was away for long starts near the end."""
     kept.number()
     kept.clock.jump(5)
     kept.history(*[1.0] * (LOOK_BACK + 8))
@@ -148,8 +149,8 @@ async def test_who_has_all_reads_no_more_than_the_head(marked: Actor, kept: Kept
     ]
 
 
-async def test_another_users_conversation_says_nothing(marked: Actor, kept: Kept):
-    """An event may name any."""
+async def test_another_users_conversation_is_ignored(marked: Actor, kept: Kept):
+    """An event may name any conversation."""
     kept.number()
     kept.history(-1, -1, start=1, user="bob")
 
@@ -157,11 +158,11 @@ async def test_another_users_conversation_says_nothing(marked: Actor, kept: Kept
 
 
 async def test_what_is_read_from_the_history_has_its_time(marked: Actor, kept: Kept):
-    """So that of what a consumer is given later the old is not told as new."""
+    """An old turn that a consumer gets later is recognised as old."""
     kept.number()
     kept.clock.jump(5)
     kept.history(3, 2)
-    feed = Feed((marked,), kept.reader, kept.clock, 1.0)
+    feed = EventFeed((marked,), kept.reader, kept.clock, 1.0)
     missed = await feed.missed(marked, "ada", "ada")
 
-    assert [kept.now - (moment(each.occurred_at) or 0.0) for each in missed] == [3, 2]
+    assert [kept.now - (timestamp(each.occurred_at) or 0.0) for each in missed] == [3, 2]

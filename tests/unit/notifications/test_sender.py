@@ -14,7 +14,7 @@ from agent_actors.notifications.sender import AT_ONCE, TRIES, SmsBinding, SmsSen
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import NotificationClient, ProxyFactory
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.dead_letters import told_by
+from agent_actors.protocol.dead_letters import is_about
 from agent_actors.protocol.notifications import NotificationReport, PhoneNumber, Sms
 from agent_actors.state import slots
 from agent_actors.state.documents import Tombstone
@@ -41,7 +41,7 @@ class Reported(NotificationClient):
 
 
 class Bench(Kept):
-    """Something that sends by the binding `sms`, which gets ten seconds."""
+    """A sender with the binding `sms`, which may take ten seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Bench(Kept):
     async def requeue(self) -> None:
         """Sends the oldest dead letter again."""
         letter = next(iter(self.letters.kept.values()))
-        await self.sending.again(json.dumps(letter.event).encode())
+        await self.sending.resend(json.dumps(letter.event).encode())
 
     def forgotten(self) -> None:
         """The user is deleted now: the number goes, and a tombstone stays."""
@@ -112,7 +112,7 @@ async def test_an_sms_is_sent_and_reported(bench: Bench):
 
 
 async def test_sending_waits_for_nothing(bench: Bench):
-    """Whoever begins it is in an actor's turn."""
+    """Its caller is an actor's turn."""
     bench.free.clear()
     bench.sending.send([bench.sms()])
 
@@ -120,7 +120,7 @@ async def test_sending_waits_for_nothing(bench: Bench):
 
 
 async def test_the_sms_of_a_user_go_one_after_the_other(bench: Bench):
-    """In order, also those that are added meanwhile; other users do not wait."""
+    """In order, even if they are added later; other users do not wait."""
     bench.free.clear()
     await bench.send(bench.sms(1), bench.sms(2))
     await bench.send(bench.sms(3))
@@ -161,7 +161,7 @@ async def test_what_failed_is_a_dead_letter(
 
     assert bench.statuses == [("sms 1", "failed")]
     assert (letter.topic, letter.reason, letter.tries) == ("sms", error.detail.rstrip("."), 1)
-    assert told_by(letter.event, "ada")
+    assert is_about(letter.event, "ada")
     assert letter.event["data"]["text"] == "text 1"
     assert NUMBER not in json.dumps(letter.event)
     assert len(bench.asked) == 1
@@ -196,7 +196,7 @@ async def test_a_failure_holds_up_nothing(bench: Bench):
 
 @pytest.mark.parametrize("number", [None, "+14155550199"])
 async def test_a_number_that_was_withdrawn_gets_nothing(bench: Bench, number: str | None):
-    """Nor does the one that took its place; nobody is to send it by hand."""
+    """Neither does a new number, and no dead letter is kept."""
     bench.clock.jump(1)
     bench.number(number)
     await bench.send(bench.sms())
@@ -207,7 +207,7 @@ async def test_a_number_that_was_withdrawn_gets_nothing(bench: Bench, number: st
 
 
 async def test_a_number_that_cannot_be_read_is_a_failure(bench: Bench):
-    """Nothing was sent for sure, so it can be by hand."""
+    """Nothing was sent, so the dead letter can be requeued."""
     bench.client.fail("get", Unavailable("away"))
     await bench.send(bench.sms())
 
@@ -231,7 +231,7 @@ async def test_a_user_who_is_deleted_meanwhile_leaves_no_letter(bench: Bench):
 async def test_a_letter_that_cannot_be_kept_is_logged(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    """With its id; what became of the SMS is reported all the same."""
+    """With its id; the status of the SMS is still reported."""
 
     async def away(*_: object) -> str:
         raise Unavailable("away")
@@ -240,12 +240,12 @@ async def test_a_letter_that_cannot_be_kept_is_logged(
     bench.errors = [BindingFailed("no")]
     await bench.send(bench.sms())
 
-    assert "the dead letter of sms sms 1 is in doubt" in caplog.text
+    assert "the dead letter of sms sms 1 may not be kept" in caplog.text
     assert bench.statuses == [("sms 1", "failed")]
 
 
 async def test_a_report_is_tried_again(bench: Bench):
-    """The actor may be away; after some tries it stays unknown."""
+    """The actor may be away; after some attempts the status stays unknown."""
     bench.actors.errors = [Unavailable("away")] * (TRIES - 1)
     await bench.send(bench.sms(1))
     assert bench.statuses == []
@@ -279,12 +279,12 @@ async def test_a_dead_letter_is_sent_again_by_hand(bench: Bench):
 
 
 async def test_a_dead_letter_is_not_sent_twice_at_once(bench: Bench):
-    """Whoever asks meanwhile is told so; another letter is sent, and so is a failed one later."""
+    """A second request is refused meanwhile; another letter can be sent, and a failed one later."""
     bench.errors = [BindingFailed("no")]
     await bench.send(bench.sms(1))
     bench.free.clear()
     requeued = asyncio.create_task(bench.requeue())
-    other = asyncio.create_task(bench.sending.again(encode({"data": bench.sms(2)})))
+    other = asyncio.create_task(bench.sending.resend(encode({"data": bench.sms(2)})))
     await settle()
     async with asyncio.timeout(5):
         with pytest.raises(Conflict, match="being sent right now"):
@@ -320,7 +320,7 @@ async def test_a_letter_that_was_sent_does_not_wait_for_its_report(bench: Bench)
 
 
 async def test_a_failed_letter_waits_for_its_report(bench: Bench):
-    """So that it cannot come after the report of the call that sends it."""
+    """It must not come after the report of a later call that succeeds."""
     bench.errors = [BindingFailed("no"), BindingFailed("still no")]
     await bench.send(bench.sms())
     bench.actors.errors = [Unavailable("away")]
@@ -340,8 +340,8 @@ async def test_a_failed_letter_waits_for_its_report(bench: Bench):
 )
 async def test_a_letter_without_an_sms_cannot_be_sent(bench: Bench, event: bytes):
     """It is kept as it is."""
-    with pytest.raises(Conflict, match="holds no SMS"):
-        await bench.sending.again(event)
+    with pytest.raises(Conflict, match="has no SMS"):
+        await bench.sending.resend(event)
 
 
 async def test_draining_waits_for_what_is_sent(bench: Bench):
@@ -359,7 +359,7 @@ async def test_draining_waits_for_what_is_sent(bench: Bench):
 
 
 async def test_a_stop_ends_what_is_sent(bench: Bench):
-    """What became of it stays unknown; a second stop finds nothing."""
+    """The status stays unknown; a second stop has no effect."""
     bench.free.clear()
     await bench.send(bench.sms(1), bench.sms(2))
     for _ in range(2):
@@ -371,8 +371,8 @@ async def test_a_stop_ends_what_is_sent(bench: Bench):
     assert bench.statuses == []
 
 
-async def test_a_defect_is_logged_without_its_words(bench: Bench, caplog: pytest.LogCaptureFixture):
-    """They may hold a number."""
+async def test_a_defect_is_logged_without_its_text(bench: Bench, caplog: pytest.LogCaptureFixture):
+    """It may contain a number."""
     bench.errors = [RuntimeError(NUMBER)]
     await bench.send(bench.sms(1))
     await bench.send(bench.sms(2))

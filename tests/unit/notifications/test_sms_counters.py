@@ -1,4 +1,4 @@
-"""SMS are counted by what became of them."""
+"""SMS are counted by their status."""
 
 from collections.abc import AsyncIterator
 

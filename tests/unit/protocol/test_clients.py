@@ -25,6 +25,7 @@ from agent_actors.protocol.clients import (
 )
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.dead_letters import Envelope, ForgetDeadLetter, KeepDeadLetter
+from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.messages import (
     AdoptTurn,
     CompleteTurn,
@@ -43,7 +44,6 @@ from agent_actors.protocol.messages import (
     ResponseRequest,
     ResponseState,
     Sessions,
-    TurnEvent,
     TurnState,
     UserSummary,
 )

@@ -62,4 +62,4 @@ def test_a_letter_is_shown_with_its_event(event: bytes, shown: object):
 )
 def test_a_letter_is_about_the_user_it_names(event: object, about: bool):
     """By either name that an event can give its user, wrapped once, twice or not at all."""
-    assert dead_letters.told_by(event, "ada") is about
+    assert dead_letters.is_about(event, "ada") is about

@@ -9,8 +9,8 @@ from tests.fakes import HeldModel, QuickModel
 from tests.unit.routes.sidecar.lessons import AT_ONCE, HALF, becomes, got, replied, send
 
 
-async def test_a_new_user_has_said_nothing(serve: Serve):
-    """A new user's count is 0, in the one field of the lesson."""
+async def test_a_new_user_has_no_messages(serve: Serve):
+    """The lesson's one member, and nothing more."""
     async with serve() as served:
         assert await got(served, "/analytics/bob") == {"message_count": 0}
 

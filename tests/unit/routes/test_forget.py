@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import turn_payload
 from agent_actors.state.documents import Pair
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel
@@ -164,8 +165,8 @@ async def test_an_event_of_before_is_a_duplicate(serve: Serve, tmp_path: Path):
 
 
 def _event(name: str, pair: Pair, head: Any) -> bytes:
-    payload = conversation_updated(name, head, pair)
-    return encode({"id": payload.event_id, "specversion": "1.0", "data": payload})
+    payload = turn_payload(turn_event(name, head, pair))
+    return encode({"id": payload["event_id"], "specversion": "1.0", "data": payload})
 
 
 async def test_a_telling_of_before_has_no_effect(serve: Serve, tmp_path: Path):

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from dapr.actor import ActorRuntime
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import BindingFailed, Conflict, StartupError
 from agent_actors.notifications.sender import SmsBinding
 from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import turn_payload
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
@@ -159,8 +160,8 @@ async def test_an_event_of_before_the_number_comes_again(telling: Telling):
         await served.reply("ada", "turn 1")
         await has_number(served)
         (pair,) = (await served.services.reader.history("ada", 1)).pairs
-        event = conversation_updated("ada", await served.services.reader.head("ada"), pair)
-        body = encode({"id": event.event_id, "data": event})
+        event = turn_event("ada", await served.services.reader.head("ada"), pair)
+        body = encode({"id": event.event_id, "data": turn_payload(event)})
         assert await served.deliver(body) == "SUCCESS"
         await served.services.feed.drain()
         await served.reply("ada", "turn 2")
@@ -233,7 +234,7 @@ async def test_a_failing_service_does_not_touch_the_turn(
         await has_number(served)
         with monkeypatch.context() as broken:
             sending = served.services.notifications
-            broken.setattr(sending, "_carrier", SmsBinding(refuse, BINDING, 1.0))
+            broken.setattr(sending, "_binding", SmsBinding(refuse, BINDING, 1.0))
             await served.reply("ada", "turn 1")
             await become(served, "failed")
         (letter,) = await letters(served)
@@ -317,8 +318,8 @@ async def test_what_is_being_sent_is_drained_at_a_stop(
         return b""
 
     async with telling(drain=5.0) as served, asyncio.timeout(10):
-        carrier = SmsBinding(slowly, BINDING, 10.0)
-        monkeypatch.setattr(served.services.notifications, "_carrier", carrier)
+        binding = SmsBinding(slowly, BINDING, 10.0)
+        monkeypatch.setattr(served.services.notifications, "_binding", binding)
         await has_number(served)
         await served.reply("ada", "turn 1")
         await asked.wait()

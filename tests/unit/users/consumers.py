@@ -6,14 +6,8 @@ from typing import Any, TypeVar
 from dapr.actor import ActorId
 
 from agent_actors.protocol import ids, wire
-from agent_actors.protocol.messages import (
-    ForgetUser,
-    HighWaterMark,
-    MarkRequest,
-    Message,
-    TurnEvent,
-    Usage,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import ForgetUser, HighWaterMark, MarkRequest, Message, Usage
 from agent_actors.state import slots
 from agent_actors.turns.actor import TurnActor
 from agent_actors.users.analytics import AnalyticsActor
@@ -35,7 +29,7 @@ def event(
     at: float | None = None,
     **more: Any,
 ) -> TurnEvent:
-    """One exchange; without a number a foreign one."""
+    """The event of an exchange; without a number, one of another service."""
     said = Message("user", f"said {seq or event_id}")
     answered = Message("assistant", f"answered {seq or event_id}")
     named = event_id or f"event {conversation} {seq}"
@@ -43,7 +37,7 @@ def event(
 
 
 def used(seq: int, model: str, tokens: int, turn_id: str = "") -> TurnEvent:
-    """One exchange that took so many tokens each way."""
+    """The event of an exchange that took so many tokens each way."""
     return event(seq, turn_id=turn_id or f"turn {seq}", model=model, usage=Usage(tokens, tokens))
 
 
@@ -60,7 +54,7 @@ class Bench:
         self.key = (kind, ids.memory_id("ada") if kind == wire.MEMORY else "ada")
         self._host = a_host(HandClock())
         self.unsummed: list[int] = []
-        """How many exchanges no summary knew, each time that memory said so."""
+        """The number of events without a summary, each time that memory reported it."""
         self.activate()
 
     def activate(self) -> None:
@@ -69,23 +63,23 @@ class Bench:
 
     def _make(self, kind: Callable[..., A]) -> A:
         context = a_context(kind, self.client)  # type: ignore[arg-type]
-        told = [self._heard] if self.kind == wire.MEMORY else []
-        actor = kind(context, ActorId(self.key[1]), self._host, *told)
+        more = [self._request_summary] if self.kind == wire.MEMORY else []
+        actor = kind(context, ActorId(self.key[1]), self._host, *more)
         return self._host.activations.record(actor)
 
-    def _heard(self, user: str, unsummed: int) -> None:
+    def _request_summary(self, user: str, unsummed: int) -> None:
         assert user == "ada"
         self.unsummed.append(unsummed)
 
     async def take(self, *events: TurnEvent) -> list[str]:
-        """Hands events over as one batch, or one by one; the ids of those that came too early."""
+        """Delivers events as one batch, or one by one; the ids of those that came too early."""
         if self.kind != wire.MEMORY:
             return list(await self.offer(*events))
         taken = [(each, await self.offer(each)) for each in events]
         return [each.event_id for each, found in taken if found.status == "gap"]
 
     async def offer(self, *events: TurnEvent) -> Any:
-        """What it answers to events; memory takes one at a time."""
+        """Its answer to events; memory takes one at a time."""
         if isinstance(self.actor, MemoryAgentActor):
             (one,) = events
             return await self.actor.update_memory(one)
@@ -100,13 +94,13 @@ class Bench:
         return await self.actor.forget(request)  # type: ignore[attr-defined]
 
     async def mark(self, conversation: str = "ada") -> int:
-        """Up to where the events of a conversation are effective."""
+        """The mark of a conversation."""
         number: int = await self.actor.get_mark(MarkRequest(conversation))  # type: ignore[attr-defined]
         return number
 
     @property
     def effects(self) -> int:
-        """How many events are effective, as it is stored."""
+        """The number of events that took effect, as it is stored."""
         document = self.client.value(self.key, DOCUMENTS[self.kind]) or {}
         if self.kind == wire.MEMORY:
             return len([each for each in document.get("fresh", ()) if each["role"] == "user"])

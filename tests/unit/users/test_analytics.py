@@ -35,8 +35,8 @@ def bench() -> AnalyticsBench:
     return AnalyticsBench()
 
 
-async def test_a_new_user_has_said_nothing(bench: AnalyticsBench):
-    """The count is 0, and the question saves nothing."""
+async def test_a_new_user_has_no_messages(bench: AnalyticsBench):
+    """The count is 0, and reading it saves nothing."""
     assert await bench.analytics.get_message_count() == 0
     assert bench.saves == 0
 
@@ -52,14 +52,14 @@ async def test_messages_and_tokens_are_counted(bench: AnalyticsBench):
 
 
 async def test_a_turn_without_a_model_is_of_none(bench: AnalyticsBench):
-    """It counts, and no model gets it."""
+    """It is counted, but for no model."""
     await bench.take(event(1))
 
     assert (bench.stored["message_count"], bench.stored["models"]) == (1, [])
 
 
 async def test_models_are_bounded(bench: AnalyticsBench):
-    """What comes beyond is counted together; a known one still counts by itself."""
+    """Further models are counted together; a known one is still counted separately."""
     await bench.take(*[used(seq, f"m{seq}", 1) for seq in range(1, MODELS + 3)])
     await bench.take(used(MODELS + 3, "m1", 1))
 
@@ -67,7 +67,7 @@ async def test_models_are_bounded(bench: AnalyticsBench):
     assert (bench.model(OTHERS), bench.model("m1")) == ((2, 2, 2), (2, 2, 2))
 
 
-async def test_a_turn_that_another_service_told_of_before_counts_once(bench: AnalyticsBench):
+async def test_a_turn_that_another_service_published_before_counts_once(bench: AnalyticsBench):
     """Our own event adds its tokens to it."""
     await bench.take(event(None, event_id="t"))
     await bench.take(used(1, "gpt", 10, turn_id="t"))
@@ -76,7 +76,7 @@ async def test_a_turn_that_another_service_told_of_before_counts_once(bench: Ana
     assert (bench.stored["usage"]["input_tokens"], bench.model("gpt")) == (10, (1, 10, 10))
 
 
-async def test_a_turn_that_another_service_tells_of_later_counts_once(bench: AnalyticsBench):
+async def test_a_turn_that_another_service_publishes_later_counts_once(bench: AnalyticsBench):
     """Also in the same batch."""
     await bench.take(used(1, "gpt", 10, turn_id="t"))
     await bench.take(event(None, event_id="t"))
@@ -96,7 +96,7 @@ async def test_the_count_can_be_set(bench: AnalyticsBench):
     assert bench.stored["usage"]["input_tokens"] == 20
 
 
-async def test_a_forgotten_user_begins_anew(bench: AnalyticsBench):
+async def test_a_forgotten_user_starts_over(bench: AnalyticsBench):
     """Nothing is left of what was counted."""
     await bench.take(used(1, "gpt", 10))
     await bench.forget(("ada", 1))

@@ -39,7 +39,7 @@ async def test_an_event_that_comes_again_has_no_effect(bench: Bench):
 
 
 async def test_an_event_that_comes_too_early_has_none(bench: Bench):
-    """It is told by its id, saves nothing, and is effective when the one before it was."""
+    """Its id is returned and nothing is saved; it takes effect after the one before it."""
     assert await bench.take(event(2)) == ["event ada 2"]
     assert (bench.saves, await bench.mark()) == (0, 0)
 
@@ -74,14 +74,14 @@ async def test_consumers_do_not_share_marks():
 
 
 async def test_what_was_erased_is_not_waited_for(bench: Bench):
-    """A consumer that was added later begins behind the event's `floor`."""
+    """A consumer that was added later starts after the event's `floor`."""
     assert await bench.take(event(5, floor=3)) == ["event ada 5"]
     assert await bench.take(event(4, floor=3), event(5, floor=3)) == []
     assert (bench.effects, await bench.mark()) == (2, 5)
 
 
 async def test_what_was_erased_moves_no_mark_back(bench: Bench):
-    """A floor below the mark says nothing new."""
+    """A floor below the mark changes nothing."""
     await bench.take(event(1), event(2))
 
     assert await bench.take(event(2, floor=1), event(3, floor=1)) == []
@@ -89,7 +89,7 @@ async def test_what_was_erased_moves_no_mark_back(bench: Bench):
 
 
 async def test_a_foreign_event_is_effective_once_per_id(bench: Bench):
-    """It has no number: its id is remembered, and no mark is moved."""
+    """It has no number: its id is kept, and no mark moves."""
     events = [event(None, event_id=each) for each in ("x", "x", "y")]
 
     assert await bench.take(*events) == []
@@ -123,7 +123,7 @@ async def test_a_save_that_fails_doubles_nothing(bench: Bench, worked: bool):
 
 
 async def test_a_forgotten_user_leaves_only_marks(bench: Bench):
-    """They move up to what was said: an event that is still on its way has no effect."""
+    """They move past every turn, so an event that is still on its way has no effect."""
     await bench.take(event(1))
     await bench.forget(("ada", 3))
 
@@ -132,8 +132,8 @@ async def test_a_forgotten_user_leaves_only_marks(bench: Bench):
     assert (bench.effects, await bench.mark()) == (0, 3)
 
 
-async def test_what_is_said_after_the_end_is_effective(bench: Bench):
-    """Its numbers go on where the conversation was."""
+async def test_a_turn_after_the_deletion_is_effective(bench: Bench):
+    """Its number follows that of the last turn."""
     await bench.take(event(1))
     await bench.forget(("ada", 3), ("session:x", 7))
 
@@ -142,7 +142,7 @@ async def test_what_is_said_after_the_end_is_effective(bench: Bench):
 
 
 async def test_marks_never_go_back(bench: Bench):
-    """Also when a deletion that began earlier comes later, or comes twice."""
+    """Even if a deletion that started earlier arrives later, or twice."""
     await bench.take(*[event(seq) for seq in range(1, 6)])
     await bench.forget(("ada", 5))
     await bench.take(event(6))
@@ -165,7 +165,7 @@ async def test_a_user_nothing_is_known_of_can_be_forgotten(bench: Bench):
 async def test_foreign_events_from_before_the_end_have_no_effect(
     bench: Bench, at: float | None, effective: bool
 ):
-    """They have no numbers: what counts is when they were published, where that is known."""
+    """They have no numbers, so the time at which they were published counts, if it is known."""
     await bench.forget(at=10.0)
     bench.activate()
     await bench.take(event(None, event_id="x", at=at))
@@ -173,8 +173,8 @@ async def test_foreign_events_from_before_the_end_have_no_effect(
     assert bench.effects == effective
 
 
-async def test_our_own_events_are_told_by_their_numbers(bench: Bench):
-    """The time of the end does not matter for them."""
+async def test_our_own_events_are_recognised_by_their_numbers(bench: Bench):
+    """The time of the deletion does not matter for them."""
     await bench.forget(("ada", 1), at=10.0)
     await bench.take(event(2, at=9.0))
 

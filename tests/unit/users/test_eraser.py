@@ -172,7 +172,7 @@ async def test_nothing_is_left_of_a_forgotten_user(bench: Bench):
     assert (bench.town.known, bench.town.pages, bench.town.closed) == (set(), [], [])
 
 
-async def test_every_consumer_moves_past_what_was_said(bench: Bench):
+async def test_every_consumer_moves_past_every_turn(bench: Bench):
     """In all conversations: an event that is still on its way has no effect."""
     await bench.forget()
 
@@ -183,8 +183,8 @@ async def test_every_consumer_moves_past_what_was_said(bench: Bench):
     }
 
 
-async def test_what_was_published_before_the_call_is_over(bench: Bench):
-    """Every consumer is told when that was, before any session is looked for."""
+async def test_events_from_before_the_call_have_no_effect(bench: Bench):
+    """Every consumer gets the time of the call before any session is looked up."""
     bench.clock.jump(60)
     await bench.forget()
 
@@ -194,7 +194,7 @@ async def test_what_was_published_before_the_call_is_over(bench: Bench):
 
 
 async def test_sessions_are_closed_for_ever(bench: Bench):
-    """The user's own conversation is not: who comes back begins it anew."""
+    """The user's own conversation is not: a user who comes back starts it over."""
     await bench.forget()
 
     assert bench.town.shut == {"session:a", "session:b", "session:c"}
@@ -221,7 +221,7 @@ async def test_a_page_is_dropped_when_its_sessions_are_erased(bench: Bench):
 
 
 async def test_a_session_of_another_user_is_left_alone(bench: Bench):
-    """It is on the list, since ada asked for it; another user was quicker to begin it."""
+    """It is on ada's list because she asked for it, but another user opened it first."""
     bench.town.owners["session:b"] = "eve"
     await bench.forget()
 
@@ -230,8 +230,8 @@ async def test_a_session_of_another_user_is_left_alone(bench: Bench):
     assert bench.town.closed == []
 
 
-async def test_any_other_refusal_is_told(bench: Bench):
-    """Nothing is taken for done that was not."""
+async def test_any_other_refusal_is_raised(bench: Bench):
+    """The deletion is not reported as complete."""
 
     async def refuse(conversation: str, request: ForgetConversation) -> HighWaterMark:
         raise Problem.of(Invalid("no")).error()
@@ -253,7 +253,7 @@ async def test_erasing_is_asked_for_until_it_is_done(bench: Bench):
 
 
 async def test_erasing_is_not_waited_for_without_end(bench: Bench):
-    """What was said is hidden; sending the request again goes on."""
+    """The conversation is hidden, and the request can be sent again."""
     bench.town.rounds = ROUNDS + 1
 
     with pytest.raises(Unavailable):
@@ -278,7 +278,7 @@ async def test_a_session_that_is_opened_meanwhile_is_of_a_new_life(bench: Bench)
     assert "session:new" not in bench.town.shut
 
 
-async def test_dead_letters_that_tell_of_the_user_are_forgotten(bench: Bench):
+async def test_dead_letters_about_the_user_are_forgotten(bench: Bench):
     """In every form of event, under either name; those of others stay."""
     told = [
         b'{"data": {"user_id": "ada", "seq": 1}}',

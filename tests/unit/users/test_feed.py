@@ -1,4 +1,4 @@
-"""The feed: events to the consumers that nobody waits for."""
+"""The feed delivers events to the consumers that no turn waits for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -12,11 +12,12 @@ from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import BatchClient
 from agent_actors.protocol.codec import encode
-from agent_actors.protocol.messages import Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message
 from agent_actors.state.documents import Head, Segment, segment_of
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
-from agent_actors.users.feed import CHARACTERS, PAIRS, PER_USER, TRIES, Feed
+from agent_actors.users.feed import CHARACTERS, PAIRS, PER_USER, TRIES, EventFeed
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
@@ -30,7 +31,7 @@ class Taking(BatchClient):
     batches: list[tuple[str, list[int | None]]] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)
-    """What it says when it is asked for its mark."""
+    """The answers to requests for its mark."""
     early: list[set[int]] = field(default_factory=list)
     """The numbers that come too early, by batch."""
     errors: list[Exception] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Bench:
         self.one, self.two = Taking(), Taking()
         self.client = FakeActorClient()
         reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
-        self.feed = Feed((self.one, self.two), reader, self.clock, 1.0)
+        self.feed = EventFeed((self.one, self.two), reader, self.clock, 1.0)
 
     def history(self, turns: int, *, low: int = 1, user: str = "ada") -> None:
         """What the conversation ada has."""
@@ -80,13 +81,13 @@ class Bench:
 
     async def add(self, *seqs: int, user: str = "ada") -> None:
         for seq in seqs:
-            self.feed.add(user, event(seq))
+            self.feed.add(event(seq, user))
         await settle()
 
 
-def event(seq: int | None) -> TurnEvent:
+def event(seq: int | None, user: str = "ada") -> TurnEvent:
     said = Message("user", "hi"), Message("assistant", "hello")
-    return TurnEvent("ada", f"event {seq}", *said, seq)
+    return TurnEvent("ada", f"event {seq}", *said, seq, user=user)
 
 
 @pytest.fixture
@@ -96,15 +97,15 @@ async def bench() -> AsyncIterator[Bench]:
     await bench.feed.stop()
 
 
-async def test_the_first_event_is_handed_over_at_once(bench: Bench):
+async def test_the_first_event_is_delivered_at_once(bench: Bench):
     """To every consumer."""
     await bench.add(1)
 
     assert bench.one.batches == bench.two.batches == [("ada", [1])]
 
 
-async def test_what_comes_soon_after_goes_together(bench: Bench):
-    """Once in a period, in the order in which it came."""
+async def test_further_events_are_delivered_together(bench: Bench):
+    """Once in a period, in the order in which they came."""
     await bench.add(1)
     await bench.add(2)
     await bench.add(3)
@@ -114,8 +115,8 @@ async def test_what_comes_soon_after_goes_together(bench: Bench):
     assert bench.one.numbers == [[1], [2, 3]]
 
 
-async def test_after_a_pause_an_event_goes_at_once_again(bench: Bench):
-    """Nothing is kept of a user of whom nothing waits."""
+async def test_after_a_pause_an_event_is_delivered_at_once_again(bench: Bench):
+    """Nothing is kept for a user without waiting events."""
     await bench.add(1)
     await bench.clock.advance(1)
     await bench.add(2)
@@ -123,7 +124,7 @@ async def test_after_a_pause_an_event_goes_at_once_again(bench: Bench):
     assert bench.one.numbers == [[1], [2]]
 
 
-async def test_what_comes_while_a_batch_is_handed_over_is_not_lost(bench: Bench):
+async def test_an_event_that_comes_during_a_delivery_is_not_lost(bench: Bench):
     """It is in the next one."""
     bench.one.free.clear()
     await bench.add(1)
@@ -144,7 +145,7 @@ async def test_users_do_not_wait_for_each_other(bench: Bench):
 
 
 async def test_what_a_consumer_has_missed_is_read_from_the_history(bench: Bench):
-    """Another replica holds it, or it was given up: the consumer gets all of it, in order."""
+    """Whatever the reason, the consumer gets all missing events, in order."""
     bench.history(5)
     bench.one.early = [{5}]
     bench.one.marks = [2, 5]
@@ -165,7 +166,7 @@ async def test_a_long_gap_is_closed_in_some_batches(bench: Bench):
 
 
 async def test_what_was_erased_is_not_asked_for(bench: Bench):
-    """A gap that begins in what is erased begins behind it."""
+    """A consumer that misses erased turns starts after them."""
     bench.history(5, low=4)
     bench.one.early = [{5}]
     bench.one.marks = [0, 5]
@@ -175,7 +176,7 @@ async def test_what_was_erased_is_not_asked_for(bench: Bench):
 
 
 async def test_another_users_conversation_is_not_read(bench: Bench):
-    """An event may name any."""
+    """An event may name any conversation."""
     bench.history(5, user="bob")
     bench.one.early = [{5}]
     await bench.add(5)
@@ -183,17 +184,17 @@ async def test_another_users_conversation_is_not_read(bench: Bench):
     assert bench.one.numbers == [[5]]
 
 
-async def test_what_travels_together_is_bounded(bench: Bench):
-    """In what was said, too: long messages go one by one."""
+async def test_the_size_of_a_batch_is_limited(bench: Bench):
+    """Long messages are delivered one by one."""
     for seq in (1, 2):
-        bench.feed.add("ada", replace(event(seq), input=Message("user", "x" * CHARACTERS)))
+        bench.feed.add(replace(event(seq), input=Message("user", "x" * CHARACTERS)))
     await bench.clock.advance(5)
 
     assert bench.one.numbers == [[1], [2]]
 
 
 async def test_a_consumer_that_is_away_is_tried_again(bench: Bench):
-    """After a pause that doubles; the other one is not asked again."""
+    """After a pause that doubles; the other consumer is not called again."""
     bench.one.errors = [Unavailable("away"), Unavailable("away")]
     await bench.add(1)
     for pause, tries in ((0.1, 1), (0.1, 2), (0.3, 2), (0.2, 3)):
@@ -206,14 +207,14 @@ async def test_a_consumer_that_is_away_is_tried_again(bench: Bench):
 async def test_a_consumer_that_stays_away_is_left_behind(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ):
-    """Its mark says so, and the conversation publishes again; later events go on."""
+    """Its mark shows it, and the conversation publishes again; later events are delivered."""
     bench.one.errors = [Unavailable("away")] * TRIES
     await bench.add(1)
     await bench.clock.advance(5)
     await bench.add(2)
 
     assert bench.one.numbers == [*[[1]] * TRIES, [2]]
-    assert "1 events are to be applied later" in caplog.text
+    assert "1 events will be delivered later" in caplog.text
 
 
 async def test_a_batch_that_is_refused_is_not_offered_again(
@@ -241,7 +242,7 @@ async def test_what_waits_for_a_user_is_bounded(bench: Bench):
 
 
 async def test_what_waits_in_all_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    """And there is room again when it was handed over."""
+    """There is room again after a delivery."""
     monkeypatch.setattr("agent_actors.users.feed.WAITING", 2)
     bench.one.free.clear()
     for user in ("ada", "eve", "bob"):
@@ -254,22 +255,22 @@ async def test_what_waits_in_all_is_bounded(bench: Bench, monkeypatch: pytest.Mo
     assert bench.one.batches == [("ada", [1]), ("eve", [1]), ("bob", [2])]
 
 
-async def test_an_event_can_be_handed_over_now(bench: Bench):
-    """One of another producer, before it is acknowledged: all consumers have it then."""
-    await bench.feed.apply("ada", event(None))
+async def test_an_event_can_be_delivered_now(bench: Bench):
+    """All consumers have applied an event of another service before it is acknowledged."""
+    await bench.feed.apply(event(None))
 
     assert bench.one.numbers == bench.two.numbers == [[None]]
 
 
-async def test_an_event_that_was_not_taken_by_all_is_told(bench: Bench):
+async def test_a_consumer_that_did_not_apply_an_event_raises(bench: Bench):
     """Its producer sends it again."""
     bench.two.errors = [Unavailable("away")]
 
     with pytest.raises(Unavailable):
-        await bench.feed.apply("ada", event(None))
+        await bench.feed.apply(event(None))
 
 
-async def test_draining_hands_over_what_waits(bench: Bench):
+async def test_draining_delivers_what_waits(bench: Bench):
     """At once, and returns when that is done."""
     await bench.add(1)
     await bench.add(2, 3)
@@ -300,8 +301,8 @@ async def test_a_stop_ends_what_is_under_way(bench: Bench):
     assert bench.one.batches == []
 
 
-async def test_a_batch_inherits_nothing_of_the_turn_that_told_of_it(bench: Bench):
-    """A caller's reentrancy id would let its calls in beside a running turn."""
+async def test_a_batch_inherits_nothing_of_the_turn_that_added_it(bench: Bench):
+    """With a caller's reentrancy id, its calls could enter during a running turn."""
     WHOSE.set("the turn's")
     await bench.add(1)
 

@@ -6,7 +6,7 @@ from agent_actors.protocol import wire
 from agent_actors.protocol.messages import HighWaterMark, Person, UserSummary
 from agent_actors.state import slots
 from agent_actors.state.documents import Origin
-from agent_actors.users.consumer import kept_apart
+from agent_actors.users.consumer import without_turns
 from agent_actors.users.memory import MemoryAgentActor
 from tests.unit.users.consumers import Bench, event
 
@@ -37,8 +37,8 @@ def actor(bench: Bench) -> MemoryAgentActor:
     return bench.actor
 
 
-async def test_what_was_said_in_it_is_gone(bench: Bench):
-    """What was said elsewhere stays."""
+async def test_its_turns_are_forgotten(bench: Bench):
+    """Turns of other conversations stay."""
     await bench.take(event(1), event(1, OTHER), event(2))
     await forget(bench, OTHER, 1)
     assert "said 1" in stored(bench)
@@ -49,7 +49,7 @@ async def test_what_was_said_in_it_is_gone(bench: Bench):
 
 
 async def test_an_event_that_is_late_has_no_effect(bench: Bench):
-    """The mark has moved up to what was cleared; what comes after it is heard."""
+    """The mark has moved up to the clearing; later events take effect."""
     await bench.take(event(1))
     await forget(bench, "ada", 3)
 
@@ -60,7 +60,7 @@ async def test_an_event_that_is_late_has_no_effect(bench: Bench):
 
 
 async def test_forgetting_twice_is_forgetting_once(bench: Bench):
-    """What was said since the clearing stays, however often it is told, and by whomever."""
+    """Turns after the clearing stay, however often the clearing is repeated."""
     await bench.take(event(1))
     await forget(bench, "ada", 1)
     await bench.take(event(2))
@@ -71,8 +71,8 @@ async def test_forgetting_twice_is_forgetting_once(bench: Bench):
     assert "said 2" in before
 
 
-async def test_what_was_said_since_the_clearing_stays(bench: Bench):
-    """Also where it came before the clearing was told."""
+async def test_turns_after_the_clearing_stay(bench: Bench):
+    """Even if their events came before that of the clearing."""
     await bench.take(event(1), event(2))
     await forget(bench, "ada", 1)
 
@@ -101,8 +101,8 @@ async def test_a_summary_that_was_made_goes_too(memory: Bench):
     assert (await actor(memory).recall()).person == Person.new("ada")
 
 
-async def test_a_summary_that_was_told_stays(memory: Bench):
-    """Somebody has said who the user is, and no conversation did."""
+async def test_a_summary_that_was_set_stays(memory: Bench):
+    """It was set from outside and is not based on a conversation."""
     told = Person("Ada", "formal", "Ada counts.")
     await actor(memory).initialize(told)
     await memory.take(event(1))
@@ -112,7 +112,7 @@ async def test_a_summary_that_was_told_stays(memory: Bench):
 
 
 async def test_what_an_older_release_wrote_stays(memory: Bench):
-    """It did not note where it was said."""
+    """That release did not save origins."""
     await memory.take(event(1), event(2))
     document = memory.client.value(memory.key, slots.MEMORY)
     old = {name: value for name, value in document.items() if "origins" not in name} | {"v": 2}
@@ -129,17 +129,17 @@ async def test_what_an_older_release_wrote_stays(memory: Bench):
     ("origins", "kept"),
     [((), "abc"), (("x",), "ab"), (("x", "y", "x"), "b"), (("y", "y", "y"), "abc")],
 )
-def test_items_are_told_apart_by_where_they_are_from(origins: tuple[str, ...], kept: str):
+def test_items_are_distinguished_by_their_origins(origins: tuple[str, ...], kept: str):
     """The last ones have an origin each; of those before it is not known."""
     known = tuple(Origin(each, 1) for each in origins)
-    items, left = kept_apart("abc", known, HighWaterMark("x", 1))
+    items, left = without_turns("abc", known, HighWaterMark("x", 1))
 
     assert "".join(items) == kept
     assert len(left) == len(items)
 
 
-def test_a_later_turn_is_told_apart_from_an_earlier_one():
+def test_a_later_turn_is_distinguished_from_an_earlier_one():
     """Of the same conversation."""
     origins = (Origin("x", 1), Origin("x", 2), Origin("x", 3))
 
-    assert kept_apart("abc", origins, HighWaterMark("x", 2)) == (("c",), (Origin("x", 3),))
+    assert without_turns("abc", origins, HighWaterMark("x", 2)) == (("c",), (Origin("x", 3),))

@@ -4,7 +4,8 @@ import pytest
 from dapr.actor import ActorId
 
 from agent_actors.errors import Unavailable
-from agent_actors.protocol.messages import Failure, MarkRequest, Message, TurnEvent
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Failure, MarkRequest, Message
 from agent_actors.state import slots
 from agent_actors.users.consumer import SEEN
 from agent_actors.users.memory import ENTRIES, MemoryAgentActor
@@ -100,7 +101,7 @@ async def test_each_conversation_has_its_own_mark(memory: MemoryAgentActor):
 async def test_a_failed_save_is_not_believed(
     memory: MemoryAgentActor, client: FakeActorClient, worked: bool
 ):
-    """The caller is told; whether it had worked or not, the event takes effect once."""
+    """The caller gets the error; whether the save worked or not, the effect happens once."""
     client.fail("save", Unavailable("away"), after=worked)
     refused: object = await memory.update_memory(event(1))
 
@@ -155,7 +156,7 @@ async def test_the_ids_of_foreign_events_are_bounded(
 
 
 async def test_memory_survives_its_activation(memory: MemoryAgentActor, client: FakeActorClient):
-    """A fresh activation goes on where the last one was."""
+    """A fresh activation continues where the last one was."""
     await apply(memory, event(1))
     again = activated(client)
 

@@ -35,7 +35,7 @@ async def test_a_number_is_kept_with_its_time(bench: Bench):
 
 
 async def test_a_number_that_stays_has_its_first_time(bench: Bench):
-    """Whatever else is preferred; another number begins anew."""
+    """Whatever else is preferred; another number has a new time."""
     first = await prefer(bench, phone=NUMBER)
     assert await prefer(bench, phone=NUMBER, language="en") == first
 
@@ -45,8 +45,8 @@ async def test_a_number_that_stays_has_its_first_time(bench: Bench):
     assert second["since"] > first["since"]  # type: ignore[operator]
 
 
-async def test_a_number_that_comes_back_begins_anew(bench: Bench):
-    """What was said meanwhile is not told later."""
+async def test_a_number_that_comes_back_has_a_new_time(bench: Bench):
+    """Turns from the time without it cause no notification later."""
     first = await prefer(bench, phone=NUMBER)
     assert await prefer(bench, language="en") is None
 

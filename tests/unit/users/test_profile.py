@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from agent_actors.protocol import wire
-from agent_actors.protocol.messages import Message, Person, TurnEvent, UserSummary
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Message, Person, UserSummary
 from agent_actors.state import slots
 from agent_actors.users.memory import FRESH, FRESH_CHARACTERS, MemoryAgentActor
 from tests.unit.users.consumers import Bench, event

@@ -6,14 +6,8 @@ import pytest
 
 from agent_actors.errors import Unavailable
 from agent_actors.protocol import wire
-from agent_actors.protocol.messages import (
-    Failure,
-    Message,
-    OpenSession,
-    SessionExchange,
-    Sessions,
-    TurnEvent,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import Failure, Message, OpenSession, SessionExchange, Sessions
 from agent_actors.state import slots
 from agent_actors.users.session import EXCHANGE_BYTES, EXCHANGES, PAGE, UserSessionActor
 from tests.unit.users.consumers import Bench, event

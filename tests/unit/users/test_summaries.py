@@ -105,12 +105,12 @@ class Bench:
             segment = Segment(pairs=tuple(a_pair(seq, said) for seq in seqs))
             self.store(wire.CHAT, "ada", slots.segment(number), segment)
 
-    async def heard(self, user: str, fresh: int) -> None:
-        self.summaries.heard(user, fresh)
+    async def request(self, user: str, events: int) -> None:
+        self.summaries.request_user_summary(user, events)
         await settle()
 
-    async def fell_out(self, after: int, upto: int) -> None:
-        self.summaries.fell_out("ada", ConversationSummary(after, upto, ""))
+    async def request_conversation(self, after: int, upto: int) -> None:
+        self.summaries.request_conversation_summary("ada", ConversationSummary(after, upto, ""))
         await settle()
 
 
@@ -124,7 +124,7 @@ async def bench() -> AsyncIterator[Bench]:
 async def test_a_summary_is_due_by_number(bench: Bench):
     """As soon as it does not know so many exchanges."""
     bench.remembered("ada", 4)
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
 
     assert bench.kept.users == [("ada", UserSummary(4, "a summary"))]
 
@@ -132,7 +132,7 @@ async def test_a_summary_is_due_by_number(bench: Bench):
 async def test_a_summary_is_due_by_time(bench: Bench):
     """So long after the first exchange that it does not know, and no sooner."""
     bench.remembered("ada", 1)
-    await bench.heard("ada", 1)
+    await bench.request("ada", 1)
     await bench.clock.advance(29)
     assert bench.model.digests == []
 
@@ -144,7 +144,7 @@ async def test_a_summary_that_waits_for_its_time_is_made_by_number(bench: Bench)
     """Whichever comes first; and once, not twice."""
     for fresh in (1, 2, 3, 4):
         bench.remembered("ada", fresh)
-        await bench.heard("ada", fresh)
+        await bench.request("ada", fresh)
     await bench.clock.advance(60)
 
     assert bench.kept.users == [("ada", UserSummary(4, "a summary"))]
@@ -152,35 +152,35 @@ async def test_a_summary_that_waits_for_its_time_is_made_by_number(bench: Bench)
 
 async def test_a_summary_that_knows_everything_is_not_made(bench: Bench):
     """Neither where memory says so, nor where it is found so when it is due."""
-    await bench.heard("ada", 0)
+    await bench.request("ada", 0)
     bench.remembered("eve", 3, summarised=3)
-    await bench.heard("eve", 4)
+    await bench.request("eve", 4)
     await bench.clock.advance(60)
 
     assert bench.model.digests == []
 
 
-async def test_a_summary_is_made_of_the_last_one_and_what_was_said_since(bench: Bench):
+async def test_a_summary_is_made_from_the_last_one_and_later_messages(bench: Bench):
     """And of the user's name."""
     bench.remembered("ada", 4)
     profile = Profile(name="Ada", user_summary="Ada counts.")
     bench.store(wire.MEMORY, ids.memory_id("ada"), slots.PROFILE, profile)
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
 
     assert bench.model.digests == [SummaryPrompt("Ada", "Ada counts.", SAID)]
 
 
 async def test_a_user_has_one_summary_at_a_time(bench: Bench):
-    """What comes meanwhile is for the next one, which the next event asks for."""
+    """Messages that come meanwhile are for the next one, which the next event requests."""
     bench.remembered("ada", 4)
     bench.model.free.clear()
     for fresh in range(4, 9):
-        await bench.heard("ada", fresh)
+        await bench.request("ada", fresh)
     assert len(bench.model.digests) == 1
 
     bench.model.free.set()
     await settle()
-    await bench.heard("ada", 5)
+    await bench.request("ada", 5)
     assert len(bench.model.digests) == 2
 
 
@@ -189,7 +189,7 @@ async def test_users_do_not_wait_for_each_other(bench: Bench):
     bench.model.free.clear()
     for number in range(AT_ONCE + 2):
         bench.remembered(f"u{number}", 4)
-        await bench.heard(f"u{number}", 4)
+        await bench.request(f"u{number}", 4)
     assert len(bench.model.digests) == AT_ONCE
 
     bench.model.free.set()
@@ -201,7 +201,7 @@ async def test_a_long_summary_is_cut(bench: Bench):
     """It is read with every turn."""
     bench.remembered("ada", 4)
     bench.model.says = "x" * (LONGEST + 1)
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
 
     assert bench.kept.users == [("ada", UserSummary(4, "x" * LONGEST))]
 
@@ -211,7 +211,7 @@ async def test_a_part_that_is_away_is_asked_again(bench: Bench):
     bench.remembered("ada", 4)
     bench.kept.errors = [Unavailable("away")] * 2
     bench.client.fail("get", Unavailable("away"))
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
     for pause, kept in ((1.0, 0), (1.0, 0), (2.0, 1)):
         await bench.clock.advance(pause)
 
@@ -220,29 +220,29 @@ async def test_a_part_that_is_away_is_asked_again(bench: Bench):
 
 
 async def test_a_model_that_failed_is_left_alone(bench: Bench):
-    """Its failures may have cost; whatever is said meanwhile, it rests, twice as long each time."""
+    """Failures may have cost, so it rests, twice as long each time."""
     bench.remembered("ada", 4)
     bench.model.errors = [ModelFailed("no")] * 2
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
     asked = [len(bench.model.digests)]
     for pause in (TIME - 1, 1, 2 * TIME - 1, 1):
         await bench.clock.advance(pause)
         asked.append(len(bench.model.digests))
-        await bench.heard("ada", 4)
+        await bench.request("ada", 4)
 
     assert asked == [1, 1, 2, 2, 3]
     assert bench.kept.users
 
 
 async def test_a_model_that_keeps_failing_is_left_to_the_next_event(bench: Bench):
-    """After some tries, with a warning that says whose, and not what was said."""
+    """After some attempts, with a warning that names the user and no message."""
     bench.remembered("ada", 4)
     bench.model.errors = [ModelFailed("no")] * TRIES
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
     await bench.clock.advance(LONGEST_REST * TRIES)
     assert (len(bench.model.digests), bench.kept.users) == (TRIES, [])
 
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
     assert len(bench.kept.users) == 1
 
 
@@ -251,23 +251,21 @@ async def test_half_a_character_is_no_summary(bench: Bench):
     bench.remembered("ada", 4)
     bench.model.says = "\ud800"
     for _ in range(3):
-        await bench.heard("ada", 4)
+        await bench.request("ada", 4)
 
     assert (len(bench.model.digests), bench.kept.users) == (1, [])
 
 
-async def test_a_failure_is_logged_without_what_was_said(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-):
-    """A model's own exception may hold it (I13); the next event asks again all the same."""
+async def test_a_failure_is_logged_without_messages(bench: Bench, caplog: pytest.LogCaptureFixture):
+    """A model's exception may contain them (I13); the next event requests a summary again."""
     bench.remembered("ada", 4)
     bench.model.errors = [RuntimeError("a secret")]
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
 
     assert "RuntimeError" in caplog.text
     assert "secret" not in "".join(r.message for r in caplog.records if r.levelname != "DEBUG")
 
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
     assert len(bench.kept.users) == 1
 
 
@@ -275,8 +273,8 @@ async def test_a_stop_ends_what_is_made(bench: Bench):
     """Nothing is kept of it, and a second stop finds nothing."""
     bench.remembered("ada", 4)
     bench.model.free.clear()
-    await bench.heard("ada", 4)
-    await bench.heard("eve", 1)
+    await bench.request("ada", 4)
+    await bench.request("eve", 1)
     for _ in range(2):
         await bench.summaries.stop()
     bench.model.free.set()
@@ -286,11 +284,11 @@ async def test_a_stop_ends_what_is_made(bench: Bench):
     assert bench.clock.waiting == 0
 
 
-async def test_a_summary_inherits_nothing_of_the_turn_that_asked(bench: Bench):
-    """A caller's reentrancy id would let its calls in beside a running turn."""
+async def test_a_summary_inherits_nothing_of_the_turn_that_requested_it(bench: Bench):
+    """With a caller's reentrancy id, its calls could enter during a running turn."""
     WHOSE.set("the turn's")
     bench.remembered("ada", 4)
-    await bench.heard("ada", 4)
+    await bench.request("ada", 4)
 
     assert bench.model.contexts == ["nobody's"]
 
@@ -298,7 +296,7 @@ async def test_a_summary_inherits_nothing_of_the_turn_that_asked(bench: Bench):
 async def test_a_conversation_is_summed_up(bench: Bench):
     """From the last summary and the pairs after it, up to where the model sees again."""
     bench.conversation(12, EarlierSummary(3, "They greeted."))
-    await bench.fell_out(3, 5)
+    await bench.request_conversation(3, 5)
     (digest,) = bench.model.digests
 
     assert (digest.about, digest.previous) == ("", "They greeted.")
@@ -308,40 +306,40 @@ async def test_a_conversation_is_summed_up(bench: Bench):
 
 
 async def test_a_conversation_is_not_summed_up_for_a_model_that_does_not_converse(bench: Bench):
-    """It would never be told."""
+    """It would never see the summary."""
     bench.model.uses_history = False
     bench.conversation(12)
-    await bench.fell_out(0, 5)
+    await bench.request_conversation(0, 5)
 
     assert bench.model.digests == []
 
 
 async def test_a_conversation_has_one_summary_at_a_time(bench: Bench):
-    """It is asked for with every turn until it is there."""
+    """Every turn requests it until it is there."""
     bench.conversation(12)
     bench.model.free.clear()
     for _ in range(3):
-        await bench.fell_out(0, 5)
+        await bench.request_conversation(0, 5)
     assert len(bench.model.digests) == 1
 
     bench.model.free.set()
     await settle()
-    await bench.fell_out(0, 6)
+    await bench.request_conversation(0, 6)
     assert len(bench.model.digests) == 2
 
 
 async def test_a_summary_that_is_there_is_not_made_again(bench: Bench):
     """Another replica was quicker, or the conversation was cleared."""
     bench.conversation(12, EarlierSummary(5, "newer"))
-    await bench.fell_out(0, 5)
+    await bench.request_conversation(0, 5)
 
     assert (bench.model.digests, bench.kept.conversations) == ([], [])
 
 
 async def test_what_a_conversations_summary_is_made_of_is_bounded(bench: Bench):
-    """The last pairs of those that fell out, each entry cut."""
+    """The last turns that left the window, each message cut."""
     bench.conversation(60, said="x" * (CHARACTERS + 1))
-    await bench.fell_out(0, 50)
+    await bench.request_conversation(0, 50)
     (digest,) = bench.model.digests
 
     assert len(digest.messages) == 2 * PAIRS

@@ -1,4 +1,6 @@
-"""Refuses a body that is too large: by its declared length at once, else as it comes."""
+"""Refuses a request whose body is too large, by its declared length or while it is read."""
+
+from collections.abc import Container
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -6,27 +8,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.errors import TooLarge
 from agent_actors.routes.edge.problems import document
-from agent_actors.routes.sidecar.subscriptions import PATHS
 
 
 class BodyLimit:
-    """Answers 413 as a problem document (FastAPI's own limit answers in plain text).
-
-    Callbacks are not limited here: an event has each text of its turn twice, and more of them than
-    a message may have; they are read only after their token was seen.
+    """ASGI middleware that answers 413 with a problem document.
 
     Args:
-        app: What is served.
-        largest: Bytes of a body, at most.
+        app: Serves the requests.
+        largest: The most bytes that a body may have.
+        exempt: Paths without a limit.
     """
 
-    def __init__(self, app: ASGIApp, largest: int) -> None:
+    def __init__(self, app: ASGIApp, largest: int, exempt: Container[str] = ()) -> None:
         self._app = app
         self._largest = largest
+        self._exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http" or scope["path"] in PATHS:
+        """Serves one request."""
+        if scope["type"] != "http" or scope["path"] in self._exempt:
             await self._app(scope, receive, send)
         elif self._declares_more(Headers(scope=scope)):
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")

@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Path, Request
@@ -21,11 +21,10 @@ from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.clients import AnalyticsClient, ChatClient, MemoryClient, SessionClient
 from agent_actors.protocol.messages import text
-from agent_actors.routes.sidecar.probes import Probes
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
-from agent_actors.users.feed import Feed
+from agent_actors.users.feed import EventFeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +48,13 @@ class Services:
     memory: MemoryClient
     sessions: SessionClient
     analytics: AnalyticsClient
-    feed: Feed
+    feed: EventFeed
     erase_user: Callable[[str], Awaitable[None]]
     token: str | None
     new_turn_id: Callable[[], str]
     counters: Counters
     metrics: Metrics
     notifications: SmsSender | None = None
-    probes: Probes = field(default_factory=Probes)
 
 
 def services_of(request: Request) -> Services:

@@ -1,9 +1,9 @@
-"""What a sidecar calls: actors, subscriptions and bindings, for callers with the token only (I12).
+"""Answers a sidecar's calls of actors, subscriptions and bindings; they need the token (I12).
 
-These requests pass beside FastAPI: five of the six requests of a turn on Dapr are callbacks, and
-its middleware, routing and validation took 40 % of the process's time there (docs/performance.md).
-An actor's request goes to `ActorRuntime`, as from the routes of the SDK's `DaprActor`, with one
-difference: those answer the repr of an exception, which may hold what people said.
+These requests bypass FastAPI: five of the six requests of a turn on Dapr are callbacks, and
+middleware, routing and validation took 40 % of the process's time there (docs/performance.md).
+Calls of actors go to `ActorRuntime`, as in the SDK's `DaprActor`. Its routes would answer with the
+repr of an exception, which may contain users' messages.
 """
 
 import logging
@@ -19,25 +19,25 @@ from agent_actors.errors import AgentError, Defect, Forbidden, NotFound, TooLarg
 from agent_actors.observability import tracing
 from agent_actors.routes.edge.dependencies import carries, header
 from agent_actors.routes.edge.problems import document
-from agent_actors.routes.sidecar.deliveries import Callback, Input
+from agent_actors.routes.sidecar.deliveries import Callback, InputCallback
 
 log = logging.getLogger(__name__)
 
 ACTORS = "/actors/"
 LARGEST = 32 * 1024 * 1024
-"""Bytes of a callback: twice what a sidecar lets through as it is told to in docs/dapr.md."""
+"""Bytes of a callback: twice what a sidecar configured as in docs/dapr.md lets through."""
 REENTRANCY_HEADER = DAPR_REENTRANCY_ID_HEADER.lower().encode()
 _JSON = (b"content-type", b"application/json")
 
 
 class Callbacks:
-    """Answers the sidecar, and hands every other request on.
+    """ASGI middleware that answers callbacks and passes every other request on.
 
     Args:
-        app: What is served elsewhere.
-        token: What callers must carry; None takes any caller.
+        app: Serves the other requests.
+        token: Callers have to send it; None accepts any caller.
         events: The subscriptions, by path.
-        inputs: The routes of input bindings, by path.
+        inputs: The input bindings, by path.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class Callbacks:
         app: ASGIApp,
         token: str | None,
         events: Mapping[str, Callback],
-        inputs: Mapping[str, Input] | None = None,
+        inputs: Mapping[str, InputCallback] | None = None,
     ) -> None:
         self._app = app
         self._token = token
         self._events = events
         self._inputs = inputs or {}
-        self._refused = False
+        self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Serves one request."""
         if not self._is_callback(scope):
             await self._app(scope, receive, send)
             return
@@ -62,13 +62,13 @@ class Callbacks:
             with tracing.join(_traceparent(scope)):
                 body = await self._answer(scope, receive)
         except ClientDisconnect:
-            log.warning("a call of %r broke off; nothing was done", scope["path"])
+            log.warning("the request to %r was interrupted; nothing was done", scope["path"])
         except AgentError as error:
             await document(error)(scope, receive, send)
         except Exception as error:
-            log.error("a call of %r failed: %s", scope["path"], type(error).__name__)
-            log.debug("its trace", exc_info=error)
-            failed = Defect("The call failed inside the app; its log says where.")
+            log.error("the request to %r failed: %s", scope["path"], type(error).__name__)
+            log.debug("traceback", exc_info=error)
+            failed = Defect("The app failed to handle the call; see its log.")
             await document(failed)(scope, receive, send)
         else:
             length = (b"content-length", str(len(body)).encode())
@@ -79,28 +79,28 @@ class Callbacks:
         if scope["type"] != "http":
             return False
         path: str = scope["path"]
-        taken = path in self._events or path in self._inputs
-        return path.startswith(ACTORS) or (taken and scope["method"] == "POST")
+        subscribed = path in self._events or path in self._inputs
+        return path.startswith(ACTORS) or (subscribed and scope["method"] == "POST")
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         if self._token is not None and not carries(scope, self._token):
-            self._tell_of_refusal()
+            self._warn()
             raise Forbidden("This route is for the sidecar; it needs its dapr-api-token.")
-        take = self._events.get(scope["path"])
-        if take is not None:
-            return await take(await _body(receive))
-        receives = self._inputs.get(scope["path"])
-        if receives is not None:
-            return await receives(await _body(receive, cut=True), scope["headers"])
+        event = self._events.get(scope["path"])
+        if event is not None:
+            return await event(await _body(receive))
+        binding = self._inputs.get(scope["path"])
+        if binding is not None:
+            return await binding(await _body(receive, cut=True), scope["headers"])
         return await _actor(scope, receive)
 
-    def _tell_of_refusal(self) -> None:
-        """Once: it may be a stranger, but also a sidecar that was not told our token."""
-        if not self._refused:
+    def _warn(self) -> None:
+        """Logs once that the token was missing: the sidecar may be configured with another one."""
+        if not self._warned:
             log.warning(
-                "a callback came without this app's APP_API_TOKEN; has the sidecar the same one?"
+                "refused a callback without this app's APP_API_TOKEN; does the sidecar have it?"
             )
-        self._refused = True
+        self._warned = True
 
 
 def _traceparent(scope: Scope) -> str | None:
@@ -115,40 +115,42 @@ async def _actor(scope: Scope, receive: Receive) -> bytes:
         case "PUT", [kind, actor_id, "method", name]:
             given = header(scope, REENTRANCY_HEADER)
             reentrancy = None if given is None else given.decode("latin-1")
-            return await _method((kind, actor_id), name, await _body(receive), reentrancy)
+            return await _method(kind, actor_id, name, await _body(receive), reentrancy)
         case "PUT", [kind, actor_id, "method", "remind", name]:
             await ActorRuntime.fire_reminder(kind, actor_id, name, await _body(receive))
         case "PUT", [kind, actor_id, "method", "timer", name]:
             await ActorRuntime.fire_timer(kind, actor_id, name, await _body(receive))
         case "DELETE", [kind, actor_id]:
-            await _put_away(kind, actor_id)
+            await _deactivate(kind, actor_id)
         case _:
             raise NotFound("There is no such route of an actor.")
     return b"{}"
 
 
-async def _method(actor: tuple[str, str], name: str, body: bytes, reentrancy: str | None) -> bytes:
+async def _method(
+    kind: str, actor_id: str, name: str, body: bytes, reentrancy: str | None
+) -> bytes:
     try:
-        result: bytes = await ActorRuntime.dispatch(*actor, name, body, reentrancy)
+        result: bytes = await ActorRuntime.dispatch(kind, actor_id, name, body, reentrancy)
     except ActorMethodNotFoundError:
-        raise NotFound(f"{actor[0]} has no method {name!r}.") from None
+        raise NotFound(f"{kind} has no method {name!r}.") from None
     return result
 
 
-async def _put_away(kind: str, actor_id: str) -> None:
+async def _deactivate(kind: str, actor_id: str) -> None:
     try:
         await ActorRuntime.deactivate(kind, actor_id)
     except ValueError:
-        # The SDK knows no such actor: then it is away already, as after a restart of the app.
+        # The SDK does not know the actor, for instance because the app was restarted.
         log.debug("%s was not active", kind)
 
 
 async def _body(receive: Receive, *, cut: bool = False) -> bytes:
-    """The whole of it; with `cut`, of one that is over the limit more than the limit, not all.
+    """The body of a request. With `cut`, one over the limit is cut off somewhere above it.
 
     Raises:
-        ClientDisconnect: It broke off; half a request is none.
-        TooLarge: No sidecar sends so much.
+        ClientDisconnect: The request was interrupted.
+        TooLarge: It is over the limit, which no sidecar should send.
     """
     parts: list[bytes] = []
     size, more = 0, True

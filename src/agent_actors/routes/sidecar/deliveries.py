@@ -1,4 +1,4 @@
-"""Hands events and records to the app's own routes, in process; on Dapr the sidecar posts them."""
+"""Delivers events and records to the app in process; on Dapr, the sidecar posts them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from agent_actors.protocol.wire import TOKEN_HEADER
 from agent_actors.runtime import Deliver, DeliveryResponse, Headers
 
 Callback = Callable[[bytes], Awaitable[bytes]]
-"""A callback route as the function it is: an envelope to the body of its answer."""
-Input = Callable[[bytes, Headers], Awaitable[bytes]]
-"""The same for the route of an input binding, whose headers say where a record is."""
+"""Takes the body of a delivery, and returns the body of the answer."""
+InputCallback = Callable[[bytes, Headers], Awaitable[bytes]]
+"""The same for an input binding, whose headers have the position of a record."""
 
 _EVENT = (b"content-type", b"application/cloudevents+json")
 
@@ -20,26 +20,26 @@ def deliverer(
     app: ASGIApp,
     token: str,
     callbacks: Mapping[str, Callback],
-    inputs: Mapping[str, Input] | None = None,
+    inputs: Mapping[str, InputCallback] | None = None,
 ) -> Deliver:
-    """Hands envelopes and records to routes of the app.
+    """A function that delivers to paths of the app.
 
     Args:
-        app: It is posted what the others have not, such as a route that was added to it.
-        token: What is posted carries it.
-        callbacks: By path; called at once, since routing an event would take a fifth of a turn.
-        inputs: The same, for what comes with headers.
+        app: Gets a POST for every other path, such as that of a route that was added to it.
+        token: Sent with such a POST.
+        callbacks: By path; called directly, because routing would cost a fifth of a turn.
+        inputs: The same for input bindings.
     """
-    ours = (TOKEN_HEADER.encode(), token.encode())
+    secret = (TOKEN_HEADER.encode(), token.encode())
 
     async def deliver(path: str, body: bytes, headers: Headers = ()) -> DeliveryResponse:
         callback = callbacks.get(path)
         if callback is not None:
             return DeliveryResponse(200, await callback(body))
-        take = (inputs or {}).get(path)
-        if take is not None:
-            return DeliveryResponse(200, await take(body, headers))
-        return await _post(app, path, [*(headers or (_EVENT,)), ours], body)
+        binding = (inputs or {}).get(path)
+        if binding is not None:
+            return DeliveryResponse(200, await binding(body, headers))
+        return await _post(app, path, [*(headers or (_EVENT,)), secret], body)
 
     return deliver
 

@@ -1,9 +1,11 @@
-"""A CloudEvent of `user-chat`, as daprd delivers it: ours, or of the lesson's producers."""
+"""Reads the CloudEvents that a sidecar delivers: ours, and those of other services."""
 
+from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -11,47 +13,40 @@ from pydantic_core import from_json
 from agent_actors.errors import Invalid
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.codec import adapter, fields
-from agent_actors.protocol.events import ConversationCleared, ConversationUpdated
-from agent_actors.protocol.messages import HighWaterMark, Message, TurnEvent
+from agent_actors.protocol.events import ConversationCleared, TurnEvent, parse_turn
+from agent_actors.protocol.messages import Message
 
 
 class InvalidEvent(Exception):
     """An event that cannot be applied.
 
-    `for_ever` says whether another release, or a later moment, could.
+    Args:
+        reason: Why; it never repeats what the event holds.
+        event_id: The id, if there is one. Anyone who can publish chooses it, so it is made safe to
+            log.
+        permanent: No later release or retry can apply it.
     """
 
-    def __init__(self, reason: str, event_id: str = "", *, for_ever: bool = True) -> None:
+    def __init__(self, reason: str, event_id: str = "", *, permanent: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
-        # It is logged, and whoever can publish chooses it.
         self.event_id = "".join(c if c.isprintable() else "?" for c in event_id[:128]) or "(none)"
-        self.for_ever = for_ever
+        self.permanent = permanent
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """An event for the memory of a user."""
+class Delivery:
+    """An event of the topic `user-chat`, and the trace that it belongs to."""
 
-    user: str
-    remember: TurnEvent
+    event: TurnEvent | ConversationCleared
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClearedEvent:
-    """A conversation of a user is to be forgotten."""
-
-    user: str
-    passed: HighWaterMark
-    traceparent: str | None = None
-
-
-def read_event(body: bytes) -> Event | ClearedEvent:
-    """The event in an envelope.
+def read_event(body: bytes) -> Delivery:
+    """Reads an event of the topic `user-chat`.
 
     Raises:
-        Unusable: It is no CloudEvent, names no user, or is of a version not known here.
+        InvalidEvent: It is no CloudEvent, names no user, or has a version that is not known here.
     """
     envelope = read_json(body)
     event_id = str(envelope.get("id") or "")
@@ -63,28 +58,23 @@ def read_event(body: bytes) -> Event | ClearedEvent:
     if not isinstance(data, dict):
         raise InvalidEvent("the event has no data", event_id)
     try:
-        return _traced(_read(data, event_id, envelope), envelope.get("traceparent"))
+        if data.get("event_type") == wire.CLEARED_TYPE:
+            event: TurnEvent | ConversationCleared = _cleared(data)
+        elif "seq" in data:
+            _check_version(data)
+            event = parse_turn(data)
+        else:
+            event = _foreign(data, event_id, published(envelope))
     except ValidationError as error:
         raise InvalidEvent(fields(error), event_id) from None
     except Invalid as error:
         raise InvalidEvent(error.detail, event_id) from None
-
-
-def _read(
-    data: Mapping[str, Any], event_id: str, envelope: Mapping[str, Any]
-) -> Event | ClearedEvent:
-    if data.get("event_type") == wire.CLEARED_TYPE:
-        return _cleared(data)
-    return _ours(data) if "seq" in data else _foreign(data, event_id, published(envelope))
-
-
-def _traced(event: Event | ClearedEvent, told: object) -> Event | ClearedEvent:
-    """The event with the trace that its envelope names."""
-    return replace(event, traceparent=told) if isinstance(told, str) else event
+    trace = envelope.get("traceparent")
+    return Delivery(event, trace if isinstance(trace, str) else None)
 
 
 def published(envelope: Mapping[str, Any]) -> float | None:
-    """When an event was published, in epoch seconds, where its envelope says so."""
+    """When an event was published, in epoch seconds, if its envelope says so."""
     try:
         return datetime.fromisoformat(envelope["time"]).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -92,10 +82,10 @@ def published(envelope: Mapping[str, Any]) -> float | None:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The object of a body.
+    """The JSON object of a body.
 
     Raises:
-        Unusable: It is none.
+        InvalidEvent: It is not one.
     """
     try:
         value = from_json(body)
@@ -106,48 +96,82 @@ def read_json(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _ours(data: Mapping[str, Any]) -> Event:
-    _check_version(data)
-    event: ConversationUpdated = adapter(ConversationUpdated).validate_python(data)
-    remember = TurnEvent(
-        ids.conversation_id(event.actor_id),
-        event.event_id,
-        event.input,
-        event.output,
-        event.seq,
-        event.turn_id,
-        event.model,
-        event.usage,
-        event.floor,
-        occurred_at=event.occurred_at,
-    )
-    return Event(ids.actor_id(event.user_id), remember)
-
-
 def _check_version(data: Mapping[str, Any]) -> None:
     version = data.get("version")
     if version != wire.EVENT_VERSION:
         raise InvalidEvent(
             f"version {version if isinstance(version, int) else '?'} is not known here",
             str(data.get("event_id")),
-            for_ever=False,
+            permanent=False,
         )
 
 
-def _cleared(data: Mapping[str, Any]) -> ClearedEvent:
+def _cleared(data: Mapping[str, Any]) -> ConversationCleared:
     _check_version(data)
     event: ConversationCleared = adapter(ConversationCleared).validate_python(data)
-    conversation = ids.conversation_id(event.actor_id)
-    return ClearedEvent(ids.actor_id(event.user_id), HighWaterMark(conversation, event.upto))
+    ids.conversation_id(event.actor_id)
+    ids.actor_id(event.user_id)
+    return event
 
 
-def _foreign(data: Mapping[str, Any], event_id: str, at: float | None) -> Event:
-    """The lesson's form: an actor and what was said; effective once per CloudEvent id."""
+def _foreign(data: Mapping[str, Any], event_id: str, at: float | None) -> TurnEvent:
+    """An event in the form of the lessons: an actor, a message and a reply."""
     if not event_id:
         raise InvalidEvent("it has neither a number nor an id, so it could be applied twice")
     user = data.get("actor_id")
     if not isinstance(user, str):
         raise InvalidEvent("it names no user", event_id)
-    messages = adapter(tuple[Message, Message])
-    said, answered = messages.validate_python((data.get("input"), data.get("output")))
-    return Event(ids.actor_id(user), TurnEvent(user, event_id, said, answered, at=at))
+    pair = (data.get("input"), data.get("output"))
+    message, reply = adapter(tuple[Message, Message]).validate_python(pair)
+    return TurnEvent(user, event_id, message, reply, at=at, user=ids.actor_id(user))
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignEvent:
+    """An event of another service: its data, its id, and when it was published (epoch seconds)."""
+
+    data: Mapping[str, Any]
+    id: str
+    at: float | None
+
+
+def read_foreign_event(body: bytes) -> ForeignEvent:
+    """Reads an event of another service, which may be wrapped as a CloudEvent once, twice or never.
+
+    daprd wraps a CloudEvent that was published as plain JSON once more, with an id that is new each
+    time it is published: the inner one counts. A bare event without an `event_id` gets a new id
+    each time, because it cannot be recognised.
+
+    Raises:
+        InvalidEvent: It is no JSON object, or is wrapped and has no id.
+    """
+    outer = read_json(body)
+    if "specversion" not in outer:
+        named = outer.get("event_id") or uuid4()
+        return ForeignEvent(outer, ids.told_id("", str(named)), None)
+    data = _foreign_data(outer)
+    if "specversion" in data and ("data" in data or "data_base64" in data):
+        outer, data = data, _foreign_data(data)
+    event_id = _text(outer.get("id")) or _text(data.get("event_id"))
+    if not event_id:
+        raise InvalidEvent("it has no id, so it could be applied twice")
+    source = str(outer.get("source") or "")
+    return ForeignEvent(data, ids.told_id(source, event_id), published(outer))
+
+
+def _foreign_data(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    data, encoded = envelope.get("data"), envelope.get("data_base64")
+    if isinstance(data, dict):
+        return data
+    try:
+        if isinstance(data, str):
+            return read_json(data.encode())
+        if isinstance(encoded, str):
+            return read_json(b64decode(encoded, validate=True))
+    except (ValueError, InvalidEvent):
+        pass  # Half of a surrogate pair, invalid base64, or no JSON object.
+    raise InvalidEvent("the event has no data", _text(envelope.get("id")))
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int) else ""

@@ -1,68 +1,47 @@
-"""`/subscribe`: events of the topic `user-chat`, applied to memory; `/events/dead`: what was not.
+"""`/subscribe`: applies the events of the topic `user-chat` to memory.
 
-SUCCESS is answered only after the effect is saved, RETRY when it may work later, DROP only for what
-can never work (I5). Other words mean RETRY to daprd.
+The answer is SUCCESS once the effect is saved, RETRY if it may work later, and DROP only for what
+can never work (I5). daprd takes any other word as RETRY.
 """
 
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Request
 
-from agent_actors.errors import AgentError, NotFound, TryLater
+from agent_actors.errors import AgentError, TryLater
 from agent_actors.observability import tracing
 from agent_actors.observability.counters import EventOutcome
 from agent_actors.protocol import wire
-from agent_actors.protocol.dead_letters import DeadLetter
-from agent_actors.protocol.messages import EventResult, TurnEvent
-from agent_actors.routes.edge.dependencies import Services, callback, operator
+from agent_actors.protocol.events import ConversationCleared, TurnEvent
+from agent_actors.protocol.messages import EventResult
+from agent_actors.routes.edge.bodies import EventStatus
+from agent_actors.routes.edge.dependencies import Services, callback
 from agent_actors.routes.edge.problems import responses
-from agent_actors.routes.sidecar.envelope import ClearedEvent, Event, InvalidEvent, read_event
+from agent_actors.routes.sidecar.envelope import InvalidEvent, read_event
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["events"])
 
-
-Status = Literal["SUCCESS", "RETRY", "DROP"]
-_VERDICTS: Mapping[EventOutcome, Status] = {
+_STATUSES: Mapping[EventOutcome, Literal["SUCCESS", "RETRY", "DROP"]] = {
     "applied": "SUCCESS",
     "duplicate": "SUCCESS",
     "retry": "RETRY",
     "dropped": "DROP",
 }
 CATCH_UP = 8
-"""Times that memory is given missed turns for one event; then the event comes again."""
-_TAKEN = {
+"""How often memory is given missed turns for one event; after that, the event is retried."""
+FAILED = "it failed each time it was delivered"
+"""Why an event is a dead letter that the broker has given up."""
+_ATTRIBUTES = {
     "messaging.system": "dapr",
     "messaging.operation.name": "process",
     "messaging.operation.type": "process",
     "messaging.destination.name": wire.USER_CHAT,
 }
-LETTER = {
-    "id": "5f0c3c5e-7b0f-5c53-9d0e-3a1f0c9c1b7a",
-    "topic": wire.USER_CHAT,
-    "reason": "it names no user",
-    "tries": 0,
-    "at": "2026-01-01T12:00:00Z",
-    "event": {"id": "x", "data": {}},
-}
-"""An example of a dead letter."""
-
-
-class EventStatus(BaseModel):
-    """What becomes of the event, in daprd's words."""
-
-    status: Status = Field(examples=["SUCCESS"])
-
-
-class DeadLetterList(BaseModel):
-    """Events that could not be applied, newest first."""
-
-    dead: list[DeadLetter] = Field(examples=[[LETTER]])
 
 
 @router.post("/subscribe", responses=responses(403))
@@ -77,145 +56,115 @@ async def subscribe_dead(request: Request) -> EventStatus:
     return await take_dead(callback(request), await request.body())
 
 
-@router.get("/events/dead", responses=responses(403, 422, 503))
-async def dead(
-    request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-) -> DeadLetterList:
-    """Events that could not be applied, newest first."""
-    return DeadLetterList(dead=list(await operator(request).dead_letters.list(limit)))
-
-
-@router.post(
-    "/events/dead/{letter_id}/requeue",
-    responses=responses(403, 404, 409, 422, 503),
-)
-async def requeue(
-    letter_id: Annotated[str, Path(examples=[LETTER["id"]])], request: Request
-) -> EventStatus:
-    """Deliver a dead letter once more; it is forgotten if that succeeds."""
-    if await operator(request).dead_letters.requeue(letter_id) is None:
-        raise NotFound(f"There is no dead letter {letter_id!r}.")
-    return EventStatus(status="SUCCESS")
-
-
 async def take(services: Services, body: bytes) -> EventStatus:
-    """What becomes of an event of `user-chat`, as it was delivered."""
-    probed = services.probes.answer(body)
-    if probed is not None:
-        return EventStatus(status=probed)
-    return counted(services, wire.USER_CHAT, await _take(services, body))
-
-
-def counted(services: Services, topic: str, taken: EventOutcome) -> EventStatus:
-    """What became of an event, told to the counters and to the broker."""
-    services.counters.event_taken(topic, taken)
-    return EventStatus(status=_VERDICTS[taken])
-
-
-async def _take(services: Services, body: bytes) -> EventOutcome:
-    try:
-        event = read_event(body)
-    except InvalidEvent as unusable:
-        log.warning("event %s cannot be applied: %s", unusable.event_id, unusable.reason)
-        return "dropped" if unusable.for_ever else "retry"
-    with tracing.span(f"process {wire.USER_CHAT}", "consumer", _TAKEN, parent=event.traceparent):
-        if isinstance(event, ClearedEvent):
-            return await _forget(services, event)
-        return await _apply(services, event)
+    """Applies an event of `user-chat`."""
+    return status(services, wire.USER_CHAT, await _take(services, body))
 
 
 async def take_dead(services: Services, body: bytes) -> EventStatus:
-    """Keeps what was given up, unless memory has passed it, or history can send it again."""
+    """Keeps an event that was given up, unless it is applied, or history can publish it again."""
     try:
-        event = read_event(body)
-    except InvalidEvent as unusable:
-        return await keep(services, body, unusable.reason)
-    if isinstance(event, ClearedEvent) or await _recoverable(services, event):
+        event = read_event(body).event
+    except InvalidEvent as error:
+        return await keep(services, body, error.reason)
+    if isinstance(event, ConversationCleared) or await _is_recoverable(services, event):
         return EventStatus(status="SUCCESS")
-    return await keep(services, body, "it failed each time it was delivered")
+    return await keep(services, body, FAILED)
 
 
-async def _apply(services: Services, event: Event) -> EventOutcome:
-    """Memory at once, since the next turn asks it; the others soon after.
-
-    Whatever of our own events a consumer has not applied, the conversation publishes again. One of
-    another producer nobody publishes again: it is applied by all before it is acknowledged.
-    """
-    user, remember = event.user, event.remember
-    try:
-        if remember.seq is None:
-            await services.feed.apply(user, remember)
-        remembered = await _remember(services, user, remember)
-    except TryLater:
-        return "retry"
-    except AgentError as error:
-        log.warning("event %s failed: %s", remember.event_id, error.title)
-        return "dropped" if 400 <= error.status < 500 else "retry"
-    if remembered.status == "gap":
-        return "retry"
-    if remember.seq is not None:
-        services.feed.add(user, remember)
-    if remembered.status == "applied":
-        _tell_lag(services, remember)
-    return remembered.status
-
-
-def _tell_lag(services: Services, event: TurnEvent) -> None:
-    if event.occurred_at:
-        lag = services.clock.now() - datetime.fromisoformat(event.occurred_at)
-        services.counters.event_lagged(lag.total_seconds())
-
-
-async def _forget(services: Services, event: ClearedEvent) -> EventOutcome:
-    """Has a conversation forgotten that was cleared; its reminder sees to it, too."""
-    user, passed = event.user, event.passed
-    try:
-        head = await services.reader.head(passed.conversation)
-        if head.user != user or not 0 < passed.seq <= head.start:
-            log.warning("an event says that %s was cleared, which it was not", passed.conversation)
-            return "dropped"
-        for each in (services.memory, services.sessions):
-            await each.forget_conversation(user, passed.conversation, passed.seq)
-    except AgentError as error:
-        log.warning("%s is to be forgotten later: %s", passed.conversation, error.title)
-        return "retry"
-    return "applied"
-
-
-async def _remember(services: Services, user: str, event: TurnEvent) -> EventResult:
-    """What became of an event at memory, which is given first what it has missed."""
-    remembered = await services.memory.remember(user, event)
-    for _ in range(CATCH_UP):
-        if remembered.status != "gap":
-            break
-        missed = await services.feed.missed(services.memory, user, event.conversation)
-        if not missed:
-            break
-        for each in missed:
-            await services.memory.remember(user, each)
-        remembered = await services.memory.remember(user, event)
-    return remembered
-
-
-async def _recoverable(services: Services, event: Event) -> bool:
-    """Has memory passed it, or can the conversation publish it again?
-
-    One of another producer is over where its user was forgotten since.
-    """
-    remember: TurnEvent = event.remember
-    if remember.seq is None:
-        return await services.reader.forgotten_since(event.user, remember.at)
-    mark = await services.reader.mark(event.user, remember.conversation)
-    if remember.seq <= mark:
-        return True
-    head = await services.reader.head(remember.conversation)
-    return head.user == event.user and head.low <= remember.seq <= head.seq
+def status(services: Services, topic: str, outcome: EventOutcome) -> EventStatus:
+    """Counts what became of an event; the answer to the broker."""
+    services.counters.event_taken(topic, outcome)
+    return EventStatus(status=_STATUSES[outcome])
 
 
 async def keep(
     services: Services, body: bytes, reason: str, topic: str = wire.USER_CHAT
 ) -> EventStatus:
-    """Keeps an event that could not be applied."""
+    """Keeps an event that could not be applied as a dead letter."""
     await services.dead_letters.keep(reason=reason, event=body, topic=topic, tries=0)
     services.counters.dead_letter_kept(topic)
     return EventStatus(status="SUCCESS")
+
+
+async def _take(services: Services, body: bytes) -> EventOutcome:
+    try:
+        delivery = read_event(body)
+    except InvalidEvent as error:
+        log.warning("event %s cannot be applied: %s", error.event_id, error.reason)
+        return "dropped" if error.permanent else "retry"
+    trace = delivery.traceparent
+    with tracing.span(f"process {wire.USER_CHAT}", "consumer", _ATTRIBUTES, parent=trace):
+        if isinstance(delivery.event, ConversationCleared):
+            return await _forget(services, delivery.event)
+        return await _apply(services, delivery.event)
+
+
+async def _apply(services: Services, event: TurnEvent) -> EventOutcome:
+    """Applies an event to memory now, because the next turn reads it, and to the others soon after.
+
+    The conversation publishes its own events again until every consumer has applied them. Nobody
+    does that for an event of another service: all consumers apply it before it is acknowledged.
+    """
+    try:
+        if event.seq is None:
+            await services.feed.apply(event)
+        result = await _remember(services, event)
+    except TryLater:
+        return "retry"
+    except AgentError as error:
+        log.warning("event %s failed: %s", event.event_id, error.title)
+        return "dropped" if 400 <= error.status < 500 else "retry"
+    if result.status == "gap":
+        return "retry"
+    if event.seq is not None:
+        services.feed.add(event)
+    if result.status == "applied" and event.occurred_at:
+        lag = services.clock.now() - datetime.fromisoformat(event.occurred_at)
+        services.counters.event_lagged(lag.total_seconds())
+    return result.status
+
+
+async def _remember(services: Services, event: TurnEvent) -> EventResult:
+    """Applies an event to memory, after the events that memory has missed before it."""
+    memory, user = services.memory, event.user
+    result = await memory.remember(user, event)
+    for _ in range(CATCH_UP):
+        if result.status != "gap":
+            break
+        missed = await services.feed.missed(memory, user, event.conversation)
+        if not missed:
+            break
+        for each in missed:
+            await memory.remember(user, each)
+        result = await memory.remember(user, event)
+    return result
+
+
+async def _forget(services: Services, event: ConversationCleared) -> EventOutcome:
+    """Has the turns of a cleared conversation forgotten; its recovery reminder does so, too."""
+    conversation, user = event.actor_id, event.user_id
+    try:
+        head = await services.reader.head(conversation)
+        if head.user != user or not 0 < event.upto <= head.start:
+            log.warning("an event says that %s was cleared, but it was not", conversation)
+            return "dropped"
+        for each in (services.memory, services.sessions):
+            await each.forget_conversation(user, conversation, event.upto)
+    except AgentError as error:
+        log.warning("%s will be forgotten later: %s", conversation, error.title)
+        return "retry"
+    return "applied"
+
+
+async def _is_recoverable(services: Services, event: TurnEvent) -> bool:
+    """Whether memory has applied an event, or the conversation can publish it again.
+
+    An event of another service is settled if its user was forgotten after it was published.
+    """
+    if event.seq is None:
+        return await services.reader.forgotten_since(event.user, event.at)
+    if event.seq <= await services.reader.mark(event.user, event.conversation):
+        return True
+    head = await services.reader.head(event.conversation)
+    return head.user == event.user and head.low <= event.seq <= head.seq

@@ -1,7 +1,7 @@
 """`/conversations` and `/messages`: events of other services, in the forms of the lessons.
 
-They come wrapped as CloudEvents, as daprd delivers them, or bare. What another service has answered
-becomes a turn of the session like any other: committed once, and told of by an event of our own.
+They come as CloudEvents, as daprd delivers them, or bare. A message that another service has
+answered becomes a turn of the session like any other: it is committed once and published.
 """
 
 import logging
@@ -14,28 +14,25 @@ from agent_actors.errors import AgentError, Gone, Invalid, TryLater
 from agent_actors.observability.counters import EventOutcome
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.codec import fields
-from agent_actors.protocol.messages import (
-    AdoptTurn,
-    Message,
-    Reply,
-    Turn,
-    TurnEvent,
-    Usage,
-    check_message,
-)
+from agent_actors.protocol.events import TurnEvent
+from agent_actors.protocol.messages import AdoptTurn, Message, Reply, Turn, Usage, check_message
+from agent_actors.routes.edge.bodies import EventStatus
 from agent_actors.routes.edge.dependencies import Services, callback
-from agent_actors.routes.edge.opening import open_session
 from agent_actors.routes.edge.problems import responses
-from agent_actors.routes.sidecar.envelope import InvalidEvent
-from agent_actors.routes.sidecar.events import EventStatus, counted, keep
-from agent_actors.routes.sidecar.foreign_event import ForeignEvent, read_told
+from agent_actors.routes.sidecar.envelope import (
+    ForeignEvent,
+    InvalidEvent,
+    read_foreign_event,
+)
+from agent_actors.routes.sidecar.events import FAILED, keep, status
+from agent_actors.users.session import open_session
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["events"])
 
 REPLY_BYTES = 1024 * 1024
-"""What another service may have answered, in UTF-8."""
+"""The size of a reply of another service, in UTF-8."""
 
 
 class LessonUsage(BaseModel):
@@ -91,103 +88,98 @@ async def messages_dead(request: Request) -> EventStatus:
 
 
 async def take_conversation(services: Services, body: bytes) -> EventStatus:
-    """What becomes of an event of `conversations`."""
+    """Adopts the turn of an event of `conversations`."""
     try:
-        told = read_told(body)
-        event = ConversationEvent.model_validate(told.data)
-        adopted, conversation = _adopted(services, told, event)
+        foreign = read_foreign_event(body)
+        event = ConversationEvent.model_validate(foreign.data)
+        request = _adoption(services, foreign, event)
+        conversation = ids.session(ids.session_id(event.session_id))
     except (InvalidEvent, ValidationError, AgentError) as error:
-        return counted(services, wire.CONVERSATIONS, _dropped(error))
-    taken = await _adopt(services, adopted, conversation, told.at)
-    return counted(services, wire.CONVERSATIONS, taken)
+        outcome = _invalid(error)
+    else:
+        outcome = await _adopt(services, request, conversation, foreign.at)
+    return status(services, wire.CONVERSATIONS, outcome)
 
 
 async def take_message(services: Services, body: bytes) -> EventStatus:
-    """What becomes of an event of `messages`."""
+    """Counts the message of an event of `messages`."""
     try:
-        told = read_told(body)
-        event = MessageEvent.model_validate(told.data)
+        foreign = read_foreign_event(body)
+        event = MessageEvent.model_validate(foreign.data)
         user = ids.actor_id(event.user_id)
     except (InvalidEvent, ValidationError, AgentError) as error:
-        return counted(services, wire.MESSAGES, _dropped(error))
-    turn_id = event.turn_id or told.id
-    nothing = (Message("user", ""), Message("assistant", ""))
+        return status(services, wire.MESSAGES, _invalid(error))
+    turn_id = event.turn_id or foreign.id
+    empty = (Message("user", ""), Message("assistant", ""))
     try:
-        await services.analytics.apply(user, [TurnEvent("", turn_id, *nothing, at=told.at)])
+        counted = TurnEvent("", turn_id, *empty, at=foreign.at, user=user)
+        await services.analytics.apply(user, [counted])
     except AgentError as error:
-        return counted(services, wire.MESSAGES, _refused(error))
-    return counted(services, wire.MESSAGES, "applied")
+        return status(services, wire.MESSAGES, _refused(error))
+    return status(services, wire.MESSAGES, "applied")
 
 
 async def keep_conversation(services: Services, body: bytes) -> EventStatus:
-    """Keeps an event of `conversations` that was given up."""
+    """Keeps an event of `conversations` that the broker has given up."""
     return await _keep(services, body, wire.CONVERSATIONS)
 
 
 async def keep_message(services: Services, body: bytes) -> EventStatus:
-    """Keeps an event of `messages` that was given up."""
+    """Keeps an event of `messages` that the broker has given up."""
     return await _keep(services, body, wire.MESSAGES)
 
 
 async def _keep(services: Services, body: bytes, topic: str) -> EventStatus:
-    """Keeps an event, unless its user was forgotten since it was published."""
+    """Keeps an event, unless its user was forgotten after it was published."""
     try:
-        told = read_told(body)
-        user = ids.actor_id(str(told.data.get("user_id")))
-        if await services.reader.forgotten_since(user, told.at):
+        foreign = read_foreign_event(body)
+        user = ids.actor_id(str(foreign.data.get("user_id")))
+        if await services.reader.forgotten_since(user, foreign.at):
             return EventStatus(status="SUCCESS")
     except (InvalidEvent, Invalid):
         log.debug("a dead letter names no user")
-    return await keep(services, body, GIVEN_UP, topic)
+    return await keep(services, body, FAILED, topic)
 
 
-GIVEN_UP = "it failed each time it was delivered"
-
-
-def _adopted(
-    services: Services, told: ForeignEvent, event: ConversationEvent
-) -> tuple[AdoptTurn, str]:
-    """The turn that an event tells of, and its conversation."""
+def _adoption(services: Services, foreign: ForeignEvent, event: ConversationEvent) -> AdoptTurn:
     user = ids.actor_id(event.user_id)
-    conversation = ids.session(ids.session_id(event.session_id))
     message = Message("user", event.user_message)
     check_message(message, services.settings.message_bytes)
     check_message(Message("assistant", event.assistant_reply), REPLY_BYTES)
-    turn_id = event.turn_id or told.id
-    turn = Turn(turn_id, "", ids.body_hash(message), user, message)
+    turn = Turn(event.turn_id or foreign.id, "", ids.body_hash(message), user, message)
     usage = Usage(event.usage.input_tokens, event.usage.output_tokens)
-    return AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage)), conversation
+    return AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage))
 
 
 async def _adopt(
-    services: Services, adopted: AdoptTurn, conversation: str, at: float | None
+    services: Services, request: AdoptTurn, conversation: str, at: float | None
 ) -> EventOutcome:
-    user = adopted.turn.user
+    user = request.turn.user
     try:
-        # Said before the user was forgotten: so it is forgotten, too. Asked again once the session
-        # is open: a deletion that begins later finds it on the list.
+        # What was published before the user was forgotten is forgotten, too. This is checked again
+        # once the session is open: a deletion that starts later finds the session on the list.
         if await services.reader.forgotten_since(user, at):
             return "applied"
-        await open_session(services, user, conversation)
+        await open_session(services.reader, services.sessions, user, conversation)
         if await services.reader.forgotten_since(user, at):
             return "applied"
-        await services.chat.adopt(conversation, adopted)
+        await services.chat.adopt(conversation, request)
     except AgentError as error:
         if error.status == Gone.status:
-            return "applied"  # The session was deleted with its user, or its turn cleared since.
+            return "applied"  # The session was deleted with its user, or its turn was cleared.
         return _refused(error)
     return "applied"
 
 
 def _refused(error: AgentError) -> EventOutcome:
-    """What becomes of an event that an actor did not take."""
+    """What becomes of an event that an actor refused."""
     if isinstance(error, TryLater):
         return "retry"
-    log.warning("an event of another service was not taken: %s", error.title)
+    log.warning("an event of another service was refused: %s", error.title)
     return "dropped" if 400 <= error.status < 500 else "retry"
 
 
-def _dropped(error: InvalidEvent | ValidationError | AgentError) -> EventOutcome:
+def _invalid(error: InvalidEvent | ValidationError | AgentError) -> EventOutcome:
     reason = fields(error) if isinstance(error, ValidationError) else str(error)
     log.warning("an event of another service cannot be applied: %s", reason)
     return "dropped"

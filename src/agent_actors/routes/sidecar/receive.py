@@ -1,7 +1,8 @@
-"""`/receive-message`: what people said, as a Kafka input binding brings it.
+"""`/receive-message`: users' messages from a Kafka input binding.
 
-To a binding only 200 is success, and what fails comes again before all that follows it: so 200 says
-that a message is saved, as a turn or as a dead letter, and 503 that it may be later (I5).
+For a binding only 200 is success, and a record that fails comes again before all that follow it. So
+the answer is 200 once the message is saved, as a turn or as a dead letter, and 503 if that may work
+later (I5).
 """
 
 import hashlib
@@ -21,11 +22,11 @@ from agent_actors.errors import AgentError, Conflict, Gone, TryLater, Unavailabl
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import fields
 from agent_actors.protocol.messages import Message, ProcessTurn, Turn, TurnState, check_message
+from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import Services, callback
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.sidecar.callbacks import LARGEST
 from agent_actors.routes.sidecar.envelope import published
-from agent_actors.routes.turns import ChatMessage, MessageDocument
 from agent_actors.runtime import Headers
 
 log = logging.getLogger(__name__)
@@ -33,21 +34,21 @@ log = logging.getLogger(__name__)
 router = APIRouter(tags=["events"])
 
 BINDING = "kafka-binding"
-"""The topic of its dead letters; the component has that name."""
+"""The topic of the dead letters, named after the component."""
 LETTER = b"application/cloudevents+json"
-"""What a letter comes as when it is delivered again; daprd says `application/json` of a record."""
+"""The content type of a requeued letter; daprd sends a record as `application/json`."""
 ATTEMPTS = 16
-"""Recorded failures of a message that may be followed by one more attempt, when it is requeued."""
+"""How often a message whose turn has failed may be tried again by requeuing its letter."""
 _NOTHING = b"", b"null"
 _DIGEST = "#"
-"""In the id of a letter, what is between the position and the digest; no position has it."""
+"""Separates position and digest in the id of a letter; no position contains it."""
 _POSITION = {
     b"__topic": re.compile(rb"[A-Za-z0-9._-]{1,249}"),
     b"__partition": re.compile(rb"\d{1,10}"),
     b"__offset": re.compile(rb"\d{1,19}"),
     b"__timestamp": re.compile(rb"-1|\d{1,14}"),
 }
-"""The headers that say where a record is, and their forms."""
+"""The headers with the position of a record, and their forms."""
 
 
 class KafkaMessage(BaseModel):
@@ -72,7 +73,7 @@ class ReceiveResult(BaseModel):
 
 
 class InvalidRecord(Exception):
-    """A record that no turn is made of; the reason never repeats what it holds."""
+    """A record that cannot become a turn; the reason never repeats what it holds."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -83,8 +84,8 @@ class InvalidRecord(Exception):
 class KafkaRecord:
     """A record of a topic.
 
-    `position` is unique among all records that were ever written, and None where it is not said;
-    `at` is when it was written, in epoch seconds. `requeued` says that a letter comes again.
+    `position` is unique among all records that were ever written, and None if it is not known; `at`
+    is when it was written, in epoch seconds. A `requeued` one comes from a dead letter.
     """
 
     value: bytes
@@ -94,12 +95,12 @@ class KafkaRecord:
 
     @property
     def id(self) -> str:
-        """What it goes by in logs."""
+        """Identifies it in logs."""
         return self.position or self.digest
 
     @property
     def digest(self) -> str:
-        """Of its value; of one whose end was not kept, of what is always there."""
+        """The hash of its value, without what may be cut off."""
         return hashlib.sha256(self.value[:LARGEST]).hexdigest()
 
 
@@ -107,23 +108,23 @@ class KafkaRecord:
     "/receive-message", response_model_exclude_none=True, responses=responses(403, 409, 503)
 )
 async def receive_message(request: Request) -> ReceiveResult:
-    """Take what somebody said from a Kafka binding; it is said once, however often it comes."""
+    """Take a message from a Kafka binding; effective once, however often it comes."""
     services = callback(request)
     return await receive(services, await request.body(), request.scope["headers"])
 
 
 async def receive(services: Services, body: bytes, headers: Headers) -> ReceiveResult:
-    """What becomes of a record, or of a letter that is delivered again.
+    """Takes a record, or a letter that is requeued.
 
     Raises:
-        Unavailable: It may be taken later.
+        Unavailable: It may work later.
         Conflict: A letter failed again.
     """
     if (b"content-type", LETTER) in headers:
         return await requeue(services, body)
     record = read_record(body, headers)
     if body in _NOTHING:
-        return _pass_over(record, "it says nothing")
+        return _ignore(record, "it is empty")
     try:
         return await _take(services, record)
     except InvalidRecord as error:
@@ -131,11 +132,11 @@ async def receive(services: Services, body: bytes, headers: Headers) -> ReceiveR
 
 
 async def requeue(services: Services, letter: bytes) -> ReceiveResult:
-    """Says what a dead letter says, once more.
+    """Takes the record of a dead letter once more.
 
     Raises:
-        Unavailable: It may be taken later.
-        Conflict: It failed again; the letter is to be kept.
+        Unavailable: It may work later.
+        Conflict: It failed again; the letter has to stay.
     """
     try:
         return await _take(services, read_letter(letter))
@@ -144,110 +145,59 @@ async def requeue(services: Services, letter: bytes) -> ReceiveResult:
 
 
 def read_record(body: bytes, headers: Headers) -> KafkaRecord:
-    """A record as daprd, or the embedded runtime, delivers it.
+    """Reads a record as daprd, or the embedded runtime, delivers it.
 
-    Headers of the record come as headers, too. One that is named like those of the position is not
-    told apart where it replaces it, so nobody may be harmed by a position that is not true; where
-    it comes beside it, the record has none.
+    The record's own headers are delivered in the same way. One of them may replace a header of the
+    position, so a false position must harm no other message. If both are there, the position is
+    not known.
     """
-    told = {name: [value for key, value in headers if key == name] for name in _POSITION}
+    found = {name: [value for key, value in headers if key == name] for name in _POSITION}
     for name, form in _POSITION.items():
-        if len(told[name]) != 1 or form.fullmatch(told[name][0]) is None:
+        if len(found[name]) != 1 or form.fullmatch(found[name][0]) is None:
             return KafkaRecord(body, None, None)
-    position = [told[name][0].decode() for name in _POSITION]
+    position = [found[name][0].decode() for name in _POSITION]
     milliseconds = int(position[-1])
     return KafkaRecord(body, "/".join(position), milliseconds / 1000 if milliseconds > 0 else None)
 
 
 def read_letter(letter: bytes) -> KafkaRecord:
-    """The record of a dead letter.
+    """Reads the record of a dead letter.
 
     Raises:
-        Unusable: It is none of ours, or it was too long to be kept whole.
+        InvalidRecord: It is no letter of this binding, or was too long to be kept whole.
     """
     try:
-        told = from_json(letter)
-        encoded = told.get("data_base64")
-        value = told["data"].encode() if encoded is None else b64decode(encoded, validate=True)
-        position = str(told["id"]).partition(_DIGEST)[0]
-        return KafkaRecord(value, position, published(told), requeued=True)
+        envelope = from_json(letter)
+        encoded = envelope.get("data_base64")
+        value = envelope["data"].encode() if encoded is None else b64decode(encoded, validate=True)
+        position = str(envelope["id"]).partition(_DIGEST)[0]
+        return KafkaRecord(value, position, published(envelope), requeued=True)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InvalidRecord("the letter does not have the whole record") from None
 
 
 async def _take(services: Services, record: KafkaRecord) -> ReceiveResult:
-    """Has it said what the record says, once.
+    """Has the turn of a record happen, once.
 
     Raises:
-        Unavailable: It may be taken later.
-        Unusable: It will never be.
+        Unavailable: It may work later.
+        InvalidRecord: It will never work.
     """
     services.turns.check_open()
-    said = _read(record, services.settings.message_bytes)
-    # Written before the user was forgotten: so it is forgotten, too.
-    if await services.reader.forgotten_since(said.actor_id, record.at):
-        return _pass_over(record, "its user was forgotten since")
+    received = _read(record, services.settings.message_bytes)
+    # A message from before its user was forgotten is forgotten, too.
+    if await services.reader.forgotten_since(received.actor_id, record.at):
+        return _ignore(record, "its user was forgotten since")
     try:
-        state = await _process(services, record, said)
+        state = await _process(services, record, received)
     except TryLater as error:
         raise Unavailable(error.detail, retry_after=error.retry_after) from None
     except AgentError as error:
         if error.status == Gone.status:
-            return _pass_over(record, "what was said was cleared since")
+            return _ignore(record, "its turn was cleared since")
         raise InvalidRecord(error.detail) from None
-    return _received(record, state)
-
-
-def _read(record: KafkaRecord, limit: int) -> KafkaMessage:
-    if len(record.value) > LARGEST:
-        raise InvalidRecord(f"the record has more than {LARGEST} bytes, and its end was not kept")
-    try:
-        said = KafkaMessage.model_validate_json(record.value)
-        ids.actor_id(said.actor_id)
-        check_message(_message(said), limit)
-    except ValidationError as error:
-        raise InvalidRecord(fields(error)) from None
-    except AgentError as error:
-        raise InvalidRecord(error.detail) from None
-    if said.message_id is None and record.position is None:
-        raise InvalidRecord("it has no position and no message_id, so it could be said twice")
-    return said
-
-
-async def _process(services: Services, record: KafkaRecord, said: KafkaMessage) -> TurnState:
-    """Where the turn is. The one of a letter is tried again where its last attempt has failed."""
-    wait = services.settings.parking_time
-    for attempt in range(ATTEMPTS if record.requeued else 1):
-        request = ProcessTurn(_turn(record, said, attempt), wait)
-        state = await services.chat.process(said.actor_id, request)
-        if state.status != "failed":
-            break
-    return state
-
-
-def _turn(record: KafkaRecord, said: KafkaMessage, attempt: int) -> Turn:
-    """The turn of a message.
-
-    It is named by the producer's `message_id`, else by where the record is, and then by what it
-    says as well: a position that is not true takes no other message's place. No key that a caller
-    can send has such a hash.
-    """
-    message = _message(said)
-    body = ids.body_hash(message)
-    name = f"id {said.message_id}" if said.message_id else f"at {record.position} {body}"
-    again = f" again {attempt}" if attempt else ""
-    hashed = uuid.UUID(ids.told_id(BINDING, name + again)).hex
-    turn_id = ids.turn_id(said.actor_id, hashed, body)
-    return Turn(turn_id, hashed, body, said.actor_id, message)
-
-
-def _message(said: KafkaMessage) -> Message:
-    return Message(said.message.role, said.message.content)
-
-
-def _received(record: KafkaRecord, state: TurnState) -> ReceiveResult:
     if state.status == "cancelled":
-        return _pass_over(record, "the conversation was cleared since")
+        return _ignore(record, "the conversation was cleared since")
     if state.status == "failed":
         raise InvalidRecord(state.error.detail if state.error else "the turn has failed")
     if state.reply is None:
@@ -256,14 +206,61 @@ def _received(record: KafkaRecord, state: TurnState) -> ReceiveResult:
     return ReceiveResult(status="Message processed", response=reply)
 
 
-def _pass_over(record: KafkaRecord, reason: str) -> ReceiveResult:
-    log.info("the record %s is passed over: %s", record.id, reason)
+def _read(record: KafkaRecord, limit: int) -> KafkaMessage:
+    if len(record.value) > LARGEST:
+        raise InvalidRecord(f"the record has more than {LARGEST} bytes, and its end was not kept")
+    try:
+        received = KafkaMessage.model_validate_json(record.value)
+        ids.actor_id(received.actor_id)
+        check_message(_message(received), limit)
+    except ValidationError as error:
+        raise InvalidRecord(fields(error)) from None
+    except AgentError as error:
+        raise InvalidRecord(error.detail) from None
+    if received.message_id is None and record.position is None:
+        raise InvalidRecord("it has no position and no message_id, so it could be applied twice")
+    return received
+
+
+async def _process(services: Services, record: KafkaRecord, received: KafkaMessage) -> TurnState:
+    """Runs the turn. That of a requeued letter is tried anew if its last attempt has failed."""
+    wait = services.settings.parking_time
+    for attempt in range(ATTEMPTS if record.requeued else 1):
+        request = ProcessTurn(_turn(record, received, attempt), wait)
+        state = await services.chat.process(received.actor_id, request)
+        if state.status != "failed":
+            break
+    return state
+
+
+def _turn(record: KafkaRecord, received: KafkaMessage, attempt: int) -> Turn:
+    """The turn of a message.
+
+    Its id is derived from the producer's `message_id`, or else from position and content, so a
+    false position cannot take the place of another message. No key that a caller can send has such
+    a hash.
+    """
+    message = _message(received)
+    body = ids.body_hash(message)
+    name = f"id {received.message_id}" if received.message_id else f"at {record.position} {body}"
+    again = f" again {attempt}" if attempt else ""
+    hashed = uuid.UUID(ids.told_id(BINDING, name + again)).hex
+    turn_id = ids.turn_id(received.actor_id, hashed, body)
+    return Turn(turn_id, hashed, body, received.actor_id, message)
+
+
+def _message(received: KafkaMessage) -> Message:
+    return Message(received.message.role, received.message.content)
+
+
+def _ignore(record: KafkaRecord, reason: str) -> ReceiveResult:
+    log.info("record %s is ignored: %s", record.id, reason)
     return ReceiveResult(status="Message ignored")
 
 
 async def _park(services: Services, record: KafkaRecord, reason: str) -> ReceiveResult:
-    """Keeps a record as a dead letter; each is kept once."""
-    log.warning("the record %s is a dead letter: %s", record.id, reason)
+    """Keeps a record as a dead letter, once."""
+    log.warning("record %s is kept as a dead letter: %s", record.id, reason)
     event = _letter(record)
     letter_id = await services.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
     services.counters.dead_letter_kept(BINDING)
@@ -273,7 +270,7 @@ async def _park(services: Services, record: KafkaRecord, reason: str) -> Receive
 def _letter(record: KafkaRecord) -> bytes:
     """A CloudEvent with the value of a record, byte for byte.
 
-    Its id has the digest as well: a position that is not true takes no other letter's place.
+    The digest is part of its id, so a false position cannot take the place of another letter.
     """
     name = f"{record.position}{_DIGEST}{record.digest}" if record.position else record.digest
     event = {"specversion": "1.0", "id": name, "source": BINDING, "type": "kafka.record"}

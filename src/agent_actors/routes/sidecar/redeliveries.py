@@ -1,30 +1,30 @@
-"""The events that this process has asked for again: whoever looks sees which of them came."""
+"""Recognises the events that come again because this process asked for a retry."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
 
 KEPT = 4_096
-"""Events that are remembered; on a busy day an older one comes again uncounted."""
+"""The number of retried events that are kept; older ones are not recognised."""
 
 
 class RedeliveryLog:
-    """Knows an event by what was delivered, which is the same each time."""
+    """The events that were answered with RETRY. The same delivery has the same hash."""
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[int, None] = OrderedDict()
+        self._retried: OrderedDict[int, None] = OrderedDict()
 
-    def ask(self, delivered: Hashable) -> None:
-        """It was answered with RETRY."""
-        self._asked[hash(delivered)] = None
-        if len(self._asked) > KEPT:
-            self._asked.popitem(last=False)
+    def add(self, delivery: Hashable) -> None:
+        """A delivery was answered with RETRY."""
+        self._retried[hash(delivery)] = None
+        if len(self._retried) > KEPT:
+            self._retried.popitem(last=False)
 
-    def came(self, delivered: Hashable) -> bool:
-        """Whether it was, and is here now; asked once for each time."""
-        # Nothing is hashed while nothing fails.
-        if not self._asked:
+    def pop(self, delivery: Hashable) -> bool:
+        """Removes a delivery, if it is there; returns whether it was."""
+        # Nothing is hashed as long as nothing fails.
+        if not self._retried:
             return False
-        key = hash(delivered)
-        known = key in self._asked
-        self._asked.pop(key, None)
+        key = hash(delivery)
+        known = key in self._retried
+        self._retried.pop(key, None)
         return known

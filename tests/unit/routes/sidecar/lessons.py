@@ -45,14 +45,14 @@ async def replied(served: Served, user: str, text: str, session: str | None = No
 
 
 async def got(served: Served, path: str, **query: Any) -> Any:
-    """What a route tells."""
+    """The JSON that a route answers."""
     answer = await served.http.get(path, params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def becomes(served: Served, path: str, told: Any) -> None:
-    """Waits until a route tells that."""
+    """Waits until a route answers that."""
 
     async def tells() -> bool:
         return bool((await served.http.get(path)).json() == told)
@@ -82,7 +82,7 @@ async def applied(served: Served, user: str, name: str, turns: int) -> None:
 
 
 async def texts(served: Served, session: str) -> list[str]:
-    """What was said in a session."""
+    """The texts of a session."""
     history = (await got(served, f"/conversations/{session}"))["history"]
     return [entry["content"] for entry in history]
 

@@ -76,13 +76,13 @@ async def test_callbacks_are_for_the_sidecar_only(method: str, path: str, header
 
 
 async def test_without_a_token_every_caller_is_taken():
-    """`dapr run` sets none; the service has said so at its start."""
+    """`dapr run` sets none; the service has logged it at its start."""
     async with beside_a_sidecar(token=None) as http:
         assert (await http.put(HISTORY)).status_code == 200
 
 
 async def test_configuration_and_health_stay_readable():
-    """Dapr and its probes ask without a token in some set-ups, and they tell nothing private."""
+    """In some set-ups Dapr requests them without a token; they contain nothing private."""
     runtime = FakeRuntime(called_by_sidecar=True)
     async with beside_a_sidecar(runtime=runtime) as http:
         config = (await http.get("/dapr/config")).json()
@@ -110,7 +110,7 @@ async def test_an_unknown_method_is_404():
 async def test_no_repr_reaches_a_caller(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """The SDK's own routes would answer the repr, with what a person said in it (I13)."""
+    """The SDK's own routes would answer with the repr, which may contain messages (I13)."""
 
     async def fail(*_: Any) -> bytes:
         raise ValueError("ada said: my secret")
@@ -124,14 +124,14 @@ async def test_no_repr_reaches_a_caller(
         assert "ValueError" in caplog.text
 
 
-async def test_putting_away_who_is_not_there_is_no_error():
-    """After a restart of the app Dapr still puts away the actors that it remembers."""
+async def test_deactivating_an_unknown_actor_is_no_error():
+    """After a restart of the app, Dapr still deactivates the actors that it knows."""
     async with beside_a_sidecar() as http:
         answer = await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
         assert answer.status_code == 200
 
 
-async def test_a_put_away_actor_starts_anew():
+async def test_a_deactivated_actor_is_made_again():
     """DELETE reaches the SDK, and the next call makes another object."""
     async with beside_a_sidecar() as http:
         await http.put(HISTORY, headers=TOKEN)
@@ -192,8 +192,8 @@ async def called(app: Any, *messages: dict[str, Any]) -> list[dict[str, Any]]:
     return sent
 
 
-async def test_a_callback_that_breaks_off_is_none(monkeypatch: pytest.MonkeyPatch):
-    """Half a request asked for nothing: nothing is dispatched, nobody is answered."""
+async def test_an_interrupted_callback_does_nothing(monkeypatch: pytest.MonkeyPatch):
+    """Nothing is dispatched, and no answer is sent."""
     dispatched: list[Any] = []
 
     async def note(*given: Any) -> bytes:
@@ -238,8 +238,8 @@ async def test_a_callback_is_not_read_for_ever():
     assert sent[0]["status"] == 413
 
 
-async def test_a_refused_sidecar_is_told_of_once(caplog: pytest.LogCaptureFixture):
-    """It may have another token than the app; who looks into the log sees why nothing works."""
+async def test_a_refused_sidecar_is_logged_once(caplog: pytest.LogCaptureFixture):
+    """It may have another token than the app; the log explains why nothing works."""
     async with beside_a_sidecar() as http:
         for _ in range(3):
             await http.put(HISTORY)

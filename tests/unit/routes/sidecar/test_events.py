@@ -1,4 +1,4 @@
-"""`/subscribe`, `/subscribe/dead` and `/events/dead`."""
+"""`/subscribe` and `/subscribe/dead`."""
 
 import json
 from collections.abc import Callable
@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-from agent_actors.conversation.outbox import conversation_updated
+from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.events import turn_payload
 from agent_actors.state.documents import Head
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
 
 TOKEN = "dapr-api-token"
-STRANGER = "203.0.113.9"
 
 
 def ours(number: int, **changes: Any) -> dict[str, Any]:
     """An event of ours, as daprd delivers it."""
     data = (
-        json.loads(encode(conversation_updated("ada", Head(user="ada"), a_pair(number)))) | changes
+        json.loads(encode(turn_payload(turn_event("ada", Head(user="ada"), a_pair(number)))))
+        | changes
     )
     return {"id": data["event_id"], "type": "ConversationUpdated", "specversion": "1.0",
             "source": "agent-actors", "topic": "user-chat", "pubsubname": "daca-pubsub",
@@ -28,7 +29,7 @@ def ours(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def foreign(event_id: str, **changes: Any) -> dict[str, Any]:
-    """The lesson's form: no number, an actor, what was said."""
+    """The lesson's form: no number, an actor, a message and a reply."""
     data = {"event_type": "ConversationUpdated", "actor_id": "ada",
             "input": {"role": "user", "content": "10m"},
             "output": {"role": "assistant", "content": "2024-01-05 standup"}}  # fmt: skip
@@ -76,7 +77,7 @@ async def test_an_event_that_is_too_early_comes_again(serve: Serve):
 async def test_the_lessons_form_is_effective_once_per_id(
     serve: Serve, form: Callable[[dict[str, Any]], dict[str, Any]]
 ):
-    """Data as an object or as JSON in text; said is stored, to the letter."""
+    """Its data may be an object, or JSON in a string; texts are stored unchanged."""
     async with serve() as served:
         verdicts = [await served.deliver(form(foreign("x"))) for _ in range(2)]
 
@@ -211,7 +212,7 @@ async def dead(served: Served) -> list[dict[str, Any]]:
 
 
 async def test_a_dead_letter_is_kept_listed_and_sent_again(serve: Serve):
-    """What failed each time waits until somebody requeues it."""
+    """An event that failed each time waits until it is requeued."""
     async with serve(model=QuickModel()) as served:
         event = ours(3)
         assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
@@ -232,7 +233,7 @@ async def test_junk_is_kept_as_a_dead_letter(serve: Serve):
 
 
 async def test_an_event_that_memory_has_is_no_dead_letter(serve: Serve):
-    """It was applied meanwhile: nothing is to be done."""
+    """It was applied meanwhile."""
     async with serve() as served:
         await served.deliver(ours(1))
         assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
@@ -249,38 +250,8 @@ async def test_an_event_that_history_has_is_no_dead_letter(serve: Serve):
         assert await dead(served) == []
 
 
-async def test_an_unknown_letter_is_not_found(serve: Serve):
-    """404 where there is none of that id."""
-    async with serve() as served:
-        assert (await served.http.post("/events/dead/none/requeue")).status_code == 404
-
-
-@pytest.mark.parametrize("limit", ["0", "1001", "x"])
-async def test_a_wrong_limit_is_refused(serve: Serve, limit: str):
-    """1 to 1000 letters a time."""
-    async with serve() as served:
-        assert (await served.http.get(f"/events/dead?limit={limit}")).status_code == 422
-
-
-async def test_dead_letters_are_for_this_machine_or_the_token(serve: Serve):
-    """A stranger neither reads nor requeues what was said."""
-    async with serve(caller=STRANGER) as served:
-        assert (await served.http.get("/events/dead")).status_code == 403
-        assert (await served.http.post("/events/dead/x/requeue")).status_code == 403
-        assert (await served.http.get("/events/dead", headers=served.token)).status_code == 200
-
-
-async def test_a_header_does_not_make_a_caller_local(serve: Serve):
-    """A proxy on this machine passes strangers on; what it forwards is not from here."""
-    async with serve() as served:
-        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
-            answer = await served.http.get("/events/dead", headers={name: "127.0.0.1"})
-
-            assert answer.status_code == 403
-
-
 async def test_an_event_may_be_larger_than_any_message(serve: Serve):
-    """It has each text of a turn twice, escaped: what may be said must reach memory."""
+    """It has each text of a turn twice, and escaped; every message must reach memory."""
     long = "\n" * 400_000
     async with serve() as served:
         answer = await served.http.post(
@@ -288,45 +259,6 @@ async def test_an_event_may_be_larger_than_any_message(serve: Serve):
         )
 
         assert answer.json() == {"status": "SUCCESS"}
-
-
-async def test_an_event_that_is_given_up_becomes_a_dead_letter(serve: Serve):
-    """Published by a foreign producer, delivered, dropped, kept; requeued it fails again: 409."""
-    async with serve() as served:
-        envelope = encode({"id": "x", "pubsubname": "daca-pubsub", "data": {}})
-        await served.services.dead_letters.keep(
-            topic="user-chat", event=envelope, reason="r", tries=5
-        )
-        (letter,) = await dead(served)
-        answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
-
-        assert answer.status_code == 409
-        assert len(await dead(served)) == 1
-
-
-async def test_a_letter_that_works_now_is_forgotten(serve: Serve):
-    """Requeued, it takes effect and is no dead letter any more."""
-    async with serve() as served:
-        envelope = encode(ours(1))
-        letters = served.services.dead_letters
-        letter_id = await letters.keep(topic="user-chat", event=envelope, reason="r", tries=5)
-        answer = await served.http.post(f"/events/dead/{letter_id}/requeue")
-
-        assert answer.json() == {"status": "SUCCESS"}
-        assert await dead(served) == []
-        assert await served.services.reader.mark("ada", "ada") == 1
-
-
-async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
-    """What `/subscribe/dead` kept is delivered to `/subscribe` again."""
-    async with serve() as served:
-        await served.deliver(ours(2), "/subscribe/dead")
-        await served.deliver(ours(1))
-        (letter,) = await dead(served)
-        answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
-
-        assert answer.status_code == 200, answer.text
-        assert await served.services.reader.mark("ada", "ada") == 2
 
 
 def cleared(upto: int, **changes: Any) -> dict[str, Any]:
@@ -352,7 +284,7 @@ async def test_a_cleared_conversation_is_forgotten(serve: Serve):
         await eventually(forgotten)
 
 
-async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
+async def test_only_cleared_turns_are_forgotten(serve: Serve):
     """The event is checked against the conversation: of another user, or not cleared that far."""
     async with serve() as served:
         await served.reply("ada", "hello")
@@ -367,7 +299,7 @@ async def test_nobody_is_made_to_forget_what_was_not_cleared(serve: Serve):
 
 
 async def test_a_clearing_that_was_given_up_is_not_kept(serve: Serve):
-    """The conversation's reminder sees to it."""
+    """The conversation's reminder has it forgotten."""
     async with serve() as served:
         assert await served.deliver(cleared(1), "/subscribe/dead") == "SUCCESS"
         assert (await served.http.get("/events/dead")).json() == {"dead": []}

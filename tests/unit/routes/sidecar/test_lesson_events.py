@@ -34,7 +34,7 @@ Form = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 def bare(data: dict[str, Any], event_id: str) -> dict[str, Any]:
-    """As the lesson's own test posts it; with an id it can be known again."""
+    """As the lesson's own test posts it; with an id it can be recognised."""
     return data | {"event_id": event_id}
 
 
@@ -48,7 +48,7 @@ FORMS: list[Form] = [bare, wrapped, wrapped_text]
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_an_answered_turn_is_adopted(serve: Serve, form: Form):
-    """It shows in its session, in memory, in the numbers and among the last exchanges."""
+    """It is in its session, in memory, in the analytics and among the last exchanges."""
     async with serve(**AT_ONCE) as served:
         assert await served.deliver(form(conversation(), "c"), "/conversations") == "SUCCESS"
         history = (await got(served, "/conversations/s1"))["history"]
@@ -66,7 +66,7 @@ async def test_an_answered_turn_is_adopted(serve: Serve, form: Form):
 
 
 async def test_an_adopted_turn_is_known_in_the_next(serve: Serve):
-    """The user goes on with the session here, and elsewhere what was said is remembered."""
+    """The user continues the session here, and memory has the messages."""
     model = QuickModel()
     async with serve(model=model) as served:
         await served.deliver(wrapped(conversation()), "/conversations")
@@ -82,7 +82,7 @@ async def test_an_adopted_turn_is_known_in_the_next(serve: Serve):
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_an_event_is_effective_once(serve: Serve, form: Form):
-    """However often it comes, and in whatever form: by its id and source, or by its own id."""
+    """However often it comes, and in whatever form; it is recognised by its ids."""
     async with serve(**AT_ONCE) as served:
         for _ in range(3):
             assert await served.deliver(form(conversation(), "c"), "/conversations") == "SUCCESS"
@@ -104,7 +104,7 @@ async def test_an_id_is_its_sources(serve: Serve):
 
 
 async def test_an_event_without_an_id_counts_each_time(serve: Serve):
-    """It cannot be known again."""
+    """It cannot be recognised."""
     async with serve(**AT_ONCE) as served:
         for _ in range(3):
             assert await served.deliver(message(), "/messages") == "SUCCESS"
@@ -115,8 +115,8 @@ async def test_an_event_without_an_id_counts_each_time(serve: Serve):
 
 
 @pytest.mark.parametrize("first", ["/messages", "/conversations"])
-async def test_a_turn_that_both_topics_tell_of_counts_once(serve: Serve, first: str):
-    """Its id ties the two together, whichever comes first, and however often."""
+async def test_a_turn_on_both_topics_counts_once(serve: Serve, first: str):
+    """Its id connects the two, whichever comes first, and however often."""
     events = {
         "/messages": wrapped(message(turn_id="t1"), "m"),
         "/conversations": wrapped(
@@ -142,7 +142,7 @@ async def test_a_turn_that_both_topics_tell_of_counts_once(serve: Serve, first: 
         }
 
 
-async def test_a_turn_of_ours_that_is_told_of_is_not_adopted(serve: Serve):
+async def test_a_turn_of_ours_is_not_adopted(serve: Serve):
     """It waits for its own answer, and ends once."""
     model = HeldModel()
     async with serve(model=model) as served:
@@ -256,7 +256,7 @@ async def test_callbacks_are_private(serve: Serve, path: str, token: str | None)
 async def test_a_part_that_is_away_asks_for_the_turn_again(
     serve: Serve, step: str, error: Exception, verdict: str
 ):
-    """Nothing is acknowledged untrue; delivered again, it is applied once."""
+    """It is not acknowledged; delivered again, it is applied once."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
         for _ in range(2):  # The first of them on the way to the session, then to the turn.
@@ -305,7 +305,7 @@ async def test_a_part_that_is_away_asks_for_the_message_again(
         assert await got(served, "/analytics/junaid") == {"message_count": 1}
 
 
-async def test_nobody_tells_of_another_users_session(serve: Serve):
+async def test_another_users_session_is_refused(serve: Serve):
     """DROP; the session, and the other user, stay as they are."""
     async with serve(model=QuickModel()) as served:
         await replied(served, "ada", "mine", "s1")
@@ -364,8 +364,8 @@ async def test_what_was_given_up_is_kept_and_can_be_sent_again(
         await becomes(served, "/analytics/junaid", {"message_count": 1})
 
 
-async def test_a_log_has_no_word_of_what_was_said(serve: Serve, caplog: pytest.LogCaptureFixture):
-    """Neither of what is dropped nor of what is taken."""
+async def test_messages_are_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture):
+    """Neither those of dropped events nor those of applied ones."""
     async with serve() as served:
         for changes in ({}, {"assistant_reply": None}, {"session_id": "a secret"}, {"usage": 1}):
             event = wrapped(conversation(user_message="a secret") | changes)

@@ -55,7 +55,7 @@ async def both_are_said(served: Served) -> bool:
     return [each["content"] for each in entries][::2] == ["one", "two"]
 
 
-async def test_a_record_is_said_once(serve: Serve):
+async def test_a_record_takes_effect_once(serve: Serve):
     """However often it comes; the same text elsewhere is another message."""
     model = QuickModel()
     async with serve(model=model) as served:
@@ -67,7 +67,7 @@ async def test_a_record_is_said_once(serve: Serve):
         assert len(model.prompts) == 2
 
 
-async def test_a_position_that_is_not_true_takes_no_place(serve: Serve):
+async def test_a_false_position_takes_no_other_message_s_place(serve: Serve):
     """Another text, or another time, at the same offset is another message."""
     model = QuickModel()
     async with serve(model=model) as served:
@@ -94,7 +94,7 @@ async def test_nobody_can_take_the_key_of_a_message(serve: Serve):
 
 
 async def test_a_message_id_wins_over_the_position(serve: Serve):
-    """A producer that sends twice is understood; an id with another text is a dead letter."""
+    """A message that a producer sends twice is one; the same id with another text is a letter."""
     model = QuickModel()
     async with serve(model=model) as served:
         first = await received(served, said("Hello", message_id="m"), at(0))
@@ -108,7 +108,7 @@ async def test_a_message_id_wins_over_the_position(serve: Serve):
 
 
 @pytest.mark.parametrize("body", [b"", b"null"])
-async def test_a_record_that_says_nothing_is_passed_over(serve: Serve, body: bytes):
+async def test_an_empty_record_is_ignored(serve: Serve, body: bytes):
     """A tombstone, as daprd posts it, or an empty value."""
     async with serve() as served:
         assert await received(served, body, at(0)) == {"status": "Message ignored"}
@@ -128,7 +128,7 @@ async def test_a_record_without_a_time_has_a_position():
 async def test_what_may_work_later_is_503(
     serve: Serve, error: Exception, monkeypatch: pytest.MonkeyPatch
 ):
-    """The binding sends it again: nothing is kept, and nothing was said."""
+    """The binding sends it again; no letter is kept and no turn is started."""
     async with serve(model=QuickModel()) as served:
 
         async def fails(*_: object) -> None:
@@ -153,8 +153,8 @@ async def test_a_service_that_stops_takes_nothing(serve: Serve):
         assert (await post(served, said("Hello"), at(0))).status_code == 503
 
 
-async def test_what_was_cleared_is_not_said_again(serve: Serve):
-    """Nor is it kept as a letter, which would bring back what was cleared."""
+async def test_a_cleared_message_does_not_come_back(serve: Serve):
+    """It is not kept as a letter either, which could bring it back."""
     model = HeldModel()
     async with serve(model=model, parking_time=0.05) as served:
         await received(served, said("running"), at(0))
@@ -172,8 +172,8 @@ async def test_what_was_cleared_is_not_said_again(serve: Serve):
         assert not await served.services.dead_letters.list(10)
 
 
-async def test_what_was_written_before_a_user_was_forgotten_is_not_said(serve: Serve):
-    """Neither as a record nor as a letter; what was written since is a new life."""
+async def test_records_from_before_a_deletion_are_ignored(serve: Serve):
+    """As records and as letters; later ones take effect."""
     model = QuickModel()
     async with serve(model=model) as served:
         await received(served, said(" "), at(0, 1_000))
@@ -190,7 +190,7 @@ async def test_what_was_written_before_a_user_was_forgotten_is_not_said(serve: S
 
 
 async def test_strangers_are_refused(serve: Serve):
-    """Without the token nothing is said (I12)."""
+    """Without the token no record is taken (I12)."""
     model = QuickModel()
     async with serve(model=model) as served:
         answer = await served.http.post(PATH, content=said("Hello"), headers=at(0))
@@ -212,8 +212,8 @@ async def test_a_sidecar_posts_beside_the_framework():
         assert (await http.get(PATH)).status_code == 405
 
 
-def test_what_the_service_says_of_itself_has_no_content(caplog: pytest.LogCaptureFixture):
-    """A record goes by its position in logs, else by a digest."""
+def test_records_are_logged_without_content(caplog: pytest.LogCaptureFixture):
+    """A record is identified by its position, or by a digest."""
     with caplog.at_level(logging.INFO):
         assert read_record(b"secret", []).id.isalnum()
         assert read_record(b"secret", raw(at(3))).id == f"user-messages/0/3/{NOW}"

@@ -1,4 +1,4 @@
-"""Records that cannot be said: what is kept of them, and what becomes of it."""
+"""Records that cannot be applied are kept as dead letters."""
 
 import base64
 import json
@@ -70,7 +70,7 @@ async def test_each_record_has_a_letter(serve: Serve):
         kept = await served.services.dead_letters.list(10)
 
         assert len(kept) == 2
-        assert all(dead_letters.told_by(each.event, "ada") for each in kept)
+        assert all(dead_letters.is_about(each.event, "ada") for each in kept)
 
 
 async def test_a_position_that_is_not_true_takes_no_letter_s_place(serve: Serve):
@@ -85,8 +85,8 @@ async def test_a_position_that_is_not_true_takes_no_letter_s_place(serve: Serve)
         assert {record.position for record in records} == {read_record(b"", raw(at(0))).position}
 
 
-async def test_a_letter_says_what_was_said_since_no_second_time(serve: Serve):
-    """A record that comes again after its letter was kept is the same message as its letter."""
+async def test_a_letter_is_the_same_message_as_its_record(serve: Serve):
+    """If both are delivered, the message takes effect once."""
     model = QuickModel()
     model.error = ModelFailed("It failed.")
     async with serve(model=model) as served:
@@ -112,7 +112,7 @@ NO_POSITION = [
 
 @pytest.mark.parametrize("headers", NO_POSITION)
 async def test_without_a_position_a_message_is_a_dead_letter(serve: Serve, headers: Pairs):
-    """It could be said twice; requeued, it is said once. With a `message_id` it needs none."""
+    """It could be applied twice; requeued, it is applied once. A `message_id` would do as well."""
     model = QuickModel()
     async with serve(model=model) as served:
         parked = await received(served, said("Hello"), headers)
@@ -127,7 +127,7 @@ async def test_without_a_position_a_message_is_a_dead_letter(serve: Serve, heade
 
 
 async def test_a_model_that_fails_makes_a_dead_letter(serve: Serve):
-    """Requeued, it is tried again: as long as it fails the letter stays, then it is said."""
+    """Requeued, it is tried again; the letter stays until the turn succeeds."""
     model = QuickModel()
     model.error = ModelFailed("It failed.")
     async with serve(model=model) as served:
@@ -215,7 +215,7 @@ async def test_a_letter_comes_as_a_cloud_event(serve: Serve):
 
 
 async def test_a_record_of_any_length_is_taken_care_of(monkeypatch: pytest.MonkeyPatch):
-    """One that is too long is a dead letter, without its end: a refusal would come again."""
+    """One that is too long becomes a dead letter without its end; refused, it would come again."""
     monkeypatch.setattr(callbacks, "LARGEST", 1_000)
     monkeypatch.setattr(receive, "LARGEST", 1_000)
     runtime = FakeRuntime(called_by_sidecar=True)

@@ -1,25 +1,25 @@
-"""The events that a process has asked for again."""
+"""The log of events that come again after a RETRY."""
 
 from agent_actors.routes.sidecar.redeliveries import KEPT, RedeliveryLog
 
 
-def test_an_event_that_was_asked_for_is_known_once():
-    """When it comes, and then no more, until it is asked for again."""
-    asked = RedeliveryLog()
-    assert not asked.came(b"one")
+def test_a_retried_event_is_recognised_once():
+    """Only when it comes again, and until it is retried again."""
+    log = RedeliveryLog()
+    assert not log.pop(b"one")
 
-    asked.ask(b"one")
-    assert not asked.came(b"two")
-    assert asked.came(b"one")
-    assert not asked.came(b"one")
+    log.add(b"one")
+    assert not log.pop(b"two")
+    assert log.pop(b"one")
+    assert not log.pop(b"one")
 
 
-def test_no_more_are_remembered_than_a_few():
-    """The oldest is forgotten first."""
-    asked = RedeliveryLog()
+def test_the_log_is_limited():
+    """The oldest event is dropped first."""
+    log = RedeliveryLog()
     for number in range(KEPT + 1):
-        asked.ask(b"%d" % number)
+        log.add(b"%d" % number)
 
-    assert not asked.came(b"0")
-    assert asked.came(b"1")
-    assert asked.came(b"%d" % KEPT)
+    assert not log.pop(b"0")
+    assert log.pop(b"1")
+    assert log.pop(b"%d" % KEPT)

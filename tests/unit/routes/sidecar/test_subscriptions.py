@@ -62,7 +62,7 @@ async def test_a_letter_goes_to_the_route_of_its_topic(serve: Serve):
         (wire.USER_CHAT + "-dead", ours(1)),
     ],
 )
-async def test_a_letter_that_fails_again_is_told(serve: Serve, topic: str, event: dict[str, Any]):
+async def test_a_letter_that_fails_again_stays(serve: Serve, topic: str, event: dict[str, Any]):
     """Junk, a gap, a topic that nobody takes: the letter is kept."""
     async with serve() as served:
         with pytest.raises(Conflict):
