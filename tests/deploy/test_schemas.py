@@ -29,7 +29,8 @@ from tests.deploy.manifests import (
 
 KUBERNETES = ["1.30", "1.34", "1.37"]
 """The oldest with what the manifests use, that of the real tests, and the newest that is known."""
-EVERYTHING = [PLAIN, "observed", SHOWN, "prod and bindings"]
+EVERYTHING = ["dev", SHOWN, "prod and bindings"]
+"""Together they have every manifest and every patch."""
 
 
 def different(*, dapr: bool) -> Objects:

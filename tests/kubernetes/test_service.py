@@ -91,7 +91,7 @@ def test_doctor_finds_nothing(deployed: Deployed):
     lines = [line.split()[:2] for line in doctor.log.read_text(encoding="utf-8").splitlines()]
 
     assert doctor.code == 0, doctor.tail()
-    assert {check for _, check in lines} >= {"settings", "sidecar", "actors", "broker", "clock"}
+    assert {check for _, check in lines} >= {"settings", "sidecar", "actors", "clock"}
     assert not [check for status, check in lines if status not in {"ok", "skip"}], doctor.tail()
 
 
