@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 COMPONENTS = ROOT / "components"
 CONFIGURATION = COMPONENTS / "configuration.yaml"
 SERVE = [sys.executable, "-m", "agent_actors", "serve", "--runtime", "dapr"]
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Replica:

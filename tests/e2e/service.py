@@ -20,7 +20,8 @@ from agent_actors.clock import SystemClock
 from agent_actors.engine.ports import free_port
 
 COMMAND = [sys.executable, "-m", "agent_actors"]
-DEADLINE = 30.0
+DEADLINE = 60.0
+"""Half of what a test may take: a start is two seconds, unless the machine does other things."""
 PAUSE = 0.05
 
 clock = SystemClock()
@@ -168,6 +169,15 @@ class AnyService:
         """What the agent remembers."""
         entries: list[dict[str, str]] = (await self.http.get(f"/memory/{user}")).json()["memory"]
         return entries
+
+    async def parked(self, content: str) -> None:
+        """Waits until a turn is saved whose model takes its time; the model goes on."""
+        said = content.encode()
+
+        async def saved() -> bool:
+            return any(said in each for each in self.stored("ChatAgent"))
+
+        await eventually(saved, f"the turn is saved: {content}")
 
     async def remembered(self, user: str, content: str) -> None:
         """Waits until memory has that."""

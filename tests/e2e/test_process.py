@@ -25,7 +25,7 @@ LIMIT = 30.0
 async def test_a_stop_lets_running_turns_finish(service: AnyService, number: signal.Signals):
     """The caller gets its answer, the exit code is 0, and the turn is there after a restart."""
     asked = asyncio.create_task(service.say("ada", "/slow 1.5 hi"))
-    await clock.sleep(0.7)
+    await service.parked("/slow 1.5 hi")
     service.send(number)
     answer = await asked
 
@@ -164,7 +164,7 @@ async def test_logs_do_not_have_what_was_said(service: AnyService):
 async def test_a_caller_that_leaves_does_not_cut_its_turn(service: AnyService):
     """Its turn ends and is in the history."""
     asked = asyncio.create_task(service.say("ada", "/slow 1 hi"))
-    await clock.sleep(0.5)
+    await service.parked("/slow 1 hi")
     asked.cancel()
     await asyncio.wait({asked})
     await service.remembered("ada", "/slow 1 hi")

@@ -17,6 +17,9 @@ import pytest
 
 from tests.e2e.service import COMMAND, environment
 
+TIME = 60
+"""Seconds that a command may take, on a machine that does other things as well."""
+
 
 @dataclass
 class Running:
@@ -32,7 +35,7 @@ class Running:
     def end(self, number: int) -> tuple[int, str]:
         """The exit code after a signal, and what was logged."""
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=30)
+        _, logged = self.process.communicate(timeout=TIME)
         return self.process.returncode, logged
 
 
@@ -46,7 +49,7 @@ def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
         text=True,
         env=environment(**settings),
     ) as process:
-        too_late = Timer(30, process.kill)
+        too_late = Timer(TIME, process.kill)
         too_late.start()
         try:
             assert process.stdout
@@ -62,7 +65,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=TIME,
         env=environment(**settings),
     )
 
@@ -178,8 +181,8 @@ def test_a_caller_that_waits_at_shutdown_may_retry(tmp_path: Path):
     with running(tmp_path / "data", "--drain", "0.5", AGENT_ACTORS_MODEL="scripted") as service:
         stop = Timer(1.0, service.process.terminate)
         stop.start()
-        answer = httpx2.post(f"{service.url}/chat/ada", json=body, timeout=30)
-        _, logged = service.process.communicate(timeout=30)
+        answer = httpx2.post(f"{service.url}/chat/ada", json=body, timeout=TIME)
+        _, logged = service.process.communicate(timeout=TIME)
 
     assert answer.status_code in {202, 503}
     assert service.process.returncode == 0
