@@ -12,7 +12,7 @@ from tests.fakes import FakeRuntime, QuickModel
 
 def test_the_embedded_runtime_has_no_workflows(tmp_path: Path):
     """The start is refused with a sentence that says what to do."""
-    with pytest.raises(StartupError, match="needs Dapr. Remove it"):
+    with pytest.raises(StartupError, match=r"needs Dapr\. Remove it"):
         create_app(Settings(orchestration="workflow", data=tmp_path))
     assert not list(tmp_path.iterdir())
 
