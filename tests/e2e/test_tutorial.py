@@ -127,6 +127,11 @@ class OwnAgent(AnyService):
         """The output of uvicorn."""
         return (self._folder / "log").read_text()
 
+    async def listening(self) -> bool:
+        """Whether uvicorn has begun to listen."""
+        assert self.code is None, self.logged()[-4000:]
+        return "Uvicorn running" in self.logged()
+
     def kill(self) -> None:
         """Ends uvicorn at once."""
         self._process.send_signal(signal.SIGKILL)
@@ -143,7 +148,10 @@ async def test_the_agent_of_the_tutorial_calls_its_tool_once(tmp_path: Path):
     ) as model:
         service = OwnAgent(tmp_path, model)
         try:
-            await service.start()
+            service.spawn()
+            # Before it listens it imports the SDK, which a busy machine does slowly.
+            await eventually(service.listening, "uvicorn listens", within=120)
+            await service.ready()
             local = command.replace("localhost:8000", f"127.0.0.1:{service.port}")
             answer = json.loads(await printed(shlex.split(local)))
         finally:
