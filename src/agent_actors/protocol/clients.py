@@ -17,6 +17,7 @@ from agent_actors.protocol.codec import ValueSerializer, adapter, encode
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import (
     AdoptTurn,
     CompleteTurn,
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 _CALLS = {"rpc.system": "dapr"}
 _NOTHING = Message("user", "")
-_LETTERS = (wire.LETTERS, wire.LETTERS_ID)
+_LETTERS = ActorRef(wire.LETTERS, wire.LETTERS_ID)
 
 
 class ProxyFactory(ActorFactoryBase):
@@ -72,26 +73,23 @@ class ActorClient:
     def __init__(self, factory: ProxyFactory) -> None:
         self._factory = factory
 
-    async def _call(
-        self, actor: tuple[str, str], method: str, argument: object, result: Any
-    ) -> Any:
+    async def _call(self, actor: ActorRef, method: str, argument: object, result: Any) -> Any:
         """The method's result.
 
         Raises:
             Refused: The actor returned an error.
             Unavailable: It could not be reached.
         """
-        actor_type, actor_id = actor
-        proxy = ActorProxy.create(actor_type, ActorId(actor_id), actor_proxy_factory=self._factory)
+        proxy = ActorProxy.create(actor.type, ActorId(actor.id), actor_proxy_factory=self._factory)
         body = None if argument is None else encode(argument)
-        with tracing.span(f"{actor_type}/{method}", "client", _CALLS):
+        with tracing.span(f"{actor.type}/{method}", "client", _CALLS):
             with self._factory.counters.timed("invoke"):
                 answer = await proxy.invoke_method(method, body)
             return returned(answer, result)
 
 
 def returned(data: bytes, result: type[T]) -> T:
-    """What a turn returned: its value, or its error raised (rule 10, docs/protocol.md).
+    """What a turn returned: its value, or its error raised (PROTOCOL, rule 10).
 
     Raises:
         Refused: The error.
@@ -114,54 +112,54 @@ class ChatClient(ActorClient):
 
     async def process(self, conversation: str, request: ProcessTurn) -> TurnState:
         """Runs a turn, or says where it is."""
-        actor = (wire.CHAT, conversation)
+        actor = ActorRef(wire.CHAT, conversation)
         state: TurnState = await self._call(actor, "ProcessMessage", request, TurnState)
         return state
 
     async def ask_follow_up(self, conversation: str, request: ProcessTurn) -> FollowUpResult:
         """Runs a turn and, in the same call, one that follows it up."""
-        actor = (wire.CHAT, conversation)
+        actor = ActorRef(wire.CHAT, conversation)
         followed: FollowUpResult = await self._call(actor, "AskFollowUp", request, FollowUpResult)
         return followed
 
     async def complete(self, conversation: str, request: CompleteTurn) -> None:
         """Delivers the end of a parked turn."""
-        await self._call((wire.CHAT, conversation), "CompleteTurn", request, None)
+        await self._call(ActorRef(wire.CHAT, conversation), "CompleteTurn", request, None)
 
     async def clear(self, conversation: str) -> None:
         """Hides what was said, and cancels what is queued."""
-        await self._call((wire.CHAT, conversation), "ClearHistory", None, None)
+        await self._call(ActorRef(wire.CHAT, conversation), "ClearHistory", None, None)
 
     async def adopt(self, conversation: str, request: AdoptTurn) -> TurnState:
         """Commits a turn that ended elsewhere, once."""
-        actor = (wire.CHAT, conversation)
+        actor = ActorRef(wire.CHAT, conversation)
         state: TurnState = await self._call(actor, "AdoptTurn", request, TurnState)
         return state
 
     async def add_schedule(self, conversation: str, request: Schedule) -> Schedule:
         """Keeps a schedule, once; as it is now."""
-        actor = (wire.CHAT, conversation)
+        actor = ActorRef(wire.CHAT, conversation)
         kept: Schedule = await self._call(actor, "AddSchedule", request, Schedule)
         return kept
 
     async def remove_schedule(self, conversation: str, request: RemoveSchedule) -> None:
         """Ends a schedule, if it is there."""
-        await self._call((wire.CHAT, conversation), "RemoveSchedule", request, None)
+        await self._call(ActorRef(wire.CHAT, conversation), "RemoveSchedule", request, None)
 
     async def sum_up(self, conversation: str, request: ConversationSummary) -> None:
         """Keeps a summary of what the model does not see any more."""
-        await self._call((wire.CHAT, conversation), "SumUp", request, None)
+        await self._call(ActorRef(wire.CHAT, conversation), "ConversationSummary", request, None)
 
     async def forget(self, conversation: str, request: ForgetConversation) -> HighWaterMark:
         """Clears for a user who is forgotten."""
         passed: HighWaterMark = await self._call(
-            (wire.CHAT, conversation), "Forget", request, HighWaterMark
+            ActorRef(wire.CHAT, conversation), "Forget", request, HighWaterMark
         )
         return passed
 
     async def settle(self, upto: HighWaterMark) -> bool:
         """Does at once what the recovery reminder does; whether all up to that turn is erased."""
-        actor = (wire.CHAT, upto.conversation)
+        actor = ActorRef(wire.CHAT, upto.conversation)
         erased: bool = await self._call(actor, "Settle", upto, bool)
         return erased
 
@@ -171,7 +169,7 @@ class ResponseClient(ActorClient):
 
     async def process(self, request: ResponseRequest) -> ResponseState:
         """Starts a turn's model call, or says where it is."""
-        actor = (wire.RESPONSE, ids.response_id(request.conversation))
+        actor = ActorRef(wire.RESPONSE, ids.response_id(request.conversation))
         responding: ResponseState = await self._call(
             actor, "ProcessMessage", request, ResponseState
         )
@@ -179,7 +177,7 @@ class ResponseClient(ActorClient):
 
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
         """Asks a conversation about a turn of its own."""
-        actor = (wire.RESPONSE, ids.response_id(request.conversation))
+        actor = ActorRef(wire.RESPONSE, ids.response_id(request.conversation))
         asked: FollowUpQuestion = await self._call(actor, "FollowUp", request, FollowUpQuestion)
         return asked
 
@@ -187,7 +185,7 @@ class ResponseClient(ActorClient):
 class ConsumerClient(ActorClient):
     """Calls a consumer of events, which belongs to a user."""
 
-    def actor(self, user: str) -> tuple[str, str]:
+    def actor(self, user: str) -> ActorRef:
         """The type and id of the user's actor."""
         raise NotImplementedError
 
@@ -232,31 +230,31 @@ class BatchClient(ConsumerClient):
 class MemoryClient(ForgetfulClient):
     """Calls the MemoryAgentActor of a user."""
 
-    def actor(self, user: str) -> tuple[str, str]:
+    def actor(self, user: str) -> ActorRef:
         """The type and id of the user's actor."""
-        return wire.MEMORY, ids.memory_id(user)
+        return ActorRef(wire.MEMORY, ids.memory_id(user))
 
     async def remember(self, user: str, event: TurnEvent) -> EventResult:
         """Applies an event, once and in order."""
-        actor = (wire.MEMORY, ids.memory_id(user))
+        actor = ActorRef(wire.MEMORY, ids.memory_id(user))
         remembered: EventResult = await self._call(actor, "UpdateMemory", event, EventResult)
         return remembered
 
     async def recall(self, user: str) -> MemorySnapshot:
         """The user's entries, and who the user is."""
-        actor = (wire.MEMORY, ids.memory_id(user))
+        actor = ActorRef(wire.MEMORY, ids.memory_id(user))
         recalled: MemorySnapshot = await self._call(actor, "Recall", None, MemorySnapshot)
         return recalled
 
     async def initialize(self, user: str, person: Person) -> None:
         """Says who the user is."""
-        actor = (wire.MEMORY, ids.memory_id(user))
+        actor = ActorRef(wire.MEMORY, ids.memory_id(user))
         await self._call(actor, "Initialize", person, None)
 
     async def keep_summary(self, user: str, request: UserSummary) -> None:
         """Keeps a summary of the user."""
-        actor = (wire.MEMORY, ids.memory_id(user))
-        await self._call(actor, "KeepSummary", request, None)
+        actor = ActorRef(wire.MEMORY, ids.memory_id(user))
+        await self._call(actor, "UserSummary", request, None)
 
 
 class SessionClient(BatchClient, ForgetfulClient):
@@ -264,34 +262,36 @@ class SessionClient(BatchClient, ForgetfulClient):
 
     method = "AddExchanges"
 
-    def actor(self, user: str) -> tuple[str, str]:
+    def actor(self, user: str) -> ActorRef:
         """The type and id of the user's actor."""
-        return wire.SESSION, user
+        return ActorRef(wire.SESSION, user)
 
     async def clear(self, user: str) -> None:
         """Drops the last exchanges."""
-        await self._call((wire.SESSION, user), "ClearHistory", None, None)
+        await self._call(ActorRef(wire.SESSION, user), "ClearHistory", None, None)
 
     async def set_preferences(self, user: str, values: dict[str, str]) -> None:
         """Replaces the preferences."""
-        await self._call((wire.SESSION, user), "SetPreferences", values, None)
+        await self._call(ActorRef(wire.SESSION, user), "SetPreferences", values, None)
 
     async def open(self, user: str, session_id: str) -> None:
         """Puts a session on the user's list, once."""
-        await self._call((wire.SESSION, user), "OpenSession", OpenSession(session_id), None)
+        await self._call(ActorRef(wire.SESSION, user), "OpenSession", OpenSession(session_id), None)
 
     async def close_all(self, user: str) -> None:
         """Closes the list."""
-        await self._call((wire.SESSION, user), "CloseSessions", None, None)
+        await self._call(ActorRef(wire.SESSION, user), "CloseSessions", None, None)
 
     async def closed(self, user: str) -> Sessions:
         """The first page of the closed list."""
-        page: Sessions = await self._call((wire.SESSION, user), "ClosedSessions", None, Sessions)
+        page: Sessions = await self._call(
+            ActorRef(wire.SESSION, user), "ClosedSessions", None, Sessions
+        )
         return page
 
     async def drop(self, user: str, page: Sessions) -> None:
         """Drops this page, if it is the first of the closed list."""
-        await self._call((wire.SESSION, user), "DropSessions", page, None)
+        await self._call(ActorRef(wire.SESSION, user), "DropSessions", page, None)
 
 
 class AnalyticsClient(BatchClient):
@@ -299,9 +299,9 @@ class AnalyticsClient(BatchClient):
 
     method = "CountTurns"
 
-    def actor(self, user: str) -> tuple[str, str]:
+    def actor(self, user: str) -> ActorRef:
         """The type and id of the user's actor."""
-        return wire.ANALYTICS, user
+        return ActorRef(wire.ANALYTICS, user)
 
     def needed(self, event: TurnEvent) -> TurnEvent:
         """Not what was said, which may be long."""
@@ -309,15 +309,15 @@ class AnalyticsClient(BatchClient):
 
     async def initialize(self, user: str, message_count: int) -> None:
         """Sets the number of messages."""
-        await self._call((wire.ANALYTICS, user), "Initialize", message_count, None)
+        await self._call(ActorRef(wire.ANALYTICS, user), "Initialize", message_count, None)
 
 
 class NotificationClient(ConsumerClient):
     """Calls the NotificationActor of a user."""
 
-    def actor(self, user: str) -> tuple[str, str]:
+    def actor(self, user: str) -> ActorRef:
         """The type and id of the user's actor."""
-        return wire.NOTIFICATIONS, user
+        return ActorRef(wire.NOTIFICATIONS, user)
 
     async def notify(self, user: str, request: Notify) -> tuple[str, ...]:
         """Has turns told, each once and in order; the ids of those that came too early."""
@@ -328,7 +328,7 @@ class NotificationClient(ConsumerClient):
 
     async def report(self, user: str, request: NotificationReport) -> None:
         """Keeps what became of a notification."""
-        await self._call(self.actor(user), "Report", request, None)
+        await self._call(self.actor(user), "NotificationReport", request, None)
 
 
 class DeadLetterClient(ActorClient):

@@ -1,10 +1,11 @@
-"""Ids: which forms are allowed, and how the ids of turns, events and schedules are derived."""
+"""Actor references; the form of ids, and how those of turns, events and schedules are derived."""
 
 import hashlib
 import json
 import re
 import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from agent_actors.errors import Invalid
 from agent_actors.protocol.messages import Message
@@ -19,6 +20,17 @@ _SCHEDULE_PREFIX = "schedule-"
 _TURNS = uuid.UUID("6f0d3c0a-5b5e-5c39-9c58-1f2a4e7b9d10")
 _ID = re.compile(ID_FORM)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class ActorRef(NamedTuple):
+    """An actor: its type and id.
+
+    A named tuple, since each call looks up several dictionaries by it: a dataclass is hashed by
+    code in Python, which takes four times as long.
+    """
+
+    type: str
+    id: str
 
 
 def actor_id(text: str) -> str:

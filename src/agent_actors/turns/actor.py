@@ -27,11 +27,12 @@ from agent_actors.observability import tracing
 from agent_actors.observability.counters import Counters
 from agent_actors.observability.logs import LogContext
 from agent_actors.protocol.codec import Malformed
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.interfaces import Pingable
 from agent_actors.protocol.messages import Failure, Problem
 from agent_actors.state.cache import ActorState, ReadTracker
 from agent_actors.state.store import StateStore
-from agent_actors.turns.activations import Activations, ActorKey
+from agent_actors.turns.activations import Activations
 from agent_actors.turns.lock import asking
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,14 @@ class TurnActor(Actor, Pingable):
 
     def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host) -> None:
         super().__init__(ctx, actor_id)
-        self.key: ActorKey = (ctx.actor_type_info.type_name, actor_id.id)
+        self.ref = ActorRef(ctx.actor_type_info.type_name, actor_id.id)
         self.live = True
         self.activations = host.activations
         self.clock = host.clock
         self._call_time = host.call_time
         self.counters = host.counters
         store = StateStore(ctx.dapr_client, host.clock, host.call_time, host.counters)
-        self.state = ActorState(store, *self.key, may_act=self.require_live)
+        self.state = ActorState(store, self.ref, may_act=self.require_live)
 
     @property
     def waiting(self) -> int:
@@ -119,9 +120,8 @@ class TurnActor(Actor, Pingable):
         """A turn as a span of the trace that its caller belongs to."""
         if not tracing.enabled():
             return tracing.span("")
-        kind, actor_id = self.key
-        said = {"actor.type": kind, "actor.id": actor_id}
-        return tracing.span(f"{kind}.{method}", attributes=said)
+        attributes = {"actor.type": self.ref.type, "actor.id": self.ref.id}
+        return tracing.span(f"{self.ref.type}.{method}", attributes=attributes)
 
     async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
         """One turn, under the lock: its result, or the error it returns (rule 10)."""
@@ -130,18 +130,18 @@ class TurnActor(Actor, Pingable):
             for arg in args:
                 if isinstance(arg, Malformed):
                     raise Invalid(f"The argument is not of the method's form: {arg.reason}")
-            self.activations.require_shallow(self.key)
+            self.activations.require_shallow(self.ref)
             self.require_live()
             return await method(self, *args)
         except AgentError as error:
             if error.status >= 500:
-                log.warning("turn of %s %s: %s", *self.key, error.detail)
+                log.warning("turn of %s %s: %s", *self.ref, error.detail)
                 tracing.mark_failed(type(error).__name__)
             return Failure(Problem.of(error))
         except Exception as error:
             # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
             self.state.void()
-            log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
+            log.error("turn of %s %s failed: %s", *self.ref, type(error).__name__)
             tracing.mark_failed(type(error).__name__)
             log.debug("its trace", exc_info=error)
             return Failure(Problem.of(Defect("The turn failed inside the service.")))
@@ -153,7 +153,7 @@ class TurnActor(Actor, Pingable):
 
     async def _on_deactivate_internal(self) -> None:
         """Withdraws the record before the SDK's first await."""
-        self.activations.withdraw(self.key)
+        self.activations.withdraw(self.ref)
 
     async def _save_state_internal(self) -> None:
         """Nothing: a turn saves by itself, in one transaction."""
@@ -186,10 +186,10 @@ def turn(
     @functools.wraps(method)
     async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
         actor = self.activations.current(self)
-        async with self.activations.turn(actor.key):
-            with ReadTracker(), LogContext(*actor.key, args), actor.traced(name):
+        async with self.activations.turn(actor.ref):
+            with ReadTracker(), LogContext(*actor.ref, args), actor.traced(name):
                 result = await actor.run(method, args)
-        actor.counters.actor_turn_ended(actor.key[0], name, end_of(result))
+        actor.counters.actor_turn_ended(actor.ref.type, name, end_of(result))
         return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

@@ -212,7 +212,7 @@ async def test_a_call_to_a_withdrawn_actor_gets_a_new_object(
     """Where no object is recorded, a fresh one is made and recorded."""
     host = a_host(HandClock())
     gone = an_actor(client, host, journal)
-    host.activations.withdraw(gone.key)
+    host.activations.withdraw(gone.ref)
 
     assert await gone.add(MarkRequest("a")) == 1
     assert len(journal.made) == 2

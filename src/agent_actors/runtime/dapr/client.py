@@ -8,6 +8,7 @@ from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part
 
 _UNTIL_DECIDED = aiohttp.ClientTimeout(total=None)
@@ -32,7 +33,7 @@ class DaprActorClient(DaprActorClientBase):
         self._sidecar = sidecar
         self._clock = clock
         self._deadline = deadline
-        self._undecided: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._undecided: dict[ActorRef, asyncio.Task[None]] = {}
 
     async def invoke_method(
         self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
@@ -68,7 +69,7 @@ class DaprActorClient(DaprActorClientBase):
             PutAway: The actor is not active at this sidecar; nothing was saved.
             Unavailable: The store is away; it may have been saved.
         """
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         await self._decided(actor)
         saving = asyncio.create_task(self._save(actor, data))
         try:
@@ -85,7 +86,7 @@ class DaprActorClient(DaprActorClientBase):
             Unavailable: The store is away.
         """
         if self._undecided:
-            await self._decided((actor_type, actor_id))
+            await self._decided(ActorRef(actor_type, actor_id))
         path = f"{_actor(actor_type, actor_id)}/state/{part(name)}"
         answer = await self._sidecar.send("GET", path)
         # Absent is 204, and nothing else is (I6).
@@ -127,7 +128,7 @@ class DaprActorClient(DaprActorClientBase):
         except Unavailable as error:
             raise _lost(error) from None
 
-    async def _save(self, actor: tuple[str, str], data: bytes) -> None:
+    async def _save(self, actor: ActorRef, data: bytes) -> None:
         path = f"{_actor(*actor)}/state"
         # No time-out of its own, so that "undecided" ends with an answer or with the connection;
         # and a POST, since aiohttp sends a PUT again by itself.
@@ -136,15 +137,15 @@ class DaprActorClient(DaprActorClientBase):
             return
         if answer.code == _NOT_HERE:
             raise PutAway("The actor lives elsewhere by now; send the request again.")
-        raise failure(answer, f"the save of {actor[0]}")
+        raise failure(answer, f"the save of {actor.type}")
 
-    async def _decided(self, actor: tuple[str, str]) -> None:
+    async def _decided(self, actor: ActorRef) -> None:
         """Waits for a save whose caller gave up; its outcome is seen in what is read next."""
         saving = self._undecided.get(actor)
         if saving is not None:
             await asyncio.wait({saving})
 
-    def _decide(self, actor: tuple[str, str], saving: "asyncio.Task[None]") -> None:
+    def _decide(self, actor: ActorRef, saving: "asyncio.Task[None]") -> None:
         if self._undecided.get(actor) is saving:
             del self._undecided[actor]
         if not saving.cancelled():
