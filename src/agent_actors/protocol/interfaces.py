@@ -5,11 +5,15 @@ them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
+from pydantic import TypeAdapter
 
+from agent_actors.protocol.codec import adapter
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
@@ -39,6 +43,23 @@ from agent_actors.protocol.schedules import RemoveSchedule, Schedule
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 actormethod = cast(Callable[[str], Callable[[_Method], _Method]], _actormethod)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorMethod:
+    """A method of an interface as it travels: its name, and the codec of its result."""
+
+    name: str
+    result: TypeAdapter[Any]
+
+
+@cache
+def declaration(method: Callable[..., Any]) -> ActorMethod:
+    """What an interface declares of a method; read once."""
+    return ActorMethod(
+        getattr(method, "__actormethod__"),  # noqa: B009 - the SDK sets it without declaring it
+        adapter(method.__annotations__["return"]),
+    )
 
 
 class Pingable(ActorInterface):
@@ -128,7 +149,33 @@ class ResponseAgentInterface(ActorInterface):
         raise NotImplementedError
 
 
-class MemoryAgentInterface(ActorInterface):
+class ConsumerInterface(ActorInterface):
+    """A consumer of events, of which each user has one.
+
+    The interfaces below name `ActorInterface` once more: the SDK reads only classes that do.
+    """
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkRequest) -> int:
+        """The number of the last event of a conversation that is effective."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Forget the user; the marks move up."""
+        raise NotImplementedError
+
+
+class ForgetfulInterface(ConsumerInterface, ActorInterface):
+    """A consumer that can forget a single conversation."""
+
+    @actormethod("ForgetConversation")
+    async def forget_conversation(self, passed: HighWaterMark) -> None:
+        """Forget what was said in a conversation, which was cleared."""
+        raise NotImplementedError
+
+
+class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
     """What a user said lately, over all conversations, fed by events."""
 
     @actormethod("UpdateMemory")
@@ -139,11 +186,6 @@ class MemoryAgentInterface(ActorInterface):
     @actormethod("GetMemory")
     async def get_memory(self) -> tuple[Message, ...]:
         """The entries, newest last."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
         raise NotImplementedError
 
     @actormethod("Recall")
@@ -161,28 +203,13 @@ class MemoryAgentInterface(ActorInterface):
         """Keep a summary of the user."""
         raise NotImplementedError
 
-    @actormethod("ForgetConversation")
-    async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forget what was said in a conversation, which was cleared."""
-        raise NotImplementedError
 
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
-
-
-class UserSessionInterface(ActorInterface):
+class UserSessionInterface(ForgetfulInterface, ActorInterface):
     """What a user did last, prefers, and which sessions the user has; fed by events."""
 
     @actormethod("AddExchanges")
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
         raise NotImplementedError
 
     @actormethod("GetConversationHistory")
@@ -193,11 +220,6 @@ class UserSessionInterface(ActorInterface):
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
         """Drop the last exchanges."""
-        raise NotImplementedError
-
-    @actormethod("ForgetConversation")
-    async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forget what was said in a conversation, which was cleared."""
         raise NotImplementedError
 
     @actormethod("SetPreferences")
@@ -225,23 +247,13 @@ class UserSessionInterface(ActorInterface):
         """Drop this page, if it is the first of a closed list: its conversations are forgotten."""
         raise NotImplementedError
 
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
 
-
-class AnalyticsInterface(ActorInterface):
+class AnalyticsInterface(ConsumerInterface, ActorInterface):
     """How many messages of a user were answered, and with how many tokens; fed by events."""
 
     @actormethod("CountTurns")
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
         raise NotImplementedError
 
     @actormethod("GetMessageCount")
@@ -254,13 +266,8 @@ class AnalyticsInterface(ActorInterface):
         """Set the number of messages."""
         raise NotImplementedError
 
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
 
-
-class NotificationInterface(ActorInterface):
+class NotificationInterface(ConsumerInterface, ActorInterface):
     """Which turns a user is told of, each at most once; fed by events."""
 
     @actormethod("Notify")
@@ -268,19 +275,9 @@ class NotificationInterface(ActorInterface):
         """Have turns told, each once and in order; the ids of those that came too early."""
         raise NotImplementedError
 
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
     @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
         """Keep what became of a notification."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
         raise NotImplementedError
 
 
