@@ -11,7 +11,6 @@ and all that are made on its behalf. A call of the chain that is in an actor ent
 import asyncio
 import logging
 import traceback
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -26,6 +25,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import Defect, TryLater, Unavailable
 from agent_actors.runtime.embedded.idle import IdleActors, Key
 from agent_actors.settings.actors import RulesOf
+from agent_actors.turns.lock import TurnLock, pass_on
 
 T = TypeVar("T")
 
@@ -42,67 +42,31 @@ def begin_work() -> None:
 
 
 class _Slot:
-    """An actor as this runtime knows it: who holds it, and how many turns run or wait."""
+    """An actor of this process: its lock, and how many turns run or wait for the lock."""
 
-    __slots__ = ("active", "chain", "held", "inside", "outlived", "saving", "turns", "waiting")
+    __slots__ = ("active", "lock", "outlived", "saving", "turns")
 
     def __init__(self) -> None:
-        self.active = False
-        self.held = False
-        self.chain: str | None = None
-        self.inside = 0
-        self.outlived = False
+        self.lock = TurnLock()
         self.turns = 0
+        self.active = False
+        self.outlived = False
         self.saving: asyncio.Future[Any] | None = None
-        self.waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self, chain: str | None = None) -> None:
-        """Returns when it is this caller's turn: at once in the chain that holds the actor.
+    async def enter(self, chain: str | None) -> None:
+        """Enters the lock; raises `CancelledError` without it where the caller leaves first.
 
-        Others enter strictly in the order of the calls.
+        A turn that calls back may begin only once it is known what became of a save that the turn
+        around it gave up: it must read that.
         """
-        if chain is not None and chain == self.chain:
-            self.inside += 1
-            await self._decided()
-            return
-        if self.held:
-            await self._in_line()
-        self.held, self.chain, self.inside = True, chain, 1
-
-    def release(self) -> None:
-        """Ends a turn; the last of its chain hands the actor to the next who still waits."""
-        self.inside -= 1
-        if not self.inside:
-            self.chain = None
-            self._hand_on()
-
-    async def _in_line(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():
-                self._hand_on()
-            raise
-
-    async def _decided(self) -> None:
-        """A save that the turn around this one gave up may land after all, and must be read."""
+        await self.lock.enter(chain)
         if self.saving is None:
             return
         try:
             await asyncio.wait({self.saving})
         except asyncio.CancelledError:
-            self.release()
+            self.lock.leave()
             raise
-
-    def _hand_on(self) -> None:
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.held = False
 
 
 class ActorTurns:
@@ -228,12 +192,12 @@ class ActorTurns:
         slot = self._enter(key, use=use)
         try:
             # A caller that leaves while it waits here leaves the queue.
-            await slot.acquire(chain)
+            await slot.enter(chain)
         except asyncio.CancelledError:
             self._leave(key, slot)
             raise
         if self._refused():
-            slot.release()
+            slot.lock.leave()
             self._leave(key, slot)
             raise Unavailable(_STOPPING)
         slot.active = True
@@ -250,7 +214,8 @@ class ActorTurns:
             raise Defect(f"There is no actor type {key[0]!r} in this service.")
         slot = self._slots.get(key)
         depth = self._rules_of(key[0]).depth
-        if slot is not None and chain is not None and slot.chain == chain and slot.inside >= depth:
+        lock = None if slot is None else slot.lock
+        if lock is not None and chain and lock.chain == chain and lock.inside >= depth:
             raise Defect(
                 f"A chain of calls is {depth} times in the actor {key[0]}/{key[1]} already, and its"
                 " reentrancy depth lets it in no more."
@@ -283,7 +248,7 @@ class ActorTurns:
     def _begin(
         self, key: Key, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"
     ) -> "asyncio.Task[T]":
-        task = asyncio.create_task(_as_work(work))
+        task = asyncio.create_task(_as_work(work, slot.lock))
         self._running.add(task)
         task.add_done_callback(partial(self._ended, key, slot, what))
         return task
@@ -302,7 +267,7 @@ class ActorTurns:
     def _free(self, key: Key, slot: _Slot) -> None:
         if slot.saving is not None and slot.saving.done():
             slot.saving = None
-        slot.release()
+        slot.lock.leave()
         self._leave(key, slot)
 
     async def _sweep(self) -> None:
@@ -324,12 +289,14 @@ class ActorTurns:
         """Starts to put an actor away on which no turn runs or waits; new turns wait for it."""
         self._leaving(*key)
         self._enter(key)
-        slot.held, slot.inside, slot.active = True, 1, False
+        slot.active = False
+        slot.lock.take()
         self._begin(key, slot, "deactivation", partial(_deactivate, *key))
 
 
-async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
+async def _as_work(work: "partial[Coroutine[Any, Any, T]]", lock: TurnLock) -> T:
     begin_work()
+    pass_on(lock)
     # A call sets its own; what fires by itself must not be let in as if its caller had called.
     reentrancy_ctx.set(None)
     try:

@@ -74,8 +74,9 @@ async def test_a_caller_that_leaves_as_its_turn_comes_hands_it_on(world: World):
     """A call that is given up in the moment it is let in does not keep the actor."""
     tasks = [held(world, "a", gate) for gate in "012"]
     await settle()
-    turn = world.runtime._turns._slots[PROBE, "a"]
-    turn.waiting[0].add_done_callback(lambda _: tasks[1].cancel())
+    lock = world.runtime._turns._slots[PROBE, "a"].lock
+    assert lock._waiting
+    lock._waiting[0].add_done_callback(lambda _: tasks[1].cancel())
     for gate in "012":
         world.journal.gates[gate].set()
     await asyncio.wait(tasks)
