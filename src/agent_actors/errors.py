@@ -14,7 +14,7 @@
     │   ├── Busy             429   too many messages wait for this actor
     │   ├── TooOften         429   one caller has sent too many requests
     │   └── Unavailable      503   the store, the sidecar or the broker is away
-    │       ├── PutAway      503   this activation of the actor may not act any more
+    │       ├── Deactivated  503   this activation of the actor may not act any more
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
     │   ├── ModelFailed      502   it failed or refused
@@ -156,7 +156,7 @@ class Unavailable(TryLater):
     status, title = 503, "Unavailable"
 
 
-class PutAway(Unavailable):
+class Deactivated(Unavailable):
     """This activation of the actor was put away: it may save, call and start nothing."""
 
 

@@ -99,7 +99,7 @@ MUTANTS = (
         "former_lives",
         "rule 3",
         ACTIVATIONS,
-        "        if former is not None:\n            former.put_away()\n",
+        "        if former is not None:\n            former.deactivate()\n",
         "",
     ),
     mutant(

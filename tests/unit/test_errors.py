@@ -8,9 +8,9 @@ from agent_actors import errors
 from agent_actors.errors import (
     AgentError,
     CallerError,
+    Deactivated,
     GuardrailRefused,
     ModelError,
-    PutAway,
     Refused,
     TryLater,
 )
@@ -71,7 +71,7 @@ def test_advice_can_be_given():
 
 def test_an_actor_that_was_put_away_is_away():
     """Its callers send the request again."""
-    assert issubclass(PutAway, errors.Unavailable)
+    assert issubclass(Deactivated, errors.Unavailable)
 
 
 def test_a_start_that_fails_is_no_answer_to_a_caller():

@@ -41,7 +41,7 @@ class ActorState:
     Args:
         store: Where it is kept.
         actor: Whose state it is.
-        may_act: Raises `PutAway` when this activation may not save any more.
+        may_act: Raises `Deactivated` when this activation may not save any more.
     """
 
     def __init__(self, store: StateStore, actor: ActorRef, *, may_act: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class ActorState:
         """Stores all changes in one transaction, and only then believes them.
 
         Raises:
-            PutAway: This activation may not save any more.
+            Deactivated: This activation may not save any more.
             Unavailable: The store failed; the save may have worked, so the cache is void. Or a call
                 back into the actor has saved one of them since this turn read it (B23).
         """

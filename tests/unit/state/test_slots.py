@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent_actors.errors import Defect, PutAway, Unavailable
+from agent_actors.errors import Deactivated, Defect, Unavailable
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState, ReadTracker
@@ -187,11 +187,11 @@ async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: Han
     """An activation that was put away does not reach the store."""
 
     def refuse() -> None:
-        raise PutAway("away")
+        raise Deactivated("away")
 
     state = ActorState(StateStore(client, clock, 5.0), ACTOR, may_act=refuse)
 
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await state.save({slots.HEAD: Head(seq=1)})
     assert not client.did("save")
 

@@ -8,7 +8,7 @@ import pytest
 from dapr.actor import ActorId, ActorInterface, ActorRuntime
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.errors import Busy, Defect, Invalid, PutAway, Unavailable
+from agent_actors.errors import Busy, Deactivated, Defect, Invalid, Unavailable
 from agent_actors.protocol.codec import Malformed, ValueSerializer
 from agent_actors.protocol.interfaces import actormethod
 from agent_actors.protocol.messages import Failure, MarkRequest
@@ -186,7 +186,7 @@ async def test_an_activation_that_was_put_away_calls_nothing(
     actor = an_actor(client, host, journal)
     host.activations.withdraw_all()
 
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await actor.ask(journal.called)
     assert journal.order == []
 

@@ -7,7 +7,7 @@ from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER, DaprActorClientBase
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import Clock
-from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
+from agent_actors.errors import Deactivated, Defect, Unavailable, Unreachable
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part
 
@@ -66,7 +66,7 @@ class DaprActorClient(DaprActorClientBase):
         (rule 13, docs/protocol.md).
 
         Raises:
-            PutAway: The actor is not active at this sidecar; nothing was saved.
+            Deactivated: The actor is not active at this sidecar; nothing was saved.
             Unavailable: The store is away; it may have been saved.
         """
         actor = ActorRef(actor_type, actor_id)
@@ -136,7 +136,7 @@ class DaprActorClient(DaprActorClientBase):
         if answer.ok:
             return
         if answer.code == _NOT_HERE:
-            raise PutAway("The actor lives elsewhere by now; send the request again.")
+            raise Deactivated("The actor lives elsewhere by now; send the request again.")
         raise failure(answer, f"the save of {actor.type}")
 
     async def _decided(self, actor: ActorRef) -> None:

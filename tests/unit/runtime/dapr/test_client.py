@@ -8,7 +8,7 @@ from aiohttp import web
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import SystemClock
-from agent_actors.errors import PutAway, Unavailable, Unreachable
+from agent_actors.errors import Deactivated, Unavailable, Unreachable
 from agent_actors.runtime.dapr.client import DaprActorClient
 from agent_actors.runtime.dapr.sidecar import SidecarClient
 from tests.fakes import eventually
@@ -83,7 +83,7 @@ async def test_a_save_of_an_actor_that_lives_elsewhere_is_refused(
 ):
     """The sidecar knows it; the turn ends as one whose activation was put away."""
     daprd.answers = [(400, {"errorCode": "ERR_ACTOR_INSTANCE_MISSING", "message": "…"})]
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await client.save_state_transactionally("A", "1", b"[]")
 
 
