@@ -5,6 +5,7 @@ from dapr.actor import ActorRuntime
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.errors import Defect
+from agent_actors.protocol.ids import ActorRef
 from tests.conformance.probe import PROBE, Arm, Hold
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -134,7 +135,7 @@ async def test_a_nested_caller_that_leaves_frees_its_place(reentrant: World):
     await settle()
 
     assert gates(reentrant, "leave").count("nested") == 1
-    assert reentrant.runtime._turns._slots[PROBE, "a"].turns == 0
+    assert reentrant.runtime._turns._slots[ActorRef(PROBE, "a")].lock.users == 0
     assert await reentrant.call("a", "Echo", "next") == "next"
 
 
@@ -145,7 +146,7 @@ async def test_a_nested_turn_waits_for_a_save_that_is_undecided(
     outer = hold(reentrant, "outer", "chain")
     await settle()
     decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    reentrant.runtime._turns.hold(PROBE, "a", decided)
+    reentrant.runtime._turns.hold(ActorRef(PROBE, "a"), decided)
     nested = hold(reentrant, "nested", "chain")
     leaving = hold(reentrant, "leaving", "chain")
     await settle()

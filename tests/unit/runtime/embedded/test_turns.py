@@ -6,6 +6,7 @@ import pytest
 from dapr.actor import ActorRuntime
 
 from agent_actors.errors import Defect, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from tests.conformance.probe import PROBE, Hold
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -74,7 +75,7 @@ async def test_a_caller_that_leaves_as_its_turn_comes_hands_it_on(world: World):
     """A call that is given up in the moment it is let in does not keep the actor."""
     tasks = [held(world, "a", gate) for gate in "012"]
     await settle()
-    lock = world.runtime._turns._slots[PROBE, "a"].lock
+    lock = world.runtime._turns._slots[ActorRef(PROBE, "a")].lock
     assert lock._waiting
     lock._waiting[0].add_done_callback(lambda _: tasks[1].cancel())
     for gate in "012":
