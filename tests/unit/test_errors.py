@@ -69,7 +69,7 @@ def test_advice_can_be_given():
     assert errors.Unavailable.retry == "same-key"
 
 
-def test_an_actor_that_was_put_away_is_away():
+def test_a_deactivated_actor_is_unavailable():
     """Its callers send the request again."""
     assert issubclass(Deactivated, errors.Unavailable)
 

@@ -1,7 +1,7 @@
-"""The interfaces of the actors: their methods by the names that travel.
+"""The interfaces of the actors: each method is declared here, once, with its wire name and types.
 
-The SDK reads them at run time, so their annotations are real types: the serializer decodes into
-them.
+The SDK reads them at run time and the serializer decodes into the annotations, so these are real
+types.
 """
 
 from collections.abc import Callable
@@ -63,16 +63,16 @@ def declaration(method: Callable[..., Any]) -> ActorMethod:
 
 
 class Pingable(ActorInterface):
-    """An actor that says it can be called; every actor of ours is one."""
+    """An actor that can be probed; every actor of this service is one."""
 
     @actormethod("Ping")
     async def ping(self) -> bool:
-        """True; nothing is read, and no turn is waited for."""
+        """Return True, without reading anything and without waiting for a turn."""
         raise NotImplementedError
 
 
 class ChatAgentInterface(ActorInterface):
-    """A conversation: its history, its queue of turns, and the events it owes."""
+    """A conversation: its history, its queue of turns, and the events that it owes."""
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
@@ -86,7 +86,7 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("CompleteTurn")
     async def complete_turn(self, request: CompleteTurn) -> None:
-        """The model's task delivers the end of a parked turn."""
+        """Take the outcome of a parked turn from the model's task."""
         raise NotImplementedError
 
     @actormethod("GetConversationHistory")
@@ -96,51 +96,51 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
-        """Hide what was said, cancel what is queued."""
+        """Hide the history and cancel the queued turns."""
         raise NotImplementedError
 
     @actormethod("AdoptTurn")
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commit a turn that another service has answered, once."""
+        """Commit, once, a turn that ended elsewhere."""
         raise NotImplementedError
 
     @actormethod("AddSchedule")
     async def add_schedule(self, request: Schedule) -> Schedule:
-        """Keep a schedule, once; as it is now."""
+        """Store a schedule, once; return it as it is now."""
         raise NotImplementedError
 
     @actormethod("RemoveSchedule")
     async def remove_schedule(self, request: RemoveSchedule) -> None:
-        """End a schedule, if it is there."""
+        """End a schedule, if there is one of that id."""
         raise NotImplementedError
 
     @actormethod("SumUp")
     async def sum_up(self, request: ConversationSummary) -> None:
-        """Keep a summary of what the model does not see any more."""
+        """Store a summary of the turns before the model's window."""
         raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
-        """Clear for a user who is forgotten; the number of the last committed turn."""
+        """Clear the conversation of a user who is being erased; return its last turn."""
         raise NotImplementedError
 
     @actormethod("Settle")
     async def settle(self, upto: HighWaterMark) -> bool:
-        """Do at once what the recovery reminder does; whether all up to that turn is erased."""
+        """Do the recovery reminder's work now; are all turns up to this one erased?"""
         raise NotImplementedError
 
 
 class ResponseAgentInterface(ActorInterface):
-    """Runs the model for a conversation and never waits for it longer than the parking time."""
+    """Runs the model for a conversation, and waits for it at most the parking time."""
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ResponseRequest) -> ResponseState:
-        """Start a turn, or say where it is."""
+        """Start the model call of a turn; return the state of one that is known already."""
         raise NotImplementedError
 
     @actormethod("FollowUp")
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
-        """Ask the conversation about a turn of its own, which waits for it."""
+        """Ask the conversation a follow-up question, while its turn waits for this call."""
         raise NotImplementedError
 
     @actormethod("GetMessageCount")
@@ -157,12 +157,12 @@ class ConsumerInterface(ActorInterface):
 
     @actormethod("GetMark")
     async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
+        """The number of the last event of a conversation that was applied."""
         raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
+        """Erase everything about the user except the marks, which move up."""
         raise NotImplementedError
 
 
@@ -171,12 +171,12 @@ class ForgetfulInterface(ConsumerInterface, ActorInterface):
 
     @actormethod("ForgetConversation")
     async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forget what was said in a conversation, which was cleared."""
+        """Erase what a conversation had up to a turn, since it was cleared."""
         raise NotImplementedError
 
 
 class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
-    """What a user said lately, over all conversations, fed by events."""
+    """The last messages and the profile of a user, over all conversations; fed by events."""
 
     @actormethod("UpdateMemory")
     async def update_memory(self, event: TurnEvent) -> EventResult:
@@ -190,22 +190,22 @@ class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("Recall")
     async def recall(self) -> MemorySnapshot:
-        """The entries, and who the user is."""
+        """The user's entries and profile."""
         raise NotImplementedError
 
     @actormethod("Initialize")
     async def initialize(self, person: Person) -> None:
-        """Say who the user is; a summary that is being made is ignored."""
+        """Set the user's profile; a summary that is being made will be ignored."""
         raise NotImplementedError
 
     @actormethod("KeepSummary")
     async def keep_summary(self, request: UserSummary) -> None:
-        """Keep a summary of the user."""
+        """Store a summary of the user."""
         raise NotImplementedError
 
 
 class UserSessionInterface(ForgetfulInterface, ActorInterface):
-    """What a user did last, prefers, and which sessions the user has; fed by events."""
+    """The last exchanges, the preferences and the sessions of a user; fed by events."""
 
     @actormethod("AddExchanges")
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
@@ -229,12 +229,12 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("OpenSession")
     async def open_session(self, request: OpenSession) -> None:
-        """Put a session on the user's list, once; to be called before its first turn."""
+        """Add a session to the user's list, once; called before its first turn."""
         raise NotImplementedError
 
     @actormethod("CloseSessions")
     async def close_sessions(self) -> None:
-        """Close the list: what is on it belongs to a user who is forgotten, what comes does not."""
+        """Close the list for a user who is being erased; later sessions go on a new one."""
         raise NotImplementedError
 
     @actormethod("ClosedSessions")
@@ -244,12 +244,12 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("DropSessions")
     async def drop_sessions(self, page: Sessions) -> None:
-        """Drop this page, if it is the first of a closed list: its conversations are forgotten."""
+        """Drop this page if it is the first of a closed list: its conversations are erased."""
         raise NotImplementedError
 
 
 class AnalyticsInterface(ConsumerInterface, ActorInterface):
-    """How many messages of a user were answered, and with how many tokens; fed by events."""
+    """The numbers of a user's answered messages and of their tokens; fed by events."""
 
     @actormethod("CountTurns")
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
@@ -258,7 +258,7 @@ class AnalyticsInterface(ConsumerInterface, ActorInterface):
 
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
-        """How many messages were answered."""
+        """The number of answered messages."""
         raise NotImplementedError
 
     @actormethod("Initialize")
@@ -268,16 +268,16 @@ class AnalyticsInterface(ConsumerInterface, ActorInterface):
 
 
 class NotificationInterface(ConsumerInterface, ActorInterface):
-    """Which turns a user is told of, each at most once; fed by events."""
+    """Notifies a user of turns, of each at most once; fed by events."""
 
     @actormethod("Notify")
     async def notify(self, request: Notify) -> tuple[str, ...]:
-        """Have turns told, each once and in order; the ids of those that came too early."""
+        """Notify the user of turns, each once and in order; the ids of early events."""
         raise NotImplementedError
 
     @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
-        """Keep what became of a notification."""
+        """Store the result of sending a notification."""
         raise NotImplementedError
 
 
@@ -286,7 +286,7 @@ class DeadLetterInterface(ActorInterface):
 
     @actormethod("Keep")
     async def keep(self, request: KeepDeadLetter) -> str:
-        """Keep an event, once; the letter's id."""
+        """Store an event, once; the letter's id."""
         raise NotImplementedError
 
     @actormethod("Forget")

@@ -184,7 +184,7 @@ async def test_a_cancelled_save_voids_the_cache(state: ActorState, client: FakeA
 
 
 async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: HandClock):
-    """An activation that was put away does not reach the store."""
+    """An activation that was deactivated does not reach the store."""
 
     def refuse() -> None:
         raise Deactivated("away")

@@ -109,7 +109,7 @@ async def test_a_chain_that_is_too_deep_is_refused(reentrant: World):
     inside = [hold(reentrant, str(number), "chain") for number in range(DEPTH)]
     await settle()
     refused = hold(reentrant, "refused", "chain")
-    with pytest.raises(Defect, match=f"is {DEPTH} times in the actor Probe/a already"):
+    with pytest.raises(Defect, match=f"is in the actor Probe/a {DEPTH} times already"):
         await refused
 
     assert gates(reentrant) == ["0", "1", "2"]
@@ -210,7 +210,7 @@ async def test_a_reminder_is_no_call_of_the_chain_that_registered_it(
 
 
 async def test_each_type_has_its_own_idle_timeout(unstarted: World):
-    """The rules of the type say when an actor is put away."""
+    """The rules of the type say when an actor is deactivated."""
     unstarted.settings |= {"idle_timeout": 10, "actor_types": {PROBE: {"idle_timeout": 600}}}
     await unstarted.start()
     await unstarted.call("a", "Echo", "x")
