@@ -1,4 +1,4 @@
-"""Work that nobody waits for: the tasks of one part of the service, which end with it."""
+"""Background tasks of one part of the service, which end with it."""
 
 import asyncio
 import logging
@@ -13,10 +13,10 @@ R = TypeVar("R")
 
 
 class Background:
-    """Tasks of one part.
+    """The background tasks of one part of the service.
 
     Args:
-        what: What is said in the log of one that failed, such as "a summary was not made".
+        what: The log line for a task that failed, such as "a summary was not made".
     """
 
     def __init__(self, what: str) -> None:
@@ -27,9 +27,9 @@ class Background:
         return len(self._tasks)
 
     def begin(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
-        """Begins it as a task of its own.
+        """Starts a task.
 
-        Its context is empty: it would inherit the caller's reentrancy id, and be let in beside a
+        Its context is empty: with the caller's reentrancy id it could enter an actor beside a
         running turn (rule 7, docs/protocol.md).
         """
         task = asyncio.get_running_loop().create_task(work, context=Context())
@@ -38,12 +38,12 @@ class Background:
         return task
 
     async def drain(self) -> None:
-        """Returns when nothing is under way."""
+        """Returns when no task runs."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def stop(self) -> None:
-        """Ends what is under way. Idempotent."""
+        """Cancels the running tasks and waits for them. Idempotent."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -52,6 +52,6 @@ class Background:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # Not its text, which asyncio would log: it may hold what people said (I13).
+            # Not the text, which asyncio would log: it may contain people's messages (I13).
             log.error("%s: %s", self._what, type(error).__name__)
-            log.debug("its trace: %s", "".join(traceback.format_tb(error.__traceback__)))
+            log.debug("traceback: %s", "".join(traceback.format_tb(error.__traceback__)))

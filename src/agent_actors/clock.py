@@ -1,4 +1,4 @@
-"""Time as an argument: what waits or stamps asks a `Clock`, so tests move time by hand."""
+"""Time as an argument: code reads and waits on a `Clock`, so that tests can move it by hand."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time, a monotonic time, and the two ways to wait on it."""
+    """A wall clock, a monotonic clock, and the two ways to wait."""
 
     def now(self) -> datetime:
         """The wall time, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """A time in seconds that never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -28,14 +28,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The time of this machine."""
 
     def now(self) -> datetime:
         """The wall time, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """A time in seconds that never goes back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:

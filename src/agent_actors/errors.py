@@ -1,9 +1,9 @@
 """The errors of this service, and who must act on each.
 
-    AgentError                     what a caller is told: status, title, detail, retry
+    AgentError                     what a caller sees: status, title, detail, retry
     ├── CallerError                the request is wrong; the same request will never work
     │   ├── Blank            400   the message says nothing
-    │   ├── Unauthorized     401   a public route was called without a token that is taken
+    │   ├── Unauthorized     401   a public route was called without a valid token
     │   ├── Forbidden        403   a callback route was called by a stranger, a user's by another
     │   ├── NotFound         404   no such thing, or not yet
     │   ├── Conflict         409   the thing is in another state
@@ -14,7 +14,7 @@
     │   ├── Busy             429   too many messages wait for this actor
     │   ├── TooOften         429   one caller has sent too many requests
     │   └── Unavailable      503   the store, the sidecar or the broker is away
-    │       ├── PutAway      503   this activation of the actor may not act any more
+    │       ├── Deactivated  503   this activation of the actor may not act any more
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
     │   ├── ModelFailed      502   it failed or refused
@@ -27,7 +27,7 @@
 
     StartupError                   the process cannot start; its text is for the terminal
 
-`detail` is a sentence a caller can act on, and never repeats what people said.
+`detail` is a sentence that a caller can act on, and never contains people's messages.
 `retry` is a caller's next step: `same-key` (send the same request again, it cannot count twice),
 `new-key` (this attempt has ended; send it as a new message) or `no`.
 """
@@ -42,13 +42,13 @@ class StartupError(Exception):
 
 
 class AgentError(Exception):
-    """The base of everything a caller is told.
+    """The base of every error that a caller sees.
 
     Args:
         detail: One sentence a caller can act on.
-        turn_id: The turn whose fate the caller may ask for, if there is one.
-        retry: Overrides the class's advice.
-        retry_after: Seconds after which it may work, where somebody has said so.
+        turn_id: The turn whose state the caller may ask for, if there is one.
+        retry: Replaces the retry advice of the class.
+        retry_after: Seconds after which a retry may succeed, if known.
     """
 
     status: int = 500
@@ -76,21 +76,21 @@ class CallerError(AgentError):
 
 
 class Blank(CallerError):
-    """The message says nothing."""
+    """The message has no content."""
 
     status, title = 400, "Blank message"
 
 
 class Unauthorized(CallerError):
-    """A public route was called without a token that is taken here."""
+    """A public route was called without a valid token."""
 
     status, title = 401, "Unauthorized"
     challenge = 'Bearer realm="agent-actors"'
-    """What the header `WWW-Authenticate` says (RFC 6750)."""
+    """The value of the header `WWW-Authenticate` (RFC 6750)."""
 
     @classmethod
     def invalid(cls, detail: str) -> "Unauthorized":
-        """The refusal of a token that was shown."""
+        """The error for a token that was sent and is not valid."""
         error = cls(detail)
         error.challenge += ', error="invalid_token"'
         return error
@@ -127,7 +127,7 @@ class TooLarge(CallerError):
 
 
 class Invalid(CallerError):
-    """An id, a field or a header is not of the form it must have, or a key was reused."""
+    """An id, a field or a header does not have the required form, or a key was reused."""
 
     status, title = 422, "Invalid request"
 
@@ -145,7 +145,7 @@ class Busy(TryLater):
 
 
 class TooOften(TryLater):
-    """One caller has sent more requests than the setting lets it."""
+    """One caller has sent more requests than the setting allows."""
 
     status, title = 429, "Too many requests"
 
@@ -156,12 +156,12 @@ class Unavailable(TryLater):
     status, title = 503, "Unavailable"
 
 
-class PutAway(Unavailable):
-    """This activation of the actor was put away: it may save, call and start nothing."""
+class Deactivated(Unavailable):
+    """This activation of the actor was deactivated: it may save, call and start nothing."""
 
 
 class Unreachable(Unavailable):
-    """A call of an actor was lost on its way, there or back; the turn may have run."""
+    """A call of an actor, or its response, was lost; the turn may have run."""
 
 
 class ModelError(AgentError):
@@ -190,17 +190,17 @@ class ModelTimedOut(ModelError):
 
 
 class BindingFailed(AgentError):
-    """What an output binding speaks to has answered that it failed, or refused."""
+    """The system behind an output binding has failed or refused."""
 
     status, title = 502, "The binding failed"
 
 
 class Defect(AgentError):
-    """A bug of ours; the log has its trace under the same ids."""
+    """A bug of this service; the log has its traceback under the same ids."""
 
 
 class Refused(AgentError):
-    """What an actor returned as its error, raised again at its caller."""
+    """The error that an actor returned, raised at its caller."""
 
     def __init__(
         self,
@@ -218,4 +218,4 @@ class Refused(AgentError):
 
 
 class Deferred(Refused, TryLater):
-    """The same, for an error that passes."""
+    """A returned error that passes by itself."""

@@ -46,7 +46,7 @@ class ProcessGauges(Collector):
         active: Counter[str] = Counter()
         waiting = parked = 0
         for actor in self._activations.active:
-            active[actor.key[0]] += 1
+            active[actor.ref.type] += 1
             waiting += actor.waiting
             parked += bool(actor.waiting)
         actors = GaugeMetricFamily(f"{PREFIX}active_actors", "Actors in memory.", labels=["type"])

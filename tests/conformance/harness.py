@@ -151,7 +151,7 @@ class Harness(ABC):
         """Starts the runtime and the app.
 
         Args:
-            idle_timeout: Seconds after which an actor is put away.
+            idle_timeout: Seconds after which an actor is deactivated.
             depth: How many calls of one chain may be in an actor at once.
         """
 

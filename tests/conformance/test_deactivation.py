@@ -1,4 +1,4 @@
-"""Actors that nobody calls are put away, and come back."""
+"""Actors that nobody calls are deactivated, and come back."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ from tests.conformance.harness import Harness, eventually
 from tests.conformance.probe import Hold
 
 
-async def test_an_idle_actor_is_put_away_and_comes_back(stopped: Harness):
-    """After the idle timeout an actor is put away; the next call finds its state."""
+async def test_an_idle_actor_is_deactivated_and_comes_back(stopped: Harness):
+    """After the idle timeout an actor is deactivated; the next call finds its state."""
     await stopped.start(idle_timeout=1)
     stopped.journal.gates["gate"].set()
     await stopped.call("a", "Hold", Hold("gate"))

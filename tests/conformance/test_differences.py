@@ -126,7 +126,7 @@ async def test_a_period_of_nothing_is_none(runtime: Harness):
 
 
 async def test_a_timer_does_not_keep_its_actor(stopped: Harness):
-    """An actor nobody calls is put away with its timers (Dapr: they keep it, or bring it back)."""
+    """An idle actor is deactivated with its timers (Dapr: they keep it, or bring it back)."""
     await stopped.start(idle_timeout=1.5)
     different, journal = differs(stopped, "idle-timers"), stopped.journal
     for actor, period in (("kept", "500ms"), ("brought back", "2500ms")):

@@ -130,7 +130,7 @@ async def test_a_failing_tick_does_not_stop_the_next(runtime: Harness):
     assert [entry[1] for entry in runtime.journal.of("fired")] == ["a"] * 5 + ["b"]
 
 
-async def test_a_reminder_wakes_an_actor_that_was_put_away(stopped: Harness):
+async def test_a_reminder_wakes_a_deactivated_actor(stopped: Harness):
     """A reminder outlives its actor's activation, and fires in the next one."""
     await stopped.start(idle_timeout=1)
     await stopped.call("a", "Arm", Arm("wake", due=2.5))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from agent_actors.protocol import wire
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Turn
 from agent_actors.state.reader import TurnPage
 from agent_actors.users import session
@@ -19,7 +20,7 @@ from tests.protocol.watched_model import DIGIT
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
-    from tests.protocol.world import ActorKey, World
+    from tests.protocol.world import World
 
 Group = tuple[str, ...]
 Json = dict[str, Any]
@@ -70,14 +71,14 @@ class Ledger:
         self.outcomes: defaultdict[str, list[Json]] = defaultdict(list)
         self.recorded_at: dict[tuple[str, int], int] = {}
         self.pairs: defaultdict[str, dict[int, Json]] = defaultdict(dict)
-        self.effects: defaultdict[ActorKey, list[Effect]] = defaultdict(list)
+        self.effects: defaultdict[ActorRef, list[Effect]] = defaultdict(list)
         self.adopted: set[str] = set()
         self.forgotten: Counter[str] = Counter()
         self.plans: defaultdict[str, Plans] = defaultdict(Plans)
         self.closed: dict[str, int] = {}
         """How many turns each conversation had when it was closed, or its user forgotten."""
         self._numbers = 0
-        self._applied: dict[ActorKey, Json] = {}
+        self._applied: dict[ActorRef, Json] = {}
         self._queues: defaultdict[str, list[str]] = defaultdict(list)
 
     # -- what callers did and heard --------------------------------------------------------------
@@ -87,7 +88,7 @@ class Ledger:
         self.owners.setdefault(conversation, turn.user)
         self.turns[turn.turn_id] = turn
 
-    def replied(self, actor: "ActorKey", method: str, answer: bytes) -> None:
+    def replied(self, actor: "ActorRef", method: str, answer: bytes) -> None:
         """An actor's answer arrived; ChatAgent's *queued* and *running* are promises."""
         if actor[0] != wire.CHAT or method != "ProcessMessage":
             return
@@ -155,7 +156,7 @@ class Ledger:
 
     # -- saves -----------------------------------------------------------------------------------
 
-    def saved(self, actor: "ActorKey", changes: Json) -> None:
+    def saved(self, actor: "ActorRef", changes: Json) -> None:
         """A save took effect."""
         kind, actor_id = actor
         if kind == wire.CHAT:
@@ -194,7 +195,7 @@ class Ledger:
 
     def start(self, conversation: str) -> int:
         """Up to which pair a conversation is cleared, as it is stored."""
-        head = self._world.store[wire.CHAT, conversation].get("head")
+        head = self._world.store[ActorRef(wire.CHAT, conversation)].get("head")
         return int(from_json(head)["start"]) if head else 0
 
     def read(self, conversation: str, wanted: set[int], floor: int, page: TurnPage) -> None:

@@ -87,7 +87,7 @@ MUTANTS = (
         "        self.require_live()\n        return self._calls.start(",
         "        return self._calls.start(",
     ),
-    mutant("unclean", "4.18", TURNS, "        self.activations.withdraw(self.key)\n", ""),
+    mutant("unclean", "4.18", TURNS, "        self.activations.withdraw(self.ref)\n", ""),
     mutant(
         "not_recorded",
         "rule 3",
@@ -99,14 +99,14 @@ MUTANTS = (
         "former_lives",
         "rule 3",
         ACTIVATIONS,
-        "        if former is not None:\n            former.put_away()\n",
+        "        if former is not None:\n            former.deactivate()\n",
         "",
     ),
     mutant(
         "no_own_lock",
         "4.19",
         TURNS,
-        "        async with self.activations.turn(actor.key):\n",
+        "        async with self.activations.turn(actor.ref):\n",
         "        if True:\n",
     ),
     mutant(
@@ -151,7 +151,7 @@ MUTANTS = (
         "rule 10",
         TURNS,
         "        except AgentError as error:\n            if error.status >= 500:\n"
-        '                log.warning("turn of %s %s: %s", *self.key, error.detail)\n'
+        '                log.warning("turn of %s %s: %s", *self.ref, error.detail)\n'
         "                tracing.mark_failed(type(error).__name__)\n"
         "            return Failure(Problem.of(error))\n",
         "",

@@ -17,6 +17,7 @@ from agent_actors.model import Prompt
 from agent_actors.model.calls import Call
 from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Failure
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.service import Service
@@ -26,7 +27,7 @@ from tests.protocol.sidecar import TURN
 from tests.protocol.watched_model import WatchedModel
 
 if TYPE_CHECKING:
-    from tests.protocol.world import ActorKey, Sizes, World
+    from tests.protocol.world import Sizes, World
 
 Build = Callable[[ActorRuntimeContext, ActorId], Actor]
 
@@ -43,12 +44,12 @@ class Process:
         self.world = world
         self.index = index
         self.alive = True
-        self.running: set[ActorKey] = set()
+        self.running: set[ActorRef] = set()
         self.acting: dict[asyncio.Task[Any], TurnActor] = {}
         self.acted: set[TurnActor] = set()
-        self.newest: dict[ActorKey, TurnActor] = {}
+        self.newest: dict[ActorRef, TurnActor] = {}
         self.gone: set[TurnActor] = set()
-        self.strays: set[ActorKey] = set()
+        self.strays: set[ActorRef] = set()
         """Actors whose running turn came late: it was sent here before they moved away."""
         self.actor_client = Client(self)
         model = WatchedModel(self)
@@ -62,7 +63,7 @@ class Process:
             for actor, build in service._builders().items()
         }
 
-    async def deactivate(self, actor: "ActorKey") -> None:
+    async def deactivate(self, actor: "ActorRef") -> None:
         """What the sidecar says when an actor is put away."""
         manager = self.managers[actor[0]]
         self.gone.update(each for each in (self.newest.get(actor),) if each)
@@ -75,8 +76,8 @@ class Process:
         actor = self.acting.get(task) if task else None
         if actor is None or not self.alive:
             return
-        if actor in self.gone or self.newest[actor.key] is not actor:
-            self.world.violate(f"an activation of {actor.key} that was put away {deed}")
+        if actor in self.gone or self.newest[actor.ref] is not actor:
+            self.world.violate(f"an activation of {actor.ref} that was put away {deed}")
 
     # -- the runtime that the composition is given ---------------------------------------------
 
@@ -126,7 +127,7 @@ class Process:
     def _watched(self, build: Build) -> Build:
         def make(ctx: ActorRuntimeContext, actor_id: ActorId) -> Actor:
             actor = cast(TurnActor, build(ctx, actor_id))
-            self.newest[actor.key] = actor
+            self.newest[actor.ref] = actor
             self.world.seen["activation"] += 1
             actor.run = self._watch_turn(actor, actor.run)  # type: ignore[method-assign]
             return actor
@@ -137,21 +138,21 @@ class Process:
         async def watched(method: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Any:
             task = asyncio.current_task()
             assert task is not None
-            if actor.key in self.running:
-                self.world.violate(f"two turns of {actor.key} overlap in a process")
-            self.running.add(actor.key)
+            if actor.ref in self.running:
+                self.world.violate(f"two turns of {actor.ref} overlap in a process")
+            self.running.add(actor.ref)
             self.acting[task] = actor
             self.acted.add(actor)
-            if self.world.sidecar.host(actor.key) is not self:
-                self.strays.add(actor.key)
+            if self.world.sidecar.host(actor.ref) is not self:
+                self.strays.add(actor.ref)
             try:
                 result = await run(method, args)
                 if isinstance(result, Failure) and result.error.status == 500:
-                    self.world.violate(f"a turn of {actor.key} ends with a defect")
+                    self.world.violate(f"a turn of {actor.ref} ends with a defect")
                 return result
             finally:
-                self.running.discard(actor.key)
-                self.strays.discard(actor.key)
+                self.running.discard(actor.ref)
+                self.strays.discard(actor.ref)
                 del self.acting[task]
 
         return watched
@@ -181,7 +182,7 @@ class Client(DaprActorClientBase):
         self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
     ) -> bytes:
         """Calls an actor, wherever it is."""
-        world, actor = self._world, (actor_type, actor_id)
+        world, actor = self._world, ActorRef(actor_type, actor_id)
         self._process.check_live("calls")
         asked = world.count
         world.seen[f"call {method}"] += 1
@@ -198,7 +199,7 @@ class Client(DaprActorClientBase):
 
     async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
         """Reads a document."""
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         await self._gate(f"read {name}", actor)
         if self._strikes("load", actor):
             raise Unavailable("The store is away.")
@@ -208,7 +209,7 @@ class Client(DaprActorClientBase):
 
     async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
         """Saves documents, if the actor lives here."""
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         self._process.check_live("saves")
         await self._gate("save", actor)
         self._check_place(actor)
@@ -223,7 +224,7 @@ class Client(DaprActorClientBase):
         self, actor_type: str, actor_id: str, name: str, data: bytes
     ) -> None:
         """Registers a reminder, if the actor lives here."""
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         self._process.check_live("registers")
         await self._gate("register", actor)
         self._check_place(actor)
@@ -237,7 +238,7 @@ class Client(DaprActorClientBase):
 
     async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
         """Unregisters a reminder, if the actor lives here."""
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         self._process.check_live("unregisters")
         await self._gate("unregister", actor)
         self._check_place(actor)
@@ -256,21 +257,21 @@ class Client(DaprActorClientBase):
         """Not used."""
         raise NotImplementedError
 
-    async def _gate(self, what: str, actor: "ActorKey") -> None:
+    async def _gate(self, what: str, actor: "ActorRef") -> None:
         if not self._process.alive:
             raise Unavailable("The process has crashed.")
         if actor[0] in self._world.sizes.quiet:
             return
         await self._world.gate(f"{self._process.index} {what} {actor[0]} {actor[1]}")
 
-    def _strikes(self, kind: str, actor: "ActorKey") -> str | None:
+    def _strikes(self, kind: str, actor: "ActorRef") -> str | None:
         return None if actor[0] in self._world.sizes.quiet else self._world.strikes(kind)
 
-    def _check_place(self, actor: "ActorKey") -> None:
+    def _check_place(self, actor: "ActorRef") -> None:
         if self._world.sidecar.host(actor) is not self._process:
             raise Unavailable("ERR_ACTOR_INSTANCE_MISSING")
 
-    def _apply(self, actor: "ActorKey", data: bytes) -> None:
+    def _apply(self, actor: "ActorRef", data: bytes) -> None:
         documents = self._world.store[actor]
         changes: dict[str, Any] = {}
         for operation in from_json(data):

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_actors.protocol import ids, wire
+from agent_actors.protocol.ids import ActorRef
 from tests.protocol.people import People
 from tests.protocol.schedule import ASIDE, Rest, shrunk
 from tests.protocol.verify import verify
-from tests.protocol.world import ActorKey, Sizes, Violation, World
+from tests.protocol.world import Sizes, Violation, World
 
 T = TypeVar("T")
 Where = tuple[str, int]
@@ -48,11 +49,11 @@ STORIES = [
     "parked+plan",
     "quick+plan+forget",
 ]
-CHAT = (wire.CHAT, "u")
-ACTORS: tuple[ActorKey, ...] = (
+CHAT = ActorRef(wire.CHAT, "u")
+ACTORS: tuple[ActorRef, ...] = (
     CHAT,
-    (wire.RESPONSE, ids.response_id("u")),
-    (wire.MEMORY, ids.memory_id("u")),
+    ActorRef(wire.RESPONSE, ids.response_id("u")),
+    ActorRef(wire.MEMORY, ids.memory_id("u")),
 )
 OPERATIONS = ("save", "reminder", "publish", "load", "model")
 EVENTS = 4

@@ -16,10 +16,11 @@ from dapr.actor import ActorId
 from agent_actors.errors import Unavailable
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.ids import ActorRef
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
-    from tests.protocol.world import ActorKey, World
+    from tests.protocol.world import World
 
 TURN: ContextVar["Request | None"] = ContextVar("turn", default=None)
 """The request that is handled: nobody else's work may inherit it (rule 7)."""
@@ -33,7 +34,7 @@ LATE = 0.5
 class Request:
     """A call of an actor that waits for its turn, runs, or was answered."""
 
-    actor: "ActorKey"
+    actor: "ActorRef"
     method: str
     data: bytes
     asked: int
@@ -55,11 +56,11 @@ class Sidecar:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.place: dict[ActorKey, int] = {}
-        self._lines: defaultdict[ActorKey, Line] = defaultdict(Line)
+        self.place: dict[ActorRef, int] = {}
+        self._lines: defaultdict[ActorRef, Line] = defaultdict(Line)
         self._running: list[Request] = []
 
-    def host(self, actor: "ActorKey") -> "Process":
+    def host(self, actor: "ActorRef") -> "Process":
         """The process where an actor lives; one is chosen for a new actor."""
         if actor not in self.place:
             self.place[actor] = self._world.chance.randrange(2)
@@ -71,7 +72,7 @@ class Sidecar:
         self._running = [each for each in self._running if each.handler and not each.handler.done()]
         return self._running
 
-    def accept(self, actor: "ActorKey", method: str, data: bytes, asked: int) -> Request:
+    def accept(self, actor: "ActorRef", method: str, data: bytes, asked: int) -> Request:
         """Puts a call into the actor's line."""
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         request = Request(actor, method, data, asked, reply)
@@ -87,7 +88,7 @@ class Sidecar:
             line.holder = None
             self._next(request.actor)
 
-    async def put_away(self, actor: "ActorKey", to: int, again: bool) -> None:
+    async def put_away(self, actor: "ActorRef", to: int, again: bool) -> None:
         """Deactivates an actor at its process, and goes on with its calls where it is then.
 
         It does not come back while a turn runs there that came late: both would be live then, which
@@ -128,20 +129,20 @@ class Sidecar:
                 if index == process.index and not stray and self._world.chance.random() < 0.7:
                     self.place[actor] = 1 - index
 
-    async def fire(self, actor: "ActorKey") -> None:
+    async def fire(self, actor: "ActorRef") -> None:
         """Fires the reminder of an actor, as a turn; a failure is forgotten until the next time."""
         reminder = self._world.reminders[actor]
         if not reminder.get("period"):
             del self._world.reminders[actor]
         await self._fire(actor, reminder["reminderName"])
 
-    async def sound(self, actor: "ActorKey", name: str) -> None:
+    async def sound(self, actor: "ActorRef", name: str) -> None:
         """Fires the reminder of a schedule, due or not; it comes again after its period."""
         world = self._world
         world.alarms[actor, name] = world.clock.monotonic() + PERIOD
         await self._fire(actor, name)
 
-    async def _fire(self, actor: "ActorKey", name: str) -> None:
+    async def _fire(self, actor: "ActorRef", name: str) -> None:
         request = self.accept(actor, "", name.encode(), self._world.count)
         try:
             await request.reply
@@ -153,7 +154,7 @@ class Sidecar:
         self._lines[request.actor].waiting.append(request)
         self._next(request.actor)
 
-    def _next(self, actor: "ActorKey") -> None:
+    def _next(self, actor: "ActorRef") -> None:
         line = self._lines[actor]
         while line.holder is None and line.waiting:
             request = line.waiting.popleft()

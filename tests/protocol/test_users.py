@@ -4,6 +4,7 @@ from pydantic_core import from_json
 
 from agent_actors.conversation.steps import TRIES
 from agent_actors.protocol import wire
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import (
     ConversationSummary,
     ForgetConversation,
@@ -30,7 +31,7 @@ from tests.protocol.world import World
 @in_a_world
 async def test_a_consumer_that_was_added_later_begins_behind_what_was_erased(world: World):
     """What is erased nobody can publish again: every consumer of then had it."""
-    people, late = People(world), (wire.SESSION, "u")
+    people, late = People(world), ActorRef(wire.SESSION, "u")
     for number in range(3):
         world.spawn(people.say("u", "u", f"m{number}", f"K{number}", 20.0))
         await to_rest(world)
@@ -151,7 +152,7 @@ async def test_a_page_of_sessions_is_dropped_once_though_its_turn_runs_again(wor
         await to_rest(world)
     world.spawn(people.forget("u"))
     await let_through(world, "was saved UserSessionActor u", "DropSessions")
-    await world.put_away((wire.SESSION, "u"), 1, again=True)
+    await world.put_away(ActorRef(wire.SESSION, "u"), 1, again=True)
     await to_rest(world)
 
     assert world.seen["forgotten"] == 1

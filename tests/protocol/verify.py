@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from agent_actors.conversation import steps as steps
 from agent_actors.protocol import ids, wire
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import documents
 from tests.protocol.ledger import Group
 from tests.protocol.world import Violation
@@ -46,7 +47,8 @@ class Conversation:
         self._ledger = world.ledger
         self._name = conversation
         self._stored = {
-            key: from_json(value) for key, value in world.store[wire.CHAT, conversation].items()
+            key: from_json(value)
+            for key, value in world.store[ActorRef(wire.CHAT, conversation)].items()
         }
         self._head: Json = self._stored.get("head", EMPTY)
         self._pairs = self._ledger.pairs[conversation]
@@ -76,12 +78,12 @@ class Conversation:
         owner = self._head["user"]
         self._demand(owner == self._ledger.owners[self._name], f"the owner is {owner!r}")
         answers = [pair["output"]["content"] for _, pair in sorted(self._pairs.items())]
-        self._effective((wire.MEMORY, ids.memory_id(owner)), answers)
-        self._effective((wire.SESSION, owner), answers)
+        self._effective(ActorRef(wire.MEMORY, ids.memory_id(owner)), answers)
+        self._effective(ActorRef(wire.SESSION, owner), answers)
         tokens = ["#" + answer.rpartition("#")[2] for answer in answers]
-        self._effective((wire.ANALYTICS, owner), tokens)
+        self._effective(ActorRef(wire.ANALYTICS, owner), tokens)
 
-    def _effective(self, consumer: tuple[str, str], wanted: list[str]) -> None:
+    def _effective(self, consumer: ActorRef, wanted: list[str]) -> None:
         mine, done = set(wanted), 0
         for effect in self._ledger.effects[consumer]:
             if effect.passed is not None:
@@ -132,7 +134,7 @@ class Conversation:
 
     def traces(self) -> None:
         """Nothing is left of what was cleared, and nothing of a turn that failed."""
-        stored = b"".join(self._world.store[wire.CHAT, self._name].values())
+        stored = b"".join(self._world.store[ActorRef(wire.CHAT, self._name)].values())
         start = self._head["start"]
         shown = {_said(pair) for seq, pair in self._pairs.items() if seq > start}
         for seq, pair in self._pairs.items():
@@ -150,7 +152,7 @@ class Conversation:
         """Every occurrence of a schedule ended once; those of a user who was forgotten, at most."""
         self._demand(not self._stored.get("schedules", {}).get("schedules"), "schedules are left")
         ended = Counter(record["turn_id"] for record in self._ended)
-        stored = b"".join(self._world.store[wire.CHAT, self._name].values()).decode()
+        stored = b"".join(self._world.store[ActorRef(wire.CHAT, self._name)].values()).decode()
         said = {pair["input"]["content"] for pair in self._pairs.values()}
         for plan in self._ledger.plans[self._name].known.values():
             times = [ended[each] for each in plan.turn_ids(self._name)]

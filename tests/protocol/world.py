@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agent_actors.forms.duration import seconds
 from agent_actors.protocol import ids
+from agent_actors.protocol.ids import ActorRef
 from tests.hand_clock import HandClock
 from tests.protocol.broker import Broker
 from tests.protocol.ledger import Ledger
@@ -23,8 +24,6 @@ from tests.protocol.sidecar import Sidecar
 
 if TYPE_CHECKING:
     from tests.protocol.process import Process
-
-ActorKey = tuple[str, str]
 
 
 class Violation(AssertionError):
@@ -107,9 +106,9 @@ class World:
         self.clock = SteppedClock()
         self.count = 0
         self.gates: list[Gate] = []
-        self.store: dict[ActorKey, dict[str, bytes]] = defaultdict(dict)
-        self.reminders: dict[ActorKey, dict[str, Any]] = {}
-        self.alarms: dict[tuple[ActorKey, str], float] = {}
+        self.store: dict[ActorRef, dict[str, bytes]] = defaultdict(dict)
+        self.reminders: dict[ActorRef, dict[str, Any]] = {}
+        self.alarms: dict[tuple[ActorRef, str], float] = {}
         """The reminders of schedules, and when they are due."""
         self.broker = Broker(self)
         self.ledger = Ledger(self)
@@ -224,7 +223,7 @@ class World:
         if left:
             raise Violation(f"tasks outlive their cancellation: {left}")
 
-    async def put_away(self, actor: ActorKey, to: int, *, again: bool | None = None) -> None:
+    async def put_away(self, actor: ActorRef, to: int, *, again: bool | None = None) -> None:
         """Moves an actor to a process; the same one puts it away and back.
 
         Its running turn runs again there, or not: by default that is left to chance.
@@ -259,14 +258,14 @@ class World:
         self._ids += 1
         return f"turn-{self._ids}"
 
-    def remind(self, actor: ActorKey, name: str, body: dict[str, Any]) -> None:
+    def remind(self, actor: ActorRef, name: str, body: dict[str, Any]) -> None:
         """Keeps a reminder; that of a schedule is one of several."""
         if ids.schedule_of(name) is None:
             self.reminders[actor] = body
         else:
             self.alarms[actor, name] = self.clock.monotonic() + seconds(body["dueTime"])
 
-    def unremind(self, actor: ActorKey, name: str) -> None:
+    def unremind(self, actor: ActorRef, name: str) -> None:
         """Forgets a reminder, if it is there."""
         if ids.schedule_of(name) is None:
             self.reminders.pop(actor, None)

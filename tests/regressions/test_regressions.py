@@ -358,6 +358,11 @@ def test_b14_every_method_takes_what_the_sdk_passes():
         (MemoryAgentActor, interfaces.MemoryAgentInterface),
         (UserSessionActor, interfaces.UserSessionInterface),
         (AnalyticsActor, interfaces.AnalyticsInterface),
+        (MemoryAgentActor, interfaces.ConsumerInterface),
+        (MemoryAgentActor, interfaces.ForgetfulInterface),
+        (UserSessionActor, interfaces.ConsumerInterface),
+        (UserSessionActor, interfaces.ForgetfulInterface),
+        (AnalyticsActor, interfaces.ConsumerInterface),
     )
     for actor, interface in pairs:
         for name, declared in vars(interface).items():

@@ -8,9 +8,9 @@ from agent_actors import errors
 from agent_actors.errors import (
     AgentError,
     CallerError,
+    Deactivated,
     GuardrailRefused,
     ModelError,
-    PutAway,
     Refused,
     TryLater,
 )
@@ -69,9 +69,9 @@ def test_advice_can_be_given():
     assert errors.Unavailable.retry == "same-key"
 
 
-def test_an_actor_that_was_put_away_is_away():
+def test_a_deactivated_actor_is_unavailable():
     """Its callers send the request again."""
-    assert issubclass(PutAway, errors.Unavailable)
+    assert issubclass(Deactivated, errors.Unavailable)
 
 
 def test_a_start_that_fails_is_no_answer_to_a_caller():

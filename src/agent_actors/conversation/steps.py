@@ -109,9 +109,9 @@ class Conversation(TurnActor):
         self._history = History(self.state, parts.limits)
         self._turns = TurnCounters(parts.counters)
 
-    def put_away(self) -> None:
+    def deactivate(self) -> None:
         """As every actor; the segment before the tail goes too."""
-        super().put_away()
+        super().deactivate()
         self._history.void()
 
     # -- a turn, step by step ---------------------------------------------------------------

@@ -17,6 +17,7 @@ from agent_actors.protocol.dead_letters import (
     KeepDeadLetter,
     Redeliver,
 )
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
 from agent_actors.state.documents import Letter, LetterIndex, LetterPage, ListedLetter
 from agent_actors.state.slots import Slot
@@ -147,7 +148,7 @@ class ActorDeadLetters:
         return [each for page in there for each in reversed(page.letters)]
 
     async def _read(self, slot: Slot[D]) -> D | None:
-        return await self._store.read(wire.LETTERS, wire.LETTERS_ID, slot)
+        return await self._store.read(ActorRef(wire.LETTERS, wire.LETTERS_ID), slot)
 
 
 def _shown(letter_id: str, letter: Letter) -> DeadLetter:

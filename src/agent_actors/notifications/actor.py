@@ -11,7 +11,7 @@ from agent_actors.notifications import text
 from agent_actors.protocol import ids
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import NotificationInterface
-from agent_actors.protocol.messages import ForgetUser, MarkRequest
+from agent_actors.protocol.messages import ForgetUser
 from agent_actors.protocol.notifications import (
     NotificationLog,
     NotificationRecord,
@@ -67,11 +67,6 @@ class NotificationActor(Consumer, NotificationInterface):
         await self.apply(due, {slots.NOTICES: record})
         self._send(texts)
         return early
-
-    @turn
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last applied event of a conversation; 0 before the first."""
-        return await self.mark(request.conversation)
 
     @turn
     async def report(self, request: NotificationReport) -> None:

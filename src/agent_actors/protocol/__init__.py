@@ -1,1 +1,1 @@
-"""The contract between actors, clients and topics: ids, messages, interfaces and events."""
+"""What actors, clients and topics agree on: ids, messages, interfaces, events and clients."""

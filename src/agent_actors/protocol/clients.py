@@ -1,12 +1,18 @@
-"""Typed clients of our actors: the only callers of `ActorProxy`."""
+"""Typed clients of the actors: the only callers of `ActorProxy`.
 
-from collections.abc import Sequence
+A call takes the method of an interface, and reads its wire name and the type of its result there:
+
+    state = await self._call(actor, ChatAgentInterface.adopt_turn, AdoptTurn(turn, outcome))
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from dapr.actor import ActorId, ActorInterface, ActorProxy
 from dapr.actor.client.proxy import ActorFactoryBase
 from dapr.clients.base import DaprActorClientBase
+from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from agent_actors.errors import Defect
@@ -17,6 +23,19 @@ from agent_actors.protocol.codec import ValueSerializer, adapter, encode
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
+from agent_actors.protocol.ids import ActorRef
+from agent_actors.protocol.interfaces import (
+    AnalyticsInterface,
+    ChatAgentInterface,
+    ConsumerInterface,
+    DeadLetterInterface,
+    ForgetfulInterface,
+    MemoryAgentInterface,
+    NotificationInterface,
+    ResponseAgentInterface,
+    UserSessionInterface,
+    declaration,
+)
 from agent_actors.protocol.messages import (
     AdoptTurn,
     CompleteTurn,
@@ -41,15 +60,17 @@ from agent_actors.protocol.messages import (
 from agent_actors.protocol.notifications import NotificationReport, Notify
 from agent_actors.protocol.schedules import RemoveSchedule, Schedule
 
-T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_CALLS = {"rpc.system": "dapr"}
-_NOTHING = Message("user", "")
-_LETTERS = (wire.LETTERS, wire.LETTERS_ID)
+_SPAN = {"rpc.system": "dapr"}
+_NO_TEXT = Message("user", "")
+_LETTERS = ActorRef(wire.LETTERS, wire.LETTERS_ID)
+_MALFORMED = "The actor's answer does not have the form of its method's result."
 
 
 class ProxyFactory(ActorFactoryBase):
-    """Makes proxies that speak through a runtime's client, not through one of the SDK's own."""
+    """Makes proxies that call through a runtime's client instead of the SDK's own."""
 
     def __init__(self, client: DaprActorClientBase, counters: Counters | None = None) -> None:
         self._client = client
@@ -73,39 +94,52 @@ class ActorClient:
         self._factory = factory
 
     async def _call(
-        self, actor: tuple[str, str], method: str, argument: object, result: Any
-    ) -> Any:
-        """The method's result.
+        self,
+        actor: ActorRef,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+        *args: P.args,
+        **_: P.kwargs,
+    ) -> R:
+        """Calls a method of an actor and returns its result.
+
+        Args:
+            actor: The actor.
+            method: The method, as its interface declares it.
+            args: Its argument, if it has one.
 
         Raises:
             Refused: The actor returned an error.
-            Unavailable: It could not be reached.
+            Unavailable: The actor could not be reached.
         """
-        actor_type, actor_id = actor
-        proxy = ActorProxy.create(actor_type, ActorId(actor_id), actor_proxy_factory=self._factory)
-        body = None if argument is None else encode(argument)
-        with tracing.span(f"{actor_type}/{method}", "client", _CALLS):
+        declared = declaration(method)
+        proxy = ActorProxy.create(actor.type, ActorId(actor.id), actor_proxy_factory=self._factory)
+        body = encode(args[0]) if args else None
+        with tracing.span(f"{actor.type}/{declared.name}", "client", _SPAN):
             with self._factory.counters.timed("invoke"):
-                answer = await proxy.invoke_method(method, body)
-            return returned(answer, result)
+                answer = await proxy.invoke_method(declared.name, body)
+            return cast(R, _result(answer, declared.result))
 
 
-def returned(data: bytes, result: type[T]) -> T:
-    """What a turn returned: its value, or its error raised (rule 10, docs/protocol.md).
+def returned(data: bytes, result: type[R]) -> R:
+    """The value that a method returned; an error that it returned is raised (rule 10).
 
     Raises:
-        Refused: The error.
-        Defect: It is neither, as when another release answers, or another app's actor.
+        Refused: The actor returned an error.
+        Defect: The answer is neither; another release or another app's actor sent it.
     """
+    return cast(R, _result(data, adapter(result)))
+
+
+def _result(data: bytes, result: TypeAdapter[Any]) -> Any:
     try:
         value = from_json(data) if data else None
         if isinstance(value, dict) and value.keys() == {"error"}:
             problem = cast(Problem, adapter(Problem).validate_python(value["error"]))
         else:
-            return cast(T, adapter(result).validate_python(value))
+            return result.validate_python(value)
     except ValueError:
-        # Not its text: pydantic repeats the value, and so what people said.
-        raise Defect("An actor's answer is not of the form it should have.") from None
+        # Not pydantic's text: it repeats the value, and with it what people wrote.
+        raise Defect(_MALFORMED) from None
     raise problem.error()
 
 
@@ -113,232 +147,207 @@ class ChatClient(ActorClient):
     """Calls ChatAgent; the actor's id is the conversation's."""
 
     async def process(self, conversation: str, request: ProcessTurn) -> TurnState:
-        """Runs a turn, or says where it is."""
-        actor = (wire.CHAT, conversation)
-        state: TurnState = await self._call(actor, "ProcessMessage", request, TurnState)
+        """Runs a turn; the state of one that is known already."""
+        actor = ActorRef(wire.CHAT, conversation)
+        state = await self._call(actor, ChatAgentInterface.process_message, request)
+        if isinstance(state, Message):
+            raise Defect(_MALFORMED)
         return state
 
     async def ask_follow_up(self, conversation: str, request: ProcessTurn) -> FollowUpResult:
-        """Runs a turn and, in the same call, one that follows it up."""
-        actor = (wire.CHAT, conversation)
-        followed: FollowUpResult = await self._call(actor, "AskFollowUp", request, FollowUpResult)
-        return followed
+        """Runs a turn and, in the same call, a follow-up of it."""
+        actor = ActorRef(wire.CHAT, conversation)
+        return await self._call(actor, ChatAgentInterface.ask_follow_up, request)
 
     async def complete(self, conversation: str, request: CompleteTurn) -> None:
-        """Delivers the end of a parked turn."""
-        await self._call((wire.CHAT, conversation), "CompleteTurn", request, None)
+        """Delivers the outcome of a parked turn."""
+        actor = ActorRef(wire.CHAT, conversation)
+        await self._call(actor, ChatAgentInterface.complete_turn, request)
 
     async def clear(self, conversation: str) -> None:
-        """Hides what was said, and cancels what is queued."""
-        await self._call((wire.CHAT, conversation), "ClearHistory", None, None)
+        """Hides the history and cancels the queued turns."""
+        await self._call(ActorRef(wire.CHAT, conversation), ChatAgentInterface.clear_history)
 
     async def adopt(self, conversation: str, request: AdoptTurn) -> TurnState:
-        """Commits a turn that ended elsewhere, once."""
-        actor = (wire.CHAT, conversation)
-        state: TurnState = await self._call(actor, "AdoptTurn", request, TurnState)
-        return state
+        """Commits, once, a turn that ended elsewhere."""
+        actor = ActorRef(wire.CHAT, conversation)
+        return await self._call(actor, ChatAgentInterface.adopt_turn, request)
 
     async def add_schedule(self, conversation: str, request: Schedule) -> Schedule:
-        """Keeps a schedule, once; as it is now."""
-        actor = (wire.CHAT, conversation)
-        kept: Schedule = await self._call(actor, "AddSchedule", request, Schedule)
-        return kept
+        """Stores a schedule, once; returns it as it is now."""
+        actor = ActorRef(wire.CHAT, conversation)
+        return await self._call(actor, ChatAgentInterface.add_schedule, request)
 
     async def remove_schedule(self, conversation: str, request: RemoveSchedule) -> None:
-        """Ends a schedule, if it is there."""
-        await self._call((wire.CHAT, conversation), "RemoveSchedule", request, None)
+        """Ends a schedule, if there is one of that id."""
+        actor = ActorRef(wire.CHAT, conversation)
+        await self._call(actor, ChatAgentInterface.remove_schedule, request)
 
     async def sum_up(self, conversation: str, request: ConversationSummary) -> None:
-        """Keeps a summary of what the model does not see any more."""
-        await self._call((wire.CHAT, conversation), "SumUp", request, None)
+        """Stores a summary of the turns before the model's window."""
+        actor = ActorRef(wire.CHAT, conversation)
+        await self._call(actor, ChatAgentInterface.sum_up, request)
 
     async def forget(self, conversation: str, request: ForgetConversation) -> HighWaterMark:
-        """Clears for a user who is forgotten."""
-        passed: HighWaterMark = await self._call(
-            (wire.CHAT, conversation), "Forget", request, HighWaterMark
-        )
-        return passed
+        """Clears the conversation of a user who is being erased; its last turn."""
+        actor = ActorRef(wire.CHAT, conversation)
+        return await self._call(actor, ChatAgentInterface.forget, request)
 
     async def settle(self, upto: HighWaterMark) -> bool:
-        """Does at once what the recovery reminder does; whether all up to that turn is erased."""
-        actor = (wire.CHAT, upto.conversation)
-        erased: bool = await self._call(actor, "Settle", upto, bool)
-        return erased
+        """Does the recovery reminder's work now; True once all turns up to this one are erased."""
+        actor = ActorRef(wire.CHAT, upto.conversation)
+        return await self._call(actor, ChatAgentInterface.settle, upto)
 
 
 class ResponseClient(ActorClient):
     """Calls the ResponseAgent of a conversation."""
 
     async def process(self, request: ResponseRequest) -> ResponseState:
-        """Starts a turn's model call, or says where it is."""
-        actor = (wire.RESPONSE, ids.response_id(request.conversation))
-        responding: ResponseState = await self._call(
-            actor, "ProcessMessage", request, ResponseState
-        )
-        return responding
+        """Starts the model call of a turn; the state of one that is known already."""
+        actor = ActorRef(wire.RESPONSE, ids.response_id(request.conversation))
+        return await self._call(actor, ResponseAgentInterface.process_message, request)
 
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
-        """Asks a conversation about a turn of its own."""
-        actor = (wire.RESPONSE, ids.response_id(request.conversation))
-        asked: FollowUpQuestion = await self._call(actor, "FollowUp", request, FollowUpQuestion)
-        return asked
+        """Sends a follow-up question of a turn to the turn's own conversation."""
+        actor = ActorRef(wire.RESPONSE, ids.response_id(request.conversation))
+        return await self._call(actor, ResponseAgentInterface.follow_up, request)
 
 
 class ConsumerClient(ActorClient):
-    """Calls a consumer of events, which belongs to a user."""
+    """Calls a consumer of events, of which each user has one."""
 
-    def actor(self, user: str) -> tuple[str, str]:
-        """The type and id of the user's actor."""
+    def actor(self, user: str) -> ActorRef:
+        """The user's actor."""
         raise NotImplementedError
 
     async def mark(self, user: str, conversation: str) -> int:
         """The number of the last event of a conversation that the consumer has applied."""
-        number: int = await self._call(self.actor(user), "GetMark", MarkRequest(conversation), int)
-        return number
+        actor = self.actor(user)
+        return await self._call(actor, ConsumerInterface.get_mark, MarkRequest(conversation))
 
     async def forget(self, user: str, request: ForgetUser) -> None:
-        """Forgets the user; the marks move up."""
-        await self._call(self.actor(user), "Forget", request, None)
+        """Erases everything about the user except the marks, which move up."""
+        await self._call(self.actor(user), ConsumerInterface.forget, request)
 
 
 class ForgetfulClient(ConsumerClient):
-    """Calls a consumer that can forget what one conversation was about."""
+    """Calls a consumer that can forget a single conversation."""
 
     async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
-        """Forgets what was said in a conversation up to that turn; the mark moves up to it."""
-        await self._call(
-            self.actor(user), "ForgetConversation", HighWaterMark(conversation, upto), None
-        )
+        """Erases what a conversation had up to that turn; the mark moves up to it."""
+        mark = HighWaterMark(conversation, upto)
+        await self._call(self.actor(user), ForgetfulInterface.forget_conversation, mark)
 
 
 class BatchClient(ConsumerClient):
-    """Calls a consumer that takes some events at a time."""
-
-    method: str
-
-    def needed(self, event: TurnEvent) -> TurnEvent:
-        """What the consumer needs of an event; by default all of it."""
-        return event
+    """Calls a consumer that takes several events at once."""
 
     async def apply(self, user: str, events: Sequence[TurnEvent]) -> tuple[str, ...]:
         """Applies events, each once and in order; the ids of those that came too early."""
-        wanted = tuple(map(self.needed, events))
-        early: tuple[str, ...] = await self._call(
-            self.actor(user), self.method, wanted, tuple[str, ...]
-        )
-        return early
+        raise NotImplementedError
 
 
 class MemoryClient(ForgetfulClient):
     """Calls the MemoryAgentActor of a user."""
 
-    def actor(self, user: str) -> tuple[str, str]:
-        """The type and id of the user's actor."""
-        return wire.MEMORY, ids.memory_id(user)
+    def actor(self, user: str) -> ActorRef:
+        """The user's actor."""
+        return ActorRef(wire.MEMORY, ids.memory_id(user))
 
     async def remember(self, user: str, event: TurnEvent) -> EventResult:
         """Applies an event, once and in order."""
-        actor = (wire.MEMORY, ids.memory_id(user))
-        remembered: EventResult = await self._call(actor, "UpdateMemory", event, EventResult)
-        return remembered
+        return await self._call(self.actor(user), MemoryAgentInterface.update_memory, event)
 
     async def recall(self, user: str) -> MemorySnapshot:
-        """The user's entries, and who the user is."""
-        actor = (wire.MEMORY, ids.memory_id(user))
-        recalled: MemorySnapshot = await self._call(actor, "Recall", None, MemorySnapshot)
-        return recalled
+        """The user's entries and profile."""
+        return await self._call(self.actor(user), MemoryAgentInterface.recall)
 
     async def initialize(self, user: str, person: Person) -> None:
-        """Says who the user is."""
-        actor = (wire.MEMORY, ids.memory_id(user))
-        await self._call(actor, "Initialize", person, None)
+        """Sets the user's profile."""
+        await self._call(self.actor(user), MemoryAgentInterface.initialize, person)
 
     async def keep_summary(self, user: str, request: UserSummary) -> None:
-        """Keeps a summary of the user."""
-        actor = (wire.MEMORY, ids.memory_id(user))
-        await self._call(actor, "KeepSummary", request, None)
+        """Stores a summary of the user."""
+        await self._call(self.actor(user), MemoryAgentInterface.keep_summary, request)
 
 
 class SessionClient(BatchClient, ForgetfulClient):
     """Calls the UserSessionActor of a user."""
 
-    method = "AddExchanges"
+    def actor(self, user: str) -> ActorRef:
+        """The user's actor."""
+        return ActorRef(wire.SESSION, user)
 
-    def actor(self, user: str) -> tuple[str, str]:
-        """The type and id of the user's actor."""
-        return wire.SESSION, user
+    async def apply(self, user: str, events: Sequence[TurnEvent]) -> tuple[str, ...]:
+        """Applies events, each once and in order; the ids of those that came too early."""
+        return await self._call(self.actor(user), UserSessionInterface.add_exchanges, tuple(events))
 
     async def clear(self, user: str) -> None:
         """Drops the last exchanges."""
-        await self._call((wire.SESSION, user), "ClearHistory", None, None)
+        await self._call(self.actor(user), UserSessionInterface.clear_history)
 
     async def set_preferences(self, user: str, values: dict[str, str]) -> None:
         """Replaces the preferences."""
-        await self._call((wire.SESSION, user), "SetPreferences", values, None)
+        await self._call(self.actor(user), UserSessionInterface.set_preferences, values)
 
     async def open(self, user: str, session_id: str) -> None:
-        """Puts a session on the user's list, once."""
-        await self._call((wire.SESSION, user), "OpenSession", OpenSession(session_id), None)
+        """Adds a session to the user's list, once."""
+        request = OpenSession(session_id)
+        await self._call(self.actor(user), UserSessionInterface.open_session, request)
 
     async def close_all(self, user: str) -> None:
         """Closes the list."""
-        await self._call((wire.SESSION, user), "CloseSessions", None, None)
+        await self._call(self.actor(user), UserSessionInterface.close_sessions)
 
     async def closed(self, user: str) -> Sessions:
         """The first page of the closed list."""
-        page: Sessions = await self._call((wire.SESSION, user), "ClosedSessions", None, Sessions)
-        return page
+        return await self._call(self.actor(user), UserSessionInterface.closed_sessions)
 
     async def drop(self, user: str, page: Sessions) -> None:
-        """Drops this page, if it is the first of the closed list."""
-        await self._call((wire.SESSION, user), "DropSessions", page, None)
+        """Drops this page if it is the first of the closed list."""
+        await self._call(self.actor(user), UserSessionInterface.drop_sessions, page)
 
 
 class AnalyticsClient(BatchClient):
     """Calls the AnalyticsActor of a user."""
 
-    method = "CountTurns"
+    def actor(self, user: str) -> ActorRef:
+        """The user's actor."""
+        return ActorRef(wire.ANALYTICS, user)
 
-    def actor(self, user: str) -> tuple[str, str]:
-        """The type and id of the user's actor."""
-        return wire.ANALYTICS, user
-
-    def needed(self, event: TurnEvent) -> TurnEvent:
-        """Not what was said, which may be long."""
-        return replace(event, input=_NOTHING, output=_NOTHING)
+    async def apply(self, user: str, events: Sequence[TurnEvent]) -> tuple[str, ...]:
+        """Applies events, without their texts, each once and in order; the ids of early ones."""
+        counted = tuple(replace(event, input=_NO_TEXT, output=_NO_TEXT) for event in events)
+        return await self._call(self.actor(user), AnalyticsInterface.count_turns, counted)
 
     async def initialize(self, user: str, message_count: int) -> None:
         """Sets the number of messages."""
-        await self._call((wire.ANALYTICS, user), "Initialize", message_count, None)
+        await self._call(self.actor(user), AnalyticsInterface.initialize, message_count)
 
 
 class NotificationClient(ConsumerClient):
     """Calls the NotificationActor of a user."""
 
-    def actor(self, user: str) -> tuple[str, str]:
-        """The type and id of the user's actor."""
-        return wire.NOTIFICATIONS, user
+    def actor(self, user: str) -> ActorRef:
+        """The user's actor."""
+        return ActorRef(wire.NOTIFICATIONS, user)
 
     async def notify(self, user: str, request: Notify) -> tuple[str, ...]:
-        """Has turns told, each once and in order; the ids of those that came too early."""
-        early: tuple[str, ...] = await self._call(
-            self.actor(user), "Notify", request, tuple[str, ...]
-        )
-        return early
+        """Notifies the user of turns, each once and in order; the ids of early events."""
+        return await self._call(self.actor(user), NotificationInterface.notify, request)
 
     async def report(self, user: str, request: NotificationReport) -> None:
-        """Keeps what became of a notification."""
-        await self._call(self.actor(user), "Report", request, None)
+        """Stores the result of sending a notification."""
+        await self._call(self.actor(user), NotificationInterface.report, request)
 
 
 class DeadLetterClient(ActorClient):
     """Calls the one DeadLetterActor."""
 
     async def keep(self, request: KeepDeadLetter) -> str:
-        """Keeps an event, once; the letter's id."""
-        letter_id: str = await self._call(_LETTERS, "Keep", request, str)
-        return letter_id
+        """Stores an event, once; the letter's id."""
+        return await self._call(_LETTERS, DeadLetterInterface.keep, request)
 
     async def forget(self, request: ForgetDeadLetter) -> None:
         """Removes a letter, if it is there."""
-        await self._call(_LETTERS, "Forget", request, None)
+        await self._call(_LETTERS, DeadLetterInterface.forget, request)

@@ -1,7 +1,7 @@
-"""Values to JSON and back, exactly (I8).
+"""Converts values to JSON and back, exactly (I8).
 
 The SDK's default serializer reads `"10m"` as a timedelta and fails on `"2024-01-05 standup"`; this
-one decodes into the type that the contract names and leaves every string as it was said.
+one decodes into the type that the interface declares and leaves every string as it is.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """An argument that is not of the contract's form, as an actor's method sees it.
+    """Passed to an actor's method in place of an argument that does not have the declared form.
 
-    `reason` names the fields, never what they held.
+    `reason` names the fields, never their values.
     """
 
     reason: str
@@ -39,9 +39,9 @@ def adapter(data_type: Any) -> TypeAdapter[Any]:
 
 
 def encode(value: object) -> bytes:
-    """Any value that travels or is stored, as JSON."""
+    """A value that travels or is stored, as JSON."""
     if is_dataclass(value):
-        # By its schema: three times as fast as looking at each value.
+        # Three times as fast by its schema as by looking at each value.
         return adapter(type(value)).dump_json(value, exclude_none=True)
     return to_json(value, exclude_none=True)
 
@@ -64,10 +64,10 @@ def fields(error: ValidationError) -> str:
 
 
 class ValueSerializer(Serializer):
-    """What proxies and actors speak; given to `register_actor` and to the proxy factory."""
+    """The serializer of proxies and actors; for `register_actor` and the proxy factory."""
 
     def serialize(self, obj: object, custom_hook: Callable[[object], bytes] | None = None) -> bytes:
-        """JSON; durations in the SDK's own dictionaries (reminders, timers) as Dapr writes them."""
+        """JSON; durations in the SDK's dictionaries (reminders, timers) in Dapr's format."""
         if isinstance(obj, dict):
             obj = {key: _duration(value) for key, value in obj.items()}
         return encode(obj)
@@ -78,16 +78,16 @@ class ValueSerializer(Serializer):
         data_type: Any = object,
         custom_hook: Callable[[bytes], object] | None = None,
     ) -> Any:
-        """The value the contract names; plain JSON where it names none.
+        """The value, of the type that the interface declares; plain JSON where it declares none.
 
         Args:
             data: JSON.
-            data_type: The annotation of the contract's method.
+            data_type: The annotation of the interface's method.
             custom_hook: Not used; part of the SDK's interface.
 
         Returns:
-            The value, or `Malformed` where the JSON is not of that form: an exception here would
-            reach the caller as a `repr` with what was said in it.
+            The value, or `Malformed` if the JSON does not have that form: the SDK would show the
+            caller the `repr` of an exception, with people's messages in it.
         """
         if data_type is object or data_type is None:
             return from_json(data)
@@ -102,9 +102,9 @@ def _duration(value: object) -> object:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body that somebody else has written; empty where it is none."""
+    """The JSON object of a foreign body; empty if it is none."""
     try:
-        told = from_json(body)
+        value = from_json(body)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}

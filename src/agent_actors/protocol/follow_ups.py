@@ -1,4 +1,4 @@
-"""A message that is followed up: what travels between the two agents, there and back."""
+"""Follow-ups: the values that ChatAgent and ResponseAgent exchange."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from agent_actors.protocol.messages import Turn, TurnState
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """`ResponseAgent.FollowUp`: ask the conversation a follow-up of this turn.
+    """`ResponseAgent.FollowUp`: ask the conversation a follow-up question of this turn.
 
-    `wait` is in seconds: what is left of the parking time.
+    `wait` is what is left of the parking time, in seconds.
     """
 
     conversation: str
@@ -19,7 +19,7 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpResult:
-    """`ChatAgent.AskFollowUp`: where the turn is and, once it is done, where its follow-up is."""
+    """The result of `ChatAgent.AskFollowUp`: the turn and, once that is done, its follow-up."""
 
     turn: TurnState
     question: str = ""
@@ -28,7 +28,7 @@ class FollowUpResult:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpQuestion:
-    """What ResponseAgent has asked, and where that turn is."""
+    """The question that ResponseAgent has asked, and the state of its turn."""
 
     question: str
     turn: TurnState

@@ -1,16 +1,17 @@
-"""Ids: which forms are allowed, and how the ids of turns, events and schedules are derived."""
+"""Actor references; the form of ids, and how those of turns, events and schedules are derived."""
 
 import hashlib
 import json
 import re
 import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from agent_actors.errors import Invalid
 from agent_actors.protocol.messages import Message
 
 ID_FORM = r"[A-Za-z0-9][A-Za-z0-9_.:@~-]{0,127}"
-"""The ids that neither daprd nor a URL alters: `+`, `/`, `%` and spaces are not among them."""
+"""Ids that neither daprd nor a URL alters: without `+`, `/`, `%` and spaces."""
 
 _RESPONSE_PREFIX = "response-"
 _MEMORY_PREFIX = "memory-"
@@ -21,11 +22,22 @@ _ID = re.compile(ID_FORM)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+class ActorRef(NamedTuple):
+    """An actor: its type and id.
+
+    A named tuple, since each call looks up several dictionaries by it: a dataclass is hashed by
+    code in Python, which takes four times as long.
+    """
+
+    type: str
+    id: str
+
+
 def actor_id(text: str) -> str:
-    """The id itself if it may be used.
+    """Checks an id and returns it.
 
     Raises:
-        Invalid: It has another form, or begins with `session:` (those name sessions).
+        Invalid: The id has another form, or begins with `session:`, which names a session.
     """
     if not _ID.fullmatch(text):
         raise Invalid(
@@ -38,7 +50,7 @@ def actor_id(text: str) -> str:
 
 
 def session_id(text: str) -> str:
-    """The id of a session itself if it may be used; raises as `actor_id`."""
+    """Checks the id of a session and returns it; raises as `actor_id`."""
     return actor_id(text)
 
 
@@ -48,13 +60,13 @@ def session(session_id: str) -> str:
 
 
 def session_of(conversation: str) -> str | None:
-    """The session of a conversation; None where it is the one named like its user."""
+    """The session of a conversation; None if the conversation is named like its user."""
     named = conversation.startswith(_SESSION_PREFIX)
     return conversation.removeprefix(_SESSION_PREFIX) if named else None
 
 
 def conversation_id(text: str) -> str:
-    """The id of a conversation itself, of a session or not; raises as `actor_id`."""
+    """Checks the id of a conversation and returns it; raises as `actor_id`."""
     actor_id(text.removeprefix(_SESSION_PREFIX))
     return text
 
@@ -91,7 +103,7 @@ def key_hash(key: str) -> str:
 
 
 def body_hash(message: Message) -> str:
-    """What a key's body is compared by: the validated values as canonical JSON, 32 hex digits."""
+    """The hash of a message, over its validated values as canonical JSON: 32 hex digits."""
     return _digest(json.dumps([message.role, message.content]).encode())
 
 
@@ -115,13 +127,13 @@ def schedule_reminder(schedule_id: str) -> str:
 
 
 def schedule_of(reminder: str) -> str | None:
-    """The schedule of a reminder; None where it is another reminder."""
+    """The schedule of a reminder; None if it is another reminder."""
     named = reminder.startswith(_SCHEDULE_PREFIX)
     return reminder.removeprefix(_SCHEDULE_PREFIX) if named else None
 
 
 def occurrence_id(conversation: str, schedule_id: str, created: float, number: int) -> str:
-    """The id of the turn that a schedule says for the `number`th time, from 0."""
+    """The id of the turn that a schedule starts for the `number`th time, from 0."""
     occurrence = ["occurrence", conversation, schedule_id, created, number]
     return str(uuid.uuid5(_TURNS, json.dumps(occurrence)))
 
@@ -137,17 +149,17 @@ def clearing_id(conversation: str, upto: int) -> str:
 
 
 def follow_up_id(conversation: str, turn_id: str) -> str:
-    """The id of the turn that follows a turn up: the same for each retry."""
+    """The id of the follow-up of a turn: the same for each retry."""
     return str(uuid.uuid5(_TURNS, json.dumps(["follow-up", conversation, turn_id])))
 
 
 def told_id(source: str, event_id: str) -> str:
-    """The id of a telling of another service: the same event of the same source is the same."""
+    """The id of an event of another service: the same for the same id of the same source."""
     return str(uuid.uuid5(_TURNS, json.dumps(["told", source, event_id])))
 
 
 def session_for(user: str, key: str) -> str:
-    """The session that a user's keyed message begins: the same for each retry."""
+    """The session that a user's keyed message opens: the same for each retry."""
     return str(uuid.uuid5(_TURNS, json.dumps(["session", user, key])))
 
 

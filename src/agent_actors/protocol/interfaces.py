@@ -1,15 +1,19 @@
-"""The interfaces of the actors: their methods by the names that travel.
+"""The interfaces of the actors: each method is declared here, once, with its wire name and types.
 
-The SDK reads them at run time, so their annotations are real types: the serializer decodes into
-them.
+The SDK reads them at run time and the serializer decodes into the annotations, so these are real
+types.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from dapr.actor import ActorInterface
 from dapr.actor import actormethod as _actormethod
+from pydantic import TypeAdapter
 
+from agent_actors.protocol.codec import adapter
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpQuestion, FollowUpResult
@@ -41,17 +45,34 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 actormethod = cast(Callable[[str], Callable[[_Method], _Method]], _actormethod)
 
 
+@dataclass(frozen=True, slots=True)
+class ActorMethod:
+    """A method of an interface as it travels: its name, and the codec of its result."""
+
+    name: str
+    result: TypeAdapter[Any]
+
+
+@cache
+def declaration(method: Callable[..., Any]) -> ActorMethod:
+    """What an interface declares of a method; read once."""
+    return ActorMethod(
+        getattr(method, "__actormethod__"),  # noqa: B009 - the SDK sets it without declaring it
+        adapter(method.__annotations__["return"]),
+    )
+
+
 class Pingable(ActorInterface):
-    """An actor that says it can be called; every actor of ours is one."""
+    """An actor that can be probed; every actor of this service is one."""
 
     @actormethod("Ping")
     async def ping(self) -> bool:
-        """True; nothing is read, and no turn is waited for."""
+        """Return True, without reading anything and without waiting for a turn."""
         raise NotImplementedError
 
 
 class ChatAgentInterface(ActorInterface):
-    """A conversation: its history, its queue of turns, and the events it owes."""
+    """A conversation: its history, its queue of turns, and the events that it owes."""
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
@@ -65,7 +86,7 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("CompleteTurn")
     async def complete_turn(self, request: CompleteTurn) -> None:
-        """The model's task delivers the end of a parked turn."""
+        """Take the outcome of a parked turn from the model's task."""
         raise NotImplementedError
 
     @actormethod("GetConversationHistory")
@@ -75,51 +96,51 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
-        """Hide what was said, cancel what is queued."""
+        """Hide the history and cancel the queued turns."""
         raise NotImplementedError
 
     @actormethod("AdoptTurn")
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commit a turn that another service has answered, once."""
+        """Commit, once, a turn that ended elsewhere."""
         raise NotImplementedError
 
     @actormethod("AddSchedule")
     async def add_schedule(self, request: Schedule) -> Schedule:
-        """Keep a schedule, once; as it is now."""
+        """Store a schedule, once; return it as it is now."""
         raise NotImplementedError
 
     @actormethod("RemoveSchedule")
     async def remove_schedule(self, request: RemoveSchedule) -> None:
-        """End a schedule, if it is there."""
+        """End a schedule, if there is one of that id."""
         raise NotImplementedError
 
     @actormethod("SumUp")
     async def sum_up(self, request: ConversationSummary) -> None:
-        """Keep a summary of what the model does not see any more."""
+        """Store a summary of the turns before the model's window."""
         raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
-        """Clear for a user who is forgotten; the number of the last committed turn."""
+        """Clear the conversation of a user who is being erased; return its last turn."""
         raise NotImplementedError
 
     @actormethod("Settle")
     async def settle(self, upto: HighWaterMark) -> bool:
-        """Do at once what the recovery reminder does; whether all up to that turn is erased."""
+        """Do the recovery reminder's work now; are all turns up to this one erased?"""
         raise NotImplementedError
 
 
 class ResponseAgentInterface(ActorInterface):
-    """Runs the model for a conversation and never waits for it longer than the parking time."""
+    """Runs the model for a conversation, and waits for it at most the parking time."""
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ResponseRequest) -> ResponseState:
-        """Start a turn, or say where it is."""
+        """Start the model call of a turn; return the state of one that is known already."""
         raise NotImplementedError
 
     @actormethod("FollowUp")
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
-        """Ask the conversation about a turn of its own, which waits for it."""
+        """Ask the conversation a follow-up question, while its turn waits for this call."""
         raise NotImplementedError
 
     @actormethod("GetMessageCount")
@@ -128,8 +149,34 @@ class ResponseAgentInterface(ActorInterface):
         raise NotImplementedError
 
 
-class MemoryAgentInterface(ActorInterface):
-    """What a user said lately, over all conversations, fed by events."""
+class ConsumerInterface(ActorInterface):
+    """A consumer of events, of which each user has one.
+
+    The interfaces below name `ActorInterface` once more: the SDK reads only classes that do.
+    """
+
+    @actormethod("GetMark")
+    async def get_mark(self, request: MarkRequest) -> int:
+        """The number of the last event of a conversation that was applied."""
+        raise NotImplementedError
+
+    @actormethod("Forget")
+    async def forget(self, request: ForgetUser) -> None:
+        """Erase everything about the user except the marks, which move up."""
+        raise NotImplementedError
+
+
+class ForgetfulInterface(ConsumerInterface, ActorInterface):
+    """A consumer that can forget a single conversation."""
+
+    @actormethod("ForgetConversation")
+    async def forget_conversation(self, passed: HighWaterMark) -> None:
+        """Erase what a conversation had up to a turn, since it was cleared."""
+        raise NotImplementedError
+
+
+class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
+    """The last messages and the profile of a user, over all conversations; fed by events."""
 
     @actormethod("UpdateMemory")
     async def update_memory(self, event: TurnEvent) -> EventResult:
@@ -141,48 +188,28 @@ class MemoryAgentInterface(ActorInterface):
         """The entries, newest last."""
         raise NotImplementedError
 
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
     @actormethod("Recall")
     async def recall(self) -> MemorySnapshot:
-        """The entries, and who the user is."""
+        """The user's entries and profile."""
         raise NotImplementedError
 
     @actormethod("Initialize")
     async def initialize(self, person: Person) -> None:
-        """Say who the user is; a summary that is being made is ignored."""
+        """Set the user's profile; a summary that is being made will be ignored."""
         raise NotImplementedError
 
     @actormethod("KeepSummary")
     async def keep_summary(self, request: UserSummary) -> None:
-        """Keep a summary of the user."""
-        raise NotImplementedError
-
-    @actormethod("ForgetConversation")
-    async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forget what was said in a conversation, which was cleared."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
+        """Store a summary of the user."""
         raise NotImplementedError
 
 
-class UserSessionInterface(ActorInterface):
-    """What a user did last, prefers, and which sessions the user has; fed by events."""
+class UserSessionInterface(ForgetfulInterface, ActorInterface):
+    """The last exchanges, the preferences and the sessions of a user; fed by events."""
 
     @actormethod("AddExchanges")
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
         raise NotImplementedError
 
     @actormethod("GetConversationHistory")
@@ -195,11 +222,6 @@ class UserSessionInterface(ActorInterface):
         """Drop the last exchanges."""
         raise NotImplementedError
 
-    @actormethod("ForgetConversation")
-    async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Forget what was said in a conversation, which was cleared."""
-        raise NotImplementedError
-
     @actormethod("SetPreferences")
     async def set_preferences(self, values: dict[str, str]) -> None:
         """Replace the user's preferences."""
@@ -207,12 +229,12 @@ class UserSessionInterface(ActorInterface):
 
     @actormethod("OpenSession")
     async def open_session(self, request: OpenSession) -> None:
-        """Put a session on the user's list, once; to be called before its first turn."""
+        """Add a session to the user's list, once; called before its first turn."""
         raise NotImplementedError
 
     @actormethod("CloseSessions")
     async def close_sessions(self) -> None:
-        """Close the list: what is on it belongs to a user who is forgotten, what comes does not."""
+        """Close the list for a user who is being erased; later sessions go on a new one."""
         raise NotImplementedError
 
     @actormethod("ClosedSessions")
@@ -222,31 +244,21 @@ class UserSessionInterface(ActorInterface):
 
     @actormethod("DropSessions")
     async def drop_sessions(self, page: Sessions) -> None:
-        """Drop this page, if it is the first of a closed list: its conversations are forgotten."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
+        """Drop this page if it is the first of a closed list: its conversations are erased."""
         raise NotImplementedError
 
 
-class AnalyticsInterface(ActorInterface):
-    """How many messages of a user were answered, and with how many tokens; fed by events."""
+class AnalyticsInterface(ConsumerInterface, ActorInterface):
+    """The numbers of a user's answered messages and of their tokens; fed by events."""
 
     @actormethod("CountTurns")
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
         raise NotImplementedError
 
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
-        raise NotImplementedError
-
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
-        """How many messages were answered."""
+        """The number of answered messages."""
         raise NotImplementedError
 
     @actormethod("Initialize")
@@ -254,33 +266,18 @@ class AnalyticsInterface(ActorInterface):
         """Set the number of messages."""
         raise NotImplementedError
 
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
-        raise NotImplementedError
 
-
-class NotificationInterface(ActorInterface):
-    """Which turns a user is told of, each at most once; fed by events."""
+class NotificationInterface(ConsumerInterface, ActorInterface):
+    """Notifies a user of turns, of each at most once; fed by events."""
 
     @actormethod("Notify")
     async def notify(self, request: Notify) -> tuple[str, ...]:
-        """Have turns told, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
-
-    @actormethod("GetMark")
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last event of a conversation that is effective."""
+        """Notify the user of turns, each once and in order; the ids of early events."""
         raise NotImplementedError
 
     @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
-        """Keep what became of a notification."""
-        raise NotImplementedError
-
-    @actormethod("Forget")
-    async def forget(self, request: ForgetUser) -> None:
-        """Forget the user; the marks move up."""
+        """Store the result of sending a notification."""
         raise NotImplementedError
 
 
@@ -289,7 +286,7 @@ class DeadLetterInterface(ActorInterface):
 
     @actormethod("Keep")
     async def keep(self, request: KeepDeadLetter) -> str:
-        """Keep an event, once; the letter's id."""
+        """Store an event, once; the letter's id."""
         raise NotImplementedError
 
     @actormethod("Forget")

@@ -1,4 +1,4 @@
-"""The values that travel: between routes, actors, the model and the topic. All are frozen."""
+"""The values that routes, actors, the model and the topic exchange. All are frozen."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +11,7 @@ TurnStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing that was said."""
+    """A message of a user or of the assistant."""
 
     role: Role
     content: str
@@ -27,7 +27,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as it travels between actors; `errors` says what each status means."""
+    """An error as it travels between actors; `errors` describes each status."""
 
     status: int
     title: str
@@ -38,7 +38,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: AgentError) -> "Problem":
-        """What a caller is told of an error."""
+        """The problem that a caller sees for an error."""
         return cls(
             error.status,
             error.title,
@@ -49,7 +49,7 @@ class Problem:
         )
 
     def error(self) -> Refused:
-        """The same, to be raised at the caller."""
+        """The error that the caller raises."""
         kind = Deferred if self.status in {429, 503} else Refused
         return kind(
             self.status,
@@ -65,9 +65,9 @@ class Problem:
 class Reply:
     """A model's answer, as it is saved with the turn.
 
-    `items` is what the model's run left behind, as the JSON text of a list: tool calls, their
-    results, and the answer, in the form of the library that made them. It is empty where the
-    answer is all there is. It is text because a state store may alter JSON numbers.
+    `items` has what else the model's run produced, as the JSON text of a list: tool calls, their
+    results, and the answer, in the form of the library that made them. It is empty if there is only
+    the answer. It is text because a state store may alter JSON numbers.
     """
 
     content: str
@@ -78,7 +78,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A turn's end without an answer."""
+    """The outcome of a turn that has no answer."""
 
     error: Problem
 
@@ -90,9 +90,9 @@ Outcome = Reply | Failure
 class Turn:
     """A message on its way to an answer.
 
-    `turn_id` is derived from conversation, key and body where there is an idempotency key
-    (`contracts.turn_id`), else a UUIDv7 made at the edge; `key_hash` is empty without a key.
-    `schedule` is the schedule that says it; empty where its user does.
+    With an idempotency key, `turn_id` is derived from conversation, key and body (`ids.turn_id`);
+    without one it is a UUIDv7 made at the edge, and `key_hash` is empty. `schedule` is the schedule
+    that sent the message; empty if its user did.
     """
 
     turn_id: str
@@ -113,7 +113,7 @@ class ProcessTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnState:
-    """Where a turn is: with its `reply` when it is done, its `error` when it failed."""
+    """The state of a turn, with its `reply` when it is done or its `error` when it failed."""
 
     turn_id: str
     status: TurnStatus
@@ -123,7 +123,7 @@ class TurnState:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A committed pair, as the model sees it; `items` as in `Reply`."""
+    """A message and its answer, as the model sees them; `items` as in `Reply`."""
 
     input: Message
     output: Message
@@ -132,7 +132,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What is known of a user."""
+    """The profile of a user."""
 
     name: str
     preferred_style: str
@@ -140,13 +140,13 @@ class Person:
 
     @classmethod
     def new(cls, user: str) -> "Person":
-        """A user of whom nothing is known yet."""
+        """The profile of a new user."""
         return cls(user, "casual", f"{user} is a new user.")
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySnapshot:
-    """`MemoryAgentActor.Recall`: the user's last entries, newest last, and who the user is."""
+    """`MemoryAgentActor.Recall`: the user's last entries, newest last, and the profile."""
 
     entries: tuple[Message, ...]
     person: Person
@@ -154,11 +154,11 @@ class MemorySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequest:
-    """`ResponseAgent.ProcessMessage`: everything it needs of the turn; it stores nothing.
+    """`ResponseAgent.ProcessMessage`: all that the actor needs of a turn, since it stores nothing.
 
-    `number` is this turn's number from 1; `earlier` sums up what the conversation had before its
-    `window`. With `start` an unknown turn is started, without it is answered *unknown*. `wait` is
-    in seconds; 0 never waits for the model.
+    `number` is the turn's number, from 1; `earlier` is a summary of the conversation before the
+    `window`. With `start` an unknown turn is started; without, the result is *unknown*. `wait` is
+    in seconds; with 0 the call does not wait for the model.
     """
 
     conversation: str
@@ -174,7 +174,7 @@ class ResponseRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseState:
-    """What ResponseAgent knows of a turn. `outcome` is there when it is done."""
+    """What ResponseAgent knows of a turn, with its `outcome` when it is done."""
 
     state: Literal["done", "running", "unknown"]
     outcome: Outcome | None = None
@@ -182,7 +182,7 @@ class ResponseState:
 
 @dataclass(frozen=True, slots=True)
 class CompleteTurn:
-    """`ChatAgent.CompleteTurn`: the end of a parked turn, delivered by the model's task."""
+    """`ChatAgent.CompleteTurn`: the outcome of a parked turn, from the model's task."""
 
     turn_id: str
     outcome: Outcome
@@ -190,9 +190,9 @@ class CompleteTurn:
 
 @dataclass(frozen=True, slots=True)
 class AdoptTurn:
-    """`ChatAgent.AdoptTurn`: a turn that ended elsewhere, to be committed once.
+    """`ChatAgent.AdoptTurn`: a turn that ended elsewhere and is committed once.
 
-    Another service has answered it, or a workflow has carried it to its end.
+    Another service has answered it, or a workflow has run it.
     """
 
     turn: Turn
@@ -203,7 +203,7 @@ class AdoptTurn:
 class ConversationSummary:
     """`ChatAgent.SumUp`: a summary of the pairs up to number `upto`.
 
-    It replaces the one that reached up to `after`; where that is not there any more, it is ignored.
+    It replaces the summary up to number `after`, and is ignored if that is not there any more.
     """
 
     after: int
@@ -213,7 +213,7 @@ class ConversationSummary:
 
 @dataclass(frozen=True, slots=True)
 class ForgetConversation:
-    """`ChatAgent.Forget`: clear the conversation for its user; with `close`, for ever."""
+    """`ChatAgent.Forget`: clear the conversation of a user; with `close`, for good."""
 
     user: str
     close: bool
@@ -221,23 +221,23 @@ class ForgetConversation:
 
 @dataclass(frozen=True, slots=True)
 class MarkRequest:
-    """`MemoryAgentActor.GetMark`: up to which turn of this conversation are events effective?"""
+    """`GetMark` of a consumer: up to which event of this conversation has it come?"""
 
     conversation: str
 
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """What became of an event: applied now or before, or too early because one is missing."""
+    """The result of an event: applied now, applied before, or too early (`gap`)."""
 
     status: Literal["applied", "duplicate", "gap"]
 
 
 @dataclass(frozen=True, slots=True)
 class UserSummary:
-    """`MemoryAgentActor.KeepSummary`: a summary of the user that knows the first `events` events.
+    """`MemoryAgentActor.KeepSummary`: a summary of the user, over the first `events` events.
 
-    Ignored where memory has a newer one, or has forgotten the user since.
+    It is ignored if memory has a newer one, or was erased since.
     """
 
     events: int
@@ -246,7 +246,7 @@ class UserSummary:
 
 @dataclass(frozen=True, slots=True)
 class HighWaterMark:
-    """Events of a conversation up to number `seq` are over: what still comes is a duplicate."""
+    """The number up to which events of a conversation are done; later copies are duplicates."""
 
     conversation: str
     seq: int
@@ -254,9 +254,9 @@ class HighWaterMark:
 
 @dataclass(frozen=True, slots=True)
 class ForgetUser:
-    """`Forget` of a consumer: drop everything but the marks, which move up to `passed`.
+    """`Forget` of a consumer: erase everything but the marks, which move up to `passed`.
 
-    Foreign events that were published up to `at` (epoch seconds) have no effect any more.
+    Foreign events that were published up to `at` (epoch seconds) are not applied any more.
     """
 
     passed: tuple[HighWaterMark, ...]
@@ -265,7 +265,7 @@ class ForgetUser:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """`UserSessionActor.OpenSession`: the user is about to begin this session."""
+    """`UserSessionActor.OpenSession`: the user is about to open this session."""
 
     session_id: str
 
@@ -280,19 +280,19 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class SessionExchange:
-    """What a user said, and what was answered, as UserSessionActor keeps it."""
+    """A message and its reply, as UserSessionActor stores them."""
 
     message: str
     reply: str
 
 
 def check_message(message: Message, limit: int) -> None:
-    """Refuses what no turn is made of.
+    """Checks that a message can become a turn.
 
     Raises:
         Blank: The content is empty or white space.
-        Invalid: It is no text: JSON can write half a character, UTF-8 cannot.
-        TooLarge: It has more than `limit` bytes in UTF-8.
+        Invalid: The content has half of a surrogate pair, which JSON can write and UTF-8 cannot.
+        TooLarge: The content has more than `limit` bytes in UTF-8.
     """
     if not message.content.strip():
         raise Blank("The message has no content.")
@@ -305,10 +305,10 @@ def check_message(message: Message, limit: int) -> None:
 
 
 def text(value: str) -> str:
-    """The value itself if it is text.
+    """Checks a string and returns it.
 
     Raises:
-        ValueError: JSON can write half a character, UTF-8 cannot.
+        ValueError: It has half of a surrogate pair, which JSON can write and UTF-8 cannot.
     """
     try:
         value.encode()

@@ -1,24 +1,24 @@
-"""Schedules: what an agent is told by itself, and when. All values are frozen; times are seconds.
+"""Schedules: messages that a conversation sends to itself. All values are frozen, times in seconds.
 
-They are kept in a document of the conversation, beside its head; each has a reminder of its own.
+They are stored in a document of the conversation, beside its head; each has its own reminder.
 """
 
 import math
 from dataclasses import dataclass, replace
 
 BYTES = 262_144
-"""What the schedules of one user say, together; the first may be longer."""
+"""The total size of the messages of one user's schedules; a single one may be longer."""
 ENDED = 64
 """Ended schedules whose keys are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A message that comes by itself, as if its user had sent it.
+    """A message that is sent at a time, as if its user had sent it.
 
-    `next_due` and `created` are epoch seconds; `every` is None where it is due once, `left` counts
-    the times that are left where they are counted, `number` those that were. `key_hash` is empty
-    without an idempotency key.
+    `next_due` and `created` are epoch seconds. `every` is None if it is due once. `left` is the
+    number of occurrences that are left, if they are limited; `number` that of past ones. `key_hash`
+    is empty without an idempotency key.
     """
 
     id: str
@@ -32,18 +32,18 @@ class Schedule:
 
     @property
     def last(self) -> bool:
-        """Is the next time the last one?"""
+        """Is the next occurrence the last one?"""
         return self.every is None or self.left == 1
 
     def following(self, now: float) -> float:
-        """When it is due after `now`, in step with its plan: what was missed is not made up for."""
+        """The next due time after `now`, in step with the plan; missed occurrences are skipped."""
         if self.every is None:
             return self.next_due
         steps = max(1, math.floor((now - self.next_due) / self.every) + 1)
         return self.next_due + steps * self.every
 
     def said(self, now: float) -> "Schedule":
-        """The same after an occurrence that was not the last."""
+        """The schedule after an occurrence that was not the last."""
         left = None if self.left is None else self.left - 1
         due = self.following(now)
         return replace(self, next_due=due, left=left, number=self.number + 1)
@@ -58,7 +58,7 @@ class RemoveSchedule:
 
 @dataclass(frozen=True, slots=True)
 class EndedSchedule:
-    """A schedule that is over, or was deleted: whoever sends its key again is told so."""
+    """A schedule that is over or was deleted, for callers that send its key again."""
 
     id: str
     key_hash: str
@@ -66,14 +66,14 @@ class EndedSchedule:
 
 @dataclass(frozen=True, slots=True)
 class Schedules:
-    """The document: the schedules of a user, and the last that ended of those with a key."""
+    """The document: the schedules of a user, and the last ended ones that had a key."""
 
     v: int = 1
     schedules: tuple[Schedule, ...] = ()
     ended: tuple[EndedSchedule, ...] = ()
 
     def find(self, schedule_id: str) -> Schedule | None:
-        """The schedule of that id, unless it has ended."""
+        """The schedule of that id; None if there is none, or it has ended."""
         return next((each for each in self.schedules if each.id == schedule_id), None)
 
     def knows(self, schedule_id: str) -> bool:
@@ -88,25 +88,25 @@ class Schedules:
 
     @property
     def document(self) -> "Schedules | None":
-        """What is stored: nothing where there is nothing."""
+        """The document as it is stored; None if it is empty."""
         return self if self.schedules or self.ended else None
 
     @property
     def size(self) -> int:
-        """Bytes of what they say."""
+        """The size of all messages in bytes."""
         return sum(len(each.content.encode()) for each in self.schedules)
 
     def add(self, schedule: Schedule) -> "Schedules":
-        """The same with one more."""
+        """The document with one more schedule."""
         return replace(self, schedules=(*self.schedules, schedule))
 
     def move(self, schedule: Schedule) -> "Schedules":
-        """The same with a schedule as it is now."""
+        """The document with a schedule replaced by its new state."""
         moved = (schedule if each.id == schedule.id else each for each in self.schedules)
         return replace(self, schedules=tuple(moved))
 
     def end(self, schedule: Schedule) -> "Schedules":
-        """The same without a schedule; its key stays known for a while."""
+        """The document without a schedule, whose key stays known for a while."""
         ended = self.ended
         if schedule.key_hash:
             ended = (*ended, EndedSchedule(schedule.id, schedule.key_hash))[-ENDED:]

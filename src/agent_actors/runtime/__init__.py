@@ -1,7 +1,7 @@
-"""The seam between actors and what carries them.
+"""The interface of a runtime, which carries the actors.
 
 A runtime gives the SDK an actor client (calls, state, reminders, timers) and the service a way to
-publish. `embedded` does it in process on SQLite; `dapr` beside a sidecar.
+publish. `embedded` runs in this process, on SQLite; `dapr` uses a sidecar.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -16,38 +16,38 @@ from agent_actors.protocol.events import CloudEvent
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResponse:
-    """A subscription route's answer to an event."""
+    """A subscription route's response to an event."""
 
     status: int
     body: bytes
 
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""Headers of a request; their names are in lower case."""
+"""Headers of a request, with names in lower case."""
 
 
 class Deliver(Protocol):
-    """Posts to a route (a path) of the app.
+    """Posts to a route of the app, named by its path.
 
-    A CloudEvent envelope (JSON bytes), or what `headers` say: they name its content type, too.
+    The body is a CloudEvent envelope in JSON unless `headers` name another content type.
     """
 
     def __call__(
         self, path: str, body: bytes, headers: Headers = (), /
     ) -> Awaitable[DeliveryResponse]:
-        """The route's answer."""
+        """The route's response."""
         ...
 
 
 Withdraw = Callable[[], None]
-"""Puts every actor of this process away: what it keeps of them may be old."""
+"""Deactivates every actor of this process, since its cached state may be old."""
 
 
 class DeadLetters(Protocol):
-    """The place for events that could not be applied; bounded in number and age."""
+    """The store of events that could not be applied; bounded in number and age."""
 
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
-        """Keeps an envelope (JSON bytes) and returns its id; the same envelope is kept once."""
+        """Stores an envelope (JSON bytes) and returns its id; the same envelope is stored once."""
         ...
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
@@ -55,7 +55,7 @@ class DeadLetters(Protocol):
         ...
 
     def find(self, which: Callable[[Any], bool]) -> AsyncIterator[DeadLetter]:
-        """The letters whose event, as it is shown, is one of those, oldest first."""
+        """The letters whose event, as it is shown, matches, oldest first."""
         ...
 
     async def forget(self, letter_id: str) -> None:
@@ -75,7 +75,7 @@ class DeadLetters(Protocol):
 
 
 class Runtime(Protocol):
-    """What carries the actors."""
+    """Carries the actors: calls, state, reminders, timers, topics, bindings and secrets."""
 
     @property
     def actor_client(self) -> DaprActorClientBase:
@@ -84,7 +84,7 @@ class Runtime(Protocol):
 
     @property
     def dead_letters(self) -> DeadLetters | None:
-        """What could not be applied; None where an actor has to keep it."""
+        """The dead letters; None if an actor has to store them."""
         ...
 
     @property
@@ -96,36 +96,36 @@ class Runtime(Protocol):
         """Hands an event to the broker.
 
         Raises:
-            Unavailable: The broker did not take it (it may have, all the same).
+            Unavailable: The broker did not confirm the event, but may have taken it.
         """
         ...
 
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Has an output binding do something, and returns what it answers (nothing, for some).
+        """Invokes an output binding and returns its response, which may be empty.
 
         Args:
-            name: The component's.
-            operation: Such as `create`.
+            name: The name of the component.
+            operation: The operation, such as `create`.
             data: Any JSON value.
-            metadata: What the component reads beside it.
+            metadata: Metadata of the operation.
 
         Raises:
-            Invalid: There is no such binding, or it does not do that.
-            BindingFailed: What it speaks to has failed or refused.
-            Unavailable: Nobody has answered; it may have been done, all the same.
+            Invalid: There is no such binding, or it does not have this operation.
+            BindingFailed: The system behind the binding has failed or refused.
+            Unavailable: There was no response; the operation may have taken effect.
         """
         ...
 
     async def get_secret(self, store: str, name: str) -> str | None:
-        """A secret, or None where the store has none of that name.
+        """A secret, or None if the store has none of that name.
 
-        An empty secret is none. Of one with several values it is the value of the same name.
+        An empty secret counts as none. A secret of several values is the one of the same name.
 
         Raises:
             Invalid: There is no such store.
-            Unavailable: The store is away.
+            Unavailable: The store cannot be reached.
         """
         ...
 
@@ -133,23 +133,23 @@ class Runtime(Protocol):
         """Starts serving turns, reminders and topics.
 
         Raises:
-            StartupError: It cannot; the text says why.
+            StartupError: The runtime cannot start; the text says why.
         """
         ...
 
     async def stop(self) -> None:
-        """Takes no new turns, lets running ones end within the drain time. Idempotent."""
+        """Takes no new turns and lets running turns end within the drain time. Idempotent."""
         ...
 
     async def sidecar_started(self) -> None:
-        """A sidecar has asked what actors there are, and will host them once it is answered."""
+        """Called when a sidecar asks for the actor types, which it hosts after the response."""
         ...
 
     async def purge(self) -> None:
-        """What was deleted from the state is on no disk of this runtime any more.
+        """Removes deleted state from the disks of this runtime.
 
         Raises:
-            Unavailable: It may be, still.
+            Unavailable: It may still be there.
         """
         ...
 

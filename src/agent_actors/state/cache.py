@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from agent_actors.errors import Unavailable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.state.slots import D, Slot
 from agent_actors.state.store import Changes, StateStore
 
@@ -39,16 +40,13 @@ class ActorState:
 
     Args:
         store: Where it is kept.
-        actor_type: The actor's type.
-        actor_id: The actor's id.
-        may_act: Raises `PutAway` when this activation may not save any more.
+        actor: Whose state it is.
+        may_act: Raises `Deactivated` when this activation may not save any more.
     """
 
-    def __init__(
-        self, store: StateStore, actor_type: str, actor_id: str, *, may_act: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: StateStore, actor: ActorRef, *, may_act: Callable[[], None]) -> None:
         self._store = store
-        self._actor = (actor_type, actor_id)
+        self._actor = actor
         self._may_act = may_act
         self._cache: dict[str, object | None] = {}
         self._facts: set[str] = set()
@@ -65,7 +63,7 @@ class ActorState:
         if slot.key in self._cache:
             return cast("D | None", self._cache[slot.key])
         turn = self._turns
-        value = await self._store.read(*self._actor, slot)
+        value = await self._store.read(self._actor, slot)
         # Where two are read at once and one fails, the other outlives its turn: it may be old.
         if slot.cached and turn == self._turns:
             self._cache[slot.key] = value
@@ -97,7 +95,7 @@ class ActorState:
         """Stores all changes in one transaction, and only then believes them.
 
         Raises:
-            PutAway: This activation may not save any more.
+            Deactivated: This activation may not save any more.
             Unavailable: The store failed; the save may have worked, so the cache is void. Or a call
                 back into the actor has saved one of them since this turn read it (B23).
         """
@@ -106,7 +104,7 @@ class ActorState:
         saved = False
         try:
             self._saving.update(slot.key for slot in changes)
-            await self._store.write(*self._actor, changes)
+            await self._store.write(self._actor, changes)
             saved = True
         finally:
             # Whatever the error, also a cancellation: nobody knows whether it took effect.

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from agent_actors.errors import Gone, Invalid, NotFound
 from agent_actors.protocol import ids, wire
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Person, SessionExchange, Sessions, Turn, TurnState
 from agent_actors.protocol.notifications import NotificationLog, NotificationRecord, PhoneNumber
 from agent_actors.protocol.schedules import Schedules
@@ -256,4 +257,4 @@ class StateReader:
         return [document for document in await asyncio.gather(*reads) if document is not None]
 
     async def _read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
-        return await self._store.read(actor_type, actor_id, slot)
+        return await self._store.read(ActorRef(actor_type, actor_id), slot)

@@ -11,6 +11,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import Unavailable
 from agent_actors.observability.counters import Counters
 from agent_actors.protocol.codec import encode
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import documents
 from agent_actors.state.slots import D, Slot
 
@@ -44,7 +45,7 @@ class StateStore:
     call_time: float
     counters: Counters = field(default_factory=Counters)
 
-    async def read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
+    async def read(self, actor: ActorRef, slot: Slot[D]) -> D | None:
         """A stored document of any actor, without a turn (I9); None where there is none.
 
         Raises:
@@ -54,12 +55,12 @@ class StateStore:
         try:
             with self.counters.timed("read"):
                 async with self.clock.timeout(self.call_time):
-                    data = await self.client.get_state(actor_type, actor_id, slot.key)
+                    data = await self.client.get_state(actor.type, actor.id, slot.key)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
         return documents.read(data, slot.kind) if data else None
 
-    async def write(self, actor_type: str, actor_id: str, changes: Changes) -> None:
+    async def write(self, actor: ActorRef, changes: Changes) -> None:
         """Stores all changes of one actor in one transaction.
 
         Raises:
@@ -71,13 +72,11 @@ class StateStore:
         try:
             with self.counters.timed("save"):
                 async with self.clock.timeout(self.call_time):
-                    await self._save((actor_type, actor_id), encoded)
+                    await self._save(actor, encoded)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
 
-    async def _save(
-        self, actor: tuple[str, str], changes: Sequence[tuple[str, bytes | None]]
-    ) -> None:
+    async def _save(self, actor: ActorRef, changes: Sequence[tuple[str, bytes | None]]) -> None:
         if isinstance(self.client, DocumentClient):
             await self.client.save_documents(*actor, changes)
         else:

@@ -1,1 +1,1 @@
-"""Turns: the base of every actor, its lock, and the activation that may act."""
+"""Turns: the base of every actor, its lock, and the record of live activations."""

@@ -1,4 +1,4 @@
-"""Which object may act for each actor in this process (rule 3, docs/protocol.md)."""
+"""The activation that may act for each actor of this process (rule 3, docs/protocol.md)."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.errors import Defect
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.settings.actors import RulesOf
 from agent_actors.turns.lock import TurnEntry, TurnLocks
 
@@ -13,67 +14,66 @@ if TYPE_CHECKING:
     from agent_actors.turns.actor import TurnActor
 
 A = TypeVar("A", bound="TurnActor")
-ActorKey = tuple[str, str]
 
 
 class Activations:
-    """Which object may act for each actor in this process, and the lock its turns take.
+    """The live activation of each actor of this process, and the locks that turns take.
 
     Args:
-        rules_of: How actors of a type are kept; without it nobody is let back in.
+        rules_of: The rules of each actor type; without them no type is reentrant.
     """
 
     def __init__(self, rules_of: RulesOf | None = None) -> None:
         self._rules_of = rules_of
-        self._current: dict[ActorKey, TurnActor] = {}
-        self._locks: TurnLocks[ActorKey] = TurnLocks()
+        self._current: dict[ActorRef, TurnActor] = {}
+        self._locks: TurnLocks[ActorRef] = TurnLocks()
 
     def record(self, actor: A) -> A:
-        """From now on this object, and no other, acts for its id; for use in actor factories."""
-        former = self._current.get(actor.key)
+        """Makes this object the live activation of its actor; for use in actor factories."""
+        former = self._current.get(actor.ref)
         if former is not None:
-            former.put_away()
-        self._current[actor.key] = actor
+            former.deactivate()
+        self._current[actor.ref] = actor
         return actor
 
     def current(self, actor: "TurnActor") -> "TurnActor":
-        """The object that acts for this actor's id; a new one where none does."""
-        found = self._current.get(actor.key)
+        """The live activation of the same actor; a new one if there is none."""
+        found = self._current.get(actor.ref)
         return found if found is not None else actor.successor()
 
     @property
     def active(self) -> "Iterable[TurnActor]":
-        """The actors of this process."""
+        """The live activations of this process."""
         return self._current.values()
 
-    def withdraw(self, key: ActorKey) -> None:
-        """Puts an actor away: whatever still runs for it may not act any more."""
-        actor = self._current.pop(key, None)
+    def withdraw(self, ref: ActorRef) -> None:
+        """Deactivates an actor: turns of it that still run may not act any more."""
+        actor = self._current.pop(ref, None)
         if actor is not None:
-            actor.put_away()
+            actor.deactivate()
 
     def withdraw_all(self) -> None:
-        """Puts every actor away, as when the sidecar was restarted (I15)."""
-        for key in list(self._current):
-            self.withdraw(key)
+        """Deactivates every actor, as when the sidecar was restarted (I15)."""
+        for ref in list(self._current):
+            self.withdraw(ref)
 
-    def turn(self, key: ActorKey) -> TurnEntry[ActorKey]:
+    def turn(self, ref: ActorRef) -> TurnEntry[ActorRef]:
         """Waits for the turns before this one, then holds the actor until the block ends.
 
-        The lock is the process's, not the object's: a turn that was cut runs on in the old object
-        and the next one still waits for it. Where the type's rules say so, the chain of calls that
-        holds the actor is let in again.
+        The lock belongs to the process, not to the activation: a turn whose caller has left runs
+        on in the old activation, and the next turn still waits for it. Where the type is reentrant,
+        the chain of calls that holds the actor may enter again.
         """
-        return self._locks.entered(key, reentrancy_ctx.get() if self._depth(key) > 1 else None)
+        return self._locks.entered(ref, reentrancy_ctx.get() if self._depth(ref) > 1 else None)
 
-    def require_shallow(self, key: ActorKey) -> None:
-        """Raises `Defect` when the chain that holds an actor is in it more often than it may be."""
-        depth = self._depth(key)
-        if self._locks.inside(key) > depth:
+    def require_shallow(self, ref: ActorRef) -> None:
+        """Raises `Defect` if the chain of calls in an actor is deeper than its type allows."""
+        depth = self._depth(ref)
+        if self._locks.inside(ref) > depth:
             raise Defect(
-                f"A chain of calls came back to an actor that it was in {depth} times already: its"
-                " reentrancy depth."
+                f"A chain of calls is in this actor {depth} times already, which is its reentrancy"
+                " depth."
             )
 
-    def _depth(self, key: ActorKey) -> int:
-        return 1 if self._rules_of is None else self._rules_of(key[0]).depth
+    def _depth(self, ref: ActorRef) -> int:
+        return 1 if self._rules_of is None else self._rules_of(ref.type).depth

@@ -1,14 +1,14 @@
 """A turn, and the base of every actor: one at a time (I1), and a failed one leaves no trace (I2).
 
-The SDK keeps one object per actor that it believes active, but three first calls at once make
-three objects, and a killed sidecar tells none of them to go. So who may act is recorded here, per
-(type, id): an object that is not the recorded one saves nothing, calls nothing and starts no model
+The SDK keeps one object per active actor, but three first calls at once make three objects, and a
+killed sidecar deactivates none of them. `Activations` therefore records the live object of each
+actor: any other object saves nothing, calls nothing and starts no model
 (rule 3, docs/protocol.md), and a call that the SDK hands to such an object runs on the recorded
 one.
 
-Where the rules of a type let calls back in, turns of one chain of calls may be in an actor at once,
-but only one of them acts: the others are asking somebody (`ask`). What one of them had read, and
-another has saved, it must read again before it saves it (`slots`).
+Where an actor type is reentrant, several turns of one chain of calls may be in an actor at once.
+Only one of them acts: the others wait for a call that they made (`ask`). A document that one turn
+has read and another has saved since must be read again before it is saved (`state.cache`).
 """
 
 import functools
@@ -22,16 +22,17 @@ from dapr.actor import Actor, ActorId
 from dapr.actor.runtime.context import ActorRuntimeContext
 
 from agent_actors.clock import Clock
-from agent_actors.errors import AgentError, Defect, Invalid, PutAway, Unavailable
+from agent_actors.errors import AgentError, Deactivated, Defect, Invalid, Unavailable
 from agent_actors.observability import tracing
 from agent_actors.observability.counters import Counters
 from agent_actors.observability.logs import LogContext
 from agent_actors.protocol.codec import Malformed
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.interfaces import Pingable
 from agent_actors.protocol.messages import Failure, Problem
 from agent_actors.state.cache import ActorState, ReadTracker
 from agent_actors.state.store import StateStore
-from agent_actors.turns.activations import Activations, ActorKey
+from agent_actors.turns.activations import Activations
 from agent_actors.turns.lock import asking
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ A = TypeVar("A", bound="TurnActor")
 class Host:
     """What every actor of a process shares.
 
-    `call_time` is in seconds: what any call but the wait for a model may take.
+    `call_time` is the time limit of every call but the wait for a model, in seconds.
     """
 
     activations: Activations
@@ -64,52 +65,52 @@ class TurnActor(Actor, Pingable):
 
     def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host) -> None:
         super().__init__(ctx, actor_id)
-        self.key: ActorKey = (ctx.actor_type_info.type_name, actor_id.id)
+        self.ref = ActorRef(ctx.actor_type_info.type_name, actor_id.id)
         self.live = True
         self.activations = host.activations
         self.clock = host.clock
         self._call_time = host.call_time
         self.counters = host.counters
         store = StateStore(ctx.dapr_client, host.clock, host.call_time, host.counters)
-        self.state = ActorState(store, *self.key, may_act=self.require_live)
+        self.state = ActorState(store, self.ref, may_act=self.require_live)
 
     @property
     def waiting(self) -> int:
-        """Messages that this actor has yet to answer."""
+        """The number of messages that this actor has not answered yet."""
         return 0
 
     async def ping(self) -> bool:
-        """True, at once: not a turn, since a probe must not wait for one."""
+        """True, at once; no turn, since a probe must not wait for one."""
         return True
 
     def successor(self) -> "TurnActor":
         """A fresh activation of the same actor, recorded by the actor factory."""
         return cast(TurnActor, self.runtime_ctx.create_actor(self.id))
 
-    def put_away(self) -> None:
-        """From now on this object may do nothing; what it kept is given back at once."""
+    def deactivate(self) -> None:
+        """Ends this activation: it may not act any more, and its cache is dropped at once."""
         self.live = False
         self.state.void()
 
     def require_live(self) -> None:
-        """Raises `PutAway` when another activation, or none, acts for this actor."""
+        """Raises `Deactivated` when another activation, or none, acts for this actor."""
         if not self.live:
-            raise PutAway("The actor was put away while this turn ran; send the request again.")
+            raise Deactivated("The actor was deactivated during this turn; send the request again.")
 
     async def ask(self, call: Callable[[], Awaitable[R]], wait: float = 0.0) -> R:
         """Calls another actor, the runtime or the broker on behalf of this turn.
 
         Args:
             call: Makes the call.
-            wait: Seconds that the callee may spend waiting for a model, beyond the call time.
+            wait: Seconds that the callee may wait for a model, on top of the call time.
 
         Raises:
-            PutAway: This activation may not act any more.
+            Deactivated: This activation may not act any more.
             Unavailable: No answer in time.
         """
         self.require_live()
         try:
-            # The time of the call ends before the wait for one's turn to act again begins.
+            # The time limit is for the call, not for the wait until this turn may act again.
             async with asking(), self.clock.timeout(self._call_time + wait):
                 return await call()
         except TimeoutError:
@@ -119,9 +120,8 @@ class TurnActor(Actor, Pingable):
         """A turn as a span of the trace that its caller belongs to."""
         if not tracing.enabled():
             return tracing.span("")
-        kind, actor_id = self.key
-        said = {"actor.type": kind, "actor.id": actor_id}
-        return tracing.span(f"{kind}.{method}", attributes=said)
+        attributes = {"actor.type": self.ref.type, "actor.id": self.ref.id}
+        return tracing.span(f"{self.ref.type}.{method}", attributes=attributes)
 
     async def run(self, method: Callable[..., Awaitable[R]], args: tuple[Any, ...]) -> R | Failure:
         """One turn, under the lock: its result, or the error it returns (rule 10)."""
@@ -130,20 +130,20 @@ class TurnActor(Actor, Pingable):
             for arg in args:
                 if isinstance(arg, Malformed):
                     raise Invalid(f"The argument is not of the method's form: {arg.reason}")
-            self.activations.require_shallow(self.key)
+            self.activations.require_shallow(self.ref)
             self.require_live()
             return await method(self, *args)
         except AgentError as error:
             if error.status >= 500:
-                log.warning("turn of %s %s: %s", *self.key, error.detail)
+                log.warning("turn of %s %s: %s", *self.ref, error.detail)
                 tracing.mark_failed(type(error).__name__)
             return Failure(Problem.of(error))
         except Exception as error:
-            # The SDK would answer `500 repr(error)`, and a repr may hold what people said.
+            # The SDK would answer `500 repr(error)`, and the repr may contain people's messages.
             self.state.void()
-            log.error("turn of %s %s failed: %s", *self.key, type(error).__name__)
+            log.error("turn of %s %s failed: %s", *self.ref, type(error).__name__)
             tracing.mark_failed(type(error).__name__)
-            log.debug("its trace", exc_info=error)
+            log.debug("traceback", exc_info=error)
             return Failure(Problem.of(Defect("The turn failed inside the service.")))
         finally:
             self.state.end_turn()
@@ -152,8 +152,8 @@ class TurnActor(Actor, Pingable):
         """Nothing: state is loaded inside the turn, under the lock."""
 
     async def _on_deactivate_internal(self) -> None:
-        """Withdraws the record before the SDK's first await."""
-        self.activations.withdraw(self.key)
+        """Withdraws the activation before the SDK's first await."""
+        self.activations.withdraw(self.ref)
 
     async def _save_state_internal(self) -> None:
         """Nothing: a turn saves by itself, in one transaction."""
@@ -166,7 +166,7 @@ _ENDS = {429: "busy", 502: "model", 503: "unavailable", 504: "model"}
 
 
 def end_of(result: object) -> str:
-    """How a turn has ended, for the counters: well, or who must act."""
+    """How a turn ended, as the counters name it: `ok`, or who has to act."""
     if not isinstance(result, Failure):
         return "ok"
     status = result.error.status
@@ -186,10 +186,10 @@ def turn(
     @functools.wraps(method)
     async def guarded(self: A, *args: P.args, **_kwargs: P.kwargs) -> R:
         actor = self.activations.current(self)
-        async with self.activations.turn(actor.key):
-            with ReadTracker(), LogContext(*actor.key, args), actor.traced(name):
+        async with self.activations.turn(actor.ref):
+            with ReadTracker(), LogContext(*actor.ref, args), actor.traced(name):
                 result = await actor.run(method, args)
-        actor.counters.actor_turn_ended(actor.key[0], name, end_of(result))
+        actor.counters.actor_turn_ended(actor.ref.type, name, end_of(result))
         return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

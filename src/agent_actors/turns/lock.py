@@ -1,11 +1,17 @@
-"""The lock of one actor: one turn at a time, or one chain of calls, of whose turns one acts.
+"""The lock of an actor: held by one turn, or by one chain of calls with one acting turn at a time.
 
-A turn and those that come back to its actor in one chain of calls share the id of the chain, so
-nothing tells a call back, for which the turn waits, from a second branch of the chain. Whoever asks
-somebody lets the others of its chain act, and goes on when none of them does.
+A chain of calls is a call and all calls that are made on its behalf; where an actor type is
+reentrant, a chain that holds an actor may call it back. All turns of a chain have the same id, so
+the call back that a turn waits for looks like any other branch of the chain. That is why a turn
+that calls another actor (`asking`) lets the other turns of its chain act, and acts again once none
+of them does.
+
+There is one lock per actor and process. On Dapr `TurnLocks` makes it for the turns that need it;
+the embedded runtime holds the lock itself before a turn begins, and passes it on (`pass_on`).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar, Token
@@ -14,74 +20,126 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
+class TurnLock:
+    """A FIFO lock that the chain of calls holding it may enter again.
+
+    `users` is the number of turns that hold the lock or wait for it, as its owner counts them;
+    `inside` the number that hold it.
+    """
+
+    __slots__ = ("_acting", "_held", "_waiting", "chain", "inside", "users")
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.inside = 0
+        self.chain: str | None = None
+        self._held = False
+        self._waiting: deque[asyncio.Future[None]] | None = None
+        self._acting: asyncio.Lock | None = None
+
+    @property
+    def acting(self) -> asyncio.Lock:
+        """Held by the turn of the chain that acts."""
+        if self._acting is None:
+            self._acting = asyncio.Lock()
+        return self._acting
+
+    async def enter(self, chain: str | None) -> None:
+        """Waits for the turns before this one; a turn of the chain that holds the lock does not."""
+        if chain is not None and chain == self.chain:
+            self.inside += 1
+            return
+        if self._held:
+            await self._wait()
+        self.take(chain)
+
+    def take(self, chain: str | None = None) -> None:
+        """Enters the lock, which must be free."""
+        self._held, self.chain, self.inside = True, chain, 1
+
+    def leave(self) -> None:
+        """Ends a turn; the last one of its chain lets the next turn in."""
+        self.inside -= 1
+        if not self.inside:
+            self.chain = None
+            self._hand_on()
+
+    async def _wait(self) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(entered)
+        try:
+            await entered
+        except asyncio.CancelledError:
+            if not entered.cancelled():
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        # The lock stays held meanwhile: nobody enters between a turn and the next in line.
+        while self._waiting:
+            entered = self._waiting.popleft()
+            if not entered.done():
+                entered.set_result(None)
+                return
+        self._held = False
+
+
 class TurnLocks(Generic[K]):
-    """The locks of the actors that have turns; nothing is kept of the others."""
+    """The locks of the actors that have turns; nothing is kept for the others."""
 
     def __init__(self) -> None:
         self._locks: dict[K, TurnLock] = {}
+
+    def __len__(self) -> int:
+        """How many actors have turns, or turns that wait."""
+        return len(self._locks)
 
     def entered(self, actor: K, chain: str | None) -> "TurnEntry[K]":
         """Waits for the turns before this one, then holds the actor until the block ends.
 
         Args:
             actor: The key of the actor.
-            chain: The chain of calls that may come back, if any may.
+            chain: The chain of calls, where it may call the actor back.
         """
         return TurnEntry(self, actor, chain)
 
     def inside(self, actor: K) -> int:
-        """How many turns are in an actor, of the one chain that holds it."""
+        """How many turns are in an actor, all of the chain that holds it."""
         lock = self._locks.get(actor)
         return 0 if lock is None else lock.inside
 
-    def __len__(self) -> int:
-        """How many actors have turns, or turns that wait."""
-        return len(self._locks)
-
-    def of(self, actor: K) -> "TurnLock":
-        """The lock of an actor, for one turn more."""
+    async def enter(self, actor: K, chain: str | None) -> TurnLock:
+        """Enters the lock of an actor and returns it."""
         lock = self._locks.get(actor)
         if lock is None:
             lock = self._locks[actor] = TurnLock()
         lock.users += 1
+        entered = False
+        try:
+            await lock.enter(chain)
+            entered = True
+        finally:
+            if not entered:  # The turn was cancelled while it waited.
+                self._drop(actor, lock)
         return lock
 
-    def leave(self, actor: K, lock: "TurnLock") -> None:
-        """A turn less."""
+    def leave(self, actor: K, lock: TurnLock) -> None:
+        """Ends a turn."""
+        lock.leave()
+        self._drop(actor, lock)
+
+    def _drop(self, actor: K, lock: TurnLock) -> None:
         lock.users -= 1
         if not lock.users:
             del self._locks[actor]
 
 
-class TurnLock(asyncio.Lock):
-    """A FIFO lock, with the number of turns that hold or want it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users = 0
-        self.inside = 0
-        self.chain: str | None = None
-        self._acting: asyncio.Lock | None = None
-
-    @property
-    def acting(self) -> asyncio.Lock:
-        """What the turn of a chain holds that acts."""
-        if self._acting is None:
-            self._acting = asyncio.Lock()
-        return self._acting
-
-    def leave(self) -> None:
-        """A turn has ended; the last of its chain lets the next one in."""
-        self.inside -= 1
-        if not self.inside:
-            self.chain = None
-            self.release()
-
-
 class TurnEntry(Generic[K]):
-    """A turn in an actor. A class, since every call of an actor passes here: generators cost."""
+    """A turn in an actor. A class, since every call enters here and a generator is slower."""
 
-    __slots__ = ("_actor", "_chain", "_lock", "_locks", "_stay", "_token")
+    __slots__ = ("_actor", "_chain", "_lock", "_locks", "_passed_on", "_stay", "_token")
 
     def __init__(self, locks: TurnLocks[K], actor: K, chain: str | None) -> None:
         self._locks = locks
@@ -90,37 +148,41 @@ class TurnEntry(Generic[K]):
         self._stay: _Stay | None = None
 
     async def __aenter__(self) -> None:
-        self._lock = self._locks.of(self._actor)
-        entered = False
-        try:
-            await self._enter(self._lock)
-            entered = True
-        finally:
-            if not entered:  # Cut while it waited.
-                self._locks.leave(self._actor, self._lock)
-        # In process a callee begins in its caller's context: that stay is not its own.
+        lock = _passed_on.get()
+        self._passed_on = lock is not None
+        if lock is None:
+            lock = await self._locks.enter(self._actor, self._chain)
+        else:
+            _passed_on.set(None)  # It is for this turn only.
+        self._lock = lock
+        if self._chain is not None:
+            self._stay = stay = _Stay(lock.acting)
+            try:
+                await stay.begin()
+            finally:
+                if not stay.acts:
+                    self._leave()
+        # In process a callee starts in its caller's context, but the caller's stay is not its own.
         self._token: Token[_Stay | None] = _stay.set(self._stay)
 
     async def __aexit__(self, *_: object) -> None:
         _stay.reset(self._token)
         if self._stay is not None:
             self._stay.end()
-        self._lock.leave()
-        self._locks.leave(self._actor, self._lock)
+        self._leave()
 
-    async def _enter(self, lock: TurnLock) -> None:
-        if self._chain is None or self._chain != lock.chain:
-            await lock.acquire()
-            lock.chain = self._chain
-        lock.inside += 1
-        if self._chain is None:
-            return
-        self._stay = stay = _Stay(lock.acting)
-        try:
-            await stay.begin()
-        finally:
-            if not stay.acts:
-                lock.leave()
+    def _leave(self) -> None:
+        if not self._passed_on:
+            self._locks.leave(self._actor, self._lock)
+
+
+_passed_on: ContextVar[TurnLock | None] = ContextVar("passed_on", default=None)
+"""The lock that a runtime holds for the turn which begins here."""
+
+
+def pass_on(lock: TurnLock | None) -> None:
+    """Makes the next turn of this task run under a lock that the caller holds, and releases."""
+    _passed_on.set(lock)
 
 
 class _Stay:
@@ -138,19 +200,19 @@ class _Stay:
         self._over = False
 
     async def begin(self) -> None:
-        """Returns when it may act."""
+        """Returns when the turn may act."""
         await self._acting.acquire()
         self.acts = True
 
     def end(self) -> None:
-        """What it still asks, since it was left behind, must not act for it afterwards."""
+        """Ends the stay: a call that the turn left behind must not make it act again."""
         self._over = True
         if self.acts:
             self._acting.release()
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Lets others act; a turn may ask several at once, and acts when the last has answered."""
+        """Lets other turns act; with several calls at once, until the last of them has returned."""
         self._asking += 1
         if self.acts and not self._over:
             self.acts = False
@@ -174,13 +236,11 @@ class _Stay:
 
 
 _stay: ContextVar[_Stay | None] = ContextVar("stay", default=None)
-"""The stay of the turn that runs here, where it may be called back."""
-
-
-_NOBODY_COMES_BACK = nullcontext()
+"""The stay of the turn that runs here, where the actor may be called back."""
+_NOT_REENTRANT = nullcontext()
 
 
 def asking() -> AbstractAsyncContextManager[None]:
-    """While the block lasts, the turn that runs here waits for somebody else's answer."""
+    """A block in which the turn that runs here waits for another actor's answer."""
     stay = _stay.get()
-    return _NOBODY_COMES_BACK if stay is None else stay.asking()
+    return _NOT_REENTRANT if stay is None else stay.asking()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import AnalyticsInterface
-from agent_actors.protocol.messages import ForgetUser, MarkRequest, Usage
+from agent_actors.protocol.messages import ForgetUser, Usage
 from agent_actors.state import slots
 from agent_actors.state.documents import Analytics, ModelUse
 from agent_actors.turns.actor import turn
@@ -32,11 +32,6 @@ class AnalyticsActor(Consumer, AnalyticsInterface):
             total = functools.reduce(with_turn, due, analytics)
             await self.apply(due, {slots.ANALYTICS: total})
         return early
-
-    @turn
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last applied event of a conversation; 0 before the first."""
-        return await self.mark(request.conversation)
 
     @turn
     async def get_message_count(self) -> int:

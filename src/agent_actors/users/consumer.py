@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Literal, TypeVar
 
 from agent_actors.protocol.events import TurnEvent
-from agent_actors.protocol.messages import ForgetUser, HighWaterMark
+from agent_actors.protocol.interfaces import ConsumerInterface
+from agent_actors.protocol.messages import ForgetUser, HighWaterMark, MarkRequest
 from agent_actors.state import slots
 from agent_actors.state.documents import Mark, Origin, Tombstone
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import Changes
-from agent_actors.turns.actor import TurnActor
+from agent_actors.turns.actor import TurnActor, turn
 
 Marks = dict[str, int]
 """The number of the last applied event, by conversation."""
@@ -24,7 +25,7 @@ SEEN = 64
 """The number of ids, of events without a number or of turns, that a consumer keeps."""
 
 
-class Consumer(TurnActor):
+class Consumer(TurnActor, ConsumerInterface):
     """An actor of one user that applies the events of the user's conversations."""
 
     async def classify(
@@ -79,6 +80,11 @@ class Consumer(TurnActor):
                 else:
                     marks[event.conversation] = event.seq
         return due, tuple(early)
+
+    @turn
+    async def get_mark(self, request: MarkRequest) -> int:
+        """The number of the last applied event of a conversation; 0 before the first."""
+        return await self.mark(request.conversation)
 
     async def mark(self, conversation: str) -> int:
         """The number of the last applied event of a conversation; 0 before the first."""

@@ -14,7 +14,6 @@ from agent_actors.protocol.messages import (
     EventResult,
     ForgetUser,
     HighWaterMark,
-    MarkRequest,
     MemorySnapshot,
     Message,
     Person,
@@ -75,11 +74,6 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     async def get_memory(self) -> tuple[Message, ...]:
         """The entries, newest last."""
         return (await self._memory()).entries
-
-    @turn
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last applied event of a conversation; 0 before the first."""
-        return await self.mark(request.conversation)
 
     @turn
     async def recall(self) -> MemorySnapshot:

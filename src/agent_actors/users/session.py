@@ -12,7 +12,6 @@ from agent_actors.protocol.interfaces import UserSessionInterface
 from agent_actors.protocol.messages import (
     ForgetUser,
     HighWaterMark,
-    MarkRequest,
     OpenSession,
     SessionExchange,
     Sessions,
@@ -48,11 +47,6 @@ class UserSessionActor(Consumer, UserSessionInterface):
         if due:
             await self.apply(due, {slots.EXCHANGES: functools.reduce(with_exchange, due, last)})
         return early
-
-    @turn
-    async def get_mark(self, request: MarkRequest) -> int:
-        """The number of the last applied event of a conversation; 0 before the first."""
-        return await self.mark(request.conversation)
 
     @turn
     async def get_conversation_history(self) -> tuple[SessionExchange, ...]:

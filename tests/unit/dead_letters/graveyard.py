@@ -12,12 +12,13 @@ from agent_actors.protocol import wire
 from agent_actors.protocol.clients import DeadLetterClient, ProxyFactory, returned
 from agent_actors.protocol.codec import ValueSerializer, encode
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter, LetterLimits
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime import DeadLetters
 from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_context, a_host
 from tests.hand_clock import HandClock
 
-LETTERS = (wire.LETTERS, wire.LETTERS_ID)
+LETTERS = ActorRef(wire.LETTERS, wire.LETTERS_ID)
 
 
 def envelope(number: int, **more: object) -> bytes:

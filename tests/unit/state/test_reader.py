@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent_actors.errors import Gone, Invalid, NotFound, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Failure, Message, Problem
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
@@ -14,7 +15,7 @@ from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_pair, a_record, a_turn
 from tests.hand_clock import HandClock
 
-CHAT = ("ChatAgent", "ada")
+CHAT = ActorRef("ChatAgent", "ada")
 PROBLEM = Problem(502, "t", "d", "new-key")
 
 
@@ -39,7 +40,7 @@ async def fill(store: StateStore, head: Head, pairs: int = 0) -> None:
         slots.segment(number): Segment(pairs=tuple(a_pair(8 * number + n) for n in range(1, 9)))
         for number in range(pairs // 8)
     }
-    await ActorState(store, *CHAT, may_act=lambda: None).save({slots.HEAD: head, **closed})
+    await ActorState(store, CHAT, may_act=lambda: None).save({slots.HEAD: head, **closed})
 
 
 def a_head(pairs: int, **more: object) -> Head:
@@ -183,7 +184,7 @@ async def test_an_older_record_is_found_in_its_document(reader: StateReader, sto
     head = a_head(3, recent=tuple(a_record(no, 1) for no in range(96, 100)))
     await fill(store, head)
     older = {slots.records(n): OutcomeRecords(records=(a_record(16 * n, 1),)) for n in (0, 5)}
-    await ActorState(store, *CHAT, may_act=lambda: None).save(older)
+    await ActorState(store, CHAT, may_act=lambda: None).save(older)
 
     assert (await reader.turn("ada", "turn 80")).status == "done"
     with pytest.raises(NotFound):
@@ -192,7 +193,7 @@ async def test_an_older_record_is_found_in_its_document(reader: StateReader, sto
 
 async def test_memory_and_mark_are_those_of_the_user(reader: StateReader, store: StateStore):
     """They lie with the memory actor, the mark under its conversation."""
-    memory = ActorState(store, "MemoryAgentActor", "memory-ada", may_act=lambda: None)
+    memory = ActorState(store, ActorRef("MemoryAgentActor", "memory-ada"), may_act=lambda: None)
     remembered = Memory(entries=(Message("user", "hi"),), events=1)
     await memory.save({slots.MEMORY: remembered, slots.mark("ada"): Mark(seq=4)})
 

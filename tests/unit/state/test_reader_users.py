@@ -3,6 +3,7 @@
 import pytest
 
 from agent_actors.errors import NotFound, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Person, SessionExchange, Sessions
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
@@ -38,7 +39,7 @@ def reader(store: StateStore) -> StateReader:
 
 
 async def keep(store: StateStore, kind: str, name: str, changes: Changes) -> None:
-    await ActorState(store, kind, name, may_act=lambda: None).save(changes)
+    await ActorState(store, ActorRef(kind, name), may_act=lambda: None).save(changes)
 
 
 async def test_of_an_unknown_user_nothing_is_there(reader: StateReader):

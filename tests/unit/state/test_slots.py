@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from agent_actors.errors import Defect, PutAway, Unavailable
+from agent_actors.errors import Deactivated, Defect, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState, ReadTracker
 from agent_actors.state.documents import Head, Mark, Memory, OutcomeRecords, Profile, Segment
@@ -12,7 +13,7 @@ from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle
 
-ACTOR = ("ChatAgent", "ada")
+ACTOR = ActorRef("ChatAgent", "ada")
 
 
 def allowed() -> None:
@@ -31,7 +32,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def state(client: FakeActorClient, clock: HandClock) -> ActorState:
-    return ActorState(StateStore(client, clock, 5.0), *ACTOR, may_act=allowed)
+    return ActorState(StateStore(client, clock, 5.0), ACTOR, may_act=allowed)
 
 
 async def test_absent_is_none(state: ActorState):
@@ -183,14 +184,14 @@ async def test_a_cancelled_save_voids_the_cache(state: ActorState, client: FakeA
 
 
 async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: HandClock):
-    """An activation that was put away does not reach the store."""
+    """An activation that was deactivated does not reach the store."""
 
     def refuse() -> None:
-        raise PutAway("away")
+        raise Deactivated("away")
 
-    state = ActorState(StateStore(client, clock, 5.0), *ACTOR, may_act=refuse)
+    state = ActorState(StateStore(client, clock, 5.0), ACTOR, may_act=refuse)
 
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await state.save({slots.HEAD: Head(seq=1)})
     assert not client.did("save")
 

@@ -8,7 +8,7 @@ import pytest
 from dapr.actor import ActorId, ActorInterface, ActorRuntime
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.errors import Busy, Defect, Invalid, PutAway, Unavailable
+from agent_actors.errors import Busy, Deactivated, Defect, Invalid, Unavailable
 from agent_actors.protocol.codec import Malformed, ValueSerializer
 from agent_actors.protocol.interfaces import actormethod
 from agent_actors.protocol.messages import Failure, MarkRequest
@@ -145,7 +145,7 @@ async def test_turns_of_one_actor_do_not_overlap(host: Host, journal: Journal):
 
 
 async def test_a_turn_that_lost_its_caller_keeps_the_actor(host: Host, journal: Journal):
-    """A second call waits for a turn whose object was put away meanwhile."""
+    """A second call waits for a turn whose object was deactivated meanwhile."""
     journal.gate = asyncio.Event()
     first = asyncio.create_task(add("a"))
     await settle()
@@ -162,7 +162,7 @@ async def test_a_turn_that_lost_its_caller_keeps_the_actor(host: Host, journal: 
     assert await second == 1
 
 
-async def test_an_activation_that_was_put_away_saves_nothing(
+async def test_a_deactivated_activation_saves_nothing(
     host: Host, journal: Journal, client: FakeActorClient
 ):
     """Its turn ends with an error to be tried again, and the store was not touched."""
@@ -178,15 +178,13 @@ async def test_an_activation_that_was_put_away_saves_nothing(
     assert not client.did("save")
 
 
-async def test_an_activation_that_was_put_away_calls_nothing(
-    client: FakeActorClient, journal: Journal
-):
+async def test_a_deactivated_activation_calls_nothing(client: FakeActorClient, journal: Journal):
     """A withdrawn object refuses before it calls."""
     host = a_host(HandClock())
     actor = an_actor(client, host, journal)
     host.activations.withdraw_all()
 
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await actor.ask(journal.called)
     assert journal.order == []
 
@@ -212,7 +210,7 @@ async def test_a_call_to_a_withdrawn_actor_gets_a_new_object(
     """Where no object is recorded, a fresh one is made and recorded."""
     host = a_host(HandClock())
     gone = an_actor(client, host, journal)
-    host.activations.withdraw(gone.key)
+    host.activations.withdraw(gone.ref)
 
     assert await gone.add(MarkRequest("a")) == 1
     assert len(journal.made) == 2
@@ -320,7 +318,7 @@ async def test_a_call_without_an_answer_ends(client: FakeActorClient, journal: J
 
 
 async def test_deactivation_withdraws_at_once(host: Host, journal: Journal):
-    """An object that the SDK puts away may not act from then on."""
+    """An object that the SDK deactivates may not act from then on."""
     await add()
     await ActorRuntime.deactivate(COUNTER, "ada")
 

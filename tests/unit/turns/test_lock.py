@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent_actors.turns.lock import TurnLocks, asking
+from agent_actors.turns.lock import TurnLock, TurnLocks, asking, pass_on
 from tests.hand_clock import settle
 
 
@@ -247,3 +247,41 @@ async def test_a_callee_does_not_act_for_its_caller():
         pass
 
     assert not locks
+
+
+async def test_a_turn_runs_under_the_lock_that_its_runtime_holds():
+    """It takes no lock of its own and leaves the runtime's alone; the next turn takes its own."""
+    locks: TurnLocks[str] = TurnLocks()
+    held = TurnLock()
+    held.take("chain")
+    pass_on(held)
+
+    async with locks.entered("actor", "chain"):
+        assert not locks
+        assert held.acting.locked()
+        async with locks.entered("other", None):
+            assert len(locks) == 1
+
+    assert not held.acting.locked()
+    assert (held.inside, held.chain) == (1, "chain")
+
+
+async def test_a_cut_turn_leaves_the_lock_that_its_runtime_holds():
+    """A turn that is cut while another turn of its chain acts takes nothing with it."""
+    locks: TurnLocks[str] = TurnLocks()
+    held = TurnLock()
+    held.take("chain")
+
+    async def turn() -> None:
+        pass_on(held)
+        async with locks.entered("actor", "chain"):
+            raise AssertionError
+
+    async with held.acting:
+        cut = asyncio.create_task(turn())
+        await settle()
+        cut.cancel()
+        await asyncio.wait({cut})
+
+    assert cut.cancelled()
+    assert (held.inside, held.acting.locked()) == (1, False)

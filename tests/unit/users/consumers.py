@@ -91,12 +91,11 @@ class Bench:
     async def forget(self, *passed: tuple[str, int], at: float = 0.0) -> Any:
         """Its user is forgotten, up to these numbers and this time."""
         request = ForgetUser(tuple(HighWaterMark(*each) for each in passed), at)
-        return await self.actor.forget(request)  # type: ignore[attr-defined]
+        return await self.actor.forget(request)
 
     async def mark(self, conversation: str = "ada") -> int:
         """The mark of a conversation."""
-        number: int = await self.actor.get_mark(MarkRequest(conversation))  # type: ignore[attr-defined]
-        return number
+        return await self.actor.get_mark(MarkRequest(conversation))
 
     @property
     def effects(self) -> int:

@@ -8,6 +8,7 @@ from agent_actors.conversation.limits import ChatLimits
 from agent_actors.model.calls import ModelCalls
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.events import CloudEvent
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import AdoptTurn, Reply, TurnState
 from agent_actors.settings import Settings
 from agent_actors.state import slots
@@ -131,15 +132,15 @@ class Desk:
 
     async def save(self, head: Head) -> None:
         """The conversation is like that."""
-        await self._state("ChatAgent", CONVERSATION).save({slots.HEAD: head})
+        await self._state(ActorRef("ChatAgent", CONVERSATION)).save({slots.HEAD: head})
 
     async def counted(self, messages: int) -> None:
         """So many messages of the user were answered."""
         analytics = Analytics(message_count=messages)
-        await self._state("AnalyticsActor", "ada").save({slots.ANALYTICS: analytics})
+        await self._state(ActorRef("AnalyticsActor", "ada")).save({slots.ANALYTICS: analytics})
 
-    def _state(self, *actor: str) -> ActorState:
-        return ActorState(self.store, *actor, may_act=lambda: None)
+    def _state(self, actor: ActorRef) -> ActorState:
+        return ActorState(self.store, actor, may_act=lambda: None)
 
 
 async def _never(*_: object) -> None:

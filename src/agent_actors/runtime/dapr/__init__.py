@@ -1,7 +1,7 @@
 """The Dapr runtime: a sidecar carries the actors, and any number of replicas share them.
 
-Everything goes over one pooled HTTP session. The sidecar calls back on the app's own port; it may
-start before or after this process, go, and come back.
+All requests go over one pooled HTTP session. The sidecar calls back on the app's port; it may start
+before or after this process, and restart at any time.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ log = logging.getLogger(__name__)
 CALL_TIME = 30.0
 """Seconds that a call of an actor through the sidecar may take: longer than any turn."""
 _PROBE = 2.0
-"""Seconds that a question of the readiness may take."""
+"""Time limit of a readiness probe, in seconds."""
 _WAITING = (CHAT, RESPONSE)
-"""The types of actors that wait for a model."""
+"""The actor types that wait for a model."""
 _NO_STORE = frozenset({"ERR_SECRET_STORE_NOT_FOUND", "ERR_SECRET_STORES_NOT_CONFIGURED"})
 
 
 class DaprRuntime:
-    """`Runtime` beside a sidecar; made by `open`, which talks to nobody yet.
+    """`Runtime` on a sidecar; made by `open`, which opens no connection.
 
     Args:
         sidecar: The sidecar.
         clock: The time.
-        deadline: Seconds that a call of an actor may take.
+        deadline: Time limit of a call of an actor, in seconds.
     """
 
     called_by_sidecar = True
@@ -63,21 +63,21 @@ class DaprRuntime:
         """The runtime of these settings.
 
         Raises:
-            StartupError: They name no sidecar, or cannot be kept on Dapr; the text says why.
+            StartupError: The settings name no sidecar, or cannot work on Dapr; the text says why.
         """
         if settings.dapr_http_port is None:
             raise StartupError(
-                "The dapr runtime needs a sidecar, and DAPR_HTTP_PORT names none: start it with"
-                " `dapr run`, or say --runtime embedded."
+                "The dapr runtime needs a sidecar, but DAPR_HTTP_PORT is not set: start it with"
+                " `dapr run`, or use --runtime embedded."
             )
         if any(settings.rules_of(each).idle_timeout <= settings.parking_time for each in _WAITING):
-            # daprd counts from the start of a turn, and cuts one that is idle for too long.
+            # daprd counts idle time from the start of a turn, and cuts the turn when it is over.
             raise StartupError(
                 "AGENT_ACTORS_IDLE_TIMEOUT (or that of a type in AGENT_ACTORS_ACTOR_TYPES) must be"
                 " longer than AGENT_ACTORS_PARKING_TIME on Dapr."
             )
         if settings.app_api_token is None:
-            _tell_of_no_token(required=settings.require_token)
+            _check_no_token(required=settings.require_token)
         sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, CALL_TIME)
         return cls(sidecar, clock, CALL_TIME)
 
@@ -87,13 +87,13 @@ class DaprRuntime:
         return self._client
 
     async def start(self, deliver: Deliver, withdraw: Withdraw) -> None:  # noqa: ARG002 - the broker calls the routes itself
-        """Opens the pool and begins to look for the sidecar; waits for nothing."""
+        """Opens the pool and starts to watch the sidecar; does not wait for it."""
         await self._sidecar.start()
         self._watch = SidecarWatch(self._sidecar, self._clock, withdraw)
         self._watching = asyncio.create_task(self._watch.run(), name="watch of the sidecar")
 
     async def stop(self) -> None:
-        """Closes the pool. The turns have ended by then. Idempotent."""
+        """Closes the pool, once the turns have ended. Idempotent."""
         self._stopping = True
         if self._watching is not None:
             self._watching.cancel()
@@ -101,18 +101,18 @@ class DaprRuntime:
         await self._sidecar.stop()
 
     async def sidecar_started(self) -> None:
-        """The sidecar has asked for the actors' configuration."""
+        """Called when the sidecar asks for the actors' configuration."""
         if self._watch is not None:
             await self._watch.sidecar_started()
 
     async def purge(self) -> None:
-        """Nothing: the disk is the state store's."""
+        """Does nothing: the disk is the state store's."""
 
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can.
 
-        The sidecar's own word is not enough: it does not notice that the app is away, so an actor
-        of each type is called; that of any replica will do.
+        The sidecar does not notice when the app is away, so an actor of each type is called too, on
+        whichever replica it is.
         """
         if self._stopping:
             return "The service is stopping."
@@ -123,14 +123,16 @@ class DaprRuntime:
         if not hosting.get("hostReady") or hosting.get("runtimeStatus") != "RUNNING":
             return f"The sidecar hosts no actors yet ({hosting.get('placement', 'no placement')})."
         types = ActorRuntime.get_registered_actor_types()
-        deaf = await asyncio.gather(*map(self._deaf, types))
-        return next((f"Actors of type {name} cannot be called." for name in deaf if name), None)
+        unreachable = await asyncio.gather(*map(self._unreachable, types))
+        return next(
+            (f"Actors of type {name} cannot be called." for name in unreachable if name), None
+        )
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
         """Hands an event to the broker.
 
         Raises:
-            Unavailable: The broker did not take it (it may have, all the same).
+            Unavailable: The broker did not confirm the event, but may have taken it.
         """
         named = {
             "metadata.cloudevent.id": event.id,
@@ -139,7 +141,7 @@ class DaprRuntime:
             "metadata.cloudevent.subject": event.subject,
         }
         if event.traceparent is not None:
-            # Said here, it is in the event whatever the sidecar's sampling rate.
+            # As metadata it reaches the event whatever the sidecar's sampling rate.
             named["metadata.cloudevent.traceparent"] = event.traceparent
         path = f"publish/{part(pubsub)}/{part(topic)}?{urlencode(named)}"
         await self._sidecar.ask("POST", path, encode(event.data))
@@ -147,11 +149,11 @@ class DaprRuntime:
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Has an output binding do something, and returns what it answers (nothing, for some).
+        """Invokes an output binding and returns its response, which may be empty.
 
         Raises:
-            BindingFailed: It says that it failed, or there is none of that name.
-            Unavailable: The sidecar has not answered; it may have been done, all the same.
+            BindingFailed: The binding has failed, or there is none of that name.
+            Unavailable: The sidecar did not answer; the operation may have taken effect.
         """
         asked = encode({"operation": operation, "data": data, "metadata": metadata})
         answer = await self._sidecar.send("POST", f"bindings/{part(name)}", asked)
@@ -162,13 +164,13 @@ class DaprRuntime:
         raise failure(answer, "bindings")
 
     async def get_secret(self, store: str, name: str) -> str | None:
-        """A secret, or None where the store has none of that name.
+        """A secret, or None if the store has none of that name.
 
-        Local stores and that of Kubernetes say so; another may fail instead.
+        Local stores and Kubernetes report a missing secret; other stores may fail instead.
 
         Raises:
             Invalid: There is no such store.
-            Unavailable: The store is away or failed.
+            Unavailable: The store failed or cannot be reached.
         """
         answer = await self._sidecar.send("GET", f"secrets/{part(store)}/{part(name)}")
         if answer.code in _NO_STORE:
@@ -177,12 +179,12 @@ class DaprRuntime:
             return None
         if not answer.ok:
             raise failure(answer, "secrets")
-        # By default the parser keeps short texts for the next one that parses them.
+        # By default the parser caches short strings, and so secrets.
         secrets = from_json(answer.body, cache_strings="none") if answer.body else {}
         found = secrets.get(name)
         return found if isinstance(found, str) and found else None
 
-    async def _deaf(self, actor_type: str) -> str | None:
+    async def _unreachable(self, actor_type: str) -> str | None:
         """The type's name if its actors cannot be called."""
         try:
             async with self._clock.timeout(_PROBE):
@@ -193,22 +195,22 @@ class DaprRuntime:
 
 
 def _binding_failed(name: str, answer: SidecarResponse) -> BindingFailed:
-    """Of the sidecar's words only a status: they may repeat an address, with an account in it."""
-    told = re.search(r"\((\d{3})\)", answer.message)
-    if told:
-        return BindingFailed(f"What the binding {name!r} speaks to has answered {told[1]}.")
+    """The error, with only a status of the sidecar's message: it may contain credentials."""
+    status = re.search(r"\((\d{3})\)", answer.message)
+    if status:
+        return BindingFailed(f"What the binding {name!r} speaks to has answered {status[1]}.")
     if "find output binding" in answer.message:
         return BindingFailed(f"The sidecar has no output binding {name!r}.")
     return BindingFailed(f"The binding {name!r} could not reach what it speaks to, or refused.")
 
 
 def _has_none(answer: SidecarResponse, name: str) -> bool:
-    """Has the store no secret of that name? Dapr has one code for all that a store can say."""
+    """Does the store have no secret of that name? Dapr has one code for all errors of a store."""
     words = (f"secret {name} not found", f'secrets "{name}" not found')
     return answer.code == "ERR_SECRET_GET" and answer.message.endswith(words)
 
 
-def _tell_of_no_token(*, required: bool) -> None:
+def _check_no_token(*, required: bool) -> None:
     if required:
         raise StartupError(
             "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"

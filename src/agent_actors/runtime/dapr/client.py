@@ -7,13 +7,14 @@ from dapr.clients.base import DAPR_REENTRANCY_ID_HEADER, DaprActorClientBase
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import Clock
-from agent_actors.errors import Defect, PutAway, Unavailable, Unreachable
+from agent_actors.errors import Deactivated, Defect, Unavailable, Unreachable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part
 
 _UNTIL_DECIDED = aiohttp.ClientTimeout(total=None)
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
-"""Seconds between two tries of a call whose actor has no place yet."""
+"""Seconds between two tries of a call while its actor has no host."""
 _NO_PLACE = frozenset({"ERR_ACTOR_NO_ADDRESS", "ERR_ACTOR_NO_PLACEMENT"})
 _NO_PLACE_WORDS = ("did not find address", "failed to lookup actor", "placement is disconnected")
 _NOT_HERE = "ERR_ACTOR_INSTANCE_MISSING"
@@ -23,25 +24,25 @@ class DaprActorClient(DaprActorClientBase):
     """Calls, state, reminders and timers of actors.
 
     Args:
-        sidecar: Where they are asked for.
-        clock: For the deadline of a call.
-        deadline: Seconds that a call of an actor may take, with finding its place.
+        sidecar: The sidecar.
+        clock: Measures the deadline of a call.
+        deadline: Time limit of a call of an actor, with finding its host, in seconds.
     """
 
     def __init__(self, sidecar: SidecarClient, clock: Clock, deadline: float) -> None:
         self._sidecar = sidecar
         self._clock = clock
         self._deadline = deadline
-        self._undecided: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._undecided: dict[ActorRef, asyncio.Task[None]] = {}
 
     async def invoke_method(
         self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
     ) -> bytes:
-        """Runs one turn and returns its answer; waits for an actor that has no place yet.
+        """Runs one turn and returns its result; waits while the actor has no host.
 
         Raises:
-            Unreachable: It has none within the deadline, or the call failed on its way.
-            Defect: The sidecar will never take it.
+            Unreachable: The actor has no host within the deadline, or the call failed on its way.
+            Defect: The sidecar will never accept the call.
         """
         path = f"{_actor(actor_type, actor_id)}/method/{part(method)}"
         reentrancy = reentrancy_ctx.get()
@@ -58,17 +59,17 @@ class DaprActorClient(DaprActorClientBase):
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
-        """Saves all of the changes or none; returns once the sidecar says so.
+        """Saves all changes or none; returns once the sidecar confirms it.
 
-        Whoever gives up waiting leaves the save undecided: until it is decided, nothing of this
+        A caller that gives up leaves the save undecided: until it has ended, nothing of this
         actor is read or saved in this process, or a save that lands late would be overlooked
         (rule 13, docs/protocol.md).
 
         Raises:
-            PutAway: The actor is not active at this sidecar; nothing was saved.
-            Unavailable: The store is away; it may have been saved.
+            Deactivated: The actor is not active at this sidecar; nothing was saved.
+            Unavailable: The store is away; the changes may have been saved.
         """
-        actor = (actor_type, actor_id)
+        actor = ActorRef(actor_type, actor_id)
         await self._decided(actor)
         saving = asyncio.create_task(self._save(actor, data))
         try:
@@ -79,16 +80,16 @@ class DaprActorClient(DaprActorClientBase):
             raise
 
     async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
-        """The saved JSON, or nothing at all where there is none; waits for no turn.
+        """The saved JSON, or no bytes if there is none; waits for no turn.
 
         Raises:
             Unavailable: The store is away.
         """
         if self._undecided:
-            await self._decided((actor_type, actor_id))
+            await self._decided(ActorRef(actor_type, actor_id))
         path = f"{_actor(actor_type, actor_id)}/state/{part(name)}"
         answer = await self._sidecar.send("GET", path)
-        # Absent is 204, and nothing else is (I6).
+        # Only 204 means that there is none (I6).
         if answer.status == 204 or (answer.ok and answer.body):
             return answer.body
         raise failure(answer, f"a read of {actor_type}")
@@ -96,7 +97,7 @@ class DaprActorClient(DaprActorClientBase):
     async def register_reminder(
         self, actor_type: str, actor_id: str, name: str, data: bytes
     ) -> None:
-        """Keeps a reminder in the scheduler, in place of one of the same name.
+        """Registers a reminder with the scheduler, in place of one of the same name.
 
         Raises:
             Unavailable: The scheduler is away.
@@ -104,7 +105,7 @@ class DaprActorClient(DaprActorClientBase):
         await self._sidecar.ask("PUT", _named(actor_type, actor_id, "reminders", name), data)
 
     async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Forgets a reminder; one that is not there is forgotten already. Raises as above."""
+        """Removes a reminder, if it is there. Raises as above."""
         await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "reminders", name))
 
     async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
@@ -116,7 +117,7 @@ class DaprActorClient(DaprActorClientBase):
         await self._sidecar.ask("PUT", _named(actor_type, actor_id, "timers", name), data)
 
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Stops a timer; one that is not there is stopped already. Raises as above."""
+        """Stops a timer, if it is there. Raises as above."""
         await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "timers", name))
 
     async def _send(
@@ -127,28 +128,28 @@ class DaprActorClient(DaprActorClientBase):
         except Unavailable as error:
             raise _lost(error) from None
 
-    async def _save(self, actor: tuple[str, str], data: bytes) -> None:
+    async def _save(self, actor: ActorRef, data: bytes) -> None:
         path = f"{_actor(*actor)}/state"
-        # No time-out of its own, so that "undecided" ends with an answer or with the connection;
-        # and a POST, since aiohttp sends a PUT again by itself.
+        # Without a timeout of its own, so that an undecided save ends with an answer or with the
+        # connection; and a POST, since aiohttp resends a PUT by itself.
         answer = await self._sidecar.send("POST", path, data, patience=_UNTIL_DECIDED)
         if answer.ok:
             return
         if answer.code == _NOT_HERE:
-            raise PutAway("The actor lives elsewhere by now; send the request again.")
-        raise failure(answer, f"the save of {actor[0]}")
+            raise Deactivated("The actor lives elsewhere by now; send the request again.")
+        raise failure(answer, f"the save of {actor.type}")
 
-    async def _decided(self, actor: tuple[str, str]) -> None:
-        """Waits for a save whose caller gave up; its outcome is seen in what is read next."""
+    async def _decided(self, actor: ActorRef) -> None:
+        """Waits for a save whose caller gave up; the next read sees its result."""
         saving = self._undecided.get(actor)
         if saving is not None:
             await asyncio.wait({saving})
 
-    def _decide(self, actor: tuple[str, str], saving: "asyncio.Task[None]") -> None:
+    def _decide(self, actor: ActorRef, saving: "asyncio.Task[None]") -> None:
         if self._undecided.get(actor) is saving:
             del self._undecided[actor]
         if not saving.cancelled():
-            saving.exception()  # Seen: nobody waits for it any more.
+            saving.exception()  # Marks it as retrieved: nobody waits for it any more.
 
 
 def _actor(actor_type: str, actor_id: str) -> str:
@@ -164,7 +165,7 @@ def _lost(error: Unavailable | Defect) -> Unreachable | Defect:
 
 
 def _unplaced(answer: SidecarResponse) -> bool:
-    """Has the actor no place yet? Nothing ran then, so the call may be sent again."""
+    """Does the actor have no host? Then nothing ran, and the call may be sent again."""
     if answer.code in _NO_PLACE:
         return True
     message = answer.message

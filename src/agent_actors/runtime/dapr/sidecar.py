@@ -1,4 +1,4 @@
-"""One pooled session to the sidecar's HTTP API, and what its errors mean to us.
+"""One pooled session to the sidecar's HTTP API, and its errors as ours.
 
 The SDK's own client opens a connection per call, and its synchronous one blocks the event loop.
 """
@@ -26,32 +26,32 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class SidecarResponse:
-    """What the sidecar answered: an HTTP status and a body."""
+    """A response of the sidecar: an HTTP status and a body."""
 
     status: int
     body: bytes
 
     @property
     def ok(self) -> bool:
-        """Did it do what it was asked?"""
+        """Did the request succeed?"""
         return 200 <= self.status < 300
 
     @property
     def code(self) -> str:
-        """Dapr's `errorCode`, or nothing where the body has none."""
-        return self._told("errorCode")
+        """Dapr's `errorCode`; empty if the body has none."""
+        return self._field("errorCode")
 
     @property
     def message(self) -> str:
-        """Dapr's `message`. It may repeat what an actor said: for DEBUG only."""
-        return self._told("message")
+        """Dapr's `message`. It may contain what an actor returned: for DEBUG only."""
+        return self._field("message")
 
-    def _told(self, field: str) -> str:
+    def _field(self, name: str) -> str:
         try:
-            told = from_json(self.body)
+            document = from_json(self.body)
         except ValueError:
             return ""
-        return str(told.get(field, "")) if isinstance(told, dict) else ""
+        return str(document.get(name, "")) if isinstance(document, dict) else ""
 
 
 class SidecarClient:
@@ -59,8 +59,8 @@ class SidecarClient:
 
     Args:
         port: Its port on loopback.
-        token: What it wants to see (`DAPR_API_TOKEN`), if anything.
-        timeout: Seconds that a request may take, longer than any turn.
+        token: The token it requires (`DAPR_API_TOKEN`), if any.
+        timeout: Time limit of a request in seconds, longer than any turn.
     """
 
     def __init__(self, port: int, token: str | None, timeout: float) -> None:
@@ -70,12 +70,12 @@ class SidecarClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Opens the pool; connections are made when they are needed."""
+        """Opens the pool; connections are opened when they are needed."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            auto_decompress=False,  # Nothing was said of accepting anything compressed.
+            auto_decompress=False,  # No request accepts compressed responses.
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
         )
@@ -98,10 +98,10 @@ class SidecarClient:
 
         Args:
             method: The HTTP method.
-            path: Below `/v1.0/`, each part of it by `part`.
+            path: The path below `/v1.0/`, with each segment quoted by `part`.
             body: JSON.
-            headers: Beside the token and the content's type.
-            patience: In place of the one for every request.
+            headers: Headers beside the token and the content type.
+            patience: A timeout in place of the usual one.
 
         Raises:
             Unavailable: The sidecar could not be reached, or did not answer in time.
@@ -109,16 +109,16 @@ class SidecarClient:
         if self._session is None:
             raise Unavailable("The runtime has not been started.")
         url = _url(self._base + path)
-        given = _JSON | headers if headers else _JSON
+        sent = _JSON | headers if headers else _JSON
         if tracing.enabled():
-            given = {**given, **tracing.headers()}
+            sent = {**sent, **tracing.headers()}
         try:
             async with self._session.request(
                 method,
                 url,
                 data=body,
-                headers=given,
-                allow_redirects=False,  # The token is the sidecar's, and nobody else's.
+                headers=sent,
+                allow_redirects=False,  # The token is for the sidecar only.
                 timeout=patience or self._session.timeout,
             ) as answer:
                 return SidecarResponse(answer.status, await answer.read())
@@ -126,7 +126,7 @@ class SidecarClient:
             log.debug("%s %s: %s", method, path, type(error).__name__)
             raise Unavailable(_AWAY) from None
         except RuntimeError:
-            # aiohttp has no error of its own for a session that was closed meanwhile.
+            # aiohttp has no error class for a session that was closed meanwhile.
             if not self._session.closed:
                 raise
             raise Unavailable("The runtime is stopping.") from None
@@ -135,8 +135,8 @@ class SidecarClient:
         """Sends a request that must succeed, and returns its body.
 
         Raises:
-            Unavailable: The sidecar is away, or could not do it now.
-            Defect: It will never do it.
+            Unavailable: The sidecar is away, or the request failed for now.
+            Defect: The request can never succeed.
         """
         answer = await self.send(method, path, body)
         if not answer.ok:
@@ -144,54 +144,56 @@ class SidecarClient:
         return answer.body
 
     async def metadata(self, within: float) -> dict[str, Any]:
-        """What the sidecar says of itself. Nothing is logged: it is asked again and again.
+        """The sidecar's metadata. A failure is not logged, since it is requested again and again.
 
         Raises:
-            Unavailable: It did not say it in that many seconds; the text says why.
-            Defect: It never will.
+            Unavailable: There was no metadata in that many seconds; the text says why.
+            Defect: The request can never succeed.
         """
         try:
             async with asyncio.timeout(within):
                 answer = await self.send("GET", "metadata")
             if not answer.ok:
                 raise _refusal(answer)
-            told = from_json(answer.body)
+            document = from_json(answer.body)
         except (TimeoutError, ValueError):
             raise Unavailable(_AWAY) from None
-        return told if isinstance(told, dict) else {}
+        return document if isinstance(document, dict) else {}
 
 
-def section(told: dict[str, Any], name: str) -> dict[str, Any]:
-    """A part of the metadata; empty where it has none of that form."""
-    found = told.get(name)
+def section(metadata: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of the metadata; empty if it is not there."""
+    found = metadata.get(name)
     return found if isinstance(found, dict) else {}
 
 
-@lru_cache(maxsize=4096)  # A turn asks for the same seven addresses each time.
+@lru_cache(maxsize=4096)  # Each turn of an actor requests the same seven URLs.
 def _url(text: str) -> URL:
     return URL(text, encoded=True)
 
 
 @lru_cache(maxsize=4096)
 def part(text: str) -> str:
-    """A name as a part of a path: daprd decodes each, and takes a bare `+` for a space."""
+    """A name as a path segment: daprd decodes each, and takes a bare `+` for a space."""
     return quote(text, safe="~")
 
 
 def failure(answer: SidecarResponse, path: str) -> Unavailable | Defect:
-    """The error behind an answer that is not a success.
+    """The error for a response that is not a success.
 
-    The sidecar's message is kept out of it: it may repeat what an actor, and so a person, said.
+    It leaves out the sidecar's message, which may contain people's messages.
     """
     what = path.split("/", 1)[0]
     log.warning("the sidecar answered %s %s to %s", answer.status, answer.code, what)
-    log.debug("its words: %s", answer.message)
+    log.debug("its message: %s", answer.message)
     return _refusal(answer)
 
 
 def _refusal(answer: SidecarResponse) -> Unavailable | Defect:
     if answer.status in {401, 403}:
-        return Unavailable("The sidecar refuses this service: is its DAPR_API_TOKEN the same?")
+        return Unavailable(
+            "The sidecar refuses this service: check that both have the same DAPR_API_TOKEN."
+        )
     if 400 <= answer.status < 500 and not answer.code.startswith("ERR_ACTOR"):
         return Defect(f"The sidecar does not take this request ({answer.code or answer.status}).")
     return Unavailable("The sidecar, or what is behind it, could not do it now; try again.")

@@ -1,8 +1,9 @@
 """Notices a new sidecar: a killed one deactivates no actor (rule 6 and I15, docs/protocol.md).
 
-A mark of this process lies in the sidecar's metadata. A sidecar without it is a new one, and what
-this process keeps of its actors may be old. A new sidecar also asks for `/dapr/config`, once,
-before it hosts an actor: the look that this causes comes before any turn could run on what is old.
+This process leaves a mark in the sidecar's metadata. A sidecar without the mark is a new one, and
+the state that this process has cached for its actors may be old. A new sidecar also requests
+`/dapr/config` once before it hosts an actor: the look that this causes comes before any turn that
+could use old state.
 """
 
 import asyncio
@@ -20,16 +21,16 @@ MARK = "agent-actors"
 PERIOD = 1.0
 """Seconds between two looks."""
 WITHIN = 2.0
-"""Seconds that a look may take."""
+"""Time limit of a look, in seconds."""
 
 
 class SidecarWatch:
-    """Looks after the mark.
+    """Checks the mark again and again.
 
     Args:
-        sidecar: Where it lies.
-        clock: Paces the looks.
-        withdraw: Puts every actor of this process away.
+        sidecar: The sidecar.
+        clock: The time.
+        withdraw: Deactivates every actor of this process.
     """
 
     def __init__(self, sidecar: SidecarClient, clock: Clock, withdraw: Withdraw) -> None:
@@ -42,21 +43,21 @@ class SidecarWatch:
         self._looking: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
-        """Looks for as long as it is let."""
+        """Looks until it is cancelled."""
         while True:
             await self.look()
             await self._clock.sleep(PERIOD)
 
     async def sidecar_started(self) -> None:
-        """A sidecar is about to host actors: unless it is known to be the old one, all start anew.
+        """Deactivates every actor unless the sidecar that asks is known to be the old one.
 
-        Not knowing must not pass for knowing: an old cache would overwrite what was saved since.
+        If it cannot be known, it counts as new: an old cache would overwrite newer state.
         """
         if not await self.look():
             self._withdraw()
 
     async def look(self) -> bool:
-        """Has the sidecar our mark now? One look at a time serves all who want to know."""
+        """Does the sidecar have our mark now? One look at a time serves all callers."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="look at the sidecar")
         return await asyncio.shield(self._looking)
@@ -65,28 +66,28 @@ class SidecarWatch:
         try:
             await self._compare()
         except AgentError as error:
-            self._tell(error.detail)
+            self._report(error.detail)
         except TimeoutError:
-            self._tell("The sidecar did not answer in time.")
+            self._report("The sidecar did not answer in time.")
         else:
-            self._tell(None)
+            self._report(None)
             return True
         return False
 
     async def _compare(self) -> None:
-        told = await self._sidecar.metadata(WITHIN)
-        if section(told, "extended").get(MARK) == self._mark:
+        metadata = await self._sidecar.metadata(WITHIN)
+        if section(metadata, "extended").get(MARK) == self._mark:
             return
-        # Before the first mark nothing can be old: this process is younger than its sidecar.
+        # Before the first mark no cache can be old: this process is younger than its sidecar.
         if self._marked:
-            log.info("the sidecar is a new one; every actor starts from what is saved")
+            log.info("the sidecar is new; every actor starts from saved state")
             self._withdraw()
         async with self._clock.timeout(WITHIN):
             await self._sidecar.ask("PUT", f"metadata/{MARK}", self._mark.encode())
         self._marked = True
 
-    def _tell(self, reason: str | None) -> None:
-        """Why the sidecar cannot be used, or that it can; once each time."""
+    def _report(self, reason: str | None) -> None:
+        """Logs why the sidecar cannot be used, or that it can, when this changes."""
         if reason is not None and reason != self._reason:
             log.warning("the sidecar is away (%s)", reason.partition(";")[0].rstrip("."))
         elif self._reason is not None and reason is None:

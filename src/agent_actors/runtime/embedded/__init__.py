@@ -2,7 +2,7 @@
 
 It promises what Dapr documents and needs nothing installed. Where Dapr's own behaviour is a trap
 (docs/dapr-behaviour.md), it keeps the promise instead: a turn's lock outlives its caller, and an
-actor is not put away while its turn runs.
+actor is not deactivated while its turn runs.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ DATABASE = "agent-actors.db"
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What `open` has taken and `stop` gives back, and what it has read."""
+    """What `open` has opened and read; `stop` closes it."""
 
     folder: DataFolder
     store: Database
@@ -51,13 +51,13 @@ class _Held:
 
 
 class EmbeddedRuntime:
-    """`Runtime` in one process; made by `open`, which already holds the data folder.
+    """`Runtime` in one process; made by `open`, which takes the data folder.
 
     Args:
-        settings: Of this process.
-        clock: Its time.
-        held: What `open` has taken.
-        recover: Names of reminders that fire at a start whatever their due time.
+        settings: The settings of the process.
+        clock: The time.
+        held: What `open` has opened.
+        recover: Names of reminders that fire at every start, whatever their due time.
         delivery: How deliveries are tried.
     """
 
@@ -99,10 +99,10 @@ class EmbeddedRuntime:
         """Takes the data folder, opens the database and reads the component files.
 
         Args:
-            settings: Of this process.
-            clock: Its time.
-            recover: Names of reminders that fire at a start whatever their due time.
-            topics: Pub/sub component and topic of each subscription that must be there.
+            settings: The settings of the process.
+            clock: The time.
+            recover: Names of reminders that fire at every start, whatever their due time.
+            topics: Pub/sub component and topic of each subscription that must exist.
             delivery: How deliveries are tried, if not as usual.
 
         Raises:
@@ -134,7 +134,7 @@ class EmbeddedRuntime:
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """What could not be applied."""
+        """The events that could not be applied."""
         return self._letters
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
@@ -142,31 +142,31 @@ class EmbeddedRuntime:
 
         Raises:
             Invalid: There is no such pub/sub component.
-            Unavailable: Too many events wait, or the runtime does not run.
+            Unavailable: Too many events wait, or the runtime is not running.
         """
         self._topics.publish(pubsub, topic, event)
 
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Has an output binding do something, and returns what it answers.
+        """Invokes an output binding and returns its response.
 
         Raises:
-            Invalid: There is no such binding, or it does not do that.
+            Invalid: There is no such binding, or it does not have this operation.
         """
         return await self._outputs.invoke(name, operation, data, metadata)
 
     async def get_secret(self, store: str, name: str) -> str | None:
-        """A secret, or None where the store has none of that name; read now, and kept nowhere.
+        """A secret, or None if the store has none of that name; read anew each time.
 
         Raises:
             Invalid: There is no such store.
-            Unavailable: Its file cannot be used now.
+            Unavailable: The store's file cannot be used now.
         """
         return await self._secrets.get(store, name)
 
     async def start(self, deliver: Deliver, withdraw: Withdraw | None = None) -> None:  # noqa: ARG002 - there is no sidecar that could be replaced
-        """Begins to serve turns, reminders and topics; the actors are registered by then.
+        """Starts to serve turns, reminders and topics, once the actors are registered.
 
         Raises:
             StartupError: It was started or stopped before, or the database cannot be read.
@@ -183,22 +183,22 @@ class EmbeddedRuntime:
         self._inputs.start(deliver)
 
     async def stop(self) -> None:
-        """Takes no new turns, lets running ones finish within the drain time, then ends.
+        """Takes no new turns, lets running turns end within the drain time, then stops.
 
-        Idempotent, and finished once it has begun, whatever becomes of the caller.
+        Idempotent; runs to its end even if the caller is cancelled.
         """
         if self._end is None:
             self._end = asyncio.create_task(self._stop(), name="stop of the embedded runtime")
         await asyncio.shield(self._end)
 
     async def sidecar_started(self) -> None:
-        """There is none: whoever asks for the configuration changes nothing."""
+        """Does nothing: there is no sidecar."""
 
     async def purge(self) -> None:
-        """What was deleted from the state is not on the disk any more, nor in the log of writes.
+        """Removes deleted state from the disk and from the write-ahead log.
 
         Raises:
-            Unavailable: It may be, still.
+            Unavailable: It may still be there.
         """
         await self._store.purge()
 

@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.codec import fields
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime.embedded.disk.database import Database
 from agent_actors.runtime.embedded.time.reminders import Reminders
 from agent_actors.runtime.embedded.time.timers import Timers
@@ -63,9 +64,9 @@ class EmbeddedActorClient(DocumentClient):
     async def invoke_method(
         self, actor_type: str, actor_id: str, method: str, data: bytes | None = None
     ) -> bytes:
-        """Runs one turn and returns its answer. A caller that leaves does not end the turn."""
+        """Runs one turn and returns its result. The turn goes on if the caller leaves."""
         chain = reentrancy_ctx.get() or None
-        return await self._turns.call(actor_type, actor_id, method, data or b"", chain)
+        return await self._turns.call(ActorRef(actor_type, actor_id), method, data or b"", chain)
 
     async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
         """Saves all of the changes or none; returns once they are committed.
@@ -91,17 +92,18 @@ class EmbeddedActorClient(DocumentClient):
     async def save_documents(
         self, actor_type: str, actor_id: str, changes: Sequence[tuple[str, bytes | None]]
     ) -> None:
-        """The same, of documents in JSON; raises as `DocumentClient.save_documents`."""
-        if not self._turns.active(actor_type, actor_id):
+        """Saves JSON documents; raises as `DocumentClient.save_documents`."""
+        actor = ActorRef(actor_type, actor_id)
+        if not self._turns.active(actor):
             raise Unavailable(
                 f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
             )
         decided = self._store.submit(partial(_save, actor_type, actor_id, changes))
-        self._turns.hold(actor_type, actor_id, decided)
+        self._turns.hold(actor, decided)
         await asyncio.shield(decided)
 
     async def get_state(self, actor_type: str, actor_id: str, name: str) -> bytes:
-        """The saved JSON, or nothing at all where there is none; neither waits for a turn."""
+        """The saved JSON, or no bytes if there is none; waits for no turn."""
         found = self._store.rows(_READ, actor_type, actor_id, name)
         return bytes(found[0][0]) if found else b""
 
@@ -123,7 +125,7 @@ class EmbeddedActorClient(DocumentClient):
         await self._reminders.register((actor_type, actor_id, name), data)
 
     async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Forgets a reminder; one that is not there is forgotten already."""
+        """Removes a reminder, if it is there."""
         await self._reminders.unregister((actor_type, actor_id, name))
 
     async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
@@ -139,17 +141,17 @@ class EmbeddedActorClient(DocumentClient):
             Invalid: The object has another form.
             Unavailable: The actor is not active, or the runtime is stopping.
         """
-        if not self._turns.active(actor_type, actor_id):
+        if not self._turns.active(ActorRef(actor_type, actor_id)):
             raise Unavailable(f"The actor {actor_type}/{actor_id} is not active; it has no timers.")
         self._timers.register(actor_type, actor_id, name, data)
 
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Stops a timer; one that is not there is stopped already."""
+        """Stops a timer, if it is there."""
         self._timers.unregister(actor_type, actor_id, name)
 
 
 def _prepare(changes: list[_Change]) -> list[tuple[str, bytes | None]]:
-    # Encoded here, on the loop: the writer's transaction is to be short.
+    # Encoded here, on the loop, to keep the writer's transaction short.
     return [
         (
             change.request.key,

@@ -1,24 +1,22 @@
-"""The actors that have nothing to do, since when, and which of them for too long."""
+"""The idle actors: since when they are idle, and which have reached their idle timeout."""
 
 import asyncio
 from collections import OrderedDict, defaultdict
 from contextlib import suppress
 
 from agent_actors.clock import Clock
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.settings.actors import RulesOf
-
-Key = tuple[str, str]
-"""The actor's type and id."""
 
 _LOOK_AGAIN = 3600.0
 
 
 class IdleActors:
-    """A list by time for each actor type, since each has an idle timeout of its own.
+    """A list in order of time for each actor type, since each has its own idle timeout.
 
     Args:
-        clock: What is waited on.
-        rules_of: Has the idle timeouts.
+        clock: The time.
+        rules_of: The rules of each actor type, with its idle timeout.
     """
 
     def __init__(self, clock: Clock, rules_of: RulesOf) -> None:
@@ -27,38 +25,38 @@ class IdleActors:
         self._since: defaultdict[str, OrderedDict[str, float]] = defaultdict(OrderedDict)
         self._added = asyncio.Event()
 
-    def __contains__(self, key: Key) -> bool:
-        return key[1] in self._since[key[0]]
+    def __contains__(self, actor: ActorRef) -> bool:
+        return actor.id in self._since[actor.type]
 
-    def add(self, key: Key) -> None:
-        """From now on it has nothing to do."""
-        self._since[key[0]][key[1]] = self._clock.monotonic()
-        if len(self._since[key[0]]) == 1:
+    def add(self, actor: ActorRef) -> None:
+        """Adds an actor that is idle from now on."""
+        self._since[actor.type][actor.id] = self._clock.monotonic()
+        if len(self._since[actor.type]) == 1:
             self._added.set()
 
-    def remove(self, key: Key) -> None:
-        """It has something to do, or is gone."""
-        self._since[key[0]].pop(key[1], None)
+    def remove(self, actor: ActorRef) -> None:
+        """Removes an actor that has a turn, or is deactivated."""
+        self._since[actor.type].pop(actor.id, None)
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Removes all actors."""
         self._since.clear()
 
     async def wait(self) -> None:
-        """Returns when one of them has been idle for its time, and others have had a moment."""
+        """Returns when an actor has reached its idle timeout; other tasks run in between."""
         while (wait := self._until_first()) != 0:
             self._added.clear()
-            # An actor of another type may be added meanwhile whose time ends earlier.
+            # An actor of another type with a shorter timeout may be added meanwhile.
             with suppress(TimeoutError):
                 async with self._clock.timeout(_LOOK_AGAIN if wait is None else wait):
                     await self._added.wait()
         await self._clock.sleep(0)
 
-    def overdue(self) -> Key | None:
-        """One that has been idle for its time."""
+    def overdue(self) -> ActorRef | None:
+        """An actor that has reached its idle timeout."""
         for actor_type in self._since:
             if self._until(actor_type) == 0:
-                return actor_type, next(iter(self._since[actor_type]))
+                return ActorRef(actor_type, next(iter(self._since[actor_type])))
         return None
 
     def _until_first(self) -> float | None:

@@ -1,8 +1,8 @@
-"""Topics: events are delivered in the background, in order per publisher while nothing fails.
+"""Topics: events are delivered in the background, in order per publisher while none fails.
 
-What waits lives in memory: whoever publishes keeps what it owes (I4, docs/protocol.md). Answers are
-read as daprd reads them (docs/dapr-behaviour.md#pubsub); retries are those of a Resiliency policy
-with exponential backoff.
+Waiting events are in memory only: the publisher keeps what it owes (I4, docs/protocol.md). A
+route's response is read as daprd reads it (docs/dapr-behaviour.md#pubsub); retries are those of a
+Resiliency policy with exponential backoff.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ _Lane = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An event that was not yet delivered to a topic's route.
+    """An event that is not delivered yet.
 
-    `topic` is the topic it waits in, which is not the one of the envelope for a dead letter;
-    `tries` are its deliveries there, `before` those on the topic it came from.
+    `tries` counts its deliveries on the topic of its `subscription`; `before` those on the topic it
+    came from, for an event that was moved to a dead-letter topic.
     """
 
     subscription: Subscription
@@ -59,8 +59,8 @@ class DeliverySettings:
         tries: Deliveries of an event before it is a dead letter.
         backoff: Seconds before the second one; doubles each time, with jitter.
         random: Where the jitter comes from.
-        waiting: Events that may wait at most.
-        bytes: Beyond this many bytes of waiting events no other is taken.
+        waiting: The most events that may wait.
+        bytes: The size of waiting events from which no more are taken.
     """
 
     tries: int = 5
@@ -71,7 +71,7 @@ class DeliverySettings:
 
 
 class Topics:
-    """The topics that the component files name."""
+    """The topics of the component files."""
 
     def __init__(
         self,
@@ -95,13 +95,13 @@ class Topics:
         self._refusing = False
 
     def start(self, deliver: Deliver) -> None:
-        """Begins to deliver."""
+        """Starts to deliver."""
         self._deliver = deliver
         self._workers = [asyncio.create_task(self._work()) for _ in range(_AT_ONCE)]
         self._retrier = [asyncio.create_task(self._retry())]
 
     def refuse(self) -> None:
-        """From now on no delivery begins."""
+        """Starts no more deliveries."""
         self._refusing = True
         for _ in self._workers:
             self._ready.put_nowait(None)
@@ -112,7 +112,7 @@ class Topics:
             await asyncio.wait(self._workers)
 
     async def stop(self) -> None:
-        """Ends every delivery; what waits is forgotten here, and owed by who published it."""
+        """Cancels running deliveries and drops waiting events, which their publishers still owe."""
         self.refuse()
         tasks = [*self._workers, *self._retrier]
         for task in tasks:
@@ -122,11 +122,11 @@ class Topics:
 
     @property
     def waiting(self) -> int:
-        """How many events are not delivered yet."""
+        """The number of events that are not delivered yet."""
         return self._waiting
 
     def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
-        """Takes an event for delivery; one that nobody subscribed to is accepted and dropped.
+        """Takes an event for delivery; an event without a subscription is accepted and dropped.
 
         Raises:
             Invalid: There is no such pub/sub component.
@@ -146,7 +146,7 @@ class Topics:
         self._accept(_Waiting(subscription, lane, event.id, event.type, envelope))
 
     async def redeliver(self, topic: str, envelope: bytes) -> None:
-        """Delivers a dead letter to its topic's route, once and now.
+        """Delivers a dead letter to its topic's route, once and at once.
 
         Raises:
             Conflict: The route did not take it, or there is none.
@@ -195,7 +195,7 @@ class Topics:
         self._ready.put_nowait(event.lane)
 
     async def _work(self) -> None:
-        """Serves one lane at a time, one event of it, and lets the next lane have its turn."""
+        """Delivers one event of a lane, then puts the lane behind the others."""
         begin_work()
         while (name := await self._ready.get()) is not None and not self._refusing:
             lane = self._lanes[name]
@@ -224,7 +224,7 @@ class Topics:
     async def _offer(
         self, subscription: Subscription, kind: str, envelope: bytes
     ) -> DeliveryVerdict:
-        """One delivery. Whatever a route does, it is an answer."""
+        """One delivery, with a verdict whatever the route does."""
         path = subscription.route(kind)
         deliver = self._deliver
         if path is None:
@@ -248,7 +248,7 @@ class Topics:
         self._retries.add(self._clock.monotonic() + wait, event)
 
     async def _bury(self, event: _Waiting, reason: str) -> None:
-        """To the dead-letter topic where it has a route, else to the dead letters."""
+        """Moves an event to its dead-letter topic if that has a route, else to the dead letters."""
         own = event.subscription
         tries = event.before + event.tries
         _log.warning("event %s of topic %s is a dead letter after %d deliveries: %s",
@@ -268,7 +268,7 @@ class Topics:
 
 
 class RouteFailed(Exception):
-    """A route raised; the text says which and what, and nothing that was said."""
+    """A route raised an exception; the text names both, without the exception's text."""
 
 
 async def posted(
@@ -277,8 +277,8 @@ async def posted(
     """One delivery to a route of the app.
 
     Raises:
-        RouteFailed: The route raised, whatever it was: what delivers outlives every route.
-        TimeoutError: As the route.
+        RouteFailed: The route raised any other exception; the delivery loop must survive it.
+        TimeoutError: The route raised it.
     """
     try:
         return await deliver(path, body, headers)
@@ -300,12 +300,12 @@ def _encode(envelope: dict[str, object]) -> bytes:
 
 
 def _topic(event: _Waiting) -> str:
-    """The topic it was published to."""
+    """The topic that the event was published to."""
     return str(from_json(event.envelope)["topic"])
 
 
 def _attributes(envelope: bytes) -> tuple[str, str]:
-    """The pub/sub component and the type of an event; empty where it is no envelope."""
+    """The pub/sub component and the type of an event; empty if it is no envelope."""
     try:
         event = from_json(envelope)
     except ValueError:

@@ -1,17 +1,17 @@
-"""One turn at a time: who may enter an actor, and when it is put away.
+"""The actors of this process: one turn at a time each, and deactivated when they are idle.
 
-Every turn is a task of its own: the SDK writes a context variable, and a caller that leaves must
-not cut it. The lock belongs to the turn, not to its caller; daprd frees its own when a caller
-leaves (docs/dapr-behaviour.md#turns).
+Each turn is a task of its own: the SDK sets a context variable, and a caller that leaves must not
+cancel the turn. The lock belongs to the turn, not to its caller; daprd frees its own when a caller
+leaves (docs/dapr-behaviour.md#turns). The lock is passed on to the actor's turn, which takes no
+other.
 
-Where the rules of a type let calls back in, each call belongs to a chain: the call that began it,
-and all that are made on its behalf. A call of the chain that is in an actor enters at once.
+Where an actor type is reentrant, each call belongs to a chain: a first call, and all calls that are
+made on its behalf. A call of the chain that is in an actor enters at once.
 """
 
 import asyncio
 import logging
 import traceback
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -24,8 +24,10 @@ from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import Clock
 from agent_actors.errors import Defect, TryLater, Unavailable
-from agent_actors.runtime.embedded.idle import IdleActors, Key
+from agent_actors.protocol.ids import ActorRef
+from agent_actors.runtime.embedded.idle import IdleActors
 from agent_actors.settings.actors import RulesOf
+from agent_actors.turns.lock import TurnLock, pass_on
 
 T = TypeVar("T")
 
@@ -37,86 +39,52 @@ _work: ContextVar["asyncio.Task[Any] | None"] = ContextVar("work", default=None)
 
 
 def begin_work() -> None:
-    """Marks this task as work the runtime has begun: it may call actors while turns drain."""
+    """Marks this task as running work, which may call actors while the runtime drains."""
     _work.set(asyncio.current_task())
 
 
 class _Slot:
-    """An actor as this runtime knows it: who holds it, and how many turns run or wait."""
+    """What the runtime keeps of an actor: its lock, the last save, and whether it is active.
 
-    __slots__ = ("active", "chain", "held", "inside", "outlived", "saving", "turns", "waiting")
+    `outlived` is an actor whose idle timeout ended during a timer's turn.
+    """
+
+    __slots__ = ("active", "lock", "outlived", "saving")
 
     def __init__(self) -> None:
+        self.lock = TurnLock()
         self.active = False
-        self.held = False
-        self.chain: str | None = None
-        self.inside = 0
         self.outlived = False
-        self.turns = 0
         self.saving: asyncio.Future[Any] | None = None
-        self.waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self, chain: str | None = None) -> None:
-        """Returns when it is this caller's turn: at once in the chain that holds the actor.
+    async def enter(self, chain: str | None) -> None:
+        """Enters the lock.
 
-        Others enter strictly in the order of the calls.
+        A turn of the chain that is inside also waits for a save that an outer turn has given up,
+        since it must read what that save leaves behind.
         """
-        if chain is not None and chain == self.chain:
-            self.inside += 1
-            await self._decided()
-            return
-        if self.held:
-            await self._in_line()
-        self.held, self.chain, self.inside = True, chain, 1
-
-    def release(self) -> None:
-        """Ends a turn; the last of its chain hands the actor to the next who still waits."""
-        self.inside -= 1
-        if not self.inside:
-            self.chain = None
-            self._hand_on()
-
-    async def _in_line(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():
-                self._hand_on()
-            raise
-
-    async def _decided(self) -> None:
-        """A save that the turn around this one gave up may land after all, and must be read."""
+        await self.lock.enter(chain)
         if self.saving is None:
             return
         try:
             await asyncio.wait({self.saving})
         except asyncio.CancelledError:
-            self.release()
+            self.lock.leave()
             raise
-
-    def _hand_on(self) -> None:
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.held = False
 
 
 class ActorTurns:
     """The actors of this process, one turn at a time each, in the order of the calls.
 
     Args:
-        clock: Says when an actor is idle.
-        rules_of: How actors of a type are kept.
+        clock: Measures how long an actor is idle.
+        rules_of: The rules of each actor type.
     """
 
     def __init__(self, clock: Clock, rules_of: RulesOf) -> None:
         self._clock = clock
         self._rules_of = rules_of
-        self._slots: dict[Key, _Slot] = {}
+        self._slots: dict[ActorRef, _Slot] = {}
         self._idle = IdleActors(clock, rules_of)
         self._running: set[asyncio.Task[Any]] = set()
         self._open = self._stopping = False
@@ -124,70 +92,70 @@ class ActorTurns:
         self._leaving: Callable[[str, str], None] = _nobody
 
     def start(self, leaving: Callable[[str, str], None] | None = None) -> None:
-        """Begins to take turns and to put idle actors away.
+        """Starts to take turns and to deactivate idle actors.
 
         Args:
-            leaving: Is told the type and id of each actor that is put away, before it is.
+            leaving: Called with the type and id of each actor before it is deactivated.
         """
         self._leaving = leaving or _nobody
         self._open = True
         self._sweeper = asyncio.create_task(self._sweep(), name="idle actors")
 
     async def call(
-        self, actor_type: str, actor_id: str, method: str, data: bytes, chain: str | None = None
+        self, actor: ActorRef, method: str, data: bytes, chain: str | None = None
     ) -> bytes:
         """Runs a method and returns what it returned.
 
         Args:
-            actor_type: The type of the actor.
-            actor_id: Its id.
-            method: What is called.
-            data: Its argument.
-            chain: The id of the chain of calls that this one belongs to. A type whose rules let
-                nobody back in hands it on, as daprd does, and heeds it not.
+            actor: The actor.
+            method: The method's wire name.
+            data: Its argument, in JSON.
+            chain: The id of the chain of calls that this one belongs to. An actor of a type that
+                is not reentrant passes it on, as daprd does, and waits in line all the same.
 
         Raises:
             Unavailable: The runtime is stopping, or something the actor needs is away.
-            Defect: The method failed or is none (the log says where), or the chain is too deep.
+            Defect: The method failed (the log says where) or does not exist, or the chain of calls
+                is too deep.
         """
-        reentrant = self._rules_of(actor_type).reentrant
+        reentrant = self._rules_of(actor.type).reentrant
         if reentrant and chain is None:
             chain = str(uuid4())
-        work = partial(ActorRuntime.dispatch, actor_type, actor_id, method, data, chain)
+        work = partial(ActorRuntime.dispatch, *actor, method, data, chain)
         enters = chain if reentrant else None
-        result: bytes = await self._turn((actor_type, actor_id), method, work, chain=enters)
+        result: bytes = await self._turn(actor, method, work, chain=enters)
         return result
 
     async def remind(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
         """Runs a reminder as a turn; raises like `call`."""
         work = partial(ActorRuntime.fire_reminder, actor_type, actor_id, name, body)
-        await self._turn((actor_type, actor_id), f"reminder {name}", work)
+        await self._turn(ActorRef(actor_type, actor_id), f"reminder {name}", work)
 
     async def tick(self, actor_type: str, actor_id: str, name: str, body: bytes) -> None:
-        """Runs a timer as a turn, which does not keep an idle actor; raises like `call`."""
+        """Runs a timer as a turn, which does not count as use; raises like `call`."""
         work = partial(ActorRuntime.fire_timer, actor_type, actor_id, name, body)
-        await self._turn((actor_type, actor_id), f"timer {name}", work, use=False)
+        await self._turn(ActorRef(actor_type, actor_id), f"timer {name}", work, use=False)
 
-    def active(self, actor_type: str, actor_id: str) -> bool:
-        """Whether the actor was activated and not put away since."""
-        slot = self._slots.get((actor_type, actor_id))
+    def active(self, actor: ActorRef) -> bool:
+        """Is the actor active?"""
+        slot = self._slots.get(actor)
         return slot is not None and slot.active
 
-    def hold(self, actor_type: str, actor_id: str, saving: "asyncio.Future[Any]") -> None:
-        """Lets no other turn begin before it is decided what became of a save.
+    def hold(self, actor: ActorRef, saving: "asyncio.Future[Any]") -> None:
+        """Starts no other turn of the actor before a save has ended.
 
-        A turn that gave up a slow save has ended; the save may take effect all the same. The next
-        turn would read what was there before, and save it over this one.
+        A turn may end before a slow save that it gave up, and the save may still take effect. The
+        next turn would read the state before the save, and overwrite it.
         """
-        self._slots[actor_type, actor_id].saving = saving
+        self._slots[actor].saving = saving
 
     @property
     def resident(self) -> int:
-        """How many actors have anything in memory here."""
+        """The number of actors that have anything in memory here."""
         return len(self._slots)
 
     def refuse(self) -> None:
-        """From now on only what is already begun may call."""
+        """Refuses calls from now on, except those of running work."""
         self._open, self._stopping = False, True
 
     async def drain(self) -> None:
@@ -196,155 +164,154 @@ class ActorTurns:
             await asyncio.wait(set(self._running))
 
     async def stop(self) -> None:
-        """Ends every turn, then puts every actor away."""
+        """Cancels the running turns, then deactivates every actor."""
         self.refuse()
         await _end(self._sweeper)
         for task in self._running:
             task.cancel()
         await self._drain_shortly()
-        for key, slot in list(self._slots.items()):
-            if slot.turns == 0:
-                self._put_away(key, slot)
+        for actor, slot in list(self._slots.items()):
+            if slot.lock.users == 0:
+                self._deactivate(actor, slot)
         await self._drain_shortly()
         self._slots.clear()
         self._idle.clear()
 
     async def _drain_shortly(self) -> None:
-        # What does not heed its cancellation must not keep the process.
+        # A turn that ignores its cancellation must not keep the process alive.
         with suppress(TimeoutError):
             async with self._clock.timeout(_LAST_MOMENT):
                 await self.drain()
 
     async def _turn(
         self,
-        key: Key,
+        actor: ActorRef,
         what: str,
         work: "partial[Coroutine[Any, Any, T]]",
         *,
         chain: str | None = None,
         use: bool = True,
     ) -> T:
-        self._admit(key, chain)
-        slot = self._enter(key, use=use)
+        self._admit(actor, chain)
+        slot = self._enter(actor, use=use)
         try:
-            # A caller that leaves while it waits here leaves the queue.
-            await slot.acquire(chain)
+            # A caller that leaves while it waits here gives up its place in line.
+            await slot.enter(chain)
         except asyncio.CancelledError:
-            self._leave(key, slot)
+            self._leave(actor, slot)
             raise
         if self._refused():
-            slot.release()
-            self._leave(key, slot)
+            slot.lock.leave()
+            self._leave(actor, slot)
             raise Unavailable(_STOPPING)
         slot.active = True
-        task = self._begin(key, slot, what, work)
+        task = self._begin(actor, slot, what, work)
         ended = asyncio.get_running_loop().create_future()
         task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
         await ended
-        return _outcome(task, key, what)
+        return _outcome(task, actor, what)
 
-    def _admit(self, key: Key, chain: str | None) -> None:
+    def _admit(self, actor: ActorRef, chain: str | None) -> None:
         if self._refused():
             raise Unavailable(_STOPPING if self._stopping else "The runtime has not been started.")
-        if key[0] not in ActorRuntime.get_registered_actor_types():
-            raise Defect(f"There is no actor type {key[0]!r} in this service.")
-        slot = self._slots.get(key)
-        depth = self._rules_of(key[0]).depth
-        if slot is not None and chain is not None and slot.chain == chain and slot.inside >= depth:
+        if actor.type not in ActorRuntime.get_registered_actor_types():
+            raise Defect(f"There is no actor type {actor.type!r} in this service.")
+        slot = self._slots.get(actor)
+        depth = self._rules_of(actor.type).depth
+        lock = None if slot is None else slot.lock
+        if lock is not None and chain and lock.chain == chain and lock.inside >= depth:
             raise Defect(
-                f"A chain of calls is {depth} times in the actor {key[0]}/{key[1]} already, and its"
-                " reentrancy depth lets it in no more."
+                f"A chain of calls is in the actor {actor.type}/{actor.id} {depth} times already,"
+                " which is its reentrancy depth."
             )
 
     def _refused(self) -> bool:
         return not self._open and not _begun()
 
-    def _enter(self, key: Key, *, use: bool = True) -> _Slot:
-        slot = self._slots.get(key)
+    def _enter(self, actor: ActorRef, *, use: bool = True) -> _Slot:
+        slot = self._slots.get(actor)
         if slot is None:
-            slot = self._slots[key] = _Slot()
-        slot.turns += 1
+            slot = self._slots[actor] = _Slot()
+        slot.lock.users += 1
         if use:
-            self._idle.remove(key)
+            self._idle.remove(actor)
             slot.outlived = False
         return slot
 
-    def _leave(self, key: Key, slot: _Slot) -> None:
-        slot.turns -= 1
-        if slot.turns:
+    def _leave(self, actor: ActorRef, slot: _Slot) -> None:
+        slot.lock.users -= 1
+        if slot.lock.users:
             return
         if not slot.active:
-            self._slots.pop(key, None)
+            self._slots.pop(actor, None)
         elif slot.outlived:
-            self._put_away(key, slot)
-        elif key not in self._idle:
-            self._idle.add(key)
+            self._deactivate(actor, slot)
+        elif actor not in self._idle:
+            self._idle.add(actor)
 
     def _begin(
-        self, key: Key, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"
+        self, actor: ActorRef, slot: _Slot, what: str, work: "partial[Coroutine[Any, Any, T]]"
     ) -> "asyncio.Task[T]":
-        task = asyncio.create_task(_as_work(work))
+        task = asyncio.create_task(_as_work(work, slot.lock))
         self._running.add(task)
-        task.add_done_callback(partial(self._ended, key, slot, what))
+        task.add_done_callback(partial(self._ended, actor, slot, what))
         return task
 
-    def _ended(self, key: Key, slot: _Slot, what: str, task: "asyncio.Task[Any]") -> None:
+    def _ended(self, actor: ActorRef, slot: _Slot, what: str, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         if slot.saving is None or slot.saving.done():
-            self._free(key, slot)
+            self._free(actor, slot)
         else:
-            slot.saving.add_done_callback(lambda _: self._free(key, slot))
+            slot.saving.add_done_callback(lambda _: self._free(actor, slot))
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Never the text of the exception: it may repeat what was said.
+            # Not the text of the exception: it may contain people's messages.
             level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-            _log.log(level, "%s of %s/%s failed: %s", what, *key, _trace(error))
+            _log.log(level, "%s of %s/%s failed: %s", what, *actor, _trace(error))
 
-    def _free(self, key: Key, slot: _Slot) -> None:
+    def _free(self, actor: ActorRef, slot: _Slot) -> None:
         if slot.saving is not None and slot.saving.done():
             slot.saving = None
-        slot.release()
-        self._leave(key, slot)
+        slot.lock.leave()
+        self._leave(actor, slot)
 
     async def _sweep(self) -> None:
         while True:
             await self._idle.wait()
             for _ in range(_AT_ONCE):
-                key = self._idle.overdue()
-                if key is None:
+                actor = self._idle.overdue()
+                if actor is None:
                     break
-                self._idle.remove(key)
-                slot = self._slots[key]
-                if slot.turns:
-                    # A timer's turn runs, or waits; it goes with the end of that.
+                self._idle.remove(actor)
+                slot = self._slots[actor]
+                if slot.lock.users:
+                    # A timer's turn runs or waits; the actor is deactivated when it ends.
                     slot.outlived = True
                 else:
-                    self._put_away(key, slot)
+                    self._deactivate(actor, slot)
 
-    def _put_away(self, key: Key, slot: _Slot) -> None:
-        """Starts to put an actor away on which no turn runs or waits; new turns wait for it."""
-        self._leaving(*key)
-        self._enter(key)
-        slot.held, slot.inside, slot.active = True, 1, False
-        self._begin(key, slot, "deactivation", partial(_deactivate, *key))
+    def _deactivate(self, actor: ActorRef, slot: _Slot) -> None:
+        """Starts to deactivate an actor that has no turns; new turns wait until it has ended."""
+        self._leaving(*actor)
+        self._enter(actor)
+        slot.active = False
+        slot.lock.take()
+        self._begin(actor, slot, "deactivation", partial(ActorRuntime.deactivate, *actor))
 
 
-async def _as_work(work: "partial[Coroutine[Any, Any, T]]") -> T:
+async def _as_work(work: "partial[Coroutine[Any, Any, T]]", lock: TurnLock) -> T:
     begin_work()
-    # A call sets its own; what fires by itself must not be let in as if its caller had called.
+    pass_on(lock)
+    # A call sets its own id; a reminder or timer must not inherit one and enter as a call back.
     reentrancy_ctx.set(None)
     try:
         return await work()
     finally:
-        # The task is in its own context: a cycle that only the collector would find.
+        # The task is in its own context: a cycle that only the garbage collector would free.
         _work.set(None)
 
 
-async def _deactivate(actor_type: str, actor_id: str) -> None:
-    await ActorRuntime.deactivate(actor_type, actor_id)
-
-
 def _nobody(actor_type: str, actor_id: str) -> None:
-    """Nobody is told."""
+    """No timers are stopped."""
 
 
 def _begun() -> bool:
@@ -358,15 +325,15 @@ async def _end(task: "asyncio.Task[Any] | None") -> None:
         await asyncio.wait({task})
 
 
-def _outcome(task: "asyncio.Task[T]", key: Key, what: str) -> T:
+def _outcome(task: "asyncio.Task[T]", actor: ActorRef, what: str) -> T:
     if task.cancelled():
-        raise Unavailable(f"The turn of actor {key[1]!r} was cut off; try again later.")
+        raise Unavailable(f"The turn of actor {actor.id!r} was cut off; try again later.")
     error = task.exception()
     if error is None:
         return task.result()
     if isinstance(error, Unavailable):
         raise Unavailable(error.detail)
-    raise Defect(f"{what!r} of the actor {key[0]}/{key[1]} failed; the log says where.")
+    raise Defect(f"{what!r} of the actor {actor.type}/{actor.id} failed; the log says where.")
 
 
 def _trace(error: BaseException) -> str:

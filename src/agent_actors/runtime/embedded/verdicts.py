@@ -10,14 +10,14 @@ from agent_actors.runtime import DeliveryResponse
 
 @dataclass(frozen=True, slots=True)
 class DeliveryVerdict:
-    """What becomes of an event, and why. The reason never repeats what was in it."""
+    """The result of a delivery and its reason, which never repeats the event."""
 
     end: Literal["done", "retry", "drop"]
     reason: str = ""
 
 
 def judge(path: str, answer: DeliveryResponse) -> DeliveryVerdict:
-    """What a route's answer means: an unknown status is a failure, silence is success."""
+    """The meaning of a route's response: an unknown status is a failure, an empty body success."""
     if answer.status == 404:
         return DeliveryVerdict("drop", f"{path} answered 404")
     if not 200 <= answer.status < 300:
@@ -38,5 +38,5 @@ def _status(body: bytes) -> str:
     except ValueError:
         return ""
     status = answer.get("status") if isinstance(answer, dict) else None
-    # daprd cannot parse an answer whose status is no text, and goes by the HTTP status alone.
+    # daprd cannot parse a response whose status is no string, and uses the HTTP status alone.
     return status if isinstance(status, str) else ""

@@ -8,7 +8,7 @@ from aiohttp import web
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.clock import SystemClock
-from agent_actors.errors import PutAway, Unavailable, Unreachable
+from agent_actors.errors import Deactivated, Unavailable, Unreachable
 from agent_actors.runtime.dapr.client import DaprActorClient
 from agent_actors.runtime.dapr.sidecar import SidecarClient
 from tests.fakes import eventually
@@ -81,9 +81,9 @@ async def test_absent_state_is_empty(client: DaprActorClient, daprd: FakeSidecar
 async def test_a_save_of_an_actor_that_lives_elsewhere_is_refused(
     client: DaprActorClient, daprd: FakeSidecar
 ):
-    """The sidecar knows it; the turn ends as one whose activation was put away."""
+    """The sidecar knows it; the turn ends as one whose activation was deactivated."""
     daprd.answers = [(400, {"errorCode": "ERR_ACTOR_INSTANCE_MISSING", "message": "…"})]
-    with pytest.raises(PutAway):
+    with pytest.raises(Deactivated):
         await client.save_state_transactionally("A", "1", b"[]")
 
 

@@ -37,7 +37,7 @@ def metadata(daprd: FakeSidecar) -> Metadata:
 
 
 class Withdrawn:
-    """Counts how often all actors were put away."""
+    """Counts how often all actors were deactivated."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -78,7 +78,7 @@ async def test_a_sidecar_with_the_mark_is_the_same(
 async def test_a_sidecar_without_the_mark_is_a_new_one(
     watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn
 ):
-    """Every actor is put away once, and the new sidecar is marked."""
+    """Every actor is deactivated once, and the new sidecar is marked."""
     await watch.look()
     metadata.extended.clear()
     await watch.look()
@@ -134,7 +134,7 @@ async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
 async def test_whoever_asks_for_the_configuration_changes_nothing(
     watch: SidecarWatch, metadata: Metadata, withdrawn: Withdrawn, daprd: FakeSidecar
 ):
-    """The route is open; a crowd there causes one look at a time, and puts nobody away."""
+    """The route is open; a crowd there causes one look at a time, and deactivates nobody."""
     await watch.look()
     before = len(daprd.seen)
     await asyncio.gather(*(watch.sidecar_started() for _ in range(20)))

@@ -16,7 +16,7 @@ SET = '[{"operation":"upsert","request":{"key":"k","value":%s}}]'
 
 
 async def test_only_an_active_actor_saves(world: World):
-    """A save for an actor that was put away, or never called, is refused (I1)."""
+    """A save for an actor that was deactivated, or never called, is refused (I1)."""
     client = world.runtime.actor_client
     with pytest.raises(Unavailable, match="Probe/a is not active; nothing was saved"):
         await client.save_state_transactionally(PROBE, "a", (SET % 1).encode())

@@ -5,6 +5,7 @@ from dapr.actor import ActorRuntime
 from dapr.common.reentrancy_context import reentrancy_ctx
 
 from agent_actors.errors import Defect
+from agent_actors.protocol.ids import ActorRef
 from tests.conformance.probe import PROBE, Arm, Hold
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -108,7 +109,7 @@ async def test_a_chain_that_is_too_deep_is_refused(reentrant: World):
     inside = [hold(reentrant, str(number), "chain") for number in range(DEPTH)]
     await settle()
     refused = hold(reentrant, "refused", "chain")
-    with pytest.raises(Defect, match=f"is {DEPTH} times in the actor Probe/a already"):
+    with pytest.raises(Defect, match=f"is in the actor Probe/a {DEPTH} times already"):
         await refused
 
     assert gates(reentrant) == ["0", "1", "2"]
@@ -134,7 +135,7 @@ async def test_a_nested_caller_that_leaves_frees_its_place(reentrant: World):
     await settle()
 
     assert gates(reentrant, "leave").count("nested") == 1
-    assert reentrant.runtime._turns._slots[PROBE, "a"].turns == 0
+    assert reentrant.runtime._turns._slots[ActorRef(PROBE, "a")].lock.users == 0
     assert await reentrant.call("a", "Echo", "next") == "next"
 
 
@@ -145,7 +146,7 @@ async def test_a_nested_turn_waits_for_a_save_that_is_undecided(
     outer = hold(reentrant, "outer", "chain")
     await settle()
     decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    reentrant.runtime._turns.hold(PROBE, "a", decided)
+    reentrant.runtime._turns.hold(ActorRef(PROBE, "a"), decided)
     nested = hold(reentrant, "nested", "chain")
     leaving = hold(reentrant, "leaving", "chain")
     await settle()
@@ -209,7 +210,7 @@ async def test_a_reminder_is_no_call_of_the_chain_that_registered_it(
 
 
 async def test_each_type_has_its_own_idle_timeout(unstarted: World):
-    """The rules of the type say when an actor is put away."""
+    """The rules of the type say when an actor is deactivated."""
     unstarted.settings |= {"idle_timeout": 10, "actor_types": {PROBE: {"idle_timeout": 600}}}
     await unstarted.start()
     await unstarted.call("a", "Echo", "x")

@@ -6,6 +6,7 @@ import pytest
 from dapr.actor import ActorRuntime
 
 from agent_actors.errors import Defect, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from tests.conformance.probe import PROBE, Hold
 from tests.hand_clock import settle
 from tests.unit.runtime.embedded.conftest import World
@@ -74,8 +75,9 @@ async def test_a_caller_that_leaves_as_its_turn_comes_hands_it_on(world: World):
     """A call that is given up in the moment it is let in does not keep the actor."""
     tasks = [held(world, "a", gate) for gate in "012"]
     await settle()
-    turn = world.runtime._turns._slots[PROBE, "a"]
-    turn.waiting[0].add_done_callback(lambda _: tasks[1].cancel())
+    lock = world.runtime._turns._slots[ActorRef(PROBE, "a")].lock
+    assert lock._waiting
+    lock._waiting[0].add_done_callback(lambda _: tasks[1].cancel())
     for gate in "012":
         world.journal.gates[gate].set()
     await asyncio.wait(tasks)
@@ -117,7 +119,7 @@ async def test_what_is_not_there_is_a_defect(world: World):
         await world.call("a", "Nothing")
 
 
-async def test_an_idle_actor_is_put_away(world: World):
+async def test_an_idle_actor_is_deactivated(world: World):
     """It goes after the idle timeout, counted from the end of its last turn."""
     task = held(world, "a", "gate")
     await world.clock.advance(1000)
@@ -143,7 +145,7 @@ async def test_a_call_keeps_an_actor(world: World):
 
 
 async def test_a_waiting_turn_keeps_an_actor(world: World):
-    """An actor is not put away between a turn and the one that waits for it."""
+    """An actor is not deactivated between a turn and the one that waits for it."""
     first, second = held(world, "a", "0"), held(world, "a", "1")
     await world.clock.advance(500)
     world.journal.gates["0"].set()
@@ -159,7 +161,7 @@ async def test_a_waiting_turn_keeps_an_actor(world: World):
 async def test_a_call_during_deactivation_finds_a_new_activation(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """A turn waits until the actor is put away, and is the first of the next activation."""
+    """A turn waits until the actor is deactivated, and is the first of the next activation."""
     deactivate, gate = ActorRuntime.deactivate, asyncio.Event()
 
     async def slow(actor_type: str, actor_id: str) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Unavailable
+from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime.embedded.time.schedules import Recurrence, TimerRegistration, parse_timer
 
 Key = tuple[str, str, str]
@@ -35,7 +36,7 @@ class Timers:
     def __init__(self, clock: Clock, fire: Fire) -> None:
         self._clock = clock
         self._fire = fire
-        self._ticking: dict[tuple[str, str], dict[str, asyncio.Task[None]]] = {}
+        self._ticking: dict[ActorRef, dict[str, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
 
@@ -57,20 +58,20 @@ class Timers:
         key = (actor_type, actor_id, name)
         # An empty context: the timer must not inherit the caller's reentrancy id.
         task = asyncio.create_task(self._tick(key, registration), context=Context())
-        self._ticking.setdefault((actor_type, actor_id), {})[name] = task
+        self._ticking.setdefault(ActorRef(actor_type, actor_id), {})[name] = task
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, key))
 
     def unregister(self, actor_type: str, actor_id: str, name: str) -> None:
         """Stops a timer, if it exists. A turn that it has begun continues."""
-        task = self._ticking.get((actor_type, actor_id), {}).get(name)
+        task = self._ticking.get(ActorRef(actor_type, actor_id), {}).get(name)
         if task is not None:
             self._forget((actor_type, actor_id, name), task)
             task.cancel()
 
     def end(self, actor_type: str, actor_id: str) -> None:
         """Stops every timer of an actor."""
-        for task in self._ticking.pop((actor_type, actor_id), {}).values():
+        for task in self._ticking.pop(ActorRef(actor_type, actor_id), {}).values():
             task.cancel()
 
     def refuse(self) -> None:
@@ -102,8 +103,9 @@ class Timers:
 
     def _forget(self, key: Key, task: "asyncio.Task[None]") -> None:
         """Removes a timer, unless a new one of the same name has replaced it."""
-        timers = self._ticking.get(key[:2], {})
+        actor = ActorRef(*key[:2])
+        timers = self._ticking.get(actor, {})
         if timers.get(key[2]) is task:
             del timers[key[2]]
             if not timers:
-                del self._ticking[key[:2]]
+                del self._ticking[actor]
