@@ -18,11 +18,10 @@ from uuid_utils import uuid7
 
 from agent_actors.clock import Clock
 from agent_actors.conversation.agent import ChatAgent
-from agent_actors.conversation.limits import ChatLimits
+from agent_actors.conversation.base import ChatDependencies
 from agent_actors.conversation.outbox import Outbox
-from agent_actors.conversation.response import ResponseAgent, ResponseParts
+from agent_actors.conversation.response import ResponseAgent, ResponseDependencies
 from agent_actors.conversation.runner import TurnRunner
-from agent_actors.conversation.steps import ChatParts
 from agent_actors.dead_letters.actor import DeadLetterActor
 from agent_actors.dead_letters.store import ActorDeadLetters
 from agent_actors.errors import StartupError
@@ -138,7 +137,7 @@ class Service:
             clock=self._clock,
             dead_letters=letters,
             turns=answers,
-            session_turns=self._orchestration.answers if self._orchestration else answers,
+            session_turns=self._orchestration.runner if self._orchestration else answers,
             reader=self._reader,
             chat=self._chat,
             memory=self._memory,
@@ -157,20 +156,19 @@ class Service:
         """What carries turns by workflows, where the settings say so."""
         if self._settings.orchestration == "turn":
             return None
-        from agent_actors.workflow.activities import WorkflowParts
+        from agent_actors.workflow.activities import WorkflowDependencies
         from agent_actors.workflow.orchestration import Orchestration
 
-        parts = WorkflowParts(
+        dependencies = WorkflowDependencies(
             reader=self._reader,
             memory=self._memory,
             chat=self._chat,
             calls=self._calls,
             publish=self._publish,
-            limits=ChatLimits.of(self._settings),
-            stopping=self.stopping,
-            call_time=self._settings.call_time,
+            settings=self._settings,
+            drain=self.stopping,
         )
-        return Orchestration(self._settings, parts, self._chat, self._reader, self._bell)
+        return Orchestration(dependencies, self._bell)
 
     def _sending(self, letters: DeadLetters) -> SmsSender | None:
         settings = self._settings
@@ -266,12 +264,12 @@ class Service:
     def _builders(self) -> Mapping[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]]:
         """The actor factories: each object they make is recorded as the one that may act."""
         host = Host(self._activations, self._clock, self._settings.call_time, self._counters)
-        chat_parts, response_parts = self._chat_parts(), self._response_parts()
+        chat, response = self._chat_dependencies(), self._response_dependencies()
         request_summary = self._summaries.request_user_summary
         record = self._activations.record
         built: dict[type[Actor], Callable[[ActorRuntimeContext, ActorId], Actor]] = {
-            ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat_parts)),
-            ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response_parts)),
+            ChatAgent: lambda ctx, id_: record(ChatAgent(ctx, id_, host, chat)),
+            ResponseAgent: lambda ctx, id_: record(ResponseAgent(ctx, id_, host, response)),
             MemoryAgentActor: lambda ctx, id_: record(
                 MemoryAgentActor(ctx, id_, host, request_summary)
             ),
@@ -297,9 +295,9 @@ class Service:
     async def _redeliver(self, topic: str, event: bytes) -> None:
         await subscriptions.redeliver(self.services, topic, event)
 
-    def _chat_parts(self) -> ChatParts:
-        return ChatParts(
-            limits=ChatLimits.of(self._settings),
+    def _chat_dependencies(self) -> ChatDependencies:
+        return ChatDependencies(
+            settings=self._settings,
             response=self._response,
             consumers=self._consumers,
             forgetful=(self._memory, self._sessions),
@@ -313,8 +311,8 @@ class Service:
             counters=self._counters,
         )
 
-    def _response_parts(self) -> ResponseParts:
-        return ResponseParts(
+    def _response_dependencies(self) -> ResponseDependencies:
+        return ResponseDependencies(
             chat=self._chat,
             memory=self._memory,
             calls=self._calls,

@@ -1,6 +1,6 @@
 """What ChatAgent does, mechanism by mechanism switched off; see `mutants`."""
 
-from tests.protocol.mutant import CHAT, CONVERSATION, DRAFT, mutant
+from tests.protocol.mutant import BASE, CHAT, DRAFT, HISTORY, POSITION, RECOVERY, mutant
 
 _COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
 _SETTLE = (
@@ -21,14 +21,14 @@ CHAT_MUTANTS = (
     mutant(
         "arm_after_save",
         "4.5",
-        CONVERSATION,
+        BASE,
         _COMMIT,
         "        await self.state.save(draft.changes)\n        await self._arm()\n",
     ),
     mutant(
         "arm_only_parked",
         "4.5",
-        CONVERSATION,
+        CHAT,
         _SETTLE,
         _SETTLE.replace(
             "await self._commit(draft)",
@@ -38,23 +38,23 @@ CHAT_MUTANTS = (
     mutant(
         "never_armed",
         "4.5",
-        CONVERSATION,
+        BASE,
         _COMMIT,
         "        await self.state.save(draft.changes)\n",
     ),
     mutant(
         "armed_for_ever",
         "4.5",
-        CONVERSATION,
-        "            self.state.unnote(ARMED)\n            await self.ask(",
-        "            await self.ask(",
+        RECOVERY,
+        "            self.state.clear_flag(ARMED)\n            await self._stop",
+        "            await self._stop",
     ),
     mutant(
         "armed_before_registered",
         "4.5",
-        CONVERSATION,
-        "        period = timedelta(",
-        "        self.state.note(ARMED)\n        period = timedelta(",
+        BASE,
+        "        await self._remind(wire.SETTLE,",
+        "        self.state.set_flag(ARMED)\n        await self._remind(wire.SETTLE,",
     ),
     mutant(
         "complete_unchecked",
@@ -66,25 +66,25 @@ CHAT_MUTANTS = (
     mutant(
         "queue_bypass",
         "4.9",
-        CONVERSATION,
+        CHAT,
         "        if head.queue:\n            return await self._park(",
         "        if False:\n            return await self._park(",
     ),
     mutant(
         "tries_volatile",
         "4.10",
-        CONVERSATION,
-        "        draft.try_again()\n        await self.state.save(draft.changes)\n",
-        "        draft.try_again()\n",
+        CHAT,
+        "        draft.count_start()\n        await self.state.save(draft.changes)\n",
+        "        draft.count_start()\n",
     ),
     mutant(
         "queue_waits_for_tick",
         "4.29",
-        CONVERSATION,
-        "        if not head.queue or self.state.noted(ARMED):\n",
+        CHAT,
+        "        if not head.queue or self.state.has_flag(ARMED):\n",
         "        if True:\n",
     ),
-    mutant("tries_unbounded", "4.10", CONVERSATION, "first.tries < TRIES", "first.tries < 1000"),
+    mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),
     mutant(
         "clear_wipes",
         "4.14",
@@ -92,7 +92,7 @@ CHAT_MUTANTS = (
         _CLEARED,
         _CLEARED.replace("queue=()", "queue=(), tail=(), low=seq + 1"),
     ),
-    mutant("erase_unremembered", "4.14", CONVERSATION, "min(head.start, mark)", "head.start"),
+    mutant("erase_unremembered", "4.14", RECOVERY, "min(head.start, mark)", "head.start"),
     mutant(
         "clear_resets",
         "4.15",
@@ -103,15 +103,14 @@ CHAT_MUTANTS = (
     mutant(
         "retry_failed",
         "4.16",
-        CONVERSATION,
-        "        if record is not None:\n            return await self._answer_again",
-        "        if record is not None and record.seq is not None:\n"
-        "            return await self._answer_again",
+        POSITION,
+        "    known = record or queued\n",
+        "    record = record if record and record.seq else None\n    known = record or queued\n",
     ),
     mutant(
         "split_commit",
         "4.17",
-        CONVERSATION,
+        CHAT,
         _SETTLE,
         "        await self._arm()\n"
         "        early = replace(draft.head, recent=head.recent)\n"
@@ -120,32 +119,30 @@ CHAT_MUTANTS = (
     mutant(
         "oneshot",
         "4.20",
-        CONVERSATION,
-        'self.register_reminder(wire.SETTLE, b"", period, period)',
-        'self.register_reminder(wire.SETTLE, b"", period)',
+        BASE,
+        'self.register_reminder(name, b"", due, period)',
+        'self.register_reminder(name, b"", due)',
     ),
-    mutant(
-        "broker_confirms", "4.21", CONVERSATION, "mark = await self._mark(head)", "mark = head.seq"
-    ),
+    mutant("broker_confirms", "4.21", RECOVERY, "mark = await self._mark(head)", "mark = head.seq"),
     mutant(
         "no_republish",
         "4.21",
-        CONVERSATION,
+        RECOVERY,
         "        await self._publish_after(head, mark)\n",
         "",
     ),
     mutant(
         "no_dedupe",
         "4.21",
-        CONVERSATION,
-        "        record = await self._history.record(head, turn)\n",
+        HISTORY,
+        "        record = await self.record(head, turn_id, key_hash)\n",
         "        record = None\n",
     ),
     mutant(
         "clear_keeps_queue",
         "4.23",
         DRAFT,
-        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n',
+        '            self.record(queued.turn, "cancelled", error=cancelled)\n',
         "            pass\n",
         _CLEARED,
         _CLEARED.replace("queue=(), ", ""),
@@ -154,7 +151,7 @@ CHAT_MUTANTS = (
         "clear_forgets_queue",
         "4.23",
         DRAFT,
-        '            self.record(queued.turn, Ending("cancelled", error=cancelled))\n',
+        '            self.record(queued.turn, "cancelled", error=cancelled)\n',
         "            pass\n",
     ),
     mutant(
@@ -168,7 +165,7 @@ CHAT_MUTANTS = (
     mutant(
         "records_apart",
         "4.24",
-        CONVERSATION,
+        BASE,
         _COMMIT,
         "        await self._arm()\n"
         "        await self.state.save({slots.HEAD: draft.head})\n"
@@ -182,14 +179,11 @@ CHAT_MUTANTS = (
         "        if False:\n",
     ),
     mutant(
-        "owner_volatile",
+        "owner_guessed",
         "4.26",
-        CONVERSATION,
-        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n",
-        "    async def _process(self, turn: Turn, wait: float) -> TurnState:\n"
-        "        self._owner = turn.user\n",
+        RECOVERY,
         "each.mark, head.user, self.conversation",
-        'each.mark, getattr(self, "_owner", ""), self.conversation',
+        "each.mark, self.conversation, self.conversation",
     ),
     mutant(
         "early_close_overwrites",
@@ -214,29 +208,29 @@ CHAT_MUTANTS = (
     mutant(
         "rests_with_queue",
         "section 2",
-        CONVERSATION,
+        RECOVERY,
         _RESTED,
         _RESTED.replace("not head.queue and ", ""),
     ),
     mutant(
         "rests_with_events",
         "section 2",
-        CONVERSATION,
+        RECOVERY,
         _RESTED,
         _RESTED.replace(" and mark >= head.seq", ""),
     ),
     mutant(
         "rests_with_text",
         "section 2",
-        CONVERSATION,
+        RECOVERY,
         _RESTED,
         _RESTED.replace("erased and ", ""),
     ),
     mutant(
         "never_rests",
         "section 2",
-        CONVERSATION,
-        "            await self.ask(lambda: self.unregister_reminder(wire.SETTLE))\n",
+        RECOVERY,
+        "            await self._stop_reminder(wire.SETTLE)\n",
         "            pass\n",
     ),
 )

@@ -3,11 +3,12 @@
 from tests.protocol.mutant import (
     CHAT,
     CONSUMER,
-    CONVERSATION,
     DRAFT,
     EVENTS,
     FORGETTING,
     MEMORY,
+    POSITION,
+    RECOVERY,
     SESSION,
     mutant,
 )
@@ -35,8 +36,10 @@ CONSUMER_MUTANTS = (
         "                    marks[event.conversation] = event.seq\n",
         "                    pass\n",
     ),
-    mutant("one_mark", "4.13", CONVERSATION, "in self._consumers\n", "in self._consumers[:1]\n"),
-    mutant("furthest_mark", "4.13", CONVERSATION, "max(min(asked),", "max(max(asked),"),
+    mutant(
+        "one_mark", "4.13", RECOVERY, "dependencies.consumers\n", "dependencies.consumers[:1]\n"
+    ),
+    mutant("furthest_mark", "4.13", RECOVERY, "max(min(marks),", "max(max(marks),"),
     mutant(
         "duplicates_not_fed",
         "4.13",
@@ -51,13 +54,13 @@ CONSUMER_MUTANTS = (
         "        mark = max(mark, event.floor)\n",
         "",
     ),
-    mutant("erased_is_owed", "4.13", CONVERSATION, "max(min(asked), head.low - 1)", "min(asked)"),
+    mutant("erased_is_owed", "4.13", RECOVERY, "max(min(marks), head.low - 1)", "min(marks)"),
     mutant(
         "adopted_unseen",
         "4.31",
         CHAT,
-        "        record = await self._history.record(head, request.turn)\n",
-        "        record = None\n",
+        "        known = await self._history.sent_turn(head, adopted)\n",
+        "        known = None\n",
     ),
     mutant(
         "adopted_restarts_queue",
@@ -70,15 +73,15 @@ CONSUMER_MUTANTS = (
         "adopted_leaves_queue",
         "4.31",
         CHAT,
-        "        head = await self._resume(await self._owned(request.turn.user))\n",
-        "        head = await self._owned(request.turn.user)\n",
+        "        head = await self._open(adopted.user)\n",
+        "        head = await self._head()\n        check_open(head, adopted.user)\n",
     ),
     mutant(
         "closed_is_open",
         "rule 17",
-        CONVERSATION,
-        '        if head.ended == "closed":\n',
-        "        if False:\n",
+        POSITION,
+        '    if head.ended == "closed":\n',
+        "    if False:\n",
     ),
     mutant(
         "never_closed", "rule 17", CHAT, '"closed" if request.close else "forgotten"', '"forgotten"'

@@ -10,8 +10,8 @@ from tests.protocol.mutant import (
     CACHE,
     CALLS,
     CONTRACTS,
+    READER,
     RESPONSE,
-    SAVED,
     STORE,
     TURNS,
     mutant,
@@ -129,7 +129,7 @@ MUTANTS = (
     mutant(
         "segments_first",
         "4.25",
-        SAVED,
+        READER,
         "        head = await self.head(conversation)\n        last = ",
         "        numbers = [slots.segment(n) for n in range(12)]\n"
         "        early = await self._read_all(conversation, numbers)\n"
@@ -163,9 +163,9 @@ MUTANTS = (
         "rule 5",
         STORE,
         "        except TimeoutError:\n            raise Unavailable(_SLOW) from None\n"
-        "        return documents.read",
+        "        return read(data",
         "        except (TimeoutError, Unavailable):\n            data = b''\n"
-        "        return documents.read",
+        "        return read(data",
     ),
     mutant(
         "calls_without_time_out",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent_actors.conversation import draft, steps
+from agent_actors.conversation import agent, draft, recovery
 from agent_actors.protocol import wire
-from agent_actors.state import documents
+from agent_actors.state import documents, history
 from agent_actors.users import eraser, feed, session
 from tests.protocol.people import People
 from tests.protocol.verify import verify
@@ -47,15 +47,16 @@ def shrunk(sizes: Sizes) -> Iterator[None]:
         (documents, "SEGMENT_BYTES"): 40,
         (documents, "RECENT"): sizes.recent,
         (documents, "RECORDS"): sizes.recent // 2,
-        (steps, "DRIVE"): 2,
-        (steps, "PUBLISH"): 4,
-        (steps, "FELL_OUT"): 1,
+        (agent, "DRIVE"): 2,
+        (recovery, "PUBLISH"): 4,
+        (agent, "UNSEEN"): 1,
         (feed, "PER_USER"): 3,
         (feed, "PAIRS"): 3,
         (feed, "CATCH_UP"): 2,
         (session, "PAGE"): 1,
         (eraser, "ROUNDS"): 20,
         (draft, "ERASE"): 2,
+        (history, "RECORDS"): sizes.recent // 2,
     }
     names = ("SEGMENT", "SEGMENT_BYTES", "RECENT", "RECORDS")
     small.update({(draft, name): small[documents, name] for name in names})

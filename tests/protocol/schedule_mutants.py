@@ -10,20 +10,16 @@ SCHEDULE_MUTANTS = (
         "occurrence_apart",
         "rule 16",
         SPEAKING,
-        "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
-        "        await self._commit(draft)\n",
+        "        draft.keep_schedules(moved)\n        await self._commit(draft)\n",
         "        await self._commit(draft)\n"
-        "        left = kept.move(after) if after else kept.end(schedule).document\n"
-        "        await self.state.save({slots.SCHEDULES: left})\n",
+        "        await self.state.save({slots.SCHEDULES: moved})\n",
     ),
     mutant(
         "occurrence_first",
         "rule 16",
         SPEAKING,
-        "        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)\n"
-        "        await self._commit(draft)\n",
-        "        left = kept.move(after) if after else kept.end(schedule).document\n"
-        "        await self.state.save({slots.SCHEDULES: left})\n"
+        "        draft.keep_schedules(moved)\n        await self._commit(draft)\n",
+        "        await self.state.save({slots.SCHEDULES: moved})\n"
         "        await self._commit(draft)\n",
     ),
     mutant(
@@ -37,16 +33,17 @@ SCHEDULE_MUTANTS = (
         "schedule_before_reminder",
         "rule 16",
         SPEAKING,
-        "        await self._remind(request.id, request.next_due - self._seconds())\n"
-        "        await self.state.save({slots.SCHEDULES: kept.add(request)})\n",
-        "        await self.state.save({slots.SCHEDULES: kept.add(request)})\n"
-        "        await self._remind(request.id, request.next_due - self._seconds())\n",
+        "        await self._remind_schedule(request.id, request.next_due - self._now())\n"
+        "        await self.state.save({slots.SCHEDULES: stored.add(request)})\n",
+        "        await self.state.save({slots.SCHEDULES: stored.add(request)})\n"
+        "        await self._remind_schedule(request.id, request.next_due - self._now())\n",
     ),
     mutant(
         "orphan_fires_for_ever",
         "rule 16",
         SPEAKING,
-        "        if schedule is None:\n            await self._stop_reminding([schedule_id])\n",
+        "        if schedule is None:\n"
+        "            await self._stop_schedule_reminders([schedule_id])\n",
         "        if schedule is None:\n",
     ),
     mutant(

@@ -2,7 +2,7 @@
 
 from pydantic_core import from_json
 
-from agent_actors.conversation.steps import TRIES
+from agent_actors.conversation.agent import TRIES
 from agent_actors.protocol import wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import (
@@ -70,6 +70,22 @@ async def test_a_turn_that_is_adopted_does_not_restart_the_queues_first(world: W
 
     assert world.seen["killed by the model"] == TRIES
     verify(world)
+
+
+@in_a_world
+async def test_a_turn_that_is_adopted_leaves_the_count_of_starts_alone(world: World):
+    """The queue's first turn runs for the second time: its process might be killed by it."""
+    people = People(world)
+    world.model_pauses = (60.0,)
+    world.spawn(people.say("u", "u", "slow", "key", 0.0))
+    await let_all_through(world)
+    for process in list(world.processes):
+        await world.crash(process)
+    world.spawn(people.tell("u", "u", "told"))
+    await let_all_through(world)
+    head = from_json(world.store[CHAT]["head"])
+
+    assert (head["seq"], [queued["tries"] for queued in head["queue"]]) == (1, [2])
 
 
 @in_a_world

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from agent_actors.conversation import steps as steps
+from agent_actors.conversation import agent
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import documents
@@ -210,5 +210,5 @@ def _calls(world: "World") -> None:
     runs = Counter(call.turn_id for call in ledger.calls)
     for turn_id, times in runs.items():
         turn = ledger.turns.get(turn_id)
-        if turn and turn.message.content in world.poison and times > steps.TRIES + 6:
+        if turn and turn.message.content in world.poison and times > agent.TRIES + 6:
             raise Violation(f"a message that kills its process ran {times} times")

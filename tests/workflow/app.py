@@ -14,7 +14,7 @@ from agent_actors.cli import main
 from agent_actors.clock import SystemClock
 from agent_actors.model import selection
 from agent_actors.workflow import orchestration
-from agent_actors.workflow.activities import Activities, WorkflowParts
+from agent_actors.workflow.activities import Activities, WorkflowDependencies
 from agent_actors.workflow.turn import STEPS, TurnOrder
 from tests.faults.counted import CountedModel
 
@@ -30,8 +30,10 @@ Method = Callable[[Any], Awaitable[Any]]
 class Stopping(Activities):
     """The steps, each between two points."""
 
-    def __init__(self, parts: WorkflowParts, follow: Callable[[TurnOrder], None]) -> None:
-        super().__init__(parts, follow)
+    def __init__(
+        self, dependencies: WorkflowDependencies, follow: Callable[[TurnOrder], None]
+    ) -> None:
+        super().__init__(dependencies, follow)
         for step in STEPS:
             setattr(self, step.name, _between(step.name, getattr(self, step.name)))
 

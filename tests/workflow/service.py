@@ -46,7 +46,7 @@ async def say(
 
 
 async def history(service: DaprService, session: str) -> list[str]:
-    """What was said in a session."""
+    """The messages of a session."""
     answer = await service.http.get(f"/conversations/{session}")
     return [entry["content"] for entry in answer.json()["history"]]
 

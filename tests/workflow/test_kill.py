@@ -59,7 +59,7 @@ def calls_of(point: str, victim: str) -> int:
 
 
 async def stand(service: DaprService) -> None:
-    """Waits until every turn stands where it was told to."""
+    """Waits until every turn has reached its stopping point."""
     path = service.cluster.folder / "replica-0" / REACHED
 
     async def all_there() -> bool:

@@ -1,4 +1,4 @@
-"""Workflows of several replicas: whoever is left carries on what the others have begun."""
+"""Workflows of several replicas: the remaining ones go on with those of the others."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the sidecar is told of workflows, and what it then does by itself."""
+"""The sidecar's own retention of workflows."""
 
 import asyncio
 from pathlib import Path

@@ -90,7 +90,7 @@ async def test_an_answer_has_the_lessons_form(service: DaprService):
 
 
 async def test_nothing_of_a_turn_stays_with_its_workflow(service: DaprService):
-    """When it has ended, what was said is in the conversation and its consumers only."""
+    """When it has ended, texts are only in the conversation and its consumers."""
     assert (await say(service, "carl", f"hello {SECRET}", "of-carl")).status_code == 200
     await service.remembered("carl", f"hello {SECRET}")
     await erased(service)
@@ -106,7 +106,7 @@ async def test_nothing_of_a_turn_stays_with_its_workflow(service: DaprService):
     "text", ["10m", "2024-01-05 standup", '“quotes” "\\ \x01\u2028 🦕', "ü" * 32_000]
 )
 async def test_any_text_survives_the_workflow(service: DaprService, text: str):
-    """What was said is what is stored, whatever JSON makes of it on the way."""
+    """Texts are stored unchanged, whatever JSON does to them on the way."""
     session = f"of-lea-{len(text)}"
     answer = await say(service, "lea", text, session)
 
@@ -147,7 +147,7 @@ async def test_a_key_is_of_one_message(service: DaprService):
 
 
 async def test_a_model_that_fails(service: DaprService):
-    """It is asked once more; then the failure is told, is final for its key, and can be read."""
+    """It is called once more; then the failure is returned, and is final for its key."""
     answer = await say(service, "fred", "/fail", "of-fred", idempotency_key="k")
     again = await say(service, "fred", "/fail", "of-fred", idempotency_key="k")
     problem = answer.json()
@@ -163,7 +163,7 @@ async def test_a_model_that_fails(service: DaprService):
 
 
 async def test_a_caller_who_does_not_wait(service: DaprService):
-    """He gets the address of the turn, which says where it is: also at his own."""
+    """It gets the address of the turn, which has its state; so has the user's own."""
     answer = await say(service, "gina", "/slow 1", "of-gina", prefer="respond-async")
     turn_id = answer.json()["turn_id"]
     running = await service.http.get(answer.headers["location"])
@@ -179,7 +179,7 @@ async def test_a_caller_who_does_not_wait(service: DaprService):
 
 
 async def test_a_caller_waits_no_longer_than_is_set(service: DaprService):
-    """After the setting's time he gets 202, whatever he prefers; the turn goes on."""
+    """After the setting's time it gets 202, whatever it prefers; the turn goes on."""
     begun = clock.monotonic()
     answer = await say(service, "hal", "/slow 6", "of-hal", prefer="wait=100")
 
@@ -201,7 +201,7 @@ async def test_two_turns_of_a_session_at_once(service: DaprService):
 
 
 async def test_a_session_of_another_user(service: DaprService):
-    """Nobody says anything in it, and nobody is told that it is there."""
+    """Another user can neither write to it nor learn of it."""
     assert (await say(service, "judy", "mine", "of-judy")).status_code == 200
     answer = await say(service, "mallory", "mine too", "of-judy")
 
@@ -210,7 +210,7 @@ async def test_a_session_of_another_user(service: DaprService):
 
 
 async def test_a_user_who_is_forgotten_meanwhile(service: DaprService):
-    """The answer comes too late: nothing of the turn is stored, told or counted."""
+    """The answer comes too late: nothing of the turn is stored, published or counted."""
     answer = await say(service, "kim", f"/slow 2 {SECRET}-kim", "of-kim", prefer="respond-async")
 
     async def running() -> bool:

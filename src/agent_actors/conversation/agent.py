@@ -1,119 +1,318 @@
-"""ChatAgent: a conversation's history, its queue of turns, and the events it owes.
+"""ChatAgent: one conversation. This file is a turn's way through it, from message to outcome.
 
-This is the turn protocol of docs/protocol.md, which has its rules, the mistakes they prevent, and a
-model that checks them. `steps` has its steps.
+    process_message ─► _process ─► known already?    ─► its state or outcome, again
+                                   others waiting?   ─► _park: into the queue
+                                   else _answer      ─► the model in time?  ─► _commit_outcome
+                                                        too slow?           ─► _park
+
+    complete_turn   ─► _commit_outcome (a parked turn's) ─► _drive: starts the next in the queue
+
+A turn is committed in one transaction: its pair in the history, its outcome record, and the queue
+without it. Its event is published after that, and again until every consumer has applied it: see
+`recovery`. docs/protocol.md has the rules, the mistakes they prevent, and a model that checks them.
 """
 
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
 from dapr.actor import Remindable
 
-from agent_actors.conversation.follow_up import FollowUps
+from agent_actors.conversation.base import ARMED, CANCELLED
 from agent_actors.conversation.inactivity import Inactivity
+from agent_actors.conversation.recovery import Recovery
 from agent_actors.conversation.schedules import ScheduledTurns
-from agent_actors.conversation.steps import ARMED, CANCELLED
-from agent_actors.errors import Invalid, NotFound
+from agent_actors.errors import Busy, Conflict, ModelFailed, TryLater
+from agent_actors.observability import tracing
 from agent_actors.protocol import ids, wire
+from agent_actors.protocol.follow_ups import FollowUp, FollowUpResult
 from agent_actors.protocol.interfaces import ChatAgentInterface
 from agent_actors.protocol.messages import (
     AdoptTurn,
     CompleteTurn,
     ConversationSummary,
+    Failure,
     ForgetConversation,
     HighWaterMark,
     Message,
+    Outcome,
+    Problem,
     ProcessTurn,
     Reply,
+    ResponseRequest,
+    ResponseState,
+    Turn,
     TurnState,
+    check_message,
 )
 from agent_actors.state import slots
-from agent_actors.state.documents import EarlierSummary, find_queued
+from agent_actors.state.documents import EarlierSummary, Head, Pair, QueuedTurn
+from agent_actors.state.turn_position import check_open, check_user
 from agent_actors.turns.actor import turn
 
 log = logging.getLogger(__name__)
 
+TRIES = 3
+"""Starts of a queued turn. One that has ended its process each time is recorded as failed."""
+DRIVE = 8
+"""Queued turns that one call commits; the rest is left to the next call."""
+UNSEEN = 4
+"""Pairs that have left the model's window and are then summarised together."""
 SHOWN = 2
-"""Pairs of `GetConversationHistory`: at most five entries, beginning with a user entry."""
+"""Pairs that `GetConversationHistory` returns."""
+
+LOST = Failure(
+    Problem.of(ModelFailed(f"The turn was started {TRIES} times and each time its process ended."))
+)
 
 
-class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remindable):
-    """One conversation. `Remindable` is a direct base: the SDK looks nowhere else."""
+class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remindable):
+    """One conversation. `Remindable` is a direct base: the SDK looks for it nowhere else."""
+
+    # -- a turn, from message to outcome ----------------------------------------------------------
 
     @turn
     async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
-        """Runs a turn, or says where it is: done with its reply, or queued.
+        """Runs a turn. Returns it with its reply, or as running or queued if it takes longer.
 
-        A bare message, as any caller of Dapr's actor API may send it, is an unkeyed turn of the
-        user named like the conversation, and answers with a bare message if it ends in time.
+        Callers of Dapr's actor API may send a bare message. It is a turn without a key, of the
+        user with the conversation's name; if it ends in time, its result is a bare message too.
 
         Raises (as returned errors):
-            Invalid: The key was used with another body.
+            Invalid: The key was used with another message.
             NotFound: The conversation belongs to another user.
-            Gone: The turn's answer was cleared.
+            Gone: The turn's reply was cleared.
             Busy: Too many messages wait.
             ModelError: The model failed; nothing was saved.
             Unavailable: A save or call failed; the turn may have been saved.
         """
-        await self._used_now()
+        await self._note_message()
         if isinstance(request, ProcessTurn):
             return await self._process(request.turn, request.wait)
-        state = await self._process(self._unkeyed(request), self._limits.parking_time)
+        check_message(request, self._settings.message_bytes)
+        turn_id, body = self._dependencies.new_turn_id(), ids.body_hash(request)
+        unkeyed = Turn(turn_id, "", body, self.conversation, request)
+        state = await self._process(unkeyed, self._settings.parking_time)
         return state if state.reply is None else Message("assistant", state.reply.content)
+
+    async def _process(self, turn: Turn, wait: float) -> TurnState:
+        head = await self._open(turn.user)
+        known = await self._history.sent_turn(head, turn)
+        if known is not None:
+            return known
+        self._turn_counters.received(turn)
+        if head.queue:
+            return await self._park(head, turn, tries=0)
+        return await self._answer(head, turn, wait)
+
+    async def _open(self, user: str) -> Head:
+        """The head, if the user may have a turn here; the queue goes on first.
+
+        A commit registers the recovery reminder. If the queue did not go on before that, this
+        activation would take it for driven, and leave it to the reminder (4.31).
+        """
+        head = await self._head()
+        check_open(head, user)
+        return await self._resume(head)
+
+    async def _answer(self, head: Head, turn: Turn, wait: float) -> TurnState:
+        """The direct path, with an empty queue: the caller waits for the model."""
+        response = await self._respond(head, turn, start=True, wait=wait)
+        if response.outcome is None:
+            return await self._park(head, turn, tries=1)
+        if isinstance(response.outcome, Failure):
+            # Not recorded: the caller knows of it, and may send the turn again.
+            self._turn_counters.ended(turn, response.outcome)
+            raise response.outcome.error.error()
+        await self._commit_outcome(head, turn, response.outcome)
+        return TurnState(turn.turn_id, "done", response.outcome)
+
+    async def _park(self, head: Head, turn: Turn, tries: int) -> TurnState:
+        """Saves the turn in the queue; from here on it ends without its caller."""
+        if self._queue_is_full(head, turn):
+            self._turn_counters.refused(turn)
+            raise Busy("Too many messages wait for this actor; send this one again later.")
+        draft = self._draft(head)
+        draft.own(turn.user)
+        draft.enqueue(turn, tries)
+        await self._commit(draft)
+        self._turn_counters.parked(turn)
+        return TurnState(turn.turn_id, "running" if tries else "queued")
 
     @turn
     async def complete_turn(self, request: CompleteTurn) -> None:
-        """Settles the queue's head and goes on with the queue; any other turn is ignored."""
+        """Commits the outcome of the queue's first turn, and goes on with the queue.
+
+        An outcome of any other turn is ignored: it was committed before, or cancelled (4.7).
+        """
         head = await self._head()
         if not head.queue or head.queue[0].turn.turn_id != request.turn_id:
             return
-        head = await self._settle(head, head.queue[0].turn, request.outcome)
+        head = await self._commit_outcome(head, head.queue[0].turn, request.outcome)
         await self._drive(head, fresh=True)
+
+    async def _commit_outcome(
+        self, head: Head, turn: Turn, outcome: Outcome, *, adopted: bool = False
+    ) -> Head:
+        """Settles a turn: commits it in one transaction, then publishes its event."""
+        draft = self._draft(head)
+        draft.own(turn.user)
+        draft.dequeue(turn.turn_id)
+        pair: Pair | None = None
+        if isinstance(outcome, Reply):
+            pair = await draft.append(turn, outcome, self.clock.now(), self._history.segment)
+        else:
+            failed = replace(outcome.error, retry="new-key", turn_id=turn.turn_id)
+            log.warning("turn %s failed: %s", turn.turn_id, failed.title)
+            draft.record(turn, "failed", error=failed)
+        await self._commit(draft)
+        self._bell.ring(self.conversation)
+        if pair is not None:
+            await self._outbox.publish(self.conversation, draft.head, pair)
+        self._turn_counters.ended(turn, outcome, adopted=adopted)
+        return draft.head
+
+    # -- the queue --------------------------------------------------------------------------------
+
+    async def _drive(self, head: Head, *, fresh: bool) -> Head:
+        """Goes on with the queue, without ever waiting for the model.
+
+        With `fresh`, the last save has put the first turn first, and nothing has started it.
+        """
+        for _ in range(DRIVE):
+            if not head.queue:
+                break
+            first = head.queue[0]
+            response = await self._respond_to(first, head, start=fresh)
+            if response.state == "unknown" and first.tries < TRIES:
+                # Saved before the start: a turn that ends its process must not run forever (4.10).
+                head = await self._count_start(head)
+                response = await self._respond_to(first, head, start=True)
+            if response.state == "running":
+                break
+            with _trace_of(first):
+                head = await self._commit_outcome(head, first.turn, response.outcome or LOST)
+            fresh = True
+        return head
+
+    async def _resume(self, head: Head) -> Head:
+        """Goes on with a queue that an earlier activation, perhaps of a dead process, has left.
+
+        The recovery reminder would do so later; a caller need not wait for it (4.29).
+        """
+        if not head.queue or self.state.has_flag(ARMED):
+            return head
+        try:
+            await self._arm()
+            return await self._drive(head, fresh=False)
+        except TryLater:
+            return await self._head()  # As last saved; the reminder goes on from there.
+
+    async def _count_start(self, head: Head) -> Head:
+        draft = self._draft(head)
+        draft.count_start()
+        await self.state.save(draft.changes)
+        first = draft.head.queue[0]
+        log.info("turn %s starts again: start %d of %d", first.turn.turn_id, first.tries, TRIES)
+        return draft.head
+
+    async def _respond_to(self, queued: QueuedTurn, head: Head, *, start: bool) -> ResponseState:
+        with _trace_of(queued):
+            return await self._respond(head, queued.turn, start=start, wait=0.0)
+
+    async def _respond(self, head: Head, turn: Turn, *, start: bool, wait: float) -> ResponseState:
+        """Calls ResponseAgent, which runs the model; `start` lets it start an unknown turn."""
+        window = await self._window.pairs(head)
+        self._request_summary(head, window)
+        request = ResponseRequest(
+            self.conversation,
+            turn.turn_id,
+            head.user or turn.user,
+            head.seq + 1,
+            turn.message,
+            tuple(pair.exchange for pair in window),
+            start,
+            wait,
+            head.earlier.text,
+        )
+        return await self.ask(lambda: self._dependencies.response.process(request), wait)
+
+    def _request_summary(self, head: Head, window: tuple[Pair, ...]) -> None:
+        """Has the pairs summarised that the model no longer sees, several at a time."""
+        unseen = window[0].seq - 1 if window else head.seq
+        if unseen - max(head.earlier.upto, head.start) >= UNSEEN:
+            wanted = ConversationSummary(head.earlier.upto, unseen, "")
+            self._dependencies.request_summary(self.conversation, wanted)
+
+    # -- turns of other origins -------------------------------------------------------------------
+
+    @turn
+    async def adopt_turn(self, request: AdoptTurn) -> TurnState:
+        """Commits a turn that has ended elsewhere, once. The queue stays as it is.
+
+        Raises (as returned errors):
+            Invalid: The key was used with another message.
+            NotFound: The conversation belongs to another user.
+            Gone: The conversation was closed, or the turn's reply was cleared.
+        """
+        adopted, outcome = request.turn, request.outcome
+        head = await self._open(adopted.user)
+        known = await self._history.sent_turn(head, adopted)
+        if known is not None:
+            return known  # If it is in our own queue, it ends there, once.
+        head = await self._commit_outcome(head, adopted, outcome, adopted=True)
+        if isinstance(outcome, Reply):
+            return TurnState(adopted.turn_id, "done", outcome)
+        return TurnState(adopted.turn_id, "failed", error=head.recent[-1].error)
+
+    @turn
+    async def ask_follow_up(self, request: ProcessTurn) -> FollowUpResult:
+        """Runs a turn, and has ResponseAgent call back in the same call with a question about it.
+
+        The question is an ordinary turn, and comes before this call has returned: that is Dapr's
+        reentrancy. The two wait at most the parking time together; a first turn that is parked has
+        no follow-up.
+
+        Raises (as returned errors):
+            Conflict: Reentrancy is off: the two calls would wait for each other.
+            AgentError: As `process_message`.
+        """
+        if not self._dependencies.may_follow_up:
+            raise Conflict(
+                "No actor may be called back here; set AGENT_ACTORS_REENTRANCY_DEPTH to 2 or more."
+            )
+        began = self.clock.monotonic()
+        state = await self._process(request.turn, request.wait)
+        if state.reply is None:
+            return FollowUpResult(state)
+        limit = min(request.wait, self._settings.parking_time)
+        left = max(0.0, limit - (self.clock.monotonic() - began))
+        follow_up = FollowUp(self.conversation, request.turn, left)
+        # The call back saves: nothing that was read before it may be used after it.
+        asked = await self.ask(lambda: self._dependencies.response.follow_up(follow_up), left)
+        return FollowUpResult(state, asked.question, asked.turn)
+
+    # -- history ----------------------------------------------------------------------------------
 
     @turn
     async def get_conversation_history(self) -> tuple[Message, ...]:
-        """The last entries, at most five, beginning with a user entry."""
+        """The last messages and replies, at most five, beginning with a message of the user."""
         head = await self._head()
         first = max(head.start + 1, head.seq - SHOWN + 1)
-        pairs = [await self._history.pair(head, seq) for seq in range(first, head.seq + 1)]
-        exchanges = [pair.exchange for pair in pairs if pair is not None]
+        exchanges = [pair.exchange for pair in await self._history.pairs(head, first, head.seq)]
         return tuple(entry for each in exchanges for entry in (each.input, each.output))
 
     @turn
     async def clear_history(self) -> None:
-        """Hides what was said and cancels what is queued; it is erased soon after."""
+        """Hides the history and cancels the queue; the history is erased soon after."""
         head = await self._head()
         if head.start < head.seq or head.queue:
             await self._clear(head)
 
     @turn
-    async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commits a turn that ended elsewhere, once; what is queued is not touched.
-
-        Raises (as returned errors):
-            Invalid: The key was used with another body.
-            NotFound: The conversation belongs to another user.
-            Gone: The conversation was closed, or the turn was cleared since.
-        """
-        # Arming for this turn would make the queue seem driven (4.31, docs/protocol.md).
-        head = await self._resume(await self._owned(request.turn.user))
-        record = await self._history.record(head, request.turn)
-        if record is not None:
-            if request.turn.key_hash and record.body_hash != request.turn.body_hash:
-                raise Invalid("This Idempotency-Key was used with another message.")
-            return await self._answer_again(head, record)
-        if find_queued(head.queue, request.turn.turn_id, ""):
-            # A turn of ours that was told of: it will end by itself, once.
-            return TurnState(request.turn.turn_id, "queued")
-        head = await self._settle(head, request.turn, request.outcome, adopted=True)
-        if isinstance(request.outcome, Reply):
-            return TurnState(request.turn.turn_id, "done", request.outcome)
-        return await self._answer_again(head, head.recent[-1])
-
-    @turn
     async def sum_up(self, request: ConversationSummary) -> None:
-        """Keeps a summary of what fell out of the window, unless that was cleared since."""
+        """Stores a summary of what the model no longer sees, unless that was cleared since."""
         head = await self._head()
         if head.earlier.upto == request.after and head.start < request.upto <= head.seq:
             earlier = EarlierSummary(request.upto, request.text)
@@ -121,16 +320,16 @@ class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remin
 
     @turn
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
-        """Clears for a user who is forgotten, and closes the conversation if asked to.
+        """Clears the conversation of a user who is forgotten; with `close`, for good.
 
-        The event of no later turn has the number that is returned, or a lower one.
+        Returns:
+            The number of the last turn. No later event has this number or a lower one.
 
         Raises (as returned errors):
             NotFound: The conversation belongs to another user.
         """
         head = await self._head()
-        if head.user and head.user != request.user:
-            raise NotFound("There is no such conversation of this user.")
+        check_user(head, request.user)
         schedules = await self._schedules()
         if request.close or head.seq or head.queue or schedules.document:
             draft = self._draft(head)
@@ -140,19 +339,13 @@ class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remin
             draft.clear(CANCELLED)
             draft.end("closed" if request.close else "forgotten")
             await self._commit(draft)
-            self._turns.cancelled(queued.turn for queued in head.queue)
+            self._turn_counters.cancelled(queued.turn for queued in head.queue)
             self._bell.ring(self.conversation)
-            await self._forgotten()
-            await self._stop_reminding(each.id for each in schedules.schedules)
+            await self._expiry_is_over()
+            await self._stop_schedule_reminders(each.id for each in schedules.schedules)
         return HighWaterMark(self.conversation, head.seq)
 
-    @turn
-    async def settle(self, upto: HighWaterMark) -> bool:
-        """Does what the reminder does, at once; whether all up to that turn is erased.
-
-        Whoever waits for that does not wait for turns that came, or were cleared, since.
-        """
-        return await self._tick() >= upto.seq
+    # -- reminders --------------------------------------------------------------------------------
 
     @turn
     async def receive_reminder(
@@ -163,15 +356,44 @@ class ChatAgent(Inactivity, ScheduledTurns, FollowUps, ChatAgentInterface, Remin
         period: timedelta,
         ttl: timedelta | None = None,
     ) -> None:
-        """The recovery tick: goes on with the queue, publishes what memory misses, erases."""
-        if name == wire.EXPIRE:
+        """A reminder has fired: recovery, the end of an inactive conversation, or a schedule."""
+        schedule_id = ids.schedule_of(name)
+        if name == wire.SETTLE:
+            self.state.set_flag(ARMED)
+            await self._tick()
+        elif name == wire.EXPIRE:
             await self._expire()
+        elif schedule_id is not None:
+            await self._run_schedule(schedule_id)
+        else:
+            log.warning("conversation %s: unknown reminder %s", self.conversation, name)
+
+    @turn
+    async def settle(self, upto: HighWaterMark) -> bool:
+        """Does at once what the recovery reminder does.
+
+        Returns:
+            Whether everything up to that turn is erased. A caller that waits for it does not
+            wait for later turns.
+        """
+        return await self._tick() >= upto.seq
+
+    async def _tick(self) -> int:
+        """Goes on with the queue, then with what is owed. Returns up to where pairs are erased."""
+        head = await self._drive(await self._head(), fresh=False)
+        return await self._recover(head)
+
+    async def _run_schedule(self, schedule_id: str) -> None:
+        """Turns the message of a schedule that is due into a turn, and starts it."""
+        schedule = await self._due_schedule(schedule_id)
+        if schedule is None:
             return
-        if (schedule_id := ids.schedule_of(name)) is not None:
-            await self._speak_up(schedule_id)
-            return
-        if name != wire.SETTLE:
-            log.warning("reminder %s of %s is not known here", name, self.conversation)
-            return
-        self.state.note(ARMED)
-        await self._tick()
+        head = await self._resume(await self._head())
+        queued = await self._enqueue_occurrence(head, schedule)
+        if queued is not None and not head.queue:
+            await self._drive(queued, fresh=True)
+
+
+def _trace_of(queued: QueuedTurn) -> AbstractContextManager[object]:
+    """The trace that a queued turn began in, not that of the call that goes on with it."""
+    return tracing.resume("resume turn", queued.trace, {"turn.id": queued.turn.turn_id})

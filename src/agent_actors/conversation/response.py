@@ -1,7 +1,7 @@
-"""ResponseAgent: runs the model for a conversation. It stores nothing, not even a count.
+"""ResponseAgent: runs the model for a conversation. It stores nothing.
 
-A count of its own would be wrong for ever if ChatAgent never commits the answer (4.3,
-docs/protocol.md).
+The message count is ChatAgent's number of committed turns: a count of its own could differ from the
+history forever after a crash between the two (4.3, docs/protocol.md).
 """
 
 import asyncio
@@ -27,13 +27,21 @@ from agent_actors.protocol.messages import (
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.actor import Host, TurnActor, turn
 
-ASKED_ABOUT = 200
-"""Characters of a message that a follow-up repeats."""
+QUOTED = 200
+"""Characters of a message that the question about it repeats."""
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseParts:
-    """What a ResponseAgent works with. `parking_time` is in seconds."""
+class ResponseDependencies:
+    """The collaborators of a ResponseAgent.
+
+    Attributes:
+        chat: Calls ChatAgent, for follow-ups.
+        memory: Calls MemoryAgentActor, for what the prompt has about the user.
+        calls: The model calls of this process. They do not end with an activation.
+        reader: Reads stored state.
+        parking_time: Seconds that a caller waits for the model at most.
+    """
 
     chat: ChatClient
     memory: MemoryClient
@@ -43,21 +51,28 @@ class ResponseParts:
 
 
 class ResponseAgent(TurnActor, ResponseAgentInterface):
-    """Starts a turn's model call and waits for it at most the parking time (I10)."""
+    """Starts a turn's model call, and waits for it no longer than the parking time (I10)."""
 
     def __init__(
-        self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, parts: ResponseParts
+        self,
+        ctx: ActorRuntimeContext,
+        actor_id: ActorId,
+        host: Host,
+        dependencies: ResponseDependencies,
     ) -> None:
         super().__init__(ctx, actor_id, host)
-        self._chat = parts.chat
-        self._memory = parts.memory
-        self._calls = parts.calls
-        self._reader = parts.reader
-        self._parking_time = parts.parking_time
+        self._chat = dependencies.chat
+        self._memory = dependencies.memory
+        self._calls = dependencies.calls
+        self._reader = dependencies.reader
+        self._parking_time = dependencies.parking_time
 
     @turn
     async def process_message(self, request: ResponseRequest) -> ResponseState:
-        """Where the turn is: done with its outcome, running, or unknown (and not to be started)."""
+        """The state of a turn's model call: done with its outcome, running, or unknown.
+
+        An unknown call, or one that has failed, is started if the request says so.
+        """
         call = self._calls.find(request.conversation, request.turn_id)
         if call is not None and call.failed and request.start:
             call = None
@@ -67,33 +82,9 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
             call = await self._start(request)
         return await self._wait(call, min(request.wait, self._parking_time))
 
-    @turn
-    async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
-        """Asks about a turn in its own conversation, and says where that is; once per turn.
-
-        ChatAgent is called back while its turn runs, and calls this actor again.
-        """
-        asked = request.turn
-        question = Message("user", f"Tell me more about: {asked.message.content[:ASKED_ABOUT]}")
-        turn = Turn(
-            ids.follow_up_id(request.conversation, asked.turn_id),
-            "",
-            ids.body_hash(question),
-            asked.user,
-            question,
-        )
-        process = ProcessTurn(turn, request.wait)
-        ask = functools.partial(self._chat.process, request.conversation, process)
-        return FollowUpQuestion(question.content, await self.ask(ask, request.wait))
-
-    @turn
-    async def get_message_count(self) -> int:
-        """The number of committed turns, as ChatAgent has saved it; ChatAgent is not called."""
-        return await self._reader.count(ids.conversation_of(self.id.id))
-
     async def _start(self, request: ResponseRequest) -> Call:
-        recalled, counted = await asyncio.gather(
-            self.ask(lambda: self._memory.recall(request.user)), self._counted(request.user)
+        recalled, count = await asyncio.gather(
+            self.ask(lambda: self._memory.recall(request.user)), self._message_count(request.user)
         )
         self.require_live()
         return self._calls.start(
@@ -107,12 +98,12 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
                 request.window,
                 recalled.person,
                 request.earlier,
-                counted,
+                count,
             )
         )
 
-    async def _counted(self, user: str) -> int:
-        """The user's messages so far, for a model that is told."""
+    async def _message_count(self, user: str) -> int:
+        """The user's messages so far; 0 for a model that does not use the number."""
         if not self._calls.model.uses_history:
             return 0
         analytics = await self._reader.analytics(user)
@@ -126,7 +117,26 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
             except TimeoutError:
                 pass
         if call.outcome is None:
-            # From now on the model's task owes ChatAgent a CompleteTurn.
+            # ChatAgent will park the turn: the call must deliver its outcome by `CompleteTurn`.
             call.awaited = True
             return ResponseState("running")
         return ResponseState("done", call.outcome)
+
+    @turn
+    async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
+        """Asks the conversation a question about one of its turns; once per turn.
+
+        ChatAgent is called back while its first turn is still running, and calls this actor again.
+        """
+        first = request.turn
+        question = Message("user", f"Tell me more about: {first.message.content[:QUOTED]}")
+        turn_id = ids.follow_up_id(request.conversation, first.turn_id)
+        second = Turn(turn_id, "", ids.body_hash(question), first.user, question)
+        process = ProcessTurn(second, request.wait)
+        call = functools.partial(self._chat.process, request.conversation, process)
+        return FollowUpQuestion(question.content, await self.ask(call, request.wait))
+
+    @turn
+    async def get_message_count(self) -> int:
+        """The number of committed turns, as ChatAgent has saved it; ChatAgent is not called."""
+        return await self._reader.count(ids.conversation_of(self.id.id))

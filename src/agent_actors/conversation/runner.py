@@ -1,9 +1,9 @@
-"""Runs turns for callers: lets them in, calls ChatAgent, and waits for what is saved."""
+"""Runs turns for HTTP callers: sends each to ChatAgent, and waits until its outcome is stored."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,39 +20,39 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
-"""Seconds between two looks at what is saved, when no bell rings: the turn may end elsewhere."""
-LATER = 0.05
-"""Between these two, a pause is that share of the wait so far: nobody waits much longer for it."""
+"""Seconds between two reads of the store; the bell does not ring if the turn ends elsewhere."""
+PAUSE_SHARE = 0.05
+"""A pause is this share of the time waited so far, so that no wait is much longer for it."""
 UNKNOWN_FATE = {500, 503}
-"""Errors after which the turn may have been saved all the same."""
-
+"""Statuses of errors after which the turn may have been saved all the same."""
 
 Gone = Callable[[], Awaitable[bool]]
+"""Whether a caller has disconnected."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerWait:
-    """How long a caller waits: until a time of the monotonic clock, or until he has gone."""
+    """A caller's wait: from `begun` to `deadline`, in monotonic seconds, or until it is gone."""
 
     begun: float
     deadline: float
     gone: Gone | None
 
     def pause(self, now: float) -> float:
-        """Seconds until the next look."""
-        return min(max(FIRST_PAUSE, (now - self.begun) * LATER), LONGEST_PAUSE)
+        """Seconds until the next read of the store."""
+        return min(max(FIRST_PAUSE, (now - self.begun) * PAUSE_SHARE), LONGEST_PAUSE)
 
 
 class TurnRunner:
-    """What `POST /chat/{actor_id}` does.
+    """Runs turns for the callers of `POST /chat/{actor_id}`.
 
     Args:
         chat: Calls ChatAgent.
-        saved: What the store has.
-        settled: Wakes who waits.
-        stopping: When a stopping process lets its callers go.
-        settings: The parking time, how long a lost call is sent again, and how many callers of one
-            conversation may wait.
+        reader: Reads stored state.
+        bell: Wakes callers when a turn was committed in this process.
+        drain: The drain time of a process that stops.
+        settings: How long a caller waits, how long a lost call is repeated, and how many callers
+            of one conversation may wait.
     """
 
     def __init__(
@@ -60,83 +60,86 @@ class TurnRunner:
         chat: ChatClient,
         reader: StateReader,
         bell: TurnBell,
-        stopping: Drain,
+        drain: Drain,
         settings: Settings,
     ) -> None:
         self._chat = chat
         self._reader = reader
         self._bell = bell
-        self._stopping = stopping
-        self._clock = stopping.clock
-        self._parking_time = settings.parking_time
-        self._call_time = settings.call_time
-        self._queue_length = settings.queue_length
+        self._drain = drain
+        self._clock = drain.clock
+        self._settings = settings
         self.counters = Counters()
-        """Counts who is not let in; the composition gives the process's."""
+        """Counts refused callers; replaced by the counters of the process."""
         self.longest = settings.wait_time
-        """Seconds that a caller is kept waiting at most."""
+        """The longest wait of a caller, in seconds."""
         self._callers: Counter[str] = Counter()
-        self._inside: Counter[str] = Counter()
+        """Callers that run or wait for a turn, by conversation."""
+        self._calls: Counter[str] = Counter()
+        """Calls of ChatAgent that are under way, by conversation."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def answer(
         self, conversation: str, turn: Turn, wait: float, gone: Gone | None = None
     ) -> TurnState:
-        """The turn's end, or where it is after `wait` seconds.
+        """Runs a turn. Returns its outcome, or where it stands after `wait` seconds.
 
         Args:
-            conversation: Its id.
-            turn: What was said.
-            wait: Seconds that the caller wants to wait.
-            gone: Whether the caller has left; then nobody waits for him.
+            conversation: The conversation's id.
+            turn: The turn.
+            wait: How long the caller wants to wait, in seconds.
+            gone: Whether the caller has disconnected; the wait ends then.
 
         Raises:
             Busy: Too many callers wait for this conversation.
-            AgentError: The turn could not be taken; its `turn_id` and `retry` say what to do.
+            AgentError: The turn has failed; `turn_id` and `retry` tell what the caller can do.
         """
         self.check_open()
         begun = self._clock.monotonic()
-        with self._admitted(conversation):
+        if self._callers[conversation] >= self._settings.queue_length:
+            self.counters.turn_ended("message", "busy")
+            raise Busy("Too many callers wait for this actor; send this message again later.")
+        with _counted(self._callers, conversation):
             state = await self._process(conversation, turn, wait)
             if state.status in {"queued", "running"} and wait > 0:
-                patience = CallerWait(begun, begun + wait, gone)
-                state = await self._wait(conversation, state, patience)
+                caller = CallerWait(begun, begun + wait, gone)
+                state = await self._wait(conversation, state, caller)
         return state
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
-        """Where a turn is.
+        """Where a turn stands.
 
         Raises:
-            NotFound: It is not saved, not yet or not any more.
+            NotFound: It is not stored: not yet, or no longer.
             Gone: Its answer was cleared.
         """
         return await self._reader.turn(conversation, turn_id)
 
     def check_open(self) -> None:
-        """Nothing, as long as new messages are taken.
+        """Refuses new messages while the process stops.
 
         Raises:
             Unavailable: The service is stopping.
         """
-        if self._stopping.begun:
+        if self._drain.begun:
             raise Unavailable("The service is stopping; send the message again.")
 
     async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:
-        """Asks ChatAgent, in a task of its own: a caller that leaves does not cut the turn."""
-        # Whoever comes while another turn is with the actor is queued durably: in line for the
-        # actor, each turn before this one could keep it for the parking time, unsaved.
-        alone = self._inside[conversation] == 0
-        request = ProcessTurn(turn, min(wait, self._parking_time) if alone else 0.0)
+        """Sends the turn to ChatAgent."""
+        # With another call under way this one does not wait for the model: it would hold the actor
+        # for up to the parking time, and the calls behind it would stand in line unsaved. With no
+        # wait it is queued durably.
+        first = self._calls[conversation] == 0
+        request = ProcessTurn(turn, min(wait, self._settings.parking_time) if first else 0.0)
         try:
-            with _counted(self._inside, conversation):
-                call = self._spawn(self._call(conversation, request))
-                return await asyncio.shield(call)
+            with _counted(self._calls, conversation):
+                return await self._shielded(self._call(conversation, request))
         except AgentError as error:
-            raise advised(error, turn) from None
+            raise with_advice(error, turn) from None
 
     async def _call(self, conversation: str, request: ProcessTurn) -> TurnState:
-        """Calls until an answer comes back: a turn that is sent twice happens once (I3)."""
-        end = self._clock.monotonic() + self._call_time
+        """Calls until a result comes back; a turn sent twice runs once (I3, docs/protocol.md)."""
+        end = self._clock.monotonic() + self._settings.call_time
         pause = FIRST_PAUSE
         while True:
             try:
@@ -147,51 +150,38 @@ class TurnRunner:
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _wait(self, conversation: str, state: TurnState, patience: "CallerWait") -> TurnState:
-        """Looks at what is saved, at each ring and now and then, as long as the caller waits."""
-        with self._bell.listen(conversation) as bell:
-            while state.status in {"queued", "running"}:
-                now = self._clock.monotonic()
-                left = min(patience.deadline - now, self._stopping.left())
-                if left <= 0 or (patience.gone is not None and await patience.gone()):
-                    break
-                await self._heard(bell, min(patience.pause(now), left))
-                state = await self._look(conversation, state)
-        return state
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs work to its end, even if the caller disconnects and this task is cancelled.
 
-    async def _look(self, conversation: str, state: TurnState) -> TurnState:
-        try:
-            return await self._reader.turn(conversation, state.turn_id)
-        except Unavailable:
-            # The store is away for a moment; the turn is saved, so the caller goes on waiting.
-            return state
-
-    async def _heard(self, bell: asyncio.Event, seconds: float) -> None:
-        try:
-            async with self._clock.timeout(seconds):
-                await bell.wait()
-        except TimeoutError:
-            return
-        bell.clear()
-
-    @contextmanager
-    def _admitted(self, conversation: str) -> Iterator[None]:
-        if self._callers[conversation] >= self._queue_length:
-            self.counters.turn_ended("message", "busy")
-            raise Busy("Too many callers wait for this actor; send this message again later.")
-        with _counted(self._callers, conversation):
-            yield
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        Not a `Background` task: it belongs to the caller's trace, and its error is the caller's.
+        """
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+        return await asyncio.shield(task)
+
+    async def _wait(self, conversation: str, state: TurnState, caller: CallerWait) -> TurnState:
+        """Reads the store, at each ring of the bell and after each pause, until the turn ends."""
+        with self._bell.listen(conversation) as bell:
+            while state.status in {"queued", "running"}:
+                now = self._clock.monotonic()
+                left = min(caller.deadline - now, self._drain.left())
+                if left <= 0 or (caller.gone is not None and await caller.gone()):
+                    break
+                try:
+                    async with self._clock.timeout(min(caller.pause(now), left)):
+                        await bell.wait()
+                    bell.clear()
+                except TimeoutError:
+                    pass
+                with suppress(Unavailable):  # The turn is stored; the store will come back.
+                    state = await self.turn(conversation, state.turn_id)
+        return state
 
 
 @contextmanager
 def _counted(counter: Counter[str], conversation: str) -> Iterator[None]:
-    """One more while the block runs; what has none is not kept."""
+    """Counts one more while the block runs; a count of zero is removed."""
     counter[conversation] += 1
     try:
         yield
@@ -201,8 +191,8 @@ def _counted(counter: Counter[str], conversation: str) -> Iterator[None]:
             del counter[conversation]
 
 
-def advised(error: AgentError, turn: Turn) -> AgentError:
-    """The error with the turn it is about, and advice that fits a message without a key."""
+def with_advice(error: AgentError, turn: Turn) -> AgentError:
+    """The error with the turn's id, and with advice that fits a message without a key."""
     if error.status in UNKNOWN_FATE:
         error.turn_id = turn.turn_id
     if not turn.key_hash and error.retry == "same-key":

@@ -1,102 +1,108 @@
-"""What a conversation does by itself: it keeps schedules, and is told what they say when it is due.
+"""Scheduled messages: a conversation stores schedules and sends itself their messages.
 
-A schedule has a *repeating* reminder: a fire that failed, or was missed while all was away, comes
-again after the recovery period, until one has moved the reminder on (I14). Whether an occurrence is
-due is said by the document alone, and it advances in the transaction that takes the turn into the
-queue: so a fire that comes twice, early or late does nothing that was not to be done.
+A schedule has a *repeating* reminder. When a fire fails, or is missed because the service was down,
+the reminder fires again after the recovery period, until it is set to the next time or stopped
+(I14, docs/protocol.md). The document alone decides whether an occurrence is due, and moves on in
+the transaction that queues the turn: a reminder that fires twice, early or late does no harm
+(rule 16).
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
 
-from agent_actors.conversation.steps import Conversation
+from agent_actors.conversation.base import ConversationBase
 from agent_actors.errors import Conflict, Gone, Invalid, NotFound, TryLater
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Turn
 from agent_actors.protocol.schedules import BYTES, RemoveSchedule, Schedule, Schedules
 from agent_actors.state import slots
 from agent_actors.state.documents import Head
+from agent_actors.state.turn_position import check_open
 from agent_actors.turns.actor import turn
 
 log = logging.getLogger(__name__)
 
 
-class ScheduledTurns(Conversation):
-    """The part of ChatAgent that keeps schedules."""
+class ScheduledTurns(ConversationBase):
+    """The part of ChatAgent that stores schedules and queues their turns."""
 
     @turn
     async def add_schedule(self, request: Schedule) -> Schedule:
-        """Keeps a schedule, once; a retry of its key gets it as it is now.
+        """Stores a schedule once; a retry with the same key gets it as it is now.
 
         Raises (as returned errors):
             NotFound: The conversation is a session, or belongs to another user.
-            Gone: The schedule of this key has ended.
-            Invalid: The key was used with another schedule.
-            Conflict: The user has as many as may be.
+            Gone: The schedule with this key has ended.
+            Invalid: The key was used for another schedule.
+            Conflict: The user has as many schedules as are allowed.
         """
         if ids.session_of(self.conversation) is not None:
             raise NotFound("Sessions have no schedules; their user has.")
-        await self._owned(self.conversation)
-        kept = await self._schedules()
-        known = kept.find(request.id)
+        check_open(await self._head(), self.conversation)
+        stored = await self._schedules()
+        known = stored.find(request.id)
         if known is not None:
             return known
-        self._check_new(kept, request)
-        # Before the save: an orphan ends itself, a schedule without a reminder would never speak.
-        await self._remind(request.id, request.next_due - self._seconds())
-        await self.state.save({slots.SCHEDULES: kept.add(request)})
+        self._check_new(stored, request)
+        # Before the save: a reminder without a schedule ends itself, but a schedule without a
+        # reminder would never send anything.
+        await self._remind_schedule(request.id, request.next_due - self._now())
+        await self.state.save({slots.SCHEDULES: stored.add(request)})
         return request
 
     @turn
     async def remove_schedule(self, request: RemoveSchedule) -> None:
-        """Ends a schedule, if it is there; what it has said already goes on."""
-        kept = await self._schedules()
-        schedule = kept.find(request.schedule_id)
+        """Ends a schedule, if there is one; turns it has queued already go on."""
+        schedule = (await self._schedules()).find(request.schedule_id)
         if schedule is not None:
-            await self.state.save({slots.SCHEDULES: kept.end(schedule).document})
-            await self._stop_reminding([request.schedule_id])
+            await self._end_schedule(schedule)
 
-    async def _speak_up(self, schedule_id: str) -> None:
-        """A reminder fires: what its schedule says is a turn now, if it is due."""
-        kept = await self._schedules()
-        schedule = kept.find(schedule_id)
+    async def _due_schedule(self, schedule_id: str) -> Schedule | None:
+        """The schedule whose reminder has fired; None if it is not due, or there is none."""
+        schedule = (await self._schedules()).find(schedule_id)
         if schedule is None:
-            await self._stop_reminding([schedule_id])
-            return
-        early = schedule.next_due - self._seconds()
+            await self._stop_schedule_reminders([schedule_id])
+            return None
+        early = schedule.next_due - self._now()
         if early > 0:
-            await self._remind(schedule_id, early)
-            return
+            await self._remind_schedule(schedule_id, early)
+            return None
         try:
-            head = await self._resume(await self._owned(self.conversation))
+            check_open(await self._head(), self.conversation)
         except (NotFound, Gone) as error:
             log.warning("schedule %s ends: %s", schedule_id, error.title)
-            await self.state.save({slots.SCHEDULES: kept.end(schedule).document})
-            await self._stop_reminding([schedule_id])
-            return
-        await self._occur(head, kept, schedule)
+            await self._end_schedule(schedule)
+            return None
+        return schedule
 
-    async def _occur(self, head: Head, kept: Schedules, schedule: Schedule) -> None:
-        """Takes the turn into the queue and moves the schedule on, in one transaction."""
-        now, said = self._seconds(), self._occurrence(schedule)
-        if self._full(head, said) or self._waits(head, schedule):
-            await self._remind_again(schedule, now)
-            return
-        self._turns.taken(said)
+    async def _enqueue_occurrence(self, head: Head, schedule: Schedule) -> Head | None:
+        """Queues the schedule's turn and moves the schedule on, in one transaction.
+
+        Returns:
+            The new head; None if there is no room for the turn.
+        """
+        stored = await self._schedules()
+        now, occurrence = self._now(), self._occurrence(schedule)
+        # The one before has no answer yet: more of them would leave no room for anybody else.
+        waits = any(queued.turn.schedule == schedule.id for queued in head.queue)
+        if waits or self._queue_is_full(head, occurrence):
+            await self._postpone(schedule, now)
+            return None
+        self._turn_counters.received(occurrence)
         draft = self._draft(head)
         draft.own(self.conversation)
-        draft.enqueue(said, tries=0 if head.queue else 1)
+        draft.enqueue(occurrence, tries=0 if head.queue else 1)
         after = None if schedule.last else schedule.said(now)
-        draft.keep_schedules(kept.move(after) if after else kept.end(schedule).document)
+        moved = stored.move(after) if after else stored.end(schedule).document
+        draft.keep_schedules(moved)
         await self._commit(draft)
-        self._turns.parked(said)
-        await self._move_on(schedule, after, now)
-        if not head.queue:
-            await self._drive(draft.head, fresh=True)
+        self._turn_counters.parked(occurrence)
+        await self._move_reminder(schedule, after, now)
+        return draft.head
 
     def _occurrence(self, schedule: Schedule) -> Turn:
+        """The schedule's next turn; its id is the same whenever it is made."""
         message = Message("user", schedule.content)
         turn_id = ids.occurrence_id(
             self.conversation, schedule.id, schedule.created, schedule.number
@@ -104,25 +110,20 @@ class ScheduledTurns(Conversation):
         body = ids.body_hash(message)
         return Turn(turn_id, "", body, self.conversation, message, schedule.id)
 
-    @staticmethod
-    def _waits(head: Head, schedule: Schedule) -> bool:
-        """Has the occurrence before no answer yet? They would leave no room for anybody else."""
-        return any(queued.turn.schedule == schedule.id for queued in head.queue)
-
-    def _check_new(self, kept: Schedules, schedule: Schedule) -> None:
-        if kept.knows(schedule.id):
+    def _check_new(self, stored: Schedules, schedule: Schedule) -> None:
+        most = self._settings.schedules
+        if stored.knows(schedule.id):
             raise Gone("The schedule of this Idempotency-Key has ended, or was deleted.")
-        if schedule.key_hash and kept.has_key(schedule.key_hash):
+        if schedule.key_hash and stored.has_key(schedule.key_hash):
             raise Invalid("This Idempotency-Key was used with another schedule.")
-        if len(kept.schedules) >= self._limits.schedules:
+        if len(stored.schedules) >= most:
             raise Conflict(
-                f"A user may have {self._limits.schedules} schedules; delete one, or wait for one"
-                " to end."
+                f"A user may have {most} schedules; delete one, or wait until one has ended."
             )
-        if kept.schedules and kept.size + len(schedule.content.encode()) > BYTES:
+        if stored.schedules and stored.size + len(schedule.content.encode()) > BYTES:
             raise Conflict(
                 f"The schedules of a user may have {BYTES} bytes of content together; delete one,"
-                " or wait for one to end."
+                " or wait until one has ended."
             )
 
     async def _schedules(self) -> Schedules:
@@ -130,42 +131,43 @@ class ScheduledTurns(Conversation):
             return Schedules()
         return await self.state.load(slots.SCHEDULES) or Schedules()
 
-    # -- reminders ----------------------------------------------------------------------------
+    async def _end_schedule(self, schedule: Schedule) -> None:
+        stored = await self._schedules()
+        await self.state.save({slots.SCHEDULES: stored.end(schedule).document})
+        await self._stop_schedule_reminders([schedule.id])
 
-    async def _remind(self, schedule_id: str, seconds: float) -> None:
-        """One reminder per schedule: due then, and again each recovery period after."""
-        name = ids.schedule_reminder(schedule_id)
-        due = timedelta(seconds=max(seconds, 0.0))
-        period = timedelta(seconds=self._limits.recovery_period)
-        await self.ask(lambda: self.register_reminder(name, b"", due, period))
+    # -- reminders --------------------------------------------------------------------------------
 
-    async def _move_on(self, schedule: Schedule, after: Schedule | None, now: float) -> None:
+    async def _remind_schedule(self, schedule_id: str, seconds: float) -> None:
+        await self._remind(ids.schedule_reminder(schedule_id), seconds)
+
+    async def _move_reminder(self, schedule: Schedule, after: Schedule | None, now: float) -> None:
         if after is None:
-            await self._stop_reminding([schedule.id])
+            await self._stop_schedule_reminders([schedule.id])
             return
         try:
-            await self._remind(after.id, after.next_due - now)
+            await self._remind_schedule(after.id, after.next_due - now)
         except TryLater as error:
-            # As it is, it fires once more before its time, and is moved on then.
-            log.warning("the reminder of schedule %s stays: %s", after.id, error.title)
+            # It fires once more before the next time, and is set then.
+            log.warning("the reminder of schedule %s remains: %s", after.id, error.title)
 
-    async def _remind_again(self, schedule: Schedule, now: float) -> None:
-        """It waits for the next time of its plan, or for the recovery period if that is shorter."""
+    async def _postpone(self, schedule: Schedule, now: float) -> None:
+        """Waits for the recovery period, or for the schedule's next time if that is sooner."""
+        log.info("schedule %s waits: its turn has no room in the queue", schedule.id)
         rest = schedule.following(now) - now
-        log.info("schedule %s waits: the queue has no room for it", schedule.id)
-        if 0 < rest < self._limits.recovery_period:
-            await self._remind(schedule.id, rest)
+        if 0 < rest < self._settings.recovery_period:
+            await self._remind_schedule(schedule.id, rest)
 
-    async def _stop_reminding(self, schedule_ids: Iterable[str]) -> None:
-        """A reminder that cannot be reached finds no schedule when it fires, and ends itself."""
-        await asyncio.gather(*map(self._stop_reminder, schedule_ids))
+    async def _stop_schedule_reminders(self, schedule_ids: Iterable[str]) -> None:
+        """Stops reminders. If that fails, one ends itself when it fires and finds no schedule."""
 
-    async def _stop_reminder(self, schedule_id: str) -> None:
-        name = ids.schedule_reminder(schedule_id)
-        try:
-            await self.ask(lambda: self.unregister_reminder(name))
-        except TryLater as error:
-            log.warning("the reminder of schedule %s stays: %s", schedule_id, error.title)
+        async def stop(schedule_id: str) -> None:
+            try:
+                await self._stop_reminder(ids.schedule_reminder(schedule_id))
+            except TryLater as error:
+                log.warning("the reminder of schedule %s remains: %s", schedule_id, error.title)
 
-    def _seconds(self) -> float:
+        await asyncio.gather(*map(stop, schedule_ids))
+
+    def _now(self) -> float:
         return self.clock.now().timestamp()

@@ -1,4 +1,4 @@
-"""Counts how the turns of one conversation end, and how long they take."""
+"""Counts the turns of one conversation, and how long they take."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,12 @@ _ENDS: dict[int, TurnEnd] = {502: "model_failed", 504: "model_timed_out", 422: "
 
 
 class TurnCounters:
-    """Counts the turns of one activation and remembers when each running turn was taken.
+    """Reports a conversation's turns to the counters of the process.
+
+    A turn is timed from `received` to `ended` if both happen in one activation.
 
     Args:
-        counters: The app's counters.
+        counters: The counters of the process.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -20,24 +22,24 @@ class TurnCounters:
         self._last: tuple[str, float] = "", 0.0
         self._parked: dict[str, float] = {}
 
-    def taken(self, turn: Turn) -> None:
-        """A new message was taken."""
+    def received(self, turn: Turn) -> None:
+        """A new turn has come."""
         self._last = turn.turn_id, self._counters.monotonic()
 
     def parked(self, turn: Turn) -> None:
-        """The turn was put in the queue."""
+        """The turn was saved in the queue."""
         self._counters.turn_parked()
         turn_id, at = self._last
         self._parked[turn.turn_id] = at if turn_id == turn.turn_id else self._counters.monotonic()
 
     def refused(self, turn: Turn) -> None:
-        """The queue had no room for the turn."""
+        """The queue was full."""
         self._counters.turn_ended(_kind(turn), "busy")
 
     def ended(self, turn: Turn, outcome: Outcome, *, adopted: bool = False) -> None:
-        """The turn was committed, its failure was recorded, or it failed with nothing saved.
+        """The turn was committed, or its failure was recorded or returned.
 
-        A turn that another process took, or another service answered, is counted without a time.
+        A turn that began elsewhere is counted but not timed.
         """
         self._counters.turn_ended("adopted" if adopted else _kind(turn), _end(outcome))
         at = self._parked.pop(turn.turn_id, None)

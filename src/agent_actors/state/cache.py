@@ -1,4 +1,11 @@
-"""The state of one actor as one activation sees it: a cache that believes only what was saved."""
+"""The state of one actor: documents that were read or saved, cached for one activation.
+
+The cache believes only what was saved. A failed or cancelled save may have taken effect, so after
+one nothing in the cache is trusted, and the next turn reads again (rule 2, docs/protocol.md).
+
+With reentrancy, several turns of one chain of calls may be in an actor at once. A turn may save
+neither a document that another turn has saved since it read it, nor one that is being saved.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,15 +18,15 @@ from agent_actors.state.slots import D, Slot
 from agent_actors.state.store import Changes, StateStore
 
 _OVERTAKEN = (
-    "A call back into this actor has saved what this turn had read; nothing was saved, send the"
+    "A call back into this actor has changed what this turn had read; nothing was saved. Send the"
     " request again."
 )
 _read: ContextVar[dict[str, int] | None] = ContextVar("read", default=None)
-"""What the turn that runs here has read, by key, and after how many saves."""
+"""For the turn that runs here: each key it has read, with the number of saves before that."""
 
 
 class ReadTracker:
-    """A turn: within it, no document is saved that another one has saved since it was read."""
+    """Notes, for the turn inside the block, what it reads and when."""
 
     __slots__ = ("_token",)
 
@@ -31,17 +38,16 @@ class ReadTracker:
 
 
 class ActorState:
-    """The state of one actor as one activation sees it.
+    """The state of one actor, as one activation of it sees it.
 
-    What was read is kept over turns only once a save has shown that the actor lives here: a call
-    that comes late, after the actor was put away, makes an activation that nobody will ever put
-    away; what it read would be old when the actor comes back (the store refuses its saves; rule 11,
-    docs/protocol.md).
+    Between turns the cache is kept only after a first save has succeeded. A call that arrives after
+    its actor was deactivated makes an activation that nobody will ever deactivate. The store
+    refuses its saves, and what it has read would be old when the actor comes back (rule 11).
 
     Args:
-        store: Where it is kept.
-        actor: Whose state it is.
-        may_act: Raises `Deactivated` when this activation may not save any more.
+        store: Where the documents are.
+        actor: The actor.
+        may_act: Raises `Deactivated` if this activation may not save.
     """
 
     def __init__(self, store: StateStore, actor: ActorRef, *, may_act: Callable[[], None]) -> None:
@@ -49,39 +55,42 @@ class ActorState:
         self._actor = actor
         self._may_act = may_act
         self._cache: dict[str, object | None] = {}
-        self._facts: set[str] = set()
+        self._flags: set[str] = set()
         self._lives_here = False
         self._turns = 0
+        """Goes up with every turn and every save: a read that began before may be old."""
         self._open = 0
+        """Turns that are in the actor now."""
         self._saves = 0
         self._saved: dict[str, int] = {}
+        """For each key, the number of the last save that contained it."""
         self._saving: set[str] = set()
 
     async def load(self, slot: Slot[D]) -> D | None:
-        """The document, or None where there is none; raises as `StateStore.read`."""
+        """A document; None if there is none; raises as `StateStore.read`."""
         self._note_read(slot)
         if slot.key in self._cache:
             return cast("D | None", self._cache[slot.key])
         turn = self._turns
         value = await self._store.read(self._actor, slot)
-        # Where two are read at once and one fails, the other outlives its turn: it may be old.
+        # When one of two simultaneous reads fails, the other outlives its turn and may be old.
         if slot.cached and turn == self._turns:
             self._cache[slot.key] = value
         return value
 
     def cached(self, slot: Slot[D]) -> D | None:
-        """The document as this activation knows it; nothing is read, and nothing noted."""
+        """A document if it is in the cache; for gauges: it does not count as read."""
         return cast("D | None", self._cache.get(slot.key))
 
     async def prepare(self, *wanted: Slot[Any]) -> None:
-        """Reads those of the documents that no turn has read yet, at once."""
+        """Reads the documents that are not in the cache, at the same time."""
         missing = [slot for slot in wanted if slot.key not in self._cache]
         if len(missing) > 1:
             await asyncio.gather(*map(self.load, missing))
 
     async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
-        """Those of the documents that are there, in order."""
-        # A task for each that is there already would cost as much as the rest of a turn's reads.
+        """Those of the documents that exist, in order."""
+        # No task for a document in the cache: it would cost as much as all other reads of a turn.
         missing = [slot for slot in wanted if slot.key not in self._cache]
         known = {slot.key: self._cache.get(slot.key) for slot in wanted}
         for slot in wanted:
@@ -92,12 +101,12 @@ class ActorState:
         return [document for document in found if document is not None]
 
     async def save(self, changes: Changes) -> None:
-        """Stores all changes in one transaction, and only then believes them.
+        """Saves documents in one transaction, and then updates the cache.
 
         Raises:
-            Deactivated: This activation may not save any more.
-            Unavailable: The store failed; the save may have worked, so the cache is void. Or a call
-                back into the actor has saved one of them since this turn read it (B23).
+            Deactivated: This activation may not save.
+            Unavailable: The store failed, and the save may have taken effect; or a call back into
+                the actor has saved one of the documents since this turn read it.
         """
         self._require_fresh(changes)
         self._may_act()
@@ -107,7 +116,7 @@ class ActorState:
             await self._store.write(self._actor, changes)
             saved = True
         finally:
-            # Whatever the error, also a cancellation: nobody knows whether it took effect.
+            # After any error, and after a cancellation: the save may have taken effect.
             if not saved:
                 self.void()
             self._note_saved(changes)
@@ -133,9 +142,9 @@ class ActorState:
             raise Unavailable(_OVERTAKEN)
 
     def _note_saved(self, changes: Changes) -> None:
-        """Whatever became of it: another turn that has read one of them must read it again."""
+        """Makes other turns read these documents again, whether or not the save has worked."""
         self._saves += 1
-        self._turns += 1  # What is being read now may be from before.
+        self._turns += 1
         read = _read.get()
         for slot in changes:
             self._saving.discard(slot.key)
@@ -143,32 +152,32 @@ class ActorState:
             if read is not None:
                 read[slot.key] = self._saves
 
-    def note(self, fact: str) -> None:
-        """Keeps a fact that is no document, such as a reminder being registered, with the cache."""
-        self._facts.add(fact)
+    def set_flag(self, name: str) -> None:
+        """Remembers something that is not stored, such as a registered reminder."""
+        self._flags.add(name)
 
-    def unnote(self, fact: str) -> None:
-        """The fact holds no more."""
-        self._facts.discard(fact)
+    def clear_flag(self, name: str) -> None:
+        """Forgets it."""
+        self._flags.discard(name)
 
-    def noted(self, fact: str) -> bool:
-        """Whether the fact was noted and not forgotten since."""
-        return fact in self._facts
+    def has_flag(self, name: str) -> bool:
+        """Whether the flag was set, and neither cleared nor lost with the cache since."""
+        return name in self._flags
 
     def begin_turn(self) -> None:
-        """A turn begins; beside others, where they are of one chain of calls."""
+        """A turn begins; with reentrancy, others of its chain of calls may be open."""
         self._open += 1
 
     def end_turn(self) -> None:
-        """Keeps what was read for the next turn, or forgets it."""
+        """A turn ends: the cache is kept if an activation that saves has filled it."""
         self._turns += 1
         self._open = max(0, self._open - 1)
         if not self._open:
-            self._saved.clear()  # Nobody is left who could have read before.
+            self._saved.clear()  # No open turn has read anything before.
         if not self._lives_here:
             self.void()
 
     def void(self) -> None:
-        """Forgets everything that was read, saved or noted; the next turn reads again."""
+        """Empties the cache and drops all flags: the next turn reads again."""
         self._cache.clear()
-        self._facts.clear()
+        self._flags.clear()

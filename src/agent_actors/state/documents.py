@@ -1,19 +1,40 @@
-"""What is stored (docs/protocol.md, section 1), and how an older form of it is read.
+"""The documents that actors store.
 
-Documents are values: they are replaced, never changed. Each is stored with the version of its
-schema under `v`; `UPGRADES` brings an older one up, step by step, when it is read.
+    actor              key               document          holds
+    ChatAgent          head              Head              all that a turn needs
+                       h<n>              Segment           turns 8n+1 … 8n+8, moved out of the head
+                       r<n>              OutcomeRecords    outcomes 16n … 16n+15, moved out of it
+                       schedules         Schedules         (in `protocol.schedules`)
+    MemoryAgentActor   memory            Memory            the user's last messages
+                       profile           Profile           who the user is
+    UserSessionActor   exchanges         LastExchanges     the user's last exchanges
+                       preferences       UserPreferences
+                       sessions, p<n>    SessionIndex, SessionPage
+                       phone             PhoneNumber       (in `protocol.notifications`)
+    AnalyticsActor     analytics         Analytics         message and token counts
+    NotificationActor  notices           NotificationLog   (in `protocol.notifications`)
+    these four         s:<conversation>  Mark              the last event applied
+                       tombstone         Tombstone         when the user was forgotten
+    DeadLetterActor    index, p<n>       LetterIndex, LetterPage
+                       l:<id>            Letter            an event that was given up
+
+Three properties hold for all of them:
+
+- A document is a frozen value. It is replaced, never changed, so a failed save leaves
+  nothing half changed in memory (rule 2, docs/protocol.md).
+- A document is bounded. A turn reads and writes little but the head, however long the conversation:
+  what has no room there moves to a document of its own, in the same transaction.
+- A document is stored as JSON with the version of its schema under `v`. A new field needs a default
+  and a new version; `versions` then reads what older releases have stored.
+
+No document lists unsent events: the turns above a consumer's `Mark` are the outbox (I4).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
-from pydantic import ValidationError
-from pydantic_core import from_json
-
-from agent_actors.errors import Defect
-from agent_actors.protocol.codec import adapter, fields
 from agent_actors.protocol.dead_letters import Envelope
 from agent_actors.protocol.messages import (
     Exchange,
@@ -29,23 +50,26 @@ from agent_actors.protocol.messages import (
 SEGMENT = 8
 """Pairs of a segment."""
 SEGMENT_BYTES = 262_144
-"""What was said in an open segment, at most; a longer one is closed early and continued later."""
+"""Largest size of the head's pairs; above it they move to their segment early."""
 RECENT = 32
-"""Outcome records in the head; the older half moves into a document of its own."""
+"""Outcome records in the head; when there are more, the older half moves to a document."""
 RECORDS = RECENT // 2
 """Outcome records of such a document."""
 LETTERS = 64
-"""Dead letters of a page, at most."""
+"""Largest number of dead letters on a page."""
 
-Document = TypeVar("Document")
-Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+
+# -- ChatAgent ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A committed turn: what was said and answered. `occurred_at` is an RFC 3339 time.
+    """A committed turn: the message and its reply.
 
-    `schedule` is the schedule that said it; empty where its user did.
+    Attributes:
+        seq: The turn's number in its conversation: 1, 2, 3 … without gaps.
+        occurred_at: When it was committed, as an RFC 3339 time.
+        schedule: The id of the schedule that sent the message; empty if the user did.
     """
 
     seq: int
@@ -57,20 +81,27 @@ class Pair:
 
     @property
     def exchange(self) -> Exchange:
-        """The pair as the model and readers see it."""
+        """The pair as models and readers see it."""
         answer = Message("assistant", self.output.content)
         return Exchange(self.input, answer, self.output.items)
 
     @property
     def size(self) -> int:
-        """Bytes of what was said, and of what the tools said."""
-        said = (self.input.content, self.output.content, self.output.items)
-        return sum(len(each.encode()) for each in said)
+        """Bytes of the message, the reply and the tool calls."""
+        texts = (self.input.content, self.output.content, self.output.items)
+        return sum(len(text.encode()) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRecord:
-    """How a turn ended. Records are numbered 0, 1, 2 … without gaps; `seq` is its pair's."""
+    """How a turn ended; a retry gets the same outcome.
+
+    Attributes:
+        no: The record's number: 0, 1, 2 … without gaps.
+        key_hash: The hash of the idempotency key; empty if the turn had none.
+        body_hash: The hash of the message: a key may not be used for another one.
+        seq: The number of the turn's pair, if the turn is done.
+    """
 
     no: int
     turn_id: str
@@ -83,7 +114,13 @@ class OutcomeRecord:
 
 @dataclass(frozen=True, slots=True)
 class QueuedTurn:
-    """An accepted turn that has not ended: how often it was started, its `traceparent` if any."""
+    """An accepted turn without an outcome.
+
+    Attributes:
+        tries: How often it was started; saved before each start, so that a message that kills the
+            process is not tried forever (4.10).
+        trace: The `traceparent` of its trace; empty if it has none.
+    """
 
     turn: Turn
     tries: int
@@ -92,7 +129,7 @@ class QueuedTurn:
 
 @dataclass(frozen=True, slots=True)
 class EarlierSummary:
-    """What the pairs up to number `upto` were about, for a model that does not see them."""
+    """A summary of the pairs up to number `upto`, for a model that no longer sees them."""
 
     upto: int = 0
     text: str = ""
@@ -100,12 +137,23 @@ class EarlierSummary:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """ChatAgent's own document: all that a turn needs, of bounded size.
+    """The state of a conversation, whose pairs are numbered 1 … `seq`.
 
-    `seq` counts the committed turns and never goes back; up to `start` they are cleared; `low` is
-    the oldest pair still stored; `tail` are the pairs of the open segment. `ended` is there when
-    the user was forgotten: until the next turn, or for ever where the conversation is `closed`. Up
-    to turn `clearing` memory and session are still to forget what was said; 0 where they are not.
+        1 … │ low … start │ start + 1 … seq
+        erased  cleared     visible, the last of them in the tail
+
+    Attributes:
+        user: The owner; written by the first save and never changed (4.26).
+        seq: Committed turns. Clearing does not reset it: consumers would drop the events of a
+            number that comes twice as duplicates (4.15).
+        start: Pairs up to this number are cleared, and shown to nobody.
+        low: The oldest pair that is still stored. Cleared pairs stay until every consumer has
+            applied their events (4.14).
+        tail: The pairs of the last segment: at most 8, and at most `SEGMENT_BYTES`.
+        recent: The last outcome records, at most `RECENT`.
+        queue: Accepted turns without an outcome, in order; the first is running.
+        ended: Whether the user was forgotten: `forgotten` until the next turn, `closed` for good.
+        clearing: Memory and session have yet to forget the pairs up to this number; 0 if none.
     """
 
     v: int = 3
@@ -123,7 +171,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """The pairs of a segment that is no longer in the head."""
+    """Pairs that have left the head; if they left early, for their size, more may follow (4.27)."""
 
     v: int = 3
     pairs: tuple[Pair, ...] = ()
@@ -137,21 +185,68 @@ class OutcomeRecords:
     records: tuple[OutcomeRecord, ...] = ()
 
     def find(self, turn_id: str, key_hash: str) -> OutcomeRecord | None:
-        """The newest record of that turn, as `find_record`."""
+        """The newest record of a turn; see `find_record`."""
         if turn_id not in self._names and key_hash not in self._names:
             return None
         return find_record(self.records, turn_id, key_hash)
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        # Every new turn asks all documents that are kept; mostly none of them knows it.
-        named = ((record.turn_id, record.key_hash) for record in self.records)
-        return frozenset(name for names in named for name in names if name)
+        # Every new turn is looked up in all sixteen documents, and is nearly always in none.
+        names = ((record.turn_id, record.key_hash) for record in self.records)
+        return frozenset(name for pair in names for name in pair if name)
+
+
+def find_record(
+    records: Sequence[OutcomeRecord], turn_id: str, key_hash: str
+) -> OutcomeRecord | None:
+    """The newest record with this turn id, or with this hash of a key if it is not empty."""
+    return next((each for each in reversed(records) if is_turn(each, turn_id, key_hash)), None)
+
+
+def is_turn(found: OutcomeRecord | Turn, turn_id: str, key_hash: str) -> bool:
+    """Whether a stored turn has this id, or this hash of a key if it is not empty."""
+    return found.turn_id == turn_id or bool(key_hash and found.key_hash == key_hash)
+
+
+def segment_of(seq: int) -> int:
+    """The number of the segment to which pair `seq` belongs."""
+    return (seq - 1) // SEGMENT
+
+
+def first_of(segment: int) -> int:
+    """The number of a segment's first pair."""
+    return segment * SEGMENT + 1
+
+
+# -- consumers of events --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The last event of a conversation that a consumer has applied.
+
+    It is saved with the event's effect, in one transaction, and has no gaps: an event that comes
+    too early is refused (4.11, 4.12). Each conversation has a key of its own, so that no document
+    grows with their number. Messages up to turn `forgotten` are forgotten.
+    """
+
+    v: int = 2
+    seq: int = 0
+    forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """When the user was forgotten, in epoch seconds; an event published before has no effect."""
+
+    v: int = 1
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The turn in which something was said; 0 where it has no number."""
+    """The turn of a remembered message; `seq` is 0 if it has no number."""
 
     conversation: str = ""
     seq: int = 0
@@ -159,11 +254,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a user said lately; `seen` are the ids of the last foreign events.
+    """A user's last messages and replies, over all conversations.
 
-    `events` counts what was applied and never goes back; the user's summary knows the first
-    `summarised` of them, and `fresh` is what was said in those after it, each entry cut. `origins`
-    and `fresh_origins` say where the last of either are from, one for each.
+    Attributes:
+        seen: The ids of the last events from other services.
+        events: Applied events; never goes back.
+        summarised: The user's summary covers this many of them.
+        fresh: The messages of the events after those, each shortened, for the next summary.
+        origins: The turns of the last `entries`, one for each.
+        fresh_origins: The same for `fresh`.
     """
 
     v: int = 3
@@ -178,9 +277,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Who a user is; None where nobody has said it yet.
+    """Who a user is; None where it is not known.
 
-    `summed_up` says that the summary was made of what the user said, and not told.
+    With `summed_up` the summary was made from the user's messages, not given by a caller.
     """
 
     v: int = 2
@@ -190,7 +289,7 @@ class Profile:
     summed_up: bool = False
 
     def person(self, user: str) -> Person:
-        """What is known, and else what is taken for granted of a new user."""
+        """The user, with the defaults of a new user for what is not known."""
         new = Person.new(user)
         return Person(
             self.name or new.name,
@@ -201,10 +300,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class LastExchanges:
-    """The last exchanges of a user over all conversations, oldest first.
-
-    `origins` say where the last of them are from, one for each.
-    """
+    """A user's last exchanges over all conversations, oldest first; fields as in `Memory`."""
 
     v: int = 2
     exchanges: tuple[SessionExchange, ...] = ()
@@ -214,7 +310,7 @@ class LastExchanges:
 
 @dataclass(frozen=True, slots=True)
 class UserPreferences:
-    """What a user prefers, by name."""
+    """A user's preferences, by name."""
 
     v: int = 1
     values: tuple[tuple[str, str], ...] = ()
@@ -222,10 +318,7 @@ class UserPreferences:
 
 @dataclass(frozen=True, slots=True)
 class SessionIndex:
-    """Which pages of session ids there may be: from `first` to `last`.
-
-    Those below `open` belong to a user who was forgotten; they go as soon as their sessions are.
-    """
+    """The pages of a user's sessions, `first` to `last`; those below `open` are being deleted."""
 
     v: int = 1
     first: int = 0
@@ -235,7 +328,7 @@ class SessionIndex:
 
 @dataclass(frozen=True, slots=True)
 class SessionPage:
-    """Sessions in the order in which they were opened."""
+    """Session ids, in the order in which the sessions were opened."""
 
     v: int = 1
     session_ids: tuple[str, ...] = ()
@@ -243,7 +336,7 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """What one model did for a user."""
+    """A user's messages to one model, and their tokens."""
 
     messages: int = 0
     input_tokens: int = 0
@@ -252,7 +345,7 @@ class ModelUse:
 
 @dataclass(frozen=True, slots=True)
 class Analytics:
-    """How much a user has said, and what it took; `seen` are the last turns that were counted."""
+    """A user's message and token counts; `seen` are the ids of the last turns counted."""
 
     v: int = 1
     message_count: int = 0
@@ -261,26 +354,12 @@ class Analytics:
     seen: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """A user was forgotten at this time (epoch seconds): what is older has no effect any more."""
-
-    v: int = 1
-    at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The last event of a conversation that a consumer has applied, and that it has forgotten."""
-
-    v: int = 2
-    seq: int = 0
-    forgotten: int = 0
+# -- dead letters ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter; `page` is the one that lists it, `at` is in epoch seconds."""
+    """A dead letter. `page` is the number of the page that lists it; `at` is in epoch seconds."""
 
     topic: str
     reason: str
@@ -301,7 +380,7 @@ class ListedLetter:
 
 @dataclass(frozen=True, slots=True)
 class LetterPage:
-    """The dead letters that came one after another, oldest first; a page without any is absent."""
+    """Dead letters, oldest first; an empty page is not stored."""
 
     v: int = 1
     letters: tuple[ListedLetter, ...] = ()
@@ -309,91 +388,9 @@ class LetterPage:
 
 @dataclass(frozen=True, slots=True)
 class LetterIndex:
-    """Which pages there may be, from `first` to `last`, and how many letters they list."""
+    """The pages of dead letters, `first` to `last`, and how many letters they list."""
 
     v: int = 1
     first: int = 0
     last: int = 0
     count: int = 0
-
-
-def _more_fields(stored: dict[str, Any]) -> dict[str, Any]:
-    """To the next version: only fields were added, and they have defaults."""
-    return {**stored, "v": stored["v"] + 1}
-
-
-UPGRADES: Mapping[type, Sequence[Upgrade]] = {
-    Head: (_more_fields, _more_fields),
-    Segment: (_more_fields, _more_fields),
-    Memory: (_more_fields, _more_fields),
-    Profile: (_more_fields,),
-    Mark: (_more_fields,),
-    LastExchanges: (_more_fields,),
-}
-"""By document: the step from version 1 to 2, from 2 to 3 …"""
-
-
-def read(
-    data: bytes,
-    kind: type[Document],
-    upgrades: Mapping[type, Sequence[Upgrade]] = UPGRADES,
-) -> Document:
-    """The stored document, in today's form.
-
-    Raises:
-        Defect: It is broken, or was written by a newer release.
-    """
-    steps = upgrades.get(kind, ())
-    try:
-        stored = from_json(data)
-        # Below 1 there is no version: the slice would count it from the end.
-        for step in steps[stored["v"] - 1 :] if stored["v"] > 0 else ():
-            stored = step(stored)
-        if stored["v"] != len(steps) + 1:
-            raise Defect(
-                f"The stored {kind.__name__} was written by another release of this service."
-            )
-        return cast(Document, adapter(kind).validate_python(stored))
-    except ValidationError as error:
-        raise Defect(f"The stored {kind.__name__} cannot be read: {fields(error)}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise Defect(f"The stored {kind.__name__} cannot be read.") from error
-
-
-def segment_of(seq: int) -> int:
-    """The segment that pair number `seq` belongs to."""
-    return (seq - 1) // SEGMENT
-
-
-def first_of(segment: int) -> int:
-    """The number of a segment's first pair."""
-    return segment * SEGMENT + 1
-
-
-def find_pair(pairs: Sequence[Pair], seq: int) -> Pair | None:
-    """The pair of that number among these."""
-    return next((pair for pair in pairs if pair.seq == seq), None)
-
-
-def find_record(
-    records: Sequence[OutcomeRecord], turn_id: str, key_hash: str
-) -> OutcomeRecord | None:
-    """The newest record of that turn, by its key if it has one, or by its id."""
-    return next((each for each in reversed(records) if _is(each, turn_id, key_hash)), None)
-
-
-def find_queued(queue: Sequence[QueuedTurn], turn_id: str, key_hash: str) -> QueuedTurn | None:
-    """The waiting turn of that key or id."""
-    return next((each for each in queue if _is(each.turn, turn_id, key_hash)), None)
-
-
-def _is(each: OutcomeRecord | Turn, turn_id: str, key_hash: str) -> bool:
-    return each.turn_id == turn_id or bool(key_hash and each.key_hash == key_hash)
-
-
-def older_records(head: Head, kept: int) -> range:
-    """The numbers of the record documents below the head's records, oldest first."""
-    if not head.recent:
-        return range(0)
-    first = head.recent[0].no // RECORDS
-    return range(max(first - kept // RECORDS, 0), first)

@@ -1,7 +1,8 @@
-"""A typed place in an actor's state, over the SDK's actor client (rules 2 and 8, docs/protocol.md).
+"""The keys of an actor's state, each with the type of its document.
 
-The SDK's own state manager keeps every key ever read and marks changes clean before they are
-saved; it stays empty here.
+The SDK's own `ActorStateManager` is not used, and stays empty: it never lets go of a key that was
+read, and takes a change for saved before it is (rule 8,
+docs/protocol.md). `cache.ActorState` is in its place.
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ Kept = TypeVar("Kept", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Slot(Generic[Kept]):
-    """A key of an actor's state and the document kept there.
+    """A key of an actor's state, and the type of the document under it.
 
-    `cached` documents stay in memory while the actor is active; closed segments and dead letters
-    do not.
+    A document that is not `cached` is read from the store each time: segments and dead letters
+    would fill the memory of a long-lived actor.
     """
 
     key: str
@@ -44,31 +45,31 @@ NOTICES = Slot("notices", NotificationLog)
 
 
 def segment(number: int) -> Slot[documents.Segment]:
-    """Where segment `number` of a conversation lies."""
+    """A segment of a conversation."""
     return Slot(f"h{number}", documents.Segment, cached=False)
 
 
-@lru_cache(maxsize=1024)  # A turn looks at sixteen of them.
+@lru_cache(maxsize=1024)  # Every turn makes sixteen of them.
 def records(number: int) -> Slot[documents.OutcomeRecords]:
-    """Where the outcome records 16·number … 16·number+15 lie."""
+    """The outcome records 16·number … 16·number+15 of a conversation."""
     return Slot(f"r{number}", documents.OutcomeRecords)
 
 
 def mark(conversation: str) -> Slot[documents.Mark]:
-    """Where a consumer keeps its mark for a conversation: a key each, so no document grows."""
+    """A consumer's mark for a conversation."""
     return Slot(f"s:{conversation}", documents.Mark)
 
 
 def session_page(number: int) -> Slot[documents.SessionPage]:
-    """Where a page of a user's sessions lies."""
+    """A page of a user's sessions."""
     return Slot(f"p{number}", documents.SessionPage)
 
 
 def letter(letter_id: str) -> Slot[documents.Letter]:
-    """Where a dead letter lies: a key each, so that none is read for another."""
+    """A dead letter."""
     return Slot(f"l:{letter_id}", documents.Letter, cached=False)
 
 
 def letter_page(number: int) -> Slot[documents.LetterPage]:
-    """Where a page of dead letters lies."""
+    """A page of dead letters."""
     return Slot(f"p{number}", documents.LetterPage, cached=False)

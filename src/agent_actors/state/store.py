@@ -1,5 +1,11 @@
-"""The state store as actors use it: reads without a turn, and saves in one transaction."""
+"""The state store: reads of any actor's documents, and saves in one transaction.
 
+A read goes straight to the store. It waits for no turn and activates no actor, so history, memory
+and counts answer while a model runs (I9,
+docs/protocol.md).
+"""
+
+import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,33 +18,42 @@ from agent_actors.errors import Unavailable
 from agent_actors.observability.counters import Counters
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.ids import ActorRef
-from agent_actors.state import documents
 from agent_actors.state.slots import D, Slot
+from agent_actors.state.versions import read
 
 Changes = Mapping[Slot[Any], object | None]
-"""Documents to store, or None to delete what is there."""
-
+"""Documents to save; None deletes the one that is stored."""
 
 _SLOW = "The state store did not answer in time; try again."
 
 
 class DocumentClient(DaprActorClientBase):
-    """A client in whose process the store is: documents need no transaction's JSON around them."""
+    """An actor client with the store in its own process: it saves documents as they are.
+
+    Other clients are given Dapr's JSON for a state transaction.
+    """
 
     @abstractmethod
     async def save_documents(
         self, actor_type: str, actor_id: str, changes: Sequence[tuple[str, bytes | None]]
     ) -> None:
-        """Saves or, where there is None, deletes documents in JSON, by key: all of them or none.
+        """Saves all documents (key and JSON; None deletes), or none of them.
 
         Raises:
-            Unavailable: The actor is not active here, or the store is away.
+            Unavailable: The actor is not active here, or the store is unavailable.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class StateStore:
-    """Where actors keep their state, and the seconds a read or save may take."""
+    """The store with the state of all actors.
+
+    Attributes:
+        client: The runtime's client.
+        clock: The time.
+        call_time: The longest time of a read or save, in seconds.
+        counters: Where reads and saves are measured.
+    """
 
     client: DaprActorClientBase
     clock: Clock
@@ -46,11 +61,12 @@ class StateStore:
     counters: Counters = field(default_factory=Counters)
 
     async def read(self, actor: ActorRef, slot: Slot[D]) -> D | None:
-        """A stored document of any actor, without a turn (I9); None where there is none.
+        """A stored document; None if there is none.
 
         Raises:
-            Unavailable: The store failed or did not answer in time; absent is not broken (I6).
-            Defect: What is stored cannot be read.
+            Unavailable: The store failed or was too slow. Only a missing key reads as None: a
+                failure taken for an empty document would be saved over the stored one (I6).
+            Defect: The stored document cannot be read.
         """
         try:
             with self.counters.timed("read"):
@@ -58,13 +74,13 @@ class StateStore:
                     data = await self.client.get_state(actor.type, actor.id, slot.key)
         except TimeoutError:
             raise Unavailable(_SLOW) from None
-        return documents.read(data, slot.kind) if data else None
+        return read(data, slot.kind) if data else None
 
     async def write(self, actor: ActorRef, changes: Changes) -> None:
-        """Stores all changes of one actor in one transaction.
+        """Saves documents of one actor in one transaction.
 
         Raises:
-            Unavailable: The store failed or did not answer in time; it may have worked.
+            Unavailable: The store failed or was too slow. The save may have taken effect.
         """
         encoded = [
             (slot.key, None if value is None else encode(value)) for slot, value in changes.items()
@@ -80,16 +96,30 @@ class StateStore:
         if isinstance(self.client, DocumentClient):
             await self.client.save_documents(*actor, changes)
         else:
-            await self.client.save_state_transactionally(*actor, _operations(changes))
-
-
-def _operations(changes: Sequence[tuple[str, bytes | None]]) -> bytes:
-    """Dapr's body of a state transaction."""
-    return b"[" + b",".join(_operation(key, value) for key, value in changes) + b"]"
+            operations = b",".join(_operation(key, value) for key, value in changes)
+            await self.client.save_state_transactionally(*actor, b"[" + operations + b"]")
 
 
 def _operation(key: str, value: bytes | None) -> bytes:
+    """One operation of Dapr's state transaction; `value` is JSON already."""
     name = encode(key)
     if value is None:
         return b'{"operation":"delete","request":{"key":' + name + b"}}"
     return b'{"operation":"upsert","request":{"key":' + name + b',"value":' + value + b"}}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredActor:
+    """The documents of one actor as they are stored; nothing is cached."""
+
+    store: StateStore
+    actor: ActorRef
+
+    async def load(self, slot: Slot[D]) -> D | None:
+        """A document; None if there is none; raises as `StateStore.read`."""
+        return await self.store.read(self.actor, slot)
+
+    async def load_all(self, wanted: Sequence[Slot[D]]) -> list[D]:
+        """Those of the documents that exist, in order; they are read at the same time."""
+        read = await asyncio.gather(*map(self.load, wanted))
+        return [document for document in read if document is not None]

@@ -1,4 +1,4 @@
-"""Turns of `POST /chat/` that a Dapr Workflow carries (docs/workflow.md).
+"""Turns of `POST /chat/` that are run by a Dapr Workflow (docs/workflow.md).
 
-Imported only where `AGENT_ACTORS_ORCHESTRATION=workflow`: the SDK's part of it costs a start.
+Imported only with `AGENT_ACTORS_ORCHESTRATION=workflow`: importing the SDK's workflow part is slow.
 """

@@ -1,20 +1,19 @@
-"""The five steps of a turn. Each may run again at any time, and has its effect once."""
+"""The activities of a turn's workflow. Each may run several times, and has its effect once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent_actors.clock import Clock
-from agent_actors.conversation.history import fitting
-from agent_actors.conversation.limits import ChatLimits
 from agent_actors.conversation.outbox import SOURCE
+from agent_actors.conversation.window import fitting
 from agent_actors.errors import AgentError, Gone, TryLater
 from agent_actors.model import Prompt
-from agent_actors.model.calls import Call, ModelCalls
+from agent_actors.model.calls import ModelCalls
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import ChatClient, MemoryClient
 from agent_actors.protocol.events import CloudEvent
-from agent_actors.protocol.messages import AdoptTurn, Exchange, Outcome, Problem, Reply, TurnState
+from agent_actors.protocol.messages import AdoptTurn, Exchange, Problem, Reply, TurnState
+from agent_actors.settings import Settings
 from agent_actors.state.documents import Head
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.drain import Drain
@@ -30,47 +29,58 @@ from agent_actors.workflow.turn import (
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowParts:
-    """What the steps work with. `publish` hands an event to a component's topic."""
+class WorkflowDependencies:
+    """The collaborators of the activities.
 
+    Attributes:
+        settings: The process's settings.
+        reader: Reads stored state.
+        memory: Calls MemoryAgentActor.
+        chat: Calls ChatAgent.
+        calls: The model calls of this process.
+        publish: Publishes an event: component, topic, event.
+        drain: The drain time of a process that stops.
+    """
+
+    settings: Settings
     reader: StateReader
     memory: MemoryClient
     chat: ChatClient
     calls: ModelCalls
     publish: Callable[[str, str, CloudEvent], Awaitable[None]]
-    limits: ChatLimits
-    stopping: Drain
-    call_time: float
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
-        return self.stopping.clock
+    drain: Drain
 
 
 class Activities:
-    """The steps. What they raise is tried again; what never works is returned as a value.
+    """The activities. Dapr retries one that raises; what a retry cannot help is a result.
 
     Args:
-        parts: What they work with.
-        follow: Sees a workflow to its end, and erases it then; returns at once. Whoever takes the
-            last steps does so: the process that has begun the turn may be gone.
+        dependencies: The collaborators.
+        follow: Follows a workflow to its end and purges it; returns at once. The last activities
+            call it, since the process that has started the workflow may be gone.
     """
 
-    def __init__(self, parts: WorkflowParts, follow: Callable[[TurnOrder], None]) -> None:
-        self._parts = parts
+    def __init__(
+        self, dependencies: WorkflowDependencies, follow: Callable[[TurnOrder], None]
+    ) -> None:
+        self._settings = dependencies.settings
+        self._reader = dependencies.reader
+        self._memory = dependencies.memory
+        self._chat = dependencies.chat
+        self._calls = dependencies.calls
+        self._publish = dependencies.publish
+        self._drain = dependencies.drain
         self._follow = follow
 
     async def fetch_analytics(self, order: TurnOrder) -> int:
-        """How many messages of the user were answered before."""
-        analytics = await self._parts.reader.analytics(order.turn.user)
+        """The number of the user's messages so far."""
+        analytics = await self._reader.analytics(order.turn.user)
         return analytics.message_count if analytics else 0
 
     async def fetch_history(self, order: TurnOrder) -> HistoryLookup:
-        """What the model is told of the time before, or the turn's end if it has one already."""
-        reader = self._parts.reader
+        """The model's context before the turn; or the turn's state, if it is known already."""
         try:
-            state = await reader.known(order.conversation, order.turn)
+            state = await self._reader.sent_turn(order.conversation, order.turn)
         except TryLater:
             raise
         except AgentError as error:
@@ -78,7 +88,7 @@ class Activities:
         if state is not None:
             return HistoryLookup(ended=without_reply(state))
         head, recalled = await asyncio.gather(
-            reader.head(order.conversation), self._parts.memory.recall(order.turn.user)
+            self._reader.head(order.conversation), self._memory.recall(order.turn.user)
         )
         window = await self._window(order.conversation, head)
         past = PromptContext(
@@ -86,26 +96,36 @@ class Activities:
         )
         return HistoryLookup(past)
 
-    async def generate_reply(self, asked: ReplyRequest) -> ReplyResult:
-        """The model's end of the turn; a call of this turn that runs or has answered is that one.
+    async def _window(self, conversation: str, head: Head) -> tuple[Exchange, ...]:
+        """The model's window, as ChatAgent has it."""
+        first = max(head.start + 1, head.seq - self._settings.window_turns + 1)
+        pairs = await self._reader.pairs(conversation, head, first, head.seq)
+        return tuple(pair.exchange for pair in fitting(pairs, self._settings))
 
-        While the process stops no call begins: the sidecar gives the step to the next process.
+    async def generate_reply(self, asked: ReplyRequest) -> ReplyResult:
+        """The outcome of the turn's model call; a running or finished call is not repeated.
+
+        While the process stops, no call is started and this never returns: the sidecar gives the
+        activity to the next process.
         """
-        call = self._parts.calls.find(asked.order.conversation, asked.order.turn.turn_id)
+        call = self._calls.find(asked.order.conversation, asked.order.turn.turn_id)
         if call is None or call.failed:
-            if self._parts.stopping.begun:
+            if self._drain.begun:
                 await asyncio.Event().wait()
-            call = self._parts.calls.start(_prompt(asked))
-        outcome = await _ended(call)
-        return ReplyResult(outcome, again=_may_do_better(outcome))
+            call = self._calls.start(_prompt(asked))
+        while call.outcome is None:  # A call ends after the model time.
+            await call.wait()
+        outcome = call.outcome
+        again = not isinstance(outcome, Reply) and outcome.error.retry == "same-key"
+        return ReplyResult(outcome, again)
 
     async def store_conversation(self, storing: StoreRequest) -> TurnState:
-        """Commits the turn by ChatAgent, as any other; a failed one is recorded for its key."""
+        """Has ChatAgent commit the turn; a failure is recorded for the turn's key."""
         order = storing.order
         self._follow(order)
         try:
             adopted = AdoptTurn(order.turn, storing.outcome)
-            state = await self._parts.chat.adopt(order.conversation, adopted)
+            state = await self._chat.adopt(order.conversation, adopted)
         except TryLater:
             raise
         except AgentError as error:
@@ -115,24 +135,17 @@ class Activities:
         return without_reply(state)
 
     async def publish_message_sent(self, order: TurnOrder) -> None:
-        """Tells other services, as in the lessons; ours counts the turn once, however it hears."""
+        """Publishes `MessageSent` for other services; our consumers have counted the turn then."""
         self._follow(order)
         turn_id, user = order.turn.turn_id, order.turn.user
         try:
-            await self._parts.reader.turn(order.conversation, turn_id)
+            await self._reader.turn(order.conversation, turn_id)
         except Gone:
-            return  # The user was forgotten meanwhile.
-        said = {"event_type": wire.SENT_TYPE, "user_id": user, "turn_id": turn_id}
-        event = CloudEvent(turn_id, SOURCE, wire.SENT_TYPE, order.conversation, said)
-        async with self._parts.clock.timeout(self._parts.call_time):
-            await self._parts.publish(wire.LESSON_PUBSUB, wire.MESSAGES, event)
-
-    async def _window(self, conversation: str, head: Head) -> tuple[Exchange, ...]:
-        """The last exchanges, as ChatAgent would show them to the model."""
-        limits = self._parts.limits
-        first = max(head.start + 1, head.seq - limits.window_turns + 1)
-        pairs = await self._parts.reader.pairs(conversation, head, first, head.seq)
-        return tuple(pair.exchange for pair in fitting(pairs, limits))
+            return  # The user was forgotten since.
+        data = {"event_type": wire.SENT_TYPE, "user_id": user, "turn_id": turn_id}
+        event = CloudEvent(turn_id, SOURCE, wire.SENT_TYPE, order.conversation, data)
+        async with self._drain.clock.timeout(self._settings.call_time):
+            await self._publish(wire.LESSON_PUBSUB, wire.MESSAGES, event)
 
 
 def _prompt(asked: ReplyRequest) -> Prompt:
@@ -149,18 +162,6 @@ def _prompt(asked: ReplyRequest) -> Prompt:
         past.earlier,
         asked.message_count,
     )
-
-
-async def _ended(call: Call) -> Outcome:
-    """How a call ended; it ends by itself after the model time."""
-    while call.outcome is None:
-        await call.wait()
-    return call.outcome
-
-
-def _may_do_better(outcome: Outcome) -> bool:
-    """May another call of the model end otherwise?"""
-    return not isinstance(outcome, Reply) and outcome.error.retry == "same-key"
 
 
 def _refused(order: TurnOrder, error: AgentError) -> TurnState:

@@ -1,4 +1,4 @@
-"""What a sidecar is asked about workflows; a turn's workflow has the turn's id."""
+"""The workflows of turns, through a sidecar's gRPC API. A workflow has the id of its turn."""
 
 import re
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
-"""Seconds between two tries while the sidecar, or the worker, is not there yet."""
+"""Seconds between two tries while the sidecar or the worker is not ready."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""The ids of our turns; a caller may ask for anything, and daprd makes names of it."""
+"""The form of a turn id. A caller may ask for any text, and daprd puts it into actor names."""
 _EXISTS = "already exists"
 _NONE = "no such instance exists"
 _ENDED = {WorkflowStatus.FAILED, WorkflowStatus.TERMINATED}
@@ -31,7 +31,7 @@ _AWAY = "The sidecar's workflows cannot be reached; try again."
 
 @dataclass(frozen=True, slots=True)
 class WorkflowProgress:
-    """Where a workflow is: `done` with the turn's end, `failed` when a step never worked."""
+    """Where a workflow stands: `done` with the turn's state, or `failed` after its last try."""
 
     order: TurnOrder
     status: Literal["running", "done", "failed"]
@@ -39,55 +39,69 @@ class WorkflowProgress:
 
 
 class Workflows:
-    """The workflows of turns, by a sidecar's gRPC API.
+    """Starts, observes and purges workflows.
 
     Args:
-        port: Its port on loopback.
+        port: The sidecar's gRPC port on loopback.
         clock: The time.
-        patience: Seconds that a call may take, with its tries.
+        call_time: Seconds that a call may take, including its retries.
     """
 
-    def __init__(self, port: int, clock: Clock, patience: float) -> None:
+    def __init__(self, port: int, clock: Clock, call_time: float) -> None:
         self._client = _Client("127.0.0.1", str(port), logger_options=quiet())
         self._clock = clock
-        self._patience = patience
+        self._call_time = call_time
 
     async def schedule(self, order: TurnOrder) -> bool:
-        """Starts the workflow of a turn; False where one of that id runs already, and goes on.
+        """Starts the workflow of a turn; False if it is running already.
 
         Raises:
-            Unavailable: It could not be started; it may have been, all the same.
+            Unavailable: No answer came; the workflow may have started all the same.
         """
         given = adapter(TurnOrder).dump_python(order, mode="json")
-        end = self._clock.monotonic() + self._patience
+        end = self._clock.monotonic() + self._call_time
         pause = FIRST_PAUSE
-        while (started := await self._scheduled(order.turn.turn_id, given)) is None:
+        while (started := await self._try_schedule(order.turn.turn_id, given)) is None:
             if self._clock.monotonic() + pause > end:
                 raise Unavailable(_AWAY)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         return started
 
-    async def standing(self, turn_id: str) -> WorkflowProgress | None:
-        """Where the workflow of a turn is; None where there is none.
+    async def _try_schedule(self, turn_id: str, given: Any) -> bool | None:
+        """Whether the workflow was started now (True) or before (False); None if unknown."""
+        try:
+            async with self._clock.timeout(self._call_time):
+                await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
+        except TimeoutError:
+            return None
+        except AioRpcError as error:
+            return False if _EXISTS in (error.details() or "") else None
+        return True
+
+    async def progress(self, turn_id: str) -> WorkflowProgress | None:
+        """Where the workflow of a turn stands; None if there is none.
 
         Raises:
-            Unavailable: The sidecar is away.
+            Unavailable: The sidecar is unavailable.
         """
         if not _ID.fullmatch(turn_id):
             return None
         try:
-            async with self._clock.timeout(self._patience):
+            async with self._clock.timeout(self._call_time):
                 state = await self._client.get_workflow_state(turn_id)
         except (AioRpcError, TimeoutError):
             raise Unavailable(_AWAY) from None
-        return _standing(state) if state is not None and state.name == NAME else None
+        return _progress(state) if state is not None and state.name == NAME else None
 
     async def ended(self, turn_id: str, within: int) -> bool:
-        """Waits for the end of a workflow, at most some seconds; has it ended, or gone?
+        """Waits up to `within` seconds for the end of a workflow.
+
+        Returns:
+            Whether it has ended, or was purged.
 
         Raises:
-            Unavailable: The sidecar is away.
+            Unavailable: The sidecar is unavailable.
         """
         try:
             await self._client.wait_for_workflow_completion(
@@ -101,44 +115,34 @@ class Workflows:
             raise Unavailable(_AWAY) from None
         return True
 
-    async def purge(self, turn_id: str) -> None:
-        """Erases an ended workflow with what was said in it; one that is gone is erased.
+    async def purge(self, turn_id: str) -> bool:
+        """Deletes an ended workflow with all its texts, and returns True; so if there is none.
 
         Raises:
-            Unavailable: The sidecar is away.
+            Unavailable: The sidecar is unavailable.
         """
         try:
-            async with self._clock.timeout(self._patience):
+            async with self._clock.timeout(self._call_time):
                 await self._client.purge_workflow(turn_id)
         except (AioRpcError, TimeoutError) as error:
             if isinstance(error, AioRpcError) and _NONE in (error.details() or ""):
-                return
+                return True
             raise Unavailable(_AWAY) from None
+        return True
 
     async def stop(self) -> None:
         """Closes the connection. Idempotent."""
         await self._client.close()
 
-    async def _scheduled(self, turn_id: str, given: Any) -> bool | None:
-        """Was it started? False if it was before, None where nobody knows."""
-        try:
-            async with self._clock.timeout(self._patience):
-                await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
-        except TimeoutError:
-            return None
-        except AioRpcError as error:
-            return False if _EXISTS in (error.details() or "") else None
-        return True
-
 
 class _Client(DaprWorkflowClient):
-    """The SDK's, which cannot be closed by itself."""
+    """The SDK's client, with a way to close it: the SDK has none."""
 
     async def close(self) -> None:
         await self._DaprWorkflowClient__obj.aclose()  # type: ignore[attr-defined]
 
 
-def _standing(state: WorkflowState) -> WorkflowProgress:
+def _progress(state: WorkflowState) -> WorkflowProgress:
     order = _read(state.serialized_input, TurnOrder)
     if state.runtime_status == WorkflowStatus.COMPLETED:
         return WorkflowProgress(order, "done", _read(state.serialized_output, TurnState))
@@ -149,5 +153,5 @@ def _read(text: str | None, form: type[T]) -> T:
     try:
         return cast(T, adapter(form).validate_python(from_json(text or "null")))
     except ValueError:
-        # Not its text: pydantic repeats the value, and so what people said.
-        raise Defect("A workflow is not of the form it should have.") from None
+        # Without the error's text: pydantic repeats the value, and so the message.
+        raise Defect("The input or output of a workflow cannot be read.") from None

@@ -1,66 +1,56 @@
-"""What carries turns by workflows, in one process: started and stopped by the composition."""
+"""The workflow side of one process: the worker that runs activities, and the runner for callers."""
 
 from agent_actors.conversation.runner import TurnRunner
 from agent_actors.errors import StartupError
-from agent_actors.protocol.clients import ChatClient
-from agent_actors.settings import Settings
-from agent_actors.state.reader import StateReader
 from agent_actors.turns.bell import TurnBell
-from agent_actors.workflow.activities import Activities, WorkflowParts
+from agent_actors.workflow.activities import Activities, WorkflowDependencies
 from agent_actors.workflow.client import Workflows
 from agent_actors.workflow.runner import WorkflowTurnRunner
-from agent_actors.workflow.sdk import know_token
+from agent_actors.workflow.sdk import set_token
 from agent_actors.workflow.worker import WorkflowWorker
 
 
 class Orchestration:
-    """The worker, and the callers' side.
+    """Runs turns as workflows; started and stopped by the service.
 
     Args:
-        settings: Name the sidecar's gRPC port.
-        parts: What the steps work with.
-        chat: Calls ChatAgent.
-        saved: What the store has.
-        settled: Wakes who waits.
+        dependencies: The collaborators.
+        bell: Wakes callers when a turn was committed in this process.
 
     Raises:
-        StartupError: They name none.
+        StartupError: The settings name no gRPC port of a sidecar.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        parts: WorkflowParts,
-        chat: ChatClient,
-        reader: StateReader,
-        bell: TurnBell,
-    ) -> None:
-        if settings.dapr_grpc_port is None:
+    def __init__(self, dependencies: WorkflowDependencies, bell: TurnBell) -> None:
+        settings, drain = dependencies.settings, dependencies.drain
+        port = settings.dapr_grpc_port
+        if port is None:
             raise StartupError(
-                "AGENT_ACTORS_ORCHESTRATION=workflow needs the sidecar's gRPC port, and"
-                " DAPR_GRPC_PORT names none; `dapr run` and Kubernetes set it."
+                "AGENT_ACTORS_ORCHESTRATION=workflow needs the sidecar's gRPC port, but"
+                " DAPR_GRPC_PORT is not set; `dapr run` and Kubernetes set it."
             )
-        know_token(settings.dapr_api_token)
-        port, stopping = settings.dapr_grpc_port, parts.stopping
-        self._workflows = Workflows(port, parts.clock, settings.call_time)
-        self._answers = WorkflowTurnRunner(chat, reader, bell, stopping, settings, self._workflows)
-        self._worker = WorkflowWorker(port, Activities(parts, self._answers.follow))
+        set_token(settings.dapr_api_token)
+        self._workflows = Workflows(port, drain.clock, settings.call_time)
+        self._runner = WorkflowTurnRunner(
+            dependencies.chat, dependencies.reader, bell, drain, settings, self._workflows
+        )
+        self._worker = WorkflowWorker(port, Activities(dependencies, self._runner.follow))
 
     @property
-    def answers(self) -> TurnRunner:
-        """What answers `POST /chat/`."""
-        return self._answers
+    def runner(self) -> TurnRunner:
+        """Runs the turns of `POST /chat/`."""
+        return self._runner
 
     def start(self) -> None:
-        """Begins to take steps; waits for nothing."""
+        """Starts the worker; waits for nothing."""
         self._worker.start()
 
     async def drain(self) -> None:
-        """Takes no step any more; those that run are done again elsewhere. Idempotent."""
+        """Stops the worker; activities that are cut run again in another process. Idempotent."""
         await self._worker.stop()
 
     async def stop(self) -> None:
-        """Stops the worker, and follows no workflow any more. Idempotent."""
+        """Stops everything. Idempotent."""
         await self.drain()
-        await self._answers.stop()
+        await self._runner.stop()
         await self._workflows.stop()

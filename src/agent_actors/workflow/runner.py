@@ -1,41 +1,43 @@
-"""Turns whose callers wait for a workflow: started, followed to the end, and erased there."""
+"""Runs turns as workflows for HTTP callers, follows each workflow to its end, and purges it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from agent_actors.conversation.runner import TurnRunner, advised
-from agent_actors.errors import AgentError, Gone, Invalid, NotFound, Unavailable
+from agent_actors.background import Background
+from agent_actors.conversation.runner import TurnRunner, with_advice
+from agent_actors.errors import AgentError, Gone, NotFound, Unavailable
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.messages import Problem, Turn, TurnState
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
+from agent_actors.state.turn_position import check_body
 from agent_actors.turns.bell import TurnBell
 from agent_actors.turns.drain import Drain
 from agent_actors.workflow.client import WorkflowProgress, Workflows
 from agent_actors.workflow.turn import TurnOrder
 
-LOOK = 60
-"""Seconds that one call waits for the end of a workflow; then the next one does."""
 LONGEST_WAIT = 60.0
 """Seconds that a caller waits for a workflow at most; then it gets 202."""
-AWAY = 1.0
-"""Seconds before an absent sidecar is asked again."""
-SHOWN = 60.0
-"""Seconds for which a workflow is kept that failed: only it knows how the turn ended."""
-MOMENT = 1.0
-"""The same where what was said was cleared meanwhile: who waits still hears of it."""
+FOLLOW_TIME = 60
+"""Seconds that one call waits for the end of a workflow, before the next call does."""
+RETRY_PAUSE = 1.0
+"""Seconds before an unavailable sidecar is called again."""
+FAILED_TIME = 60.0
+"""Seconds before a failed workflow is purged: how the turn ended is known from it alone."""
+CLEARED_TIME = 1.0
+"""The same if the turn was cleared meanwhile: a waiting caller still gets to know."""
 
 
 class WorkflowTurnRunner(TurnRunner):
-    """`TurnRunner`, of turns that workflows carry.
+    """A `TurnRunner` that has workflows run the turns.
 
     Args:
         chat: As in `TurnRunner`.
-        saved: What the store has; a turn's end is there.
-        settled: Wakes who waits.
-        stopping: When a stopping process lets its callers go.
-        settings: As in `TurnRunner`, and how long a caller waits for a workflow.
-        workflows: The sidecar's.
+        reader: As in `TurnRunner`.
+        bell: As in `TurnRunner`; it also rings when a workflow has ended.
+        drain: As in `TurnRunner`.
+        settings: As in `TurnRunner`.
+        workflows: The sidecar's workflows.
     """
 
     def __init__(
@@ -43,48 +45,51 @@ class WorkflowTurnRunner(TurnRunner):
         chat: ChatClient,
         reader: StateReader,
         bell: TurnBell,
-        stopping: Drain,
+        drain: Drain,
         settings: Settings,
         workflows: Workflows,
     ) -> None:
-        super().__init__(chat, reader, bell, stopping, settings)
+        super().__init__(chat, reader, bell, drain, settings)
         self.longest = min(LONGEST_WAIT, settings.wait_time)
         self._workflows = workflows
         self._followed: dict[str, TurnOrder] = {}
+        self._following = Background("a workflow was not followed to its end")
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
-        """Where a turn is: saved, or still on its way.
+        """Where a turn stands, stored or in a workflow.
 
         Raises:
-            NotFound: Nobody knows it, not yet or not any more.
+            NotFound: It is not known: not yet, or no longer.
             Gone: Its answer was cleared.
         """
         try:
             return await self._reader.turn(conversation, turn_id)
         except NotFound:
-            if self._follows(conversation, turn_id):
+            followed = self._followed.get(turn_id)
+            if followed is not None and _belongs_to(followed, conversation):
                 return TurnState(turn_id, "running")
-            standing = await self._workflows.standing(turn_id)
-            if standing is None or not _concerns(standing.order, conversation):
-                # It may have been saved, and the workflow erased, between the two looks.
+            progress = await self._workflows.progress(turn_id)
+            if progress is None or not _belongs_to(progress.order, conversation):
+                # Between the two reads it may have been stored, and its workflow purged.
                 return await self._reader.turn(conversation, turn_id)
-            return await self._end_of(standing)
+            return await self._state_of(progress)
 
     async def stop(self) -> None:
-        """Follows no workflow any more. Idempotent."""
+        """Stops following workflows. Idempotent."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._following.stop()
 
-    async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:  # noqa: ARG002 - nobody waits here
-        """Starts the workflow, in a task of its own: a caller that leaves does not cut that."""
+    async def _process(self, conversation: str, turn: Turn, wait: float) -> TurnState:  # noqa: ARG002 - only the caller waits
+        """Starts the turn's workflow, unless the turn is known already."""
         order = TurnOrder(conversation, turn)
         try:
             known = await self._known(order)
             if known is None:
-                await asyncio.shield(self._spawn(self._start(order)))
+                await self._shielded(self._start(order))
         except AgentError as error:
-            raise advised(error, turn) from None
+            raise with_advice(error, turn) from None
         return known or TurnState(turn.turn_id, "running")
 
     async def _known(self, order: TurnOrder) -> TurnState | None:
@@ -93,96 +98,78 @@ class WorkflowTurnRunner(TurnRunner):
             same = followed.conversation == order.conversation
             if same and turn.key_hash and followed.turn.key_hash == turn.key_hash:
                 _require_same_user(followed, turn)
-                if followed.turn.body_hash != turn.body_hash:
-                    raise Invalid("This Idempotency-Key was used with another message.")
+                check_body(followed.turn.body_hash, turn.body_hash)
                 return TurnState(turn.turn_id, "running")
-        return await self._reader.known(order.conversation, turn)
+        return await self._reader.sent_turn(order.conversation, turn)
 
     async def _start(self, order: TurnOrder) -> None:
         if not await self._workflows.schedule(order):
-            running = await self._workflows.standing(order.turn.turn_id)
+            running = await self._workflows.progress(order.turn.turn_id)
             if running is not None:
                 _require_same_user(running.order, order.turn)
         self.follow(order)
 
-    async def _look(self, conversation: str, state: TurnState) -> TurnState:
-        try:
-            return await self.turn(conversation, state.turn_id)
-        except Unavailable:
-            # The store or the sidecar is away for a moment; the workflow goes on after it.
-            return state
-
-    async def _end_of(self, standing: WorkflowProgress) -> TurnState:
-        """Where a turn is whose workflow is known."""
-        turn = standing.order.turn
-        if standing.status == "running":
+    async def _state_of(self, progress: WorkflowProgress) -> TurnState:
+        """Where a turn stands, by its workflow; one that has ended has stored it, or failed."""
+        turn = progress.order.turn
+        if progress.status == "running":
             return TurnState(turn.turn_id, "running")
         try:
-            return await self._reader.turn(standing.order.conversation, turn.turn_id)
+            return await self._reader.turn(progress.order.conversation, turn.turn_id)
         except NotFound:
-            if standing.ended is not None and standing.ended.error is not None:
-                return standing.ended
-            return TurnState(turn.turn_id, "failed", error=_given_up(turn))
+            if progress.ended is not None and progress.ended.error is not None:
+                return progress.ended
+            cause = "A step of this turn failed each time it was tried; send the message again."
+            error = with_advice(Unavailable(cause, turn_id=turn.turn_id), turn)
+            return TurnState(turn.turn_id, "failed", error=Problem.of(error))
 
-    # -- until its end --------------------------------------------------------------------------
+    # -- after the start --------------------------------------------------------------------------
 
     def follow(self, order: TurnOrder) -> None:
-        """Sees a workflow to its end, wakes who waits for it, and erases what was said in it."""
+        """Follows a workflow to its end, wakes the callers that wait for it, and purges it.
+
+        Purging removes the message and the reply from the sidecar's store.
+        """
         if order.turn.turn_id not in self._followed:
             self._followed[order.turn.turn_id] = order
-            self._spawn(self._follow(order))
+            self._following.begin(self._follow(order))
 
     async def _follow(self, order: TurnOrder) -> None:
         turn_id = order.turn.turn_id
         try:
-            await self._until(lambda: self._workflows.ended(turn_id, LOOK))
+            await self._until(lambda: self._workflows.ended(turn_id, FOLLOW_TIME))
         finally:
             del self._followed[turn_id]
             self._bell.ring(order.conversation)
-        await self._clock.sleep(await self._needed(order))
-        await self._until(lambda: self._purged(turn_id))
+        await self._clock.sleep(await self._time_to_purge(order))
+        await self._until(lambda: self._workflows.purge(turn_id))
 
     async def _until(self, done: Callable[[], Awaitable[bool]]) -> None:
-        """Asks until it is so, however long the sidecar is away."""
+        """Calls until the result is true, however long the sidecar is unavailable."""
         while True:
             try:
                 if await done():
                     return
             except Unavailable:
-                await self._clock.sleep(AWAY)
+                await self._clock.sleep(RETRY_PAUSE)
 
-    async def _purged(self, turn_id: str) -> bool:
-        await self._workflows.purge(turn_id)
-        return True
-
-    async def _needed(self, order: TurnOrder) -> float:
-        """Seconds for which only the workflow can say how the turn ended."""
+    async def _time_to_purge(self, order: TurnOrder) -> float:
+        """Seconds for which callers still need the workflow: none if the turn is stored."""
         try:
-            known = await self._reader.known(order.conversation, order.turn)
+            known = await self._reader.sent_turn(order.conversation, order.turn)
         except Gone:
-            return MOMENT
+            return CLEARED_TIME
         except AgentError:
-            return SHOWN
-        return 0.0 if known else SHOWN
-
-    def _follows(self, conversation: str, turn_id: str) -> bool:
-        followed = self._followed.get(turn_id)
-        return followed is not None and _concerns(followed, conversation)
+            return FAILED_TIME
+        return 0.0 if known else FAILED_TIME
 
 
-def _concerns(order: TurnOrder, conversation: str) -> bool:
-    """Is it a turn of that conversation, or in a session of the user named like it?"""
+def _belongs_to(order: TurnOrder, conversation: str) -> bool:
+    """Whether a turn is in this conversation, or in a session of the user with its name."""
     return conversation in {order.conversation, order.turn.user}
 
 
 def _require_same_user(running: TurnOrder, turn: Turn) -> None:
-    """Before its first turn is stored a session is nobody's: its workflow says whose it will be."""
+    """Refuses another user; a session has no stored owner before its first turn is committed."""
     if running.turn.user != turn.user:
         raise NotFound("There is no such session of this user.")
-
-
-def _given_up(turn: Turn) -> Problem:
-    """What is told of a turn of which a step failed each time."""
-    said = "A step of this turn failed each time it was tried; send the message again."
-    error = Unavailable(said, turn_id=turn.turn_id)
-    return Problem.of(advised(error, turn))

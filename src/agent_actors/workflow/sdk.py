@@ -1,4 +1,4 @@
-"""What the SDK's workflow part has to be told, wherever it is used."""
+"""Settings of the SDK's workflow part."""
 
 import logging
 
@@ -9,12 +9,12 @@ _LOGGERS = ("WorkflowRuntime", "DaprWorkflowClient", "durabletask-worker", "dura
 
 
 def quiet() -> LoggerOptions:
-    """Its lines go to the service's log only, and not those of every turn."""
+    """Log options with which the SDK logs to the service's log, and no line for every turn."""
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     return LoggerOptions(log_handler=logging.NullHandler())
 
 
-def know_token(token: str | None) -> None:
-    """The SDK reads `DAPR_API_TOKEN` by itself, and takes a line's end for a part of it."""
-    setattr(conf, "DAPR_API_TOKEN", token)  # noqa: B010 - made of names that no type knows
+def set_token(token: str | None) -> None:
+    """Sets the API token: the SDK's own reading of `DAPR_API_TOKEN` keeps a trailing newline."""
+    setattr(conf, "DAPR_API_TOKEN", token)  # noqa: B010 - mypy does not know the attribute

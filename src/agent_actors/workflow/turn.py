@@ -1,9 +1,9 @@
-"""The workflow of a turn: five steps, each tried again by itself, each done once by the turn's id.
+"""The workflow of a turn: five activities, each with its own retries.
 
     order ─► fetch analytics ─► fetch history ─► generate reply ─► store conversation ─► publish
 
-It is replayed from its history after every step, so it asks no clock, makes no id, and reads
-nothing but what the steps returned. Between the steps values travel as JSON, which Dapr keeps.
+Dapr replays the function from its history after every activity. So it reads no clock, makes no id,
+and depends on nothing but the results of its activities. They travel as JSON, which Dapr stores.
 """
 
 from collections.abc import Generator
@@ -20,7 +20,7 @@ NAME = "chat_turn"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStep:
-    """An activity: its name, how often it is tried, and the seconds between two tries."""
+    """An activity: its name, how often it is tried, and the seconds between tries."""
 
     name: str
     tries: int
@@ -28,7 +28,7 @@ class WorkflowStep:
 
     @property
     def policy(self) -> RetryPolicy:
-        """The same, as the SDK wants it."""
+        """The retries, in the SDK's form."""
         return RetryPolicy(
             first_retry_interval=timedelta(seconds=self.pause), max_number_of_attempts=self.tries
         )
@@ -44,7 +44,7 @@ STEPS = (ANALYTICS, HISTORY, REPLY, STORE, PUBLISH)
 
 @dataclass(frozen=True, slots=True)
 class TurnOrder:
-    """What a workflow is started with; its id is the turn's."""
+    """The input of a workflow; the workflow's id is the turn's."""
 
     conversation: str
     turn: Turn
@@ -52,7 +52,7 @@ class TurnOrder:
 
 @dataclass(frozen=True, slots=True)
 class PromptContext:
-    """What the model is told of the time before the turn, as in `model.Prompt`."""
+    """The model's context from before the turn; fields as in `model.Prompt`."""
 
     number: int
     memory: tuple[Message, ...]
@@ -63,7 +63,7 @@ class PromptContext:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLookup:
-    """What `fetch_history` finds: the past, or that the turn has ended before."""
+    """The result of `fetch_history`: the context, or the turn's state if it is known already."""
 
     past: PromptContext | None = None
     ended: TurnState | None = None
@@ -71,7 +71,7 @@ class HistoryLookup:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """What `generate_reply` is given."""
+    """The input of `generate_reply`."""
 
     order: TurnOrder
     message_count: int
@@ -80,7 +80,7 @@ class ReplyRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReplyResult:
-    """What `generate_reply` returns; `again` says that another try may do better."""
+    """The result of `generate_reply`; with `again`, another try may succeed."""
 
     outcome: Outcome
     again: bool = False
@@ -88,7 +88,7 @@ class ReplyResult:
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """What `store_conversation` is given."""
+    """The input of `store_conversation`."""
 
     order: TurnOrder
     outcome: Outcome
@@ -98,21 +98,21 @@ Steps = Generator[Any, Any, Any]
 
 
 def chat_turn(ctx: DaprWorkflowContext, order: Any) -> Steps:
-    """Carries a turn to its end, which is returned as a `TurnState` without its reply."""
+    """Runs a turn; returns its `TurnState` without the reply."""
     count = yield _call(ctx, ANALYTICS, order)
     found = yield _call(ctx, HISTORY, order)
     if "ended" in found:
         return found["ended"]
     asked = {"order": order, "message_count": count, "past": found["past"]}
-    answered = yield from _generated(ctx, asked)
+    answered = yield from _generate(ctx, asked)
     ended = yield _call(ctx, STORE, {"order": order, "outcome": answered["outcome"]})
     if ended["status"] == "done":
         yield _call(ctx, PUBLISH, order)
     return ended
 
 
-def _generated(ctx: DaprWorkflowContext, asked: Any) -> Steps:
-    """The model's answer. Its failures are values: what is refused for good is not tried again."""
+def _generate(ctx: DaprWorkflowContext, asked: Any) -> Steps:
+    """The model's outcome. A failure is a result: only one that may pass is tried again."""
     answered = yield ctx.call_activity(REPLY.name, input=asked)
     for _ in range(REPLY.tries - 1):
         if not answered["again"]:
@@ -127,5 +127,5 @@ def _call(ctx: DaprWorkflowContext, step: WorkflowStep, given: Any) -> Any:
 
 
 def without_reply(state: TurnState) -> TurnState:
-    """The state as a workflow may keep it: what was said is in the conversation, and only there."""
+    """A turn's state as a workflow may keep it: texts belong into the conversation alone."""
     return TurnState(state.turn_id, state.status, error=state.error)

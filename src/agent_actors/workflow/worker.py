@@ -1,7 +1,7 @@
-"""The worker: runs workflows and their steps that the sidecar hands to this process.
+"""The worker: runs the workflows and activities that the sidecar gives to this process.
 
-The SDK's worker has threads and a loop of its own. The workflow's function runs there, which only
-decides; every step runs on the service's loop, where its clients live.
+The SDK's worker has threads and an event loop of its own. The workflow function runs there, as it
+only decides what is next. Activities run on the service's event loop, to which its clients belong.
 """
 
 import asyncio
@@ -33,18 +33,18 @@ from agent_actors.workflow.turn import (
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.1
-"""Seconds between two looks at a worker that is to end."""
+STOP_PAUSE = 0.1
+"""Seconds between two attempts to stop a worker that is still starting."""
 
 Activity = Callable[[WorkflowActivityContext, Any], Coroutine[Any, Any, Any]]
 
 
 class WorkflowWorker:
-    """Connects to the sidecar, and again whenever that comes back.
+    """Connects to the sidecar, and again after the sidecar was away.
 
     Args:
         port: The sidecar's gRPC port on loopback.
-        activities: The steps.
+        activities: The activities.
     """
 
     def __init__(self, port: int, activities: Activities) -> None:
@@ -53,20 +53,19 @@ class WorkflowWorker:
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to connect; waits for nothing. The sidecar may come later."""
+        """Starts to connect and returns at once; the sidecar may start later."""
         self._register(asyncio.get_running_loop())
         self._starting = asyncio.create_task(asyncio.to_thread(self._runtime.start))
 
     async def stop(self) -> None:
-        """Takes no step any more and cuts those that run; others do them again. Idempotent."""
+        """Stops; activities that are cut run again in another process. Idempotent."""
         if self._starting is None:
             return
         starting, self._starting = self._starting, None
-        # A worker that has not begun yet does not hear of it; one whose sidecar never came ends
-        # by an exception.
+        # A worker that is still starting misses a shutdown; without a sidecar it ends by an error.
         while not starting.done():
             await asyncio.to_thread(self._runtime.shutdown)
-            await asyncio.wait({starting}, timeout=LOOK)
+            await asyncio.wait({starting}, timeout=STOP_PAUSE)
         await asyncio.gather(starting, return_exceptions=True)
         await asyncio.to_thread(self._runtime.shutdown)
 
@@ -82,7 +81,7 @@ class WorkflowWorker:
         for step, method, form in taken:
             self._runtime.register_activity(_on(loop, method, form), name=step.name)
 
-        # Functions of this worker's own: the SDK writes on them that they are registered.
+        # A function of this worker's own: the SDK marks it as registered.
         def workflow(ctx: DaprWorkflowContext, order: Any) -> Steps:
             return chat_turn(ctx, order)
 
@@ -92,7 +91,7 @@ class WorkflowWorker:
 def _on(
     loop: asyncio.AbstractEventLoop, method: Callable[[Any], Awaitable[Any]], form: type
 ) -> Activity:
-    """The step as an activity: called on the worker's loop, run on the service's."""
+    """An activity: called on the worker's event loop, run on the service's."""
 
     async def activity(_context: WorkflowActivityContext, given: Any) -> Any:
         running = asyncio.run_coroutine_threadsafe(_run(method, form, given), loop)
@@ -102,14 +101,14 @@ def _on(
 
 
 async def _run(method: Callable[[Any], Awaitable[Any]], form: type, given: Any) -> Any:
-    """A step, from JSON to JSON.
+    """Runs an activity, from JSON to JSON.
 
     Raises:
-        Defect: The JSON is of another release. The SDK logs what is raised: no text may be in it.
+        Defect: The input is of another release. The SDK logs the error, so it has no text of users.
     """
     try:
         value = adapter(form).validate_python(given)
     except ValidationError as error:
-        raise Defect(f"A step's input cannot be read: {fields(error)}") from None
+        raise Defect(f"The input of a workflow activity cannot be read: {fields(error)}") from None
     result = await method(value)
     return adapter(type(result)).dump_python(result, mode="json", exclude_none=True)

@@ -47,7 +47,7 @@ async def fire_at(talk: Talk, later: float, schedule_id: str) -> object:
 
 
 def due_in(talk: Talk, schedule_id: str) -> str | None:
-    """When its reminder fires next, as it was registered; None where there is none."""
+    """When its reminder fires next, as it was registered; None if there is none."""
     found = talk.client.reminders.get((*ADA, ids.schedule_reminder(schedule_id)))
     assert found is None or found["period"] == PERIOD
     return found["dueTime"] if found else None
@@ -59,7 +59,7 @@ async def kept(talk: Talk) -> Schedules:
 
 
 def said(talk: Talk) -> list[tuple[str, str]]:
-    """What was said and answered, with the schedule that said it."""
+    """The messages in the tail, each with the schedule that sent it."""
     return [(pair.input.content, pair.schedule) for pair in talk.head.tail]
 
 

@@ -7,9 +7,8 @@ from typing import Any
 from dapr.actor import ActorId
 
 from agent_actors.conversation.agent import ChatAgent
-from agent_actors.conversation.limits import ChatLimits
+from agent_actors.conversation.base import ChatDependencies
 from agent_actors.conversation.outbox import Outbox
-from agent_actors.conversation.steps import ChatParts
 from agent_actors.observability.counters import Counters
 from agent_actors.protocol import wire
 from agent_actors.protocol.messages import (
@@ -30,7 +29,8 @@ from agent_actors.protocol.messages import (
 from agent_actors.protocol.wire import COUNT, EXPIRE, SETTLE
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import Head, read
+from agent_actors.state.documents import Head
+from agent_actors.state.versions import read
 from agent_actors.turns.bell import TurnBell
 from tests.fake_actors import FakeMemories, FakeResponses
 from tests.fakes import FakeRuntime, a_context, a_host, a_turn
@@ -53,8 +53,8 @@ class Talk:
         self.summary_requests: list[tuple[str, ConversationSummary]] = []
         self.counters = Counters(self.clock.monotonic)
         self._numbers = 0
-        self._parts = ChatParts(
-            limits=ChatLimits.of(Settings(**settings)),
+        self._dependencies = ChatDependencies(
+            settings=Settings(**settings),
             response=self.responses,
             consumers=(self.memories,),
             forgetful=(self.memories,),
@@ -71,7 +71,7 @@ class Talk:
     def activate(self) -> ChatAgent:
         """A fresh activation, as after a crash or an idle time."""
         context = a_context(ChatAgent, self.client, lambda ctx, id_: self.activate())
-        chat = ChatAgent(context, ActorId("ada"), self.host, self._parts)
+        chat = ChatAgent(context, ActorId("ada"), self.host, self._dependencies)
         self.chat = self.host.activations.record(chat)
         return self.chat
 
@@ -87,7 +87,7 @@ class Talk:
 
     @property
     def armed(self) -> bool:
-        """Is the recovery reminder registered?"""
+        """Whether the recovery reminder is registered."""
         return (*ADA, SETTLE) in self.client.reminders
 
     @property
@@ -129,7 +129,7 @@ class Talk:
         return answer.error if isinstance(answer, Failure) else answer
 
     async def forget(self, user: str = "ada", *, close: bool = False) -> Any:
-        """Its user is forgotten: what has passed, or the error it returned."""
+        """Its user is forgotten: the high-water mark, or the error it returned."""
         answer: object = await self.chat.forget(ForgetConversation(user, close))
         return answer.error if isinstance(answer, Failure) else answer
 
@@ -150,12 +150,12 @@ class Talk:
 
     @property
     def counting(self) -> bool:
-        """Is that timer registered?"""
+        """Whether that timer is registered."""
         return (*ADA, COUNT) in self.client.timers
 
     @property
     def expires_in(self) -> str | None:
-        """When the reminder is due that clears an idle conversation, as Dapr is told."""
+        """When the reminder that clears an idle conversation is due, in Dapr's notation."""
         reminder = self.client.reminders.get((*ADA, EXPIRE))
         return None if reminder is None else str(reminder["dueTime"])
 
@@ -173,12 +173,12 @@ class Talk:
         return None
 
     def remembers(self, seq: int) -> None:
-        """From now on memory has applied that much."""
+        """From now on memory's mark is that number."""
         self.memories.marks["ada", "ada"] = seq
 
     def allow_follow_ups(self) -> None:
         """From now on actors may be called back."""
-        self._parts = replace(self._parts, may_follow_up=True)
+        self._dependencies = replace(self._dependencies, may_follow_up=True)
         self.activate()
 
     async def follow_up(self, content: str) -> Any:
@@ -190,7 +190,8 @@ class Talk:
     def another_consumer(self) -> FakeMemories:
         """From now on there is one more, whose marks are its own."""
         added = FakeMemories()
-        self._parts = replace(self._parts, consumers=(*self._parts.consumers, added))
+        consumers = (*self._dependencies.consumers, added)
+        self._dependencies = replace(self._dependencies, consumers=consumers)
         self.activate()
         return added
 
@@ -200,7 +201,7 @@ class Talk:
 
 
 def problem(found: object) -> Problem:
-    """It is an error."""
+    """The result is an error."""
     assert isinstance(found, Problem), found
     return found
 

@@ -14,7 +14,7 @@ def talk() -> Talk:
 
 
 async def test_an_adopted_turn_is_committed_like_any(talk: Talk):
-    """History, record and count in one save, then its event; no model is asked."""
+    """History, record and count are one save, then comes its event; no model is called."""
     state = await talk.adopt("hi")
 
     assert (state.status, state.reply) == ("done", Reply("re hi", "theirs"))
@@ -26,7 +26,7 @@ async def test_an_adopted_turn_is_committed_like_any(talk: Talk):
 
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_turn_is_adopted_once(talk: Talk, restarted: bool):
-    """Told of again, also after a restart, it is the same turn and saves nothing."""
+    """Sent again, even after a restart, it is the same turn and saves nothing."""
     first = await talk.adopt("hi")
     if restarted:
         talk.activate()
@@ -47,7 +47,7 @@ async def test_a_turn_is_adopted_once_after_many_others(talk: Talk):
 
 @pytest.mark.parametrize("worked", [False, True])
 async def test_a_save_that_fails_adopts_nothing_twice(talk: Talk, worked: bool):
-    """Who tells of it is refused, tells again, and the turn is there once."""
+    """The sender gets an error and sends it again; the turn is there once."""
     talk.client.fail("save", Unavailable("away"), after=worked)
     refused = problem(await talk.adopt("hi"))
     await talk.adopt("hi")
@@ -68,7 +68,7 @@ async def test_a_queue_is_not_touched(talk: Talk):
 
 
 async def test_the_starts_of_a_queued_turn_stay_counted(talk: Talk):
-    """A message that ends its process is not given new tries by what is told meanwhile."""
+    """A message that kills its process gets no new tries from an adopted turn."""
     await talk.parked("deadly")
     talk.activate()
     talk.responses.will(ResponseState("unknown"))
@@ -79,7 +79,7 @@ async def test_the_starts_of_a_queued_turn_stay_counted(talk: Talk):
 
 
 async def test_a_queue_goes_on_that_a_new_activation_finds(talk: Talk):
-    """Its process may be gone: the parked turn is asked for before the other one is committed."""
+    """Its process may be gone: the parked turn is looked up before the other one is committed."""
     await talk.parked("slow")
     talk.activate()
     await talk.adopt("told")
@@ -88,18 +88,18 @@ async def test_a_queue_goes_on_that_a_new_activation_finds(talk: Talk):
     assert [pair.input.content for pair in talk.head.tail] == ["told"]
 
 
-async def test_a_turn_of_ours_that_is_told_of_ends_once(talk: Talk):
-    """While it waits, its own end is waited for."""
+async def test_an_adopted_turn_that_is_queued_here_ends_once(talk: Talk):
+    """While it is in our queue, it ends there."""
     await talk.parked("slow")
 
-    assert (await talk.adopt("slow")).status == "queued"
+    assert (await talk.adopt("slow")).status == "running"
     await talk.complete("slow", Reply("ours"))
     assert [pair.output for pair in talk.head.tail] == [Reply("ours")]
     assert (await talk.adopt("slow")).reply == Reply("ours")
 
 
 async def test_another_users_conversation_is_not_there(talk: Talk):
-    """Nobody adopts a turn into what belongs to another."""
+    """A turn cannot be adopted into the conversation of another user."""
     await talk.answered("hi")
 
     assert problem(await talk.adopt("told", user="eve")).status == 404
@@ -116,7 +116,7 @@ async def test_a_closed_conversation_takes_no_turn(talk: Talk):
 
 
 async def test_an_adopted_turn_that_was_cleared_is_gone(talk: Talk):
-    """Told of again, it does not come back."""
+    """Sent again, it does not come back."""
     await talk.adopt("hi")
     await talk.chat.clear_history()
 
@@ -124,7 +124,7 @@ async def test_an_adopted_turn_that_was_cleared_is_gone(talk: Talk):
     assert talk.head.seq == 1
 
 
-async def test_who_waits_for_a_turn_is_woken(talk: Talk):
+async def test_the_bell_rings_for_an_adopted_turn(talk: Talk):
     """The bell rings as for any other end."""
     with talk.bell.listen("ada") as bell:
         await talk.adopt("hi")
@@ -133,7 +133,7 @@ async def test_who_waits_for_a_turn_is_woken(talk: Talk):
 
 
 async def test_a_failure_is_adopted_like_an_answer(talk: Talk):
-    """It is recorded once, is final for its key, and nothing is told of it."""
+    """It is recorded once, is final for its key, and no event is published."""
     turn = a_turn("hi", key="k")
     failed = AdoptTurn(turn, Failure(Problem(502, "t", "d", "same-key")))
     first = await talk.chat.adopt_turn(failed)

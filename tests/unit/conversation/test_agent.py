@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent_actors.conversation.steps import QUEUE_BYTES
+from agent_actors.conversation.base import QUEUE_BYTES
 from agent_actors.errors import ModelFailed, Unavailable
 from agent_actors.protocol.messages import (
     CompleteTurn,
@@ -73,7 +73,7 @@ async def test_a_slow_turn_is_parked(talk: Talk):
 
 
 async def test_a_message_behind_a_parked_one_waits(talk: Talk):
-    """It is queued durably and does not overtake; the model is not asked for it yet."""
+    """It is queued durably and does not overtake; its model call does not start yet."""
     await talk.parked("slow", "next")
 
     assert [queued.tries for queued in talk.head.queue] == [1, 0]
@@ -136,7 +136,7 @@ async def test_an_end_that_comes_twice_counts_once(talk: Talk):
 
 
 async def test_a_failed_quick_turn_saves_nothing(talk: Talk):
-    """Its error is told, nothing is recorded, and the same key may try again."""
+    """The error is returned, nothing is recorded, and the same key may try again."""
     talk.responses.will(FAILED)
     failed = problem(await talk.process(a_turn("hi", key="k")))
 
@@ -146,7 +146,7 @@ async def test_a_failed_quick_turn_saves_nothing(talk: Talk):
 
 
 async def test_a_failed_parked_turn_is_recorded(talk: Talk):
-    """Its end is final: told again for its key, not in the history, not counted."""
+    """The failure is final for its key; it is not in the history and not counted."""
     await talk.process(a_turn("slow", key="k"))
     turn_id = talk.head.queue[0].turn.turn_id
     request = talk.responses.asked[0]
@@ -161,7 +161,7 @@ async def test_a_failed_parked_turn_is_recorded(talk: Talk):
 
 
 async def test_a_retry_with_its_key_gets_the_first_answer(talk: Talk):
-    """The model is not asked again, and nothing is saved."""
+    """The model is not called again, and nothing is saved."""
     first = await talk.answered("hi", key="k", reply="first")
     again = await talk.process(a_turn("hi", key="k"))
 
@@ -170,7 +170,7 @@ async def test_a_retry_with_its_key_gets_the_first_answer(talk: Talk):
     assert len(talk.responses.asked) == 1
 
 
-async def test_a_retry_of_a_parked_turn_is_told_where_it_is(talk: Talk):
+async def test_a_retry_of_a_parked_turn_gets_its_state(talk: Talk):
     """It is in the queue once."""
     await talk.process(a_turn("slow", key="k"))
     await talk.process(a_turn("next", key="l"))
@@ -217,7 +217,7 @@ async def test_a_key_is_forgotten_in_the_end():
 
 
 async def test_a_foreign_conversation_is_not_there(talk: Talk):
-    """Whoever asks for another user is told 404, and nothing is read out."""
+    """Another user gets 404, and learns nothing."""
     await talk.answered("hi", key="k")
 
     assert problem(await talk.process(a_turn("hi", user="eve"))).status == 404
@@ -244,7 +244,7 @@ async def test_too_many_bytes_are_refused():
 
 @pytest.mark.parametrize("worked", [False, True])
 async def test_a_failed_save_loses_and_doubles_nothing(talk: Talk, worked: bool):
-    """The caller is told 503; its retry with the key finds or makes the one turn."""
+    """The caller gets 503; its retry with the key finds the turn, or runs it."""
     talk.responses.will("first")
     talk.client.fail("save", Unavailable("away"), after=worked)
     refused = problem(await talk.process(a_turn("hi", key="k")))
@@ -269,7 +269,7 @@ async def test_a_store_that_is_away_is_no_new_conversation(talk: Talk):
 
 
 async def test_a_cut_turn_leaves_no_trace(talk: Talk):
-    """A turn that is cancelled while it asks the model has saved nothing."""
+    """A turn that is cancelled during the model call has saved nothing."""
     gate = talk.client.hold("save")
     talk.responses.will("reply")
     cut = asyncio.create_task(talk.process(a_turn("hi")))
@@ -294,7 +294,7 @@ async def test_a_bare_message_is_a_turn_without_a_key(talk: Talk):
 
 @pytest.mark.parametrize(("content", "status"), [(" ", 400), ("x" * 65_537, 413)])
 async def test_a_bare_message_is_checked_like_any(talk: Talk, content: str, status: int):
-    """Who calls the actor directly is held to the same limits."""
+    """Direct callers of the actor have the same limits."""
     assert problem(await talk.process(Message("user", content))).status == status
     assert not talk.responses.asked
 
@@ -323,7 +323,7 @@ async def test_the_history_of_the_actor_crosses_segments(talk: Talk):
     assert [entry.content for entry in history] == ["m7", "re m7", "m8", "re m8"]
 
 
-async def test_who_waits_for_a_turn_is_woken_by_its_end(talk: Talk):
+async def test_the_bell_rings_when_a_turn_ends(talk: Talk):
     """The bell rings after the save."""
     await talk.parked("slow")
     with talk.bell.listen("ada") as bell:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_actors.conversation.steps import FELL_OUT
+from agent_actors.conversation.agent import UNSEEN
 from agent_actors.protocol.messages import ConversationSummary, Reply
 from agent_actors.state.documents import EarlierSummary
 from tests.fakes import a_turn
@@ -25,47 +25,47 @@ async def sum_up(talk: Talk, after: int, upto: int, text: str) -> None:
     await talk.chat.sum_up(ConversationSummary(after, upto, text))
 
 
-async def test_pairs_that_fall_out_of_the_window_are_told_of(talk: Talk):
+async def test_a_summary_is_requested_for_pairs_outside_the_window(talk: Talk):
     """When there are four of them: up to which, and what they come after; there is no text yet."""
-    await say(talk, 2 + FELL_OUT)
+    await say(talk, 2 + UNSEEN)
     assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.summary_requests == [("ada", ConversationSummary(0, FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(0, UNSEEN, ""))]
 
 
-async def test_what_is_summed_up_is_not_told_of_again(talk: Talk):
+async def test_summarised_pairs_are_not_requested_again(talk: Talk):
     """Only what fell out since: four pairs more."""
-    await say(talk, 2 + FELL_OUT)
-    await sum_up(talk, 0, FELL_OUT, "earlier")
-    await say(talk, FELL_OUT)
+    await say(talk, 2 + UNSEEN)
+    await sum_up(talk, 0, UNSEEN, "earlier")
+    await say(talk, UNSEEN)
     assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.summary_requests == [("ada", ConversationSummary(FELL_OUT, 2 * FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(UNSEEN, 2 * UNSEEN, ""))]
 
 
 async def test_what_was_cleared_is_not_summed_up(talk: Talk):
-    """The summary begins anew with what is said since."""
+    """The next summary covers only the turns since."""
     await say(talk, 6)
     await talk.chat.clear_history()
-    await say(talk, 2 + FELL_OUT)
+    await say(talk, 2 + UNSEEN)
     assert talk.summary_requests == []
 
     await say(talk, 1)
-    assert talk.summary_requests == [("ada", ConversationSummary(6, 6 + FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(6, 6 + UNSEEN, ""))]
 
 
 async def test_a_model_that_sees_no_pairs_has_all_of_them_summed_up():
     """Its window is empty."""
     talk = Talk(window_turns=0)
-    await say(talk, FELL_OUT + 1)
+    await say(talk, UNSEEN + 1)
 
-    assert talk.summary_requests == [("ada", ConversationSummary(0, FELL_OUT, ""))]
+    assert talk.summary_requests == [("ada", ConversationSummary(0, UNSEEN, ""))]
 
 
 async def test_a_summary_goes_with_the_turn(talk: Talk):
-    """The model is told of it with every turn from now on."""
+    """From now on every prompt has it."""
     await say(talk, 6)
     await sum_up(talk, 0, 4, "They greeted.")
     talk.activate()
@@ -79,7 +79,7 @@ async def test_a_summary_goes_with_the_turn(talk: Talk):
     ("after", "upto"), [(3, 5), (5, 6), (4, 7)], ids=["late", "early", "beyond"]
 )
 async def test_a_summary_that_does_not_fit_is_ignored(talk: Talk, after: int, upto: int):
-    """It must follow the one that is there, and end with what was said."""
+    """It must follow the stored one, and end with a committed turn."""
     await say(talk, 6)
     await sum_up(talk, 0, 4, "kept")
     saves = talk.saves
@@ -100,7 +100,7 @@ async def test_a_summary_of_what_was_cleared_is_ignored(talk: Talk, said_since: 
 
 
 async def test_clearing_drops_the_summary(talk: Talk):
-    """What is said since is answered without it."""
+    """Later turns are answered without it."""
     await say(talk, 6)
     await sum_up(talk, 0, 4, "of before")
     await talk.chat.clear_history()
@@ -121,7 +121,7 @@ async def test_a_failed_save_of_a_summary_is_not_believed(talk: Talk):
 
 
 @pytest.mark.parametrize(("size", "seen"), [(340, "123"), (341, "23")])
-async def test_what_tools_said_takes_room_in_the_window(size: int, seen: str):
+async def test_tool_results_take_room_in_the_window(size: int, seen: str):
     """A token is taken for four bytes, of results as of words."""
     talk = Talk(window_tokens=100)
     for number, items in enumerate(("", "x" * size, "", "")):
@@ -144,7 +144,7 @@ async def test_the_window_is_bounded_in_whole_turns():
     assert [each.input.content for each in talk.responses.asked[-1].window] == ["last"]
 
 
-async def test_what_tools_said_travels_with_the_exchange(talk: Talk):
+async def test_tool_results_travel_with_the_exchange(talk: Talk):
     """The model gets it as it was saved."""
     talk.responses.will(Reply("done", items='[{"type":"x"}]'))
     await talk.process(a_turn("do"))

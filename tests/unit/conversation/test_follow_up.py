@@ -45,7 +45,7 @@ async def test_a_retry_is_followed_up_once(serve: Serve):
 
 
 async def test_without_reentrancy_it_is_refused(serve: Serve):
-    """Before anything is said: the call back would wait for the turn that waits for it."""
+    """Before the first turn: the two calls would wait for each other."""
     async with serve() as served:
         answer = await served.http.post("/chat/ada/follow-up", json=BODY)
 
@@ -66,7 +66,7 @@ async def test_a_parked_turn_is_not_followed_up(serve: Serve):
 
 
 async def test_a_busy_conversation_is_not_followed_up():
-    """A turn that has to wait is queued like any other, and no question is asked."""
+    """A turn that has to wait is queued like any other, and has no follow-up."""
     talk = Talk()
     await talk.parked("slow")
     answer = await talk.follow_up("next")

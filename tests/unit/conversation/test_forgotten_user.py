@@ -49,7 +49,7 @@ async def test_what_is_queued_is_cancelled(talk: Talk):
     assert "late" not in text(talk)
 
 
-async def test_who_waits_is_woken(talk: Talk):
+async def test_the_bell_rings_for_cancelled_turns(talk: Talk):
     """A cancelled turn has ended."""
     await talk.parked("slow")
     with talk.bell.listen("ada") as bell:
@@ -59,7 +59,7 @@ async def test_who_waits_is_woken(talk: Talk):
 
 
 async def test_another_users_conversation_is_not_forgotten(talk: Talk):
-    """Whoever was quicker to open it keeps it."""
+    """The first user of a conversation keeps it."""
     await talk.answered("hi")
     before = talk.head
 
@@ -92,7 +92,7 @@ async def test_a_closed_conversation_is_closed_for_ever(talk: Talk):
     assert (talk.head.seq, len(talk.responses.asked)) == (1, 1)
 
 
-async def test_a_stranger_is_not_told_that_a_conversation_was_closed(talk: Talk):
+async def test_a_stranger_does_not_learn_that_a_conversation_was_closed(talk: Talk):
     """To another user it is not there, as before."""
     await talk.answered("hi")
     await talk.forget(close=True)
@@ -117,7 +117,7 @@ async def test_a_conversation_that_is_not_closed_can_be_begun_again(talk: Talk):
 
 
 async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk):
-    """Until something is said again; then it goes on, since numbers never go back."""
+    """Until the next turn; the count then goes on, since numbers never go back."""
     await talk.answered("old")
     await talk.forget()
     with pytest.raises(NotFound):
@@ -128,7 +128,7 @@ async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk):
 
 
 async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
-    """For ever."""
+    """It stays closed."""
     await talk.answered("old")
     await talk.forget(close=True)
 
@@ -137,7 +137,7 @@ async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
 
 
 async def test_a_forgotten_answer_is_gone(talk: Talk):
-    """A retry of its key is told so, and does not run again."""
+    """A retry with its key gets that outcome, and does not run again."""
     state = await talk.answered("hi", key="k")
     await talk.forget()
 
@@ -147,7 +147,7 @@ async def test_a_forgotten_answer_is_gone(talk: Talk):
 
 
 async def test_forgetting_can_be_repeated(talk: Talk):
-    """A deletion that broke off is sent again; what was said between is forgotten, too."""
+    """An interrupted deletion is sent again; turns in between are forgotten as well."""
     await talk.answered("a")
     assert await talk.forget() == HighWaterMark("ada", 1)
     assert await talk.forget() == HighWaterMark("ada", 1)
@@ -202,7 +202,7 @@ async def test_settling_waits_for_the_consumers(talk: Talk):
 
 
 async def test_the_slowest_consumer_is_waited_for():
-    """All of them are asked for their marks."""
+    """The mark of each is read."""
     talk = Talk()
     slow = talk.another_consumer()
     for content in "abc":
@@ -215,8 +215,8 @@ async def test_the_slowest_consumer_is_waited_for():
     assert (talk.published(), talk.armed) == ([2, 3], True)
 
 
-async def test_settling_does_not_wait_for_what_is_said_since(talk: Talk):
-    """Whoever forgets wants what was said before to be erased; a new turn is another matter."""
+async def test_settling_does_not_wait_for_later_turns(talk: Talk):
+    """A deletion has to erase what came before it, and no new turn."""
     await talk.answered("old")
     await talk.forget()
     talk.remembers(1)
@@ -231,7 +231,7 @@ async def test_settling_does_not_wait_for_what_is_said_since(talk: Talk):
 
 
 async def test_settling_erases_some_segments_at_a_time():
-    """Twenty: who waits asks again."""
+    """Twenty segments; the caller calls again."""
     talk = Talk()
     for number in range(8 * 21):
         await talk.answered(f"m{number}")
@@ -243,8 +243,8 @@ async def test_settling_erases_some_segments_at_a_time():
     assert talk.head.low == 8 * 21 + 1
 
 
-async def test_settling_that_fails_is_told(talk: Talk):
-    """Whoever waits does not take it for done."""
+async def test_settling_that_fails_returns_its_error(talk: Talk):
+    """The caller gets the error, and does not take it for done."""
     await talk.answered("a")
     await talk.forget()
 

@@ -1,4 +1,4 @@
-"""ChatAgent: what it does while nobody speaks (`docs/actors.md`)."""
+"""ChatAgent: what it does while nobody writes (`docs/actors.md`)."""
 
 import logging
 
@@ -74,7 +74,7 @@ async def test_a_tick_of_another_activation_is_nothing(
 
 
 async def test_an_idle_actor_is_not_kept_alive():
-    """A tick that would come after the idle timeout is not asked for."""
+    """A tick that would come after the idle timeout is not registered."""
     talk = Talk(message_count_timer=True, idle_timeout=60.0)
     await talk.answered("hi")
     await talk.clock.advance(56.0)
@@ -118,7 +118,7 @@ async def test_a_silent_conversation_is_cleared(idle: Talk):
     assert idle.expires_in is None
 
 
-async def test_who_comes_back_is_waited_for(idle: Talk):
+async def test_a_new_message_delays_the_clearing(idle: Talk):
     """The reminder is due again for the rest of the time since the last answer."""
     await idle.answered("hi")
     await idle.clock.advance(3_000.0)
@@ -178,7 +178,7 @@ async def test_a_failed_clearing_comes_again(idle: Talk):
     assert idle.head.start == 1
 
 
-async def test_clearing_is_told_where_a_setting_says_so():
+async def test_clearing_is_published_if_a_setting_says_so():
     """By an event, and by the tick to whom it did not reach; then it is over."""
     talk = Talk(clearing_forgets=True)
     await talk.answered("hi")
@@ -198,7 +198,7 @@ async def test_clearing_is_told_where_a_setting_says_so():
 
 
 async def test_the_tick_goes_on_until_all_have_forgotten():
-    """A consumer that is away is asked again, and the reminder stays for it."""
+    """A consumer that is unavailable is called again, and the reminder stays for it."""
     talk = Talk(clearing_forgets=True)
     await talk.answered("hi")
     talk.runtime.refusal = Unavailable("no broker")
@@ -213,7 +213,7 @@ async def test_the_tick_goes_on_until_all_have_forgotten():
     assert talk.memories.forgot[-1] == ("ada", "ada", 1)
 
 
-async def test_by_default_clearing_is_not_told():
+async def test_by_default_clearing_is_not_published():
     """Memory keeps what it has, as it always did."""
     talk = Talk()
     await talk.answered("hi")
@@ -248,8 +248,8 @@ async def test_of_a_forgotten_user_no_reminder_stays(idle: Talk):
     assert idle.expires_in is None
 
 
-async def test_what_was_said_after_a_clearing_is_not_forgotten():
-    """The tick asks for what was cleared, and nothing beyond."""
+async def test_turns_after_a_clearing_are_not_forgotten():
+    """The tick has the cleared turns forgotten, and no later ones."""
     talk = Talk(clearing_forgets=True)
     await talk.answered("hi")
     await talk.chat.clear_history()

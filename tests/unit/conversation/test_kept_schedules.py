@@ -68,7 +68,7 @@ async def test_a_user_has_so_many_schedules():
 
 
 async def test_the_document_is_bounded():
-    """By what all of them say together; one may be as long as a message."""
+    """By the size of all of them together; a single one may be as long as a message."""
     talk = Talk(message_bytes=1_048_576)
     assert isinstance(await plan(talk, "x" * (BYTES - 2)), Schedule)
     assert problem(await plan(talk, "äa")).status == 409
@@ -90,7 +90,7 @@ async def test_a_deletion_is_idempotent(talk: Talk):
     assert len(talk.client.did("unregister")) == 1
 
 
-async def test_what_was_said_already_goes_on_after_a_deletion(talk: Talk):
+async def test_queued_occurrences_go_on_after_a_deletion(talk: Talk):
     """A turn is a turn."""
     await plan(talk, "hi", every=60.0)
     await fire_at(talk, 60.0, "hi")
@@ -138,7 +138,7 @@ async def test_a_forgotten_user_has_no_schedules(talk: Talk, reachable: bool):
 
 
 async def test_a_user_who_has_only_schedules_is_forgotten_too(talk: Talk):
-    """Nobody has said anything yet."""
+    """There was no turn yet."""
     await plan(talk, "secret")
     await talk.forget()
 
@@ -158,7 +158,7 @@ async def test_a_key_of_before_begins_anew_after_the_user_was_forgotten(talk: Ta
 
 
 async def test_a_conversation_of_another_user_has_no_schedules(talk: Talk):
-    """As nothing can be said there; one that was there before ends."""
+    """As no turn is possible there; one that was stored before ends."""
     await plan(talk, "hi", 10.0)
     await talk.process(a_turn("mine", user="eve"))
     assert problem(await plan(talk, "ho")).status == 404
@@ -171,7 +171,7 @@ async def test_a_conversation_of_another_user_has_no_schedules(talk: Talk):
 async def test_a_session_has_no_schedules(talk: Talk):
     """They are its user's."""
     context = a_context(ChatAgent, talk.client)
-    session = ChatAgent(context, ActorId("session:s"), talk.host, talk._parts)
+    session = ChatAgent(context, ActorId("session:s"), talk.host, talk._dependencies)
     talk.host.activations.record(session)
     now = seconds(talk)
     refused: object = await session.add_schedule(Schedule("hi", "hi", now + 1.0, now))

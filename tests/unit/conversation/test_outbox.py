@@ -61,7 +61,7 @@ def test_an_event_is_the_same_each_time():
 async def test_an_event_that_is_not_taken_is_only_logged(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ):
-    """The log has its id, not what was said."""
+    """The log has its id, and no text."""
     runtime = FakeRuntime()
     runtime.refusal = error
     await Outbox(runtime.publish, HandClock(), 5.0).publish("ada", HEAD, a_pair(1, "secret"))

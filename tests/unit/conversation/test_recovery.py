@@ -28,7 +28,7 @@ async def test_a_settled_conversation_ends_its_reminder(talk: Talk):
 
 
 async def test_the_reminder_stays_while_memory_is_behind(talk: Talk):
-    """It publishes what memory has not applied, oldest first, and asks again later."""
+    """It publishes what memory has not applied, oldest first, and checks again later."""
     for content in "abc":
         await talk.answered(content)
     talk.runtime.published.clear()
@@ -52,7 +52,7 @@ async def test_a_republished_event_is_the_same_event(talk: Talk):
 
 
 async def test_a_tick_publishes_the_oldest_events_and_the_newest(talk: Talk):
-    """Twenty and one: who gets the newest reads from the history what is between."""
+    """Twenty, and the newest: its receiver reads from the history what lies between."""
     for number in range(30):
         await talk.answered(f"m{number}")
     talk.runtime.published.clear()
@@ -110,7 +110,7 @@ async def test_a_turn_that_still_runs_is_left_alone(talk: Talk):
 
 
 async def test_a_turn_whose_end_was_not_taken_is_settled_by_the_tick(talk: Talk):
-    """ResponseAgent still has the outcome; the model is not asked again."""
+    """ResponseAgent still has the outcome; the model is not called again."""
     await talk.parked("slow")
     talk.responses.will("late")
     await talk.tick()
@@ -122,7 +122,7 @@ async def test_a_turn_whose_end_was_not_taken_is_settled_by_the_tick(talk: Talk)
 async def test_a_turn_that_ends_its_process_each_time_has_failed(
     talk: Talk, caplog: pytest.LogCaptureFixture
 ):
-    """After three starts it ends as failed; the turn behind it runs, and the log tells of it."""
+    """After three starts it is recorded as failed and logged; the turn behind it runs."""
     caplog.set_level(logging.INFO, "agent_actors")
     await talk.parked("deadly", "next")
     for _ in range(2):
@@ -147,7 +147,7 @@ async def test_a_turn_that_ends_its_process_each_time_has_failed(
 
 
 async def test_a_start_that_cannot_be_counted_is_not_made(talk: Talk):
-    """A store that is away does not let a deadly message run for ever."""
+    """Without a store, too, a deadly message does not run for ever."""
     await talk.parked("deadly")
     talk.activate()
     talk.responses.will(UNKNOWN)
@@ -245,7 +245,7 @@ async def test_cleared_pairs_are_erased_when_memory_has_them(talk: Talk):
 
 
 async def test_a_conversation_goes_on_after_a_clear(talk: Talk):
-    """Its numbers go on, too; only what was said since is seen by readers and the model."""
+    """Its numbers go on; readers and the model see only the turns since."""
     await talk.answered("old")
     await talk.chat.clear_history()
     await talk.answered("new")
@@ -284,7 +284,7 @@ async def test_the_model_sees_the_last_exchanges(talk: Talk):
 
 
 async def test_a_wide_window_spans_segments():
-    """As many exchanges as were asked for, wherever the last segment ends, and after a clear."""
+    """As many exchanges as the setting says, wherever the last segment ends, and after a clear."""
     talk = Talk(window_turns=20)
     for number in range(44):
         await talk.answered(f"m{number}")
@@ -334,7 +334,7 @@ async def test_a_segment_that_is_closed_early_is_continued(talk: Talk):
 
 
 async def test_a_tick_without_memory_fails_and_keeps_the_reminder(talk: Talk):
-    """Whoever cannot be asked has not confirmed anything."""
+    """A consumer that cannot be reached has confirmed nothing."""
     await talk.answered("hi")
 
     async def away(user: str, conversation: str) -> int:
@@ -348,7 +348,7 @@ async def test_a_tick_without_memory_fails_and_keeps_the_reminder(talk: Talk):
 
 
 async def test_a_retry_after_a_crash_starts_the_turn_at_once(talk: Talk):
-    """Whoever asks again does not wait for the tick; the start is counted as the tick's is."""
+    """A retry does not wait for the tick; its start is counted as the tick's is."""
     await talk.parked("order")
     talk.activate()
     talk.responses.will(UNKNOWN)
@@ -372,7 +372,7 @@ async def test_a_message_after_a_crash_sets_the_queue_going(talk: Talk):
 
 
 async def test_an_answer_that_was_ready_before_the_crash_is_taken(talk: Talk):
-    """ResponseAgent lived on and has the answer: the retry gets it, and no model is asked."""
+    """ResponseAgent lived on and has the answer: the retry gets it, without a model call."""
     await talk.parked("order")
     talk.activate()
     talk.responses.will(ResponseState("done", Reply("served")))
@@ -383,7 +383,7 @@ async def test_an_answer_that_was_ready_before_the_crash_is_taken(talk: Talk):
 
 
 async def test_a_queue_that_goes_is_left_alone(talk: Talk):
-    """Within one activation the model's task delivers; nobody asks for it at each message."""
+    """Within one activation the model's task delivers; messages do not drive the queue again."""
     await talk.parked("order")
     asked = len(talk.responses.asked)
     await talk.process(a_turn("next"))

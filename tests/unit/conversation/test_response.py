@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dapr.actor import ActorId
 
-from agent_actors.conversation.response import ResponseAgent, ResponseParts
+from agent_actors.conversation.response import ResponseAgent, ResponseDependencies
 from agent_actors.errors import ModelFailed, Unavailable
 from agent_actors.model.calls import ModelCalls
 from agent_actors.protocol import wire
@@ -44,7 +44,7 @@ class Bench:
         self.host = a_host(self.clock)
         reader = StateReader(StateStore(self.client, self.clock, 5.0), 256)
         self.chats = FakeChats()
-        self._parts = ResponseParts(self.chats, self.memories, self.calls, reader, 1.5)
+        self._parts = ResponseDependencies(self.chats, self.memories, self.calls, reader, 1.5)
         self.actor = self.activate()
 
     def activate(self) -> ResponseAgent:
@@ -101,7 +101,7 @@ async def test_the_model_sees_who_the_user_is_and_what_came_before(bench: Bench)
 
 
 @pytest.mark.parametrize(("converses", "told"), [(True, 7), (False, 0)])
-async def test_only_a_model_that_converses_is_told_how_much_was_said(
+async def test_only_a_conversing_model_gets_the_message_count(
     bench: Bench, converses: bool, told: int
 ):
     """For the others it is not read."""
@@ -115,7 +115,7 @@ async def test_only_a_model_that_converses_is_told_how_much_was_said(
     assert len(bench.client.did("get")) == converses
 
 
-async def test_of_a_user_whose_messages_nobody_has_counted_there_are_none(bench: Bench):
+async def test_a_user_without_analytics_has_a_count_of_zero(bench: Bench):
     """Analytics may be behind."""
     bench.model.free.set()
     bench.model.uses_history = True
@@ -152,7 +152,7 @@ async def test_a_wait_of_zero_waits_for_nothing(bench: Bench):
     await bench.calls.stop()
 
 
-async def test_an_unknown_turn_is_not_started_unless_told(bench: Bench):
+async def test_an_unknown_turn_is_started_only_if_the_request_says_so(bench: Bench):
     """ChatAgent counts the start before it is made."""
     assert (await bench.ask(start=False)).state == "unknown"
     assert bench.model.prompts == []
@@ -171,8 +171,8 @@ async def test_a_turn_that_runs_is_not_started_twice(bench: Bench):
     assert len(bench.model.prompts) == 1
 
 
-async def test_a_failed_call_is_made_again_when_told(bench: Bench):
-    """A failure is an outcome to who looks, and starts over for who starts."""
+async def test_a_failed_call_starts_again_if_the_request_says_so(bench: Bench):
+    """Without `start` a failure is the outcome; with it, the call starts over."""
     bench.model.free.set()
     bench.model.error = ModelFailed("no")
     await bench.ask()
@@ -194,7 +194,7 @@ async def test_two_turns_do_not_displace_each_other(bench: Bench):
 
 
 async def test_no_model_is_started_without_memory(bench: Bench):
-    """A memory that cannot be asked fails the turn; it is not taken for an empty one."""
+    """An unavailable memory fails the turn; it is not taken for an empty one."""
 
     async def away(user: str) -> MemorySnapshot:
         raise Unavailable("away")
@@ -208,7 +208,7 @@ async def test_no_model_is_started_without_memory(bench: Bench):
 
 
 async def test_an_activation_that_was_put_away_starts_no_model(bench: Bench):
-    """It may have been moved while it asked memory: another one starts it then."""
+    """It may have been moved while it called memory: another activation starts it then."""
     gate = asyncio.Event()
 
     async def slowly(user: str) -> MemorySnapshot:

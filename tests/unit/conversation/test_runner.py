@@ -61,8 +61,8 @@ async def test_a_call_that_was_lost_is_sent_again(desk: Desk):
     assert len(desk.chat.asked) == 3
 
 
-async def test_a_call_that_stays_lost_is_told(desk: Desk):
-    """After the call time the caller hears 503, and which turn to ask for."""
+async def test_a_call_that_stays_lost_is_an_error(desk: Desk):
+    """After the call time the caller gets 503, with the turn's id."""
     desk.chat.errors = [Unreachable("lost")] * 100
     asked = desk.ask()
     await desk.clock.advance(6.0)
@@ -73,7 +73,7 @@ async def test_a_call_that_stays_lost_is_told(desk: Desk):
 
 
 async def test_an_actor_that_is_unavailable_is_not_asked_again(desk: Desk):
-    """Only what was lost on its way is: a store that is away has said so itself."""
+    """Only a lost call is; an error of the store is an answer."""
     desk.chat.errors = [Unavailable("the store is away")]
 
     with pytest.raises(Unavailable):
@@ -127,7 +127,7 @@ async def test_looks_become_rarer(desk: Desk):
 
 
 async def test_a_caller_waits_no_longer_than_it_wants(desk: Desk):
-    """Then it is told where the turn is."""
+    """Then it gets the turn's state."""
     asked = desk.ask(10.0)
     await settle()
     await desk.clock.advance(9.9)
@@ -139,7 +139,7 @@ async def test_a_caller_waits_no_longer_than_it_wants(desk: Desk):
     assert await asked == RUNNING
 
 
-async def test_a_caller_that_does_not_wait_is_told_at_once(desk: Desk):
+async def test_a_caller_that_does_not_wait_gets_an_answer_at_once(desk: Desk):
     """Nothing is looked for."""
     assert await desk.ask(0.0) == RUNNING
     assert desk.reader.looks == 0
@@ -154,7 +154,7 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_out(desk: Desk):
     assert await asked == DONE
 
 
-async def test_a_turn_that_was_cleared_meanwhile_is_told(desk: Desk):
+async def test_a_turn_that_was_cleared_meanwhile_is_gone(desk: Desk):
     """Gone is an answer, too."""
     desk.reader.states = [Gone("cleared")]
     asked = desk.ask()
@@ -224,7 +224,7 @@ async def test_advice_fits_the_message(
 
 
 async def test_a_stop_lets_waiting_callers_go(desk: Desk):
-    """A caller of a parked turn is told where it is when the drain time is over, not cut off."""
+    """When the drain time is over, a waiting caller gets the turn's state and is not cut off."""
     caller = desk.ask()
     await settle()
     desk.stopping.begin()
@@ -233,7 +233,7 @@ async def test_a_stop_lets_waiting_callers_go(desk: Desk):
     assert (await caller).status == "running"
 
 
-async def test_who_comes_while_another_turn_is_there_is_queued(desk: Desk):
+async def test_a_turn_behind_another_call_is_queued(desk: Desk):
     """In line for the actor each would keep it for the parking time, unsaved."""
     desk.chat.gate = asyncio.Event()
     asked = [desk.ask(), desk.ask(), desk.ask(0.0)]
@@ -245,11 +245,11 @@ async def test_who_comes_while_another_turn_is_there_is_queued(desk: Desk):
     desk.chat.gate.set()
     await asyncio.gather(*asked)
 
-    assert not desk.answers._inside
+    assert not desk.answers._calls
 
 
-async def test_nobody_waits_for_a_caller_who_has_left(desk: Desk):
-    """His place is free at the next look, and the turn goes on."""
+async def test_the_wait_ends_when_the_caller_disconnects(desk: Desk):
+    """Its place is free at the next read, and the turn goes on."""
     left = False
 
     async def gone() -> bool:

@@ -1,4 +1,4 @@
-"""ChatAgent: what it says by itself, when, and how often."""
+"""ChatAgent: scheduled messages, when and how often."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def talk() -> Talk:
 
 
 async def test_the_reminder_is_there_before_the_schedule(talk: Talk):
-    """A crash between leaves a reminder that ends itself, not a schedule that never speaks."""
+    """A crash in between leaves a reminder that ends itself, not a schedule without one."""
     schedule = await plan(talk, "hi", 10.0)
 
     assert [entry[0] for entry in talk.client.log] == ["get", "get", "register", "save"]
@@ -140,7 +140,7 @@ async def test_a_fire_that_comes_twice_is_one_turn(talk: Talk, every: float | No
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_an_occurrence_is_accepted_once_whatever_the_save_says(talk: Talk, after: bool):
-    """The save failed, or worked and said that it had not; the reminder comes again."""
+    """The save failed, or has worked in spite of its error; the reminder fires again."""
     await plan(talk, "hi", every=60.0)
     talk.client.fail("save", Unavailable("away"), after=after)
     assert isinstance(await fire_at(talk, 60.0, "hi"), Failure)
@@ -197,7 +197,7 @@ async def test_a_failing_model_is_a_recorded_failure(talk: Talk):
 
 
 async def test_an_occurrence_does_not_overtake(talk: Talk):
-    """It waits in the queue behind what was said before, and is answered after it."""
+    """It waits in the queue behind earlier messages, and is answered after them."""
     await plan(talk, "hi", 10.0)
     await talk.parked("slow", "next")
     await fire_at(talk, 10.0, "hi")

@@ -131,7 +131,7 @@ async def test_a_turn_that_comes_again_is_counted_once():
 
 
 async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed():
-    """Nobody here knows when it was taken."""
+    """When it was received is not known here."""
     talk = Talk()
     await talk.parked("one")
     talk.activate()

@@ -32,15 +32,11 @@ from agent_actors.state.documents import (
     SessionIndex,
     SessionPage,
     Tombstone,
-    Upgrade,
     UserPreferences,
-    find_pair,
-    find_queued,
     find_record,
-    older_records,
-    read,
     segment_of,
 )
+from agent_actors.state.versions import Upgrade, read
 from tests.fakes import a_pair, a_record, a_turn
 
 
@@ -115,13 +111,13 @@ def test_a_document_of_another_release_is_refused(version: int):
     "data", [b"", b"{", b"[]", b"null", b"{}", b'{"v":"1"}', b'{"v":1,"seq":"x"}', b'{"v":99}']
 )
 def test_a_broken_document_is_refused(data: bytes):
-    """What cannot be read is a defect; nobody starts over with an empty document."""
+    """What cannot be read is a defect, and not an empty document."""
     with pytest.raises(Defect):
         read(data, Head)
 
 
-def test_a_broken_document_is_told_without_what_it_held():
-    """The error names the field and not what was said."""
+def test_the_error_of_a_broken_document_has_none_of_its_text():
+    """The error names the field, without its text."""
     data = b'{"v":1,"entries":[{"role":"secret","content":"secret"}]}'
 
     with pytest.raises(Defect) as caught:
@@ -170,14 +166,6 @@ def test_a_segment_has_eight_pairs():
     assert [segment_of(seq) for seq in (1, 8, 9, 16, 17)] == [0, 0, 1, 1, 2]
 
 
-def test_a_pair_is_found_by_its_number():
-    """The pair of that number, or none."""
-    pairs = (a_pair(3), a_pair(4))
-
-    assert find_pair(pairs, 4) == pairs[1]
-    assert find_pair(pairs, 5) is None
-
-
 def test_a_record_is_found_by_key_or_id():
     """A key finds its record, an id finds it, and no key finds no record of another."""
     first = dataclasses.replace(a_record(0), key_hash="k")
@@ -200,20 +188,3 @@ def test_a_document_finds_its_records_alike():
     assert document.find("?", "") is None
     assert document.find("?", "other") is None
     assert encode(document) == stored
-
-
-def test_a_waiting_turn_is_found_by_key_or_id():
-    """The same holds in the queue."""
-    queued = QueuedTurn(a_turn("hi", key="k"), 0)
-
-    assert find_queued((queued,), "?", queued.turn.key_hash) == queued
-    assert find_queued((queued,), queued.turn.turn_id, "") == queued
-    assert find_queued((queued,), "?", "") is None
-
-
-def test_older_records_are_those_below_the_heads():
-    """Sixteen records a document, as many documents as are kept."""
-    assert older_records(Head(), 256) == range(0)
-    assert older_records(Head(recent=(a_record(5),)), 256) == range(0)
-    assert older_records(Head(recent=(a_record(48),)), 256) == range(3)
-    assert older_records(Head(recent=(a_record(480),)), 32) == range(28, 30)

@@ -54,7 +54,7 @@ def seqs(page: object) -> list[int]:
 
 
 async def test_an_unknown_conversation_is_empty(reader: StateReader):
-    """Nothing was said, counted or remembered, and that is no error."""
+    """There are no messages, no count and no memory, and that is no error."""
     assert await reader.count("nobody") == 0
     assert (await reader.history("nobody", 5)).pairs == ()
     assert await reader.memory("nobody") == Memory()
@@ -145,7 +145,7 @@ async def test_a_done_turn_has_its_reply(reader: StateReader, store: StateStore)
 
 
 async def test_a_failed_turn_has_its_error(reader: StateReader, store: StateStore):
-    """A recorded failure is told as it was."""
+    """A recorded failure is returned as it was."""
     record = a_record(0)
     failed = type(record)(0, "t", "", "b", "failed", None, Failure(PROBLEM).error)
     await fill(store, Head(recent=(failed,)))
@@ -213,7 +213,7 @@ async def test_a_broken_store_is_an_error(reader: StateReader, client: FakeActor
 async def test_a_page_of_long_texts_is_shorter(
     reader: StateReader, store: StateStore, monkeypatch: pytest.MonkeyPatch
 ):
-    """What was said is bounded as well; `next` leads to the rest."""
+    """The size of a page is bounded as well; `next` leads to the rest."""
     monkeypatch.setattr("agent_actors.state.reader.PAGE_BYTES", 100)
     await fill(store, a_head(100), 100)
     page = await reader.history("ada", 500)
@@ -224,36 +224,36 @@ async def test_a_page_of_long_texts_is_shorter(
 
 
 async def test_a_turn_that_is_sent_again_is_known(reader: StateReader, store: StateStore):
-    """By its id or its key, with its end; one that waits is queued; a new one is not known."""
+    """By its id or its key, with its state; a new one has none."""
     kept = a_turn("kept", key="k")
     record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
     waiting = a_turn("waiting")
     head = a_head(1, recent=(record,), queue=(QueuedTurn(waiting, 0),))
     await fill(store, head)
-    known = await reader.known("ada", kept)
-    queued = await reader.known("ada", waiting)
+    known = await reader.sent_turn("ada", kept)
+    queued = await reader.sent_turn("ada", waiting)
 
     assert known is not None
     assert known.reply == a_pair(1).output
     assert queued is not None
-    assert (queued.turn_id, queued.status) == (waiting.turn_id, "queued")
-    assert await reader.known("ada", a_turn("new")) is None
+    assert (queued.turn_id, queued.status) == (waiting.turn_id, "running")
+    assert await reader.sent_turn("ada", a_turn("new")) is None
 
 
 async def test_a_turn_that_cannot_be_is_refused_before_it_begins(
     reader: StateReader, store: StateStore
 ):
-    """As ChatAgent would: another user's, another message's key, a closed conversation's."""
+    """As by ChatAgent: another user, a key with another message, a closed conversation."""
     kept = a_turn("kept", key="k")
     record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
     await fill(store, a_head(1, recent=(record,)))
 
     with pytest.raises(NotFound):
-        await reader.known("ada", a_turn("hi", user="eve"))
+        await reader.sent_turn("ada", a_turn("hi", user="eve"))
     with pytest.raises(Invalid):
-        await reader.known("ada", a_turn("other", key="k"))
+        await reader.sent_turn("ada", a_turn("other", key="k"))
 
     await fill(store, a_head(1, ended="closed"))
 
     with pytest.raises(Gone):
-        await reader.known("ada", a_turn("hi"))
+        await reader.sent_turn("ada", a_turn("hi"))

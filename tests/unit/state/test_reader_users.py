@@ -53,7 +53,7 @@ async def test_of_an_unknown_user_nothing_is_there(reader: StateReader):
 
 
 async def test_who_a_user_is_lies_with_memory(reader: StateReader, store: StateStore):
-    """What nobody has said is taken for granted."""
+    """Missing fields have the defaults of a new user."""
     await keep(store, "MemoryAgentActor", "memory-ada", {slots.PROFILE: Profile(name="Ada")})
 
     assert await reader.person("ada") == Person("Ada", "casual", "ada is a new user.")
@@ -75,7 +75,7 @@ async def test_exchanges_and_preferences_lie_with_the_session_actor(
 
 
 async def test_sessions_are_read_page_by_page(reader: StateReader, store: StateStore):
-    """The pages of the open list only; those of a user who was forgotten are not shown."""
+    """Only open pages; those from before the user was forgotten are not shown."""
     index = SessionIndex(first=0, last=3, open=2)
     pages = {slots.session_page(n): SessionPage(session_ids=(f"s{n}",)) for n in range(4)}
     await keep(store, "UserSessionActor", "ada", {slots.SESSIONS: index, **pages})
@@ -95,10 +95,10 @@ async def test_numbers_lie_with_the_analytics_actor(reader: StateReader, store: 
 
 
 @pytest.mark.parametrize(("at", "since"), [(None, False), (9.0, True), (10.0, True), (10.5, False)])
-async def test_what_was_told_before_the_end_is_known_by_its_time(
+async def test_an_event_from_before_the_deletion_is_known_by_its_time(
     reader: StateReader, store: StateStore, at: float | None, since: bool
 ):
-    """Of an unknown time nobody can say."""
+    """For an unknown time the result is False."""
     assert await reader.forgotten_since("ada", at) is False
 
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})
@@ -109,7 +109,7 @@ async def test_what_was_told_before_the_end_is_known_by_its_time(
 async def test_the_count_of_a_forgotten_user_is_not_there(
     reader: StateReader, store: StateStore, head: Head
 ):
-    """Nor of one who has never said anything and was forgotten."""
+    """So has a user who was forgotten and never had a turn."""
     await keep(store, "ChatAgent", "ada", {slots.HEAD: head})
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})
 
@@ -117,7 +117,7 @@ async def test_the_count_of_a_forgotten_user_is_not_there(
         await reader.count("ada")
 
 
-async def test_who_comes_back_is_counted_on(reader: StateReader, store: StateStore):
+async def test_the_count_goes_on_after_a_deletion(reader: StateReader, store: StateStore):
     """A tombstone is no wall."""
     await keep(store, "ChatAgent", "ada", {slots.HEAD: Head(user="ada", seq=4)})
     await keep(store, "AnalyticsActor", "ada", {slots.TOMBSTONE: Tombstone(at=10.0)})

@@ -1,4 +1,4 @@
-"""A typed place in an actor's state."""
+"""The state of an actor: reads, saves, and the cache."""
 
 import asyncio
 
@@ -49,7 +49,7 @@ async def test_broken_is_not_absent(state: ActorState, client: FakeActorClient):
 
 
 async def test_a_failed_read_is_not_remembered(state: ActorState, client: FakeActorClient):
-    """After an error the next read asks the store again."""
+    """After an error the next read goes to the store again."""
     client.state[ACTOR]["head"] = b'{"v":1,"seq":7}'
     client.fail("get", Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -95,7 +95,7 @@ async def test_a_slow_read_ends(state: ActorState, client: FakeActorClient, cloc
 async def test_a_slow_save_ends_and_voids(
     state: ActorState, client: FakeActorClient, clock: HandClock
 ):
-    """A save that gets no answer ends after the call time; what is stored is asked anew."""
+    """A save that gets no answer ends after the call time; the next read goes to the store."""
     await state.load(slots.HEAD)
     client.hold("save")
     save = asyncio.create_task(state.save({slots.HEAD: Head(seq=1)}))
@@ -109,7 +109,7 @@ async def test_a_slow_save_ends_and_voids(
 
 
 async def test_a_document_is_read_once(state: ActorState, client: FakeActorClient):
-    """Also an absent one is asked for once while the actor is active."""
+    """A missing one as well is read once per activation."""
     await state.load(slots.HEAD)
     await state.load(slots.HEAD)
 
@@ -183,7 +183,9 @@ async def test_a_cancelled_save_voids_the_cache(state: ActorState, client: FakeA
     assert len(client.did("get")) == 1
 
 
-async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: HandClock):
+async def test_an_activation_that_may_not_act_saves_nothing(
+    client: FakeActorClient, clock: HandClock
+):
     """An activation that was deactivated does not reach the store."""
 
     def refuse() -> None:
@@ -197,7 +199,7 @@ async def test_who_may_not_act_saves_nothing(client: FakeActorClient, clock: Han
 
 
 async def test_several_documents_come_in_order(state: ActorState):
-    """Those that are there, in the order they were asked for."""
+    """Those that exist, in the order of the slots."""
     await state.save({slots.segment(2): Segment(pairs=(a_pair(17),)), slots.segment(0): Segment()})
     found = await state.load_all([slots.segment(number) for number in range(3)])
 
@@ -207,7 +209,7 @@ async def test_several_documents_come_in_order(state: ActorState):
 async def test_what_another_turn_saved_is_not_overwritten(
     state: ActorState, client: FakeActorClient
 ):
-    """A turn that read a document before another saved it must read it again (B23)."""
+    """A turn that has read a document before another turn saved it must read it again."""
     with ReadTracker():
         await state.load(slots.HEAD)
         with ReadTracker():
@@ -240,7 +242,7 @@ async def test_a_document_that_was_not_read_is_saved(state: ActorState):
 
 
 @pytest.mark.parametrize("worked", [False, True])
-async def test_a_save_whose_end_nobody_knows_counts_as_one(
+async def test_a_save_with_an_unknown_end_counts_as_one(
     state: ActorState, client: FakeActorClient, worked: bool
 ):
     """After it others must read again, while the turn that tried may try again."""
@@ -317,7 +319,7 @@ async def test_a_read_does_not_hide_a_save_that_overtook_it(
 
 
 async def test_reading_several_outlives_a_void(state: ActorState, client: FakeActorClient):
-    """What was in the cache when they were asked for is among them, although it is void by then."""
+    """A document that was cached at first is among them, even if the cache is void by then."""
     await state.save({slots.records(0): OutcomeRecords()})
     slow = client.hold("get")
     read = asyncio.create_task(state.load_all([slots.records(0), slots.records(1)]))
@@ -329,7 +331,7 @@ async def test_reading_several_outlives_a_void(state: ActorState, client: FakeAc
 
 
 async def test_what_was_saved_is_forgotten_with_the_last_turn(state: ActorState):
-    """Only turns beside the one that saves have to be told: nothing grows with the keys."""
+    """Only overlapping turns need to know of saves: nothing grows with the keys."""
     state.begin_turn()
     state.begin_turn()
     for number in range(20):

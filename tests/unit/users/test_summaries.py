@@ -15,10 +15,11 @@ from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import ConversationSummary, Message, UserSummary
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import Document, EarlierSummary, Head, Memory, Profile, Segment
+from agent_actors.state.documents import EarlierSummary, Head, Memory, Profile, Segment
 from agent_actors.state.reader import StateReader
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore
+from agent_actors.state.versions import Document
 from agent_actors.users.summaries import (
     AT_ONCE,
     CHARACTERS,

@@ -1,10 +1,9 @@
-"""The steps and the callers' side of workflows, between fakes."""
+"""The activities and the runner of workflows, with fakes around them."""
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_actors.conversation.limits import ChatLimits
 from agent_actors.model.calls import ModelCalls
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.events import CloudEvent
@@ -18,7 +17,7 @@ from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from agent_actors.turns.bell import TurnBell
 from agent_actors.turns.drain import Drain
-from agent_actors.workflow.activities import Activities, WorkflowParts
+from agent_actors.workflow.activities import Activities, WorkflowDependencies
 from agent_actors.workflow.client import WorkflowProgress, Workflows
 from agent_actors.workflow.runner import WorkflowTurnRunner
 from agent_actors.workflow.turn import TurnOrder
@@ -64,7 +63,7 @@ class FakeWorkflows(Workflows):
         self.known[order.turn.turn_id] = WorkflowProgress(order, "running")
         return True
 
-    async def standing(self, turn_id: str) -> WorkflowProgress | None:
+    async def progress(self, turn_id: str) -> WorkflowProgress | None:
         self._fail()
         return self.known.get(turn_id)
 
@@ -73,15 +72,16 @@ class FakeWorkflows(Workflows):
         await self._over.setdefault(turn_id, asyncio.Event()).wait()
         return True
 
-    async def purge(self, turn_id: str) -> None:
+    async def purge(self, turn_id: str) -> bool:
         self._fail()
         self.purged.append(turn_id)
         self.known.pop(turn_id, None)
+        return True
 
-    def end(self, standing: WorkflowProgress) -> None:
-        """The workflow has ended so."""
-        turn_id = standing.order.turn.turn_id
-        self.known[turn_id] = standing
+    def end(self, progress: WorkflowProgress) -> None:
+        """Ends a workflow with this progress."""
+        turn_id = progress.order.turn.turn_id
+        self.known[turn_id] = progress
         self._over.setdefault(turn_id, asyncio.Event()).set()
 
     def _fail(self) -> None:
@@ -90,7 +90,7 @@ class FakeWorkflows(Workflows):
 
 
 class Desk:
-    """What carries turns, with a store in memory and a clock that stands."""
+    """Activities and runner, with a store in memory and a clock that is moved by hand."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = HandClock()
@@ -107,22 +107,21 @@ class Desk:
         self.published: list[tuple[str, str, CloudEvent]] = []
         self.refusal: BaseException | None = None
         self.followed: list[TurnOrder] = []
-        self.steps = Activities(self._parts(), self.followed.append)
+        self.steps = Activities(self._dependencies(), self.followed.append)
         self.workflows = FakeWorkflows()
-        self.answers = WorkflowTurnRunner(
+        self.runner = WorkflowTurnRunner(
             self.chat, self.reader, self.bell, self.stopping, self.settings, self.workflows
         )
 
-    def _parts(self) -> WorkflowParts:
-        return WorkflowParts(
+    def _dependencies(self) -> WorkflowDependencies:
+        return WorkflowDependencies(
+            settings=self.settings,
             reader=self.reader,
             memory=self.memory,
             chat=self.chat,
             calls=self.calls,
             publish=self._publish,
-            limits=ChatLimits.of(self.settings),
-            stopping=self.stopping,
-            call_time=5.0,
+            drain=self.stopping,
         )
 
     async def _publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
@@ -131,11 +130,11 @@ class Desk:
         self.published.append((pubsub, topic, event))
 
     async def save(self, head: Head) -> None:
-        """The conversation is like that."""
+        """Stores the head of the conversation."""
         await self._state(ActorRef("ChatAgent", CONVERSATION)).save({slots.HEAD: head})
 
     async def counted(self, messages: int) -> None:
-        """So many messages of the user were answered."""
+        """Stores the user's message count."""
         analytics = Analytics(message_count=messages)
         await self._state(ActorRef("AnalyticsActor", "ada")).save({slots.ANALYTICS: analytics})
 

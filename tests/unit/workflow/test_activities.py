@@ -1,4 +1,4 @@
-"""The steps of a turn."""
+"""The activities of a turn's workflow."""
 
 import asyncio
 
@@ -35,12 +35,12 @@ def desk() -> Desk:
 
 
 async def test_a_new_user_has_no_messages(desk: Desk):
-    """Nobody has counted any yet."""
+    """There are no counts yet."""
     assert await desk.steps.fetch_analytics(ORDER) == 0
 
 
 async def test_messages_are_those_that_were_counted(desk: Desk):
-    """As `GET /analytics` tells them."""
+    """As `GET /analytics` returns them."""
     await desk.counted(7)
 
     assert await desk.steps.fetch_analytics(ORDER) == 7
@@ -72,7 +72,7 @@ async def test_the_window_has_a_bound(desk: Desk):
 
 
 async def test_a_turn_that_has_ended_is_found(desk: Desk):
-    """With its end, and without what was said."""
+    """With its state, and without any text."""
     pair = a_pair(1)
     head = Head(user="ada", seq=1, tail=(pair,), recent=(ended_as(ORDER, "done", 1),))
     await desk.save(head)
@@ -120,7 +120,7 @@ async def test_the_model_is_asked_once_for_a_turn(desk: Desk):
     ("error", "again"), [(ModelFailed("away"), True), (GuardrailRefused("no"), False)]
 )
 async def test_a_failure_is_a_value(desk: Desk, error: BaseException, *, again: bool):
-    """It says whether another try may do better; that one asks the model anew."""
+    """It says whether another try may succeed; that one calls the model again."""
     desk.model.error = error
     answered = await desk.steps.generate_reply(ReplyRequest(ORDER, 0, PAST))
     desk.model.error = None
@@ -151,7 +151,7 @@ async def test_a_process_that_stops_begins_no_call(desk: Desk):
 
 @pytest.mark.parametrize("outcome", [REPLY, FAILURE])
 async def test_a_turn_is_committed_by_its_conversation(desk: Desk, outcome: Reply | Failure):
-    """With all that the model has left behind; the workflow keeps nothing of what was said."""
+    """With the model's items; the workflow keeps no text."""
     state = await desk.steps.store_conversation(StoreRequest(ORDER, outcome))
 
     assert [(each.turn, each.outcome) for each in desk.chat.adopted] == [(ORDER.turn, outcome)]
@@ -177,8 +177,8 @@ async def test_what_was_not_committed_is_tried_again(desk: Desk, error: BaseExce
         await desk.steps.store_conversation(StoreRequest(ORDER, REPLY))
 
 
-async def test_other_services_are_told_of_the_message(desk: Desk):
-    """In the lessons' form, under the turn's id, and without what was said."""
+async def test_message_sent_is_published(desk: Desk):
+    """In the lessons' form, under the turn's id, and without any text."""
     await desk.save(
         Head(user="ada", seq=1, tail=(a_pair(1),), recent=(ended_as(ORDER, "done", 1),))
     )
@@ -189,15 +189,15 @@ async def test_other_services_are_told_of_the_message(desk: Desk):
     assert event.data == {"event_type": "MessageSent", "user_id": "ada", "turn_id": TURN_ID}
 
 
-async def test_nobody_is_told_of_what_was_cleared(desk: Desk):
-    """A user who is forgotten would be counted anew."""
+async def test_nothing_is_published_for_a_cleared_turn(desk: Desk):
+    """A forgotten user would be counted again."""
     await desk.save(Head(user="ada", seq=1, start=1, recent=(ended_as(ORDER, "done", 1),)))
     await desk.steps.publish_message_sent(ORDER)
 
     assert desk.published == []
 
 
-async def test_a_broker_that_is_away_is_told_again(desk: Desk):
+async def test_the_activity_fails_while_the_broker_is_unavailable(desk: Desk):
     """The step fails."""
     await desk.save(
         Head(user="ada", seq=1, tail=(a_pair(1),), recent=(ended_as(ORDER, "done", 1),))

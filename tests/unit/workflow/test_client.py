@@ -1,4 +1,4 @@
-"""What a sidecar says of workflows, as callers of turns hear it."""
+"""The sidecar's workflow API, with a fake SDK client."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ async def test_a_workflow_that_runs_goes_on(asking: Asking):
 
 
 async def test_a_worker_that_is_not_there_yet_is_waited_for(asking: Asking):
-    """For as long as a call may take; then the caller hears of it."""
+    """For the call time; then the caller gets the error."""
     asking.sidecar.errors = [refusal("did not find address for actor")] * 2
     scheduling = asking.workflows.schedule(ORDER)
     await _with_time(asking, scheduling, 1.0)
@@ -128,14 +128,14 @@ async def test_where_a_workflow_is(asking: Asking, status: WorkflowStatus, stand
     """It runs, or it has failed."""
     asking.sidecar.state = _state(status)
 
-    assert await asking.workflows.standing(TURN_ID) == WorkflowProgress(ORDER, standing)
+    assert await asking.workflows.progress(TURN_ID) == WorkflowProgress(ORDER, standing)
 
 
 async def test_how_a_workflow_ended(asking: Asking):
     """With the turn's end."""
     asking.sidecar.state = _state(WorkflowStatus.COMPLETED, '{"turn_id": "t", "status": "done"}')
 
-    assert await asking.workflows.standing(TURN_ID) == WorkflowProgress(
+    assert await asking.workflows.progress(TURN_ID) == WorkflowProgress(
         ORDER, "done", TurnState("t", "done")
     )
 
@@ -147,23 +147,23 @@ def _state(status: WorkflowStatus, output: str | None = None) -> Any:
 
 
 async def test_what_is_no_turn_of_ours_is_not_there(asking: Asking):
-    """Nor is the sidecar asked for an id that none of our turns can have."""
-    assert await asking.workflows.standing(TURN_ID) is None
+    """The sidecar is not called for an id that no turn can have."""
+    assert await asking.workflows.progress(TURN_ID) is None
 
     asking.sidecar.state = SimpleNamespace(name="another")
 
-    assert await asking.workflows.standing(TURN_ID) is None
+    assert await asking.workflows.progress(TURN_ID) is None
     assert len(asking.sidecar.asked) == 2
-    assert await asking.workflows.standing("x||metadata") is None
+    assert await asking.workflows.progress("x||metadata") is None
     assert len(asking.sidecar.asked) == 2
 
 
 async def test_what_cannot_be_read_is_not_repeated(asking: Asking):
-    """The error says so without what was said."""
+    """The error has none of its text."""
     asking.sidecar.state = SimpleNamespace(name=NAME, serialized_input='{"secret": "xyzzy"}')
 
     with pytest.raises(Defect) as caught:
-        await asking.workflows.standing(TURN_ID)
+        await asking.workflows.progress(TURN_ID)
     assert "xyzzy" not in str(caught.value)
 
 
@@ -186,13 +186,13 @@ async def test_a_workflow_that_goes_on_is_waited_for_again(asking: Asking):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda workflows: workflows.standing(TURN_ID),
+        lambda workflows: workflows.progress(TURN_ID),
         lambda workflows: workflows.ended(TURN_ID, 60),
         lambda workflows: workflows.purge(TURN_ID),
     ],
 )
 async def test_a_sidecar_that_is_away(asking: Asking, call: Callable[[Workflows], Any]):
-    """Whoever asks may ask again."""
+    """The caller may try again."""
     asking.sidecar.errors = [refusal("connection refused")]
 
     with pytest.raises(Unavailable):
@@ -215,7 +215,7 @@ async def test_a_step_goes_from_json_to_json():
     assert await _run(step, TurnOrder, json.loads(GIVEN)) == {"turn_id": TURN_ID, "status": "done"}
 
 
-async def test_a_step_of_another_release_says_nothing_of_what_was_said():
+async def test_the_error_of_an_unreadable_input_has_none_of_its_text():
     """The SDK logs what a step raises."""
 
     async def step(_order: TurnOrder) -> None:

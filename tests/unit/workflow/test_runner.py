@@ -1,4 +1,4 @@
-"""Callers whose turns are carried by workflows."""
+"""Callers whose turns are run by workflows."""
 
 import asyncio
 from dataclasses import replace
@@ -25,7 +25,7 @@ def desk() -> Desk:
 
 
 def ask(desk: Desk, order: TurnOrder = ORDER, wait: float = 60.0) -> "asyncio.Task[TurnState]":
-    return asyncio.create_task(desk.answers.answer(order.conversation, order.turn, wait))
+    return asyncio.create_task(desk.runner.answer(order.conversation, order.turn, wait))
 
 
 async def committed(desk: Desk, order: TurnOrder = ORDER) -> None:
@@ -36,7 +36,7 @@ async def committed(desk: Desk, order: TurnOrder = ORDER) -> None:
 
 
 async def test_a_caller_is_answered_as_soon_as_the_turn_is_committed(desk: Desk):
-    """He does not wait for the rest of the workflow; at its end it is erased."""
+    """It does not wait for the rest of the workflow, which is purged at its end."""
     asked = ask(desk)
     await settle()
     await committed(desk)
@@ -110,7 +110,7 @@ async def test_where_no_turn_may_be_none_is_started(desk: Desk, head: Head, erro
 
 
 async def test_a_sidecar_that_is_away(desk: Desk):
-    """The caller is told which turn to ask for: it may have been started."""
+    """The error has the turn's id: the workflow may have been started."""
     desk.workflows.error = Unavailable("away")
 
     with pytest.raises(Unavailable) as caught:
@@ -130,7 +130,7 @@ async def test_too_many_callers(desk: Desk):
 
 
 async def test_a_caller_waits_no_longer_than_he_will(desk: Desk):
-    """Then he hears that the turn goes on."""
+    """Then it gets the turn as running."""
     asked = ask(desk, wait=10.0)
     await desk.clock.advance(11.0)
 
@@ -138,7 +138,7 @@ async def test_a_caller_waits_no_longer_than_he_will(desk: Desk):
 
 
 async def test_a_caller_who_does_not_wait(desk: Desk):
-    """He is let go as soon as the workflow is there."""
+    """It gets its answer as soon as the workflow has started."""
     assert await ask(desk, wait=0.0) == RUNNING
     assert len(desk.workflows.scheduled) == 1
 
@@ -147,10 +147,10 @@ async def test_a_caller_who_does_not_wait(desk: Desk):
 async def test_a_running_turn_is_found(desk: Desk, asked_as: str):
     """By its session, and by its user, in this process and in another."""
     desk.workflows.known[TURN_ID] = WorkflowProgress(ORDER, "running")
-    elsewhere = await desk.answers.turn(asked_as, TURN_ID)
+    elsewhere = await desk.runner.turn(asked_as, TURN_ID)
     await ask(desk, wait=0.0)
 
-    assert elsewhere == await desk.answers.turn(asked_as, TURN_ID) == RUNNING
+    assert elsewhere == await desk.runner.turn(asked_as, TURN_ID) == RUNNING
 
 
 async def test_a_running_turn_is_nobody_elses(desk: Desk):
@@ -158,11 +158,11 @@ async def test_a_running_turn_is_nobody_elses(desk: Desk):
     desk.workflows.known[TURN_ID] = WorkflowProgress(ORDER, "running")
 
     with pytest.raises(NotFound):
-        await desk.answers.turn("eve", TURN_ID)
+        await desk.runner.turn("eve", TURN_ID)
 
 
 async def test_a_workflow_that_failed(desk: Desk):
-    """Its caller hears what to do; a minute later nothing is kept of it."""
+    """Its caller gets advice; a minute later the workflow is purged."""
     asked = ask(desk)
     await settle()
     desk.workflows.end(WorkflowProgress(ORDER, "failed"))
@@ -170,7 +170,7 @@ async def test_a_workflow_that_failed(desk: Desk):
 
     assert state.error is not None
     assert (state.status, state.error.status, state.error.retry) == ("failed", 503, "same-key")
-    assert await desk.answers.turn(CONVERSATION, TURN_ID) == state
+    assert await desk.runner.turn(CONVERSATION, TURN_ID) == state
     assert desk.workflows.purged == []
 
     await desk.clock.advance(61.0)
@@ -188,7 +188,7 @@ async def test_a_workflow_that_was_refused(desk: Desk):
     assert (await asked).error == problem
 
 
-async def test_what_was_said_by_who_is_forgotten_goes_at_once(desk: Desk):
+async def test_the_workflow_of_a_forgotten_user_is_purged_at_once(desk: Desk):
     """The session was deleted with its user while the workflow ran."""
     await ask(desk, wait=0.0)
     await desk.save(Head(user="ada", ended="closed"))
@@ -219,15 +219,15 @@ async def test_a_sidecar_that_goes_while_callers_wait(desk: Desk):
 async def test_a_stop_ends_what_is_followed(desk: Desk):
     """The sidecar erases what is left by then."""
     await ask(desk, wait=0.0)
-    await desk.answers.stop()
+    await desk.runner.stop()
 
     assert desk.workflows.purged == []
-    assert not desk.answers._tasks
+    assert not desk.runner._tasks
 
 
 @pytest.mark.parametrize("here", [True, False])
 async def test_a_session_that_is_about_to_be_another_users(desk: Desk, *, here: bool):
-    """With the same key and message nobody gets another's answer, in no process."""
+    """The same key and message do not give a user the answer of another, in no process."""
     desk.workflows.known[TURN_ID] = WorkflowProgress(ORDER, "running")
     if here:
         await ask(desk, wait=0.0)

@@ -11,7 +11,7 @@ from tests.fakes import FakeRuntime, QuickModel
 
 
 def test_the_embedded_runtime_has_no_workflows(tmp_path: Path):
-    """The start is refused with a sentence that says what to do."""
+    """The start fails with an instruction."""
     with pytest.raises(StartupError, match=r"needs Dapr\. Remove it"):
         create_app(Settings(orchestration="workflow", data=tmp_path))
     assert not list(tmp_path.iterdir())
@@ -26,7 +26,7 @@ def test_a_sidecar_without_a_grpc_port(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_turns_are_carried_by_actors_alone_by_default(tmp_path: Path):
-    """Nobody pays for workflows who has not asked for them."""
+    """Without the setting, workflows cost nothing."""
     app = create_app(Settings(data=tmp_path), runtime=FakeRuntime(), model=QuickModel())
 
     assert app.state.services.session_turns is app.state.services.turns

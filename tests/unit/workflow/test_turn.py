@@ -1,4 +1,4 @@
-"""The workflow's function: which steps it asks for, and what it makes of their results."""
+"""The workflow function: the activities it calls, and its use of their results."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,7 +18,7 @@ ENDED = {"turn_id": "t", "status": "failed"}
 
 
 class Context:
-    """What the SDK gives: notes what is asked for."""
+    """The SDK's context: notes what is called."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
@@ -75,7 +75,7 @@ def test_each_step_is_tried_so_often():
 
 
 def test_a_turn_that_has_ended_takes_no_more_steps():
-    """Started again, as by a retry that came late, it only says how it ended."""
+    """Started again by a late retry, it returns how the turn ended."""
     context, ended = carry([3, {"ended": DONE}])
 
     assert steps(context) == ["fetch_analytics", "fetch_history"]
@@ -92,7 +92,7 @@ def test_a_model_that_fails_is_asked_once_more():
 
 
 def test_a_model_that_fails_twice_has_failed():
-    """The failure is stored, and nobody is told of a message."""
+    """The failure is stored, and no event is published."""
     context, ended = carry([3, PAST, FAILED, None, FAILED, ENDED])
 
     assert context.asked[-1] == (
