@@ -168,7 +168,8 @@ async def test_a_collector_that_is_away_harms_nothing(
 def test_nothing_is_loaded_that_nobody_wants(tmp_path: Path):
     """Without a collector the SDK of OpenTelemetry is not imported."""
     code = (
-        "import sys; from agent_actors import Settings, create_app, tracing;"
+        "import sys; from agent_actors import Settings, create_app;"
+        " from agent_actors.observability import tracing;"
         f" create_app(Settings(data={str(tmp_path / 'data')!r}));"
         " print([name for name in sys.modules if name.startswith('opentelemetry.sdk')],"
         " tracing.headers(), tracing.traceparent(), tracing.trace_id())"
