@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from agent_actors.gauges import ProcessGauges
 from agent_actors.observability.counters import Counters
 from agent_actors.observability.metrics import Metrics
+from agent_actors.protocol.ids import ActorRef
 from tests.readings import OF_THE_LIBRARY, Readings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ class FakeActor:
     """An active actor with a number of turns in its queue."""
 
     def __init__(self, waiting: int) -> None:
-        self.key = ("ChatAgent", "ada")
+        self.ref = ActorRef("ChatAgent", "ada")
         self.waiting = waiting
 
 
