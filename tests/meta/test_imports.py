@@ -1,9 +1,11 @@
 """What is imported when, and from where."""
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,16 @@ def test_every_module_is_in_a_layer():
     packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
 
     assert sorted(layered) == sorted(modules + packages)
+
+
+def test_no_two_public_classes_share_a_name():
+    """A reader who looks for a class by its name finds one."""
+    classes = [
+        (node.name, str(path.relative_to(PACKAGE)))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    names = Counter(name for name, _ in classes)
+
+    assert not [each for each in classes if names[each[0]] > 1]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from agent_actors.cli.failures import INTERRUPTED, CannotStart, Failure
+from agent_actors.cli.failures import INTERRUPTED, CannotStart, CommandFailed
 from agent_actors.errors import StartupError
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -194,13 +194,13 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
     """Sends one message after the other; if input is a pipe, a failure also fails the command."""
-    failed: Failure | None = None
+    failed: CommandFailed | None = None
     while (line := _read_line(f"{actor_id}> ")) is not None:
         if not line.strip():
             continue
         try:
             click.echo(say(actor_id, line))
-        except Failure as failure:
+        except CommandFailed as failure:
             failure.show()
             failed = failure
     if failed is not None and not sys.stdin.isatty():

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import click
 import httpx2
 
-from agent_actors.cli.failures import CannotStart, Failure
+from agent_actors.cli.failures import CannotStart, CommandFailed
 from agent_actors.forms.line import one_line
 from agent_actors.forms.url import is_address
 from agent_actors.protocol.wire import TOKEN_HEADER
@@ -87,7 +87,7 @@ class Client:
         try:
             content = json.dumps({"role": "user", "content": text}, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise Failure("The message is not valid UTF-8.") from None
+            raise CommandFailed("The message is not valid UTF-8.") from None
         headers = {
             "content-type": "application/json",
             "idempotency-key": str(uuid.uuid4()),
@@ -137,10 +137,10 @@ class Client:
             if status == "done":
                 return _read(answer, _reply)
             if status not in {"queued", "running"}:
-                raise Failure(_title_and_detail(error) or f"The turn has {_line(status)}.")
+                raise CommandFailed(_title_and_detail(error) or f"The turn has {_line(status)}.")
             self._rest(pause)
             pause = min(pause * 1.5, 5.0)
-        raise Failure(f"The turn still runs after {PATIENCE:.0f} s; its status is at {path}")
+        raise CommandFailed(f"The turn still runs after {PATIENCE:.0f} s; its status is at {path}")
 
     def _retry(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Sends a request that may be sent twice, up to `TRIES` times."""
@@ -152,7 +152,7 @@ class Client:
                 if method == "POST" and not isinstance(error, httpx2.ConnectError):
                     lost = " The message may have arrived: check with `agent-actors history`."
                 if pause is None:
-                    raise Failure(self._unanswered(error) + lost) from None
+                    raise CommandFailed(self._unanswered(error) + lost) from None
                 self._rest(pause)
                 continue
             if pause is None or answer.status_code not in {429, 503}:
@@ -172,7 +172,7 @@ class Client:
         try:
             return _checked(self._http.request(method, path, **options))
         except (httpx2.RequestError, UnicodeError) as error:
-            raise Failure(self._unanswered(error)) from None
+            raise CommandFailed(self._unanswered(error)) from None
 
     def _unanswered(self, error: Exception) -> str:
         """Why there is no answer; a `UnicodeError` means that the host name is not possible."""
@@ -234,10 +234,10 @@ def _checked(answer: httpx2.Response) -> httpx2.Response:
     if answer.is_success:
         return answer
     if answer.status_code != httpx2.codes.UNAUTHORIZED:
-        raise Failure(_problem(answer))
+        raise CommandFailed(_problem(answer))
     if "authorization" in answer.request.headers:
-        raise Failure("The service rejects the token in AGENT_ACTORS_TOKEN; set a valid one.")
-    raise Failure("The service needs a token; set AGENT_ACTORS_TOKEN to yours.")
+        raise CommandFailed("The service rejects the token in AGENT_ACTORS_TOKEN; set a valid one.")
+    raise CommandFailed("The service needs a token; set AGENT_ACTORS_TOKEN to yours.")
 
 
 def _problem(answer: httpx2.Response) -> str:
@@ -265,7 +265,7 @@ def _read(answer: httpx2.Response, part: Callable[[Any], Value]) -> Value:
     """A part of a JSON body.
 
     Raises:
-        Failure: The body has another form, so another program answered.
+        CommandFailed: The body has another form, so another program answered.
     """
     try:
         return part(answer.json())
@@ -273,8 +273,8 @@ def _read(answer: httpx2.Response, part: Callable[[Any], Value]) -> Value:
         raise _stranger(answer) from None
 
 
-def _stranger(answer: httpx2.Response) -> Failure:
-    return Failure(f"The program at {answer.url} is not this service.")
+def _stranger(answer: httpx2.Response) -> CommandFailed:
+    return CommandFailed(f"The program at {answer.url} is not this service.")
 
 
 def _reply(body: Any) -> str:

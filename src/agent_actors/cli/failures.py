@@ -6,7 +6,7 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 + SIGINT, as in a shell."""
 
 
-class Failure(click.ClickException):
+class CommandFailed(click.ClickException):
     """The command failed."""
 
     exit_code = 1

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from agent_actors.cli.failures import Failure
+from agent_actors.cli.failures import CommandFailed
 
 DATABASE = "agent-actors.db"
 
@@ -16,24 +16,24 @@ def take(folder: Path, file: Path, *, force: bool) -> Path:
     The file appears only when the copy is complete and checked.
 
     Raises:
-        Failure: There is no database, the file cannot be written, or the copy is damaged.
+        CommandFailed: There is no database, the file cannot be written, or the copy is damaged.
     """
     database = folder / DATABASE
     if not database.is_file():
-        raise Failure(
+        raise CommandFailed(
             f"There is no database at {database.absolute()}; use --data to name its folder."
         )
     if not file.parent.is_dir():
-        raise Failure(f"There is no folder {file.parent} for the backup.")
+        raise CommandFailed(f"There is no folder {file.parent} for the backup.")
     if file.exists() and not force:
-        raise Failure(f"{file} already exists; use --force to replace it.")
+        raise CommandFailed(f"{file} already exists; use --force to replace it.")
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         partial.touch(mode=0o600)  # It contains conversations, like its folder.
         _copy(database, partial)
         partial.replace(file)
     except (sqlite3.Error, OSError) as error:
-        raise Failure(f"The backup failed: {error}") from None
+        raise CommandFailed(f"The backup failed: {error}") from None
     finally:
         partial.unlink(missing_ok=True)
     return database
@@ -49,4 +49,4 @@ def _copy(database: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")  # One file: no `-wal` beside it.
         (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
     if verdict != "ok":
-        raise Failure(f"The copy is damaged, so {database} may be damaged, too: {verdict}")
+        raise CommandFailed(f"The copy is damaged, so {database} may be damaged, too: {verdict}")

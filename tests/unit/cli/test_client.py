@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from agent_actors.cli.client import PATIENCE, TRIES, Client
-from agent_actors.cli.failures import CannotStart, Failure
+from agent_actors.cli.failures import CannotStart, CommandFailed
 
 DONE = {"response": {"role": "assistant", "content": "Hello"}, "turn_id": "t"}
 
@@ -114,7 +114,7 @@ def test_an_invalid_retry_after_is_ignored(asked: str):
     trouble = httpx2.Response(429, headers=[(b"retry-after", asked.encode("latin-1"))])
     setup = Setup(trouble)
 
-    with pytest.raises(Failure, match="The service answered 429"):
+    with pytest.raises(CommandFailed, match="The service answered 429"):
         setup.client.say("ada", "Hello")
     assert setup.pauses == [0.25, 0.5, 1.0, 2.0]
     assert setup.told == []
@@ -129,7 +129,7 @@ def test_a_turn_is_not_waited_for_for_ever(status: int):
         answer({"turn_id": "t", "status": "running"}),
     ] * int(PATIENCE)
 
-    with pytest.raises(Failure, match="The turn still runs after 900 s"):
+    with pytest.raises(CommandFailed, match="The turn still runs after 900 s"):
         setup.client.say("ada", "Hello")
     assert PATIENCE <= sum(setup.pauses) < PATIENCE + 40
 
@@ -139,12 +139,12 @@ def test_a_lost_answer_belongs_to_its_message():
     setup = Setup(httpx2.ReadError("reset"), answer(DONE), httpx2.ConnectError("refused"))
     setup.client.say("ada", "one")
 
-    with pytest.raises(Failure, match="No service answers") as caught:
+    with pytest.raises(CommandFailed, match="No service answers") as caught:
         setup.client.say("ada", "two")
     assert "may have arrived" not in caught.value.message
 
     setup.transport.steps = [httpx2.ReadError("reset"), httpx2.ConnectError("refused")]
-    with pytest.raises(Failure, match="The message may have arrived"):
+    with pytest.raises(CommandFailed, match="The message may have arrived"):
         setup.client.say("ada", "three")
 
 
@@ -174,7 +174,7 @@ def test_a_persistent_error_is_printed():
     """The number of tries is limited, and the last error is printed."""
     setup = Setup(problem(503, "Unavailable", "The store is away."))
 
-    with pytest.raises(Failure, match=r"^Unavailable: The store is away\.$"):
+    with pytest.raises(CommandFailed, match=r"^Unavailable: The store is away\.$"):
         setup.client.say("ada", "Hello")
     assert len(setup.requests) == TRIES
 
@@ -184,7 +184,7 @@ def test_a_permanent_error_is_not_retried(status: int):
     """A retry could not succeed."""
     setup = Setup(problem(status, "Title", "What\nto do."))
 
-    with pytest.raises(Failure, match=r"^Title: What to do\.$"):
+    with pytest.raises(CommandFailed, match=r"^Title: What to do\.$"):
         setup.client.say("ada", "Hello")
     assert len(setup.requests) == 1
 
@@ -211,7 +211,7 @@ def test_a_turn_without_an_answer_is_an_error(status: str):
         answer({"turn_id": "t", "status": status, "error": error}),
     )
 
-    with pytest.raises(Failure, match="The model failed: Send it as a new message"):
+    with pytest.raises(CommandFailed, match="The model failed: Send it as a new message"):
         setup.client.say("ada", "Hello")
 
 
@@ -222,7 +222,7 @@ def test_a_turn_is_not_followed_for_ever():
         answer({"turn_id": "t", "status": "running"}),
     )
 
-    with pytest.raises(Failure, match="/chat/ada/turns/t"):
+    with pytest.raises(CommandFailed, match="/chat/ada/turns/t"):
         setup.client.say("ada", "Hello")
     assert PATIENCE <= sum(setup.pauses) < PATIENCE + 10
 
@@ -244,7 +244,7 @@ def test_ids_are_quoted():
     """An id with a slash or a question mark does not reach another route."""
     setup = Setup(problem(422, "Invalid request", "The id must match."))
 
-    with pytest.raises(Failure):
+    with pytest.raises(CommandFailed):
         list(setup.client.history("a/../b?c"))
     assert setup.requests[0].url.raw_path.startswith(b"/chat/a%2F..%2Fb%3Fc/history")
 
@@ -293,7 +293,7 @@ def test_a_401_names_the_variable_to_set(token: str, told: str, monkeypatch: pyt
     monkeypatch.setenv("AGENT_ACTORS_TOKEN", token)
     setup = Setup(problem(401, "Unauthorized", "This route needs a token."))
 
-    with pytest.raises(Failure, match=told) as caught:
+    with pytest.raises(CommandFailed, match=told) as caught:
         setup.client.say("ada", "Hello")
     assert "AGENT_ACTORS_TOKEN" in caught.value.message
     assert len(setup.requests) == 1
@@ -314,7 +314,7 @@ def test_a_requeue_is_sent_once():
     """A requeue is not retried, and its error is printed."""
     setup = Setup(problem(409, "Conflict", "It failed again."))
 
-    with pytest.raises(Failure, match="Conflict: It failed again"):
+    with pytest.raises(CommandFailed, match="Conflict: It failed again"):
         setup.client.requeue("7")
     assert [request.method for request in setup.requests] == ["POST"]
 
@@ -334,7 +334,7 @@ def test_every_trouble_is_one_line(trouble: httpx2.Response | Exception, told: s
     """Each error is printed as one line."""
     setup = Setup(trouble)
 
-    with pytest.raises(Failure, match=told) as caught:
+    with pytest.raises(CommandFailed, match=told) as caught:
         list(setup.client.history("ada"))
     assert "\n" not in caught.value.message
 
@@ -343,7 +343,7 @@ def test_invalid_unicode_is_refused():
     """A lone surrogate, from a terminal with another encoding, is an error."""
     setup = Setup(answer(DONE))
 
-    with pytest.raises(Failure, match="UTF-8"):
+    with pytest.raises(CommandFailed, match="UTF-8"):
         setup.client.say("ada", "\udcff")
     assert not setup.requests
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from agent_actors.cli import main, service
 from agent_actors.cli.client import Client
-from agent_actors.cli.failures import Failure
+from agent_actors.cli.failures import CommandFailed
 
 
 class Spoken:
@@ -27,7 +27,7 @@ class Spoken:
 
     def say(self, actor_id: str, text: str) -> str:
         if text == "fail":
-            raise Failure("The model failed: Try again.")
+            raise CommandFailed("The model failed: Try again.")
         return f"{actor_id} heard {text}"
 
     def history(self, actor_id: str) -> Iterator[dict[str, str]]:

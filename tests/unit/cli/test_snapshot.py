@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent_actors.cli import snapshot
-from agent_actors.cli.failures import Failure
+from agent_actors.cli.failures import CommandFailed
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_file_that_is_there_is_kept(folder: Path, writer: object, tmp_path: Pa
     file = tmp_path / "copy.db"
     file.write_text("precious")
 
-    with pytest.raises(Failure, match="--force"):
+    with pytest.raises(CommandFailed, match="--force"):
         snapshot.take(folder, file, force=False)
     assert file.read_text() == "precious"
 
@@ -100,7 +100,7 @@ def test_a_file_that_is_there_is_replaced_by_force(folder: Path, writer: object,
 
 def test_a_folder_without_data_is_an_error(folder: Path, tmp_path: Path):
     """There is no database to copy, and none is created."""
-    with pytest.raises(Failure, match="no database"):
+    with pytest.raises(CommandFailed, match="no database"):
         snapshot.take(folder, tmp_path / "copy.db", force=False)
     assert not list(folder.iterdir())
 
@@ -110,7 +110,7 @@ def test_a_missing_folder_is_an_error(folder: Path, writer: object, tmp_path: Pa
     """The folder is missing, or is a file."""
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(Failure, match="There is no folder"):
+    with pytest.raises(CommandFailed, match="There is no folder"):
         snapshot.take(folder, tmp_path / place, force=False)
 
 
@@ -121,6 +121,6 @@ def test_a_damaged_database_leaves_no_copy(
     writer.close()
     (folder / snapshot.DATABASE).write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(Failure):
+    with pytest.raises(CommandFailed):
         snapshot.take(folder, tmp_path / "copy.db", force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from agent_actors.cli.client import LONGEST_LINE, TRIES
-from agent_actors.cli.failures import Failure
+from agent_actors.cli.failures import CommandFailed
 from tests.unit.cli.test_client import DONE, Setup, answer, problem
 
 STRANGER = r"^The program at http://service/\S+ is not this service\.$"
@@ -39,7 +39,7 @@ def test_a_turn_without_a_usable_url_is_an_error(headers: dict[str, str]):
     """A 202 whose `Location` is missing or wrong comes from another program."""
     setup = Setup(answer({}, 202, **headers))
 
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         setup.client.say("ada", "Hello")
     assert len(setup.requests) == 1
 
@@ -47,7 +47,7 @@ def test_a_turn_without_a_usable_url_is_an_error(headers: dict[str, str]):
 @pytest.mark.parametrize("body", [[], None, "text", 7, {}, {"response": None}], ids=repr)
 def test_an_answer_without_a_reply_is_an_error(body: object):
     """JSON of another form comes from another program."""
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         Setup(answer(body)).client.say("ada", "Hello")
 
 
@@ -56,7 +56,7 @@ def test_a_turn_of_another_form_is_an_error(body: object):
     """The same applies to the status of a turn."""
     setup = Setup(answer({}, 202, location="/x"), answer(body))
 
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         setup.client.say("ada", "Hello")
 
 
@@ -72,7 +72,7 @@ def test_an_unusual_end_of_a_turn_is_one_line(body: object, message: str):
     """An error of another form, or an unknown status, is printed without control characters."""
     setup = Setup(answer({}, 202, location="/x"), answer(body))
 
-    with pytest.raises(Failure, match=message):
+    with pytest.raises(CommandFailed, match=message):
         setup.client.say("ada", "Hello")
 
 
@@ -81,7 +81,7 @@ def test_an_unusual_end_of_a_turn_is_one_line(body: object, message: str):
 )
 def test_a_history_of_another_form_is_an_error(body: object):
     """It is checked before anything is printed."""
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         list(Setup(answer(body)).client.history("ada"))
 
 
@@ -90,9 +90,9 @@ def test_lists_of_another_form_are_errors(rows: object):
     """Notifications and dead letters need their columns."""
     client = Setup(answer({"notifications": rows, "dead": rows})).client
 
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         client.notifications("ada")
-    with pytest.raises(Failure, match=STRANGER):
+    with pytest.raises(CommandFailed, match=STRANGER):
         client.dead()
 
 
@@ -102,7 +102,7 @@ def test_a_problem_of_another_form_is_described_by_its_status(body: bytes):
     trouble = httpx2.Response(503, content=body, headers={"retry-after": "1"} | PROBLEM)
     setup = Setup(trouble)
 
-    with pytest.raises(Failure, match=r"^The service answered 503\.$"):
+    with pytest.raises(CommandFailed, match=r"^The service answered 503\.$"):
         setup.client.say("ada", "Hello")
     assert len(setup.requests) == TRIES
     assert setup.told == ["The service answered 503. Trying again in 1 s; press Ctrl-C to stop."]
@@ -119,7 +119,7 @@ def test_a_problem_of_another_form_is_described_by_its_status(body: bytes):
 )
 def test_a_servers_text_cannot_control_the_terminal(title: str, line: str):
     """It is printed as one line of plain text."""
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailed) as caught:
         Setup(problem(429, title, "why")).client.say("ada", "Hello")
 
     assert caught.value.message == line
@@ -129,7 +129,7 @@ def test_a_servers_text_is_cut():
     """An error is one line, not a page."""
     setup = Setup(problem(429, "Title", "d" * 100_000, retry_after="7"))
 
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(CommandFailed) as caught:
         setup.client.say("ada", "Hello")
     assert len(caught.value.message) == LONGEST_LINE
     assert caught.value.message.endswith("d…")
