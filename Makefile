@@ -41,7 +41,7 @@ format: $(VENV)/.installed-dev ## Format the code and repair what can be repaire
 	@$(PY) -m ruff format $(CODE)
 
 # Their processes start from the bytecode of the one before, whatever the shell says of it.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist loadgroup
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist load --no-loadscope-reorder
 
 .PHONY: test
 test: check ## The checks, and every test that needs no real server; ARGS="-k history" for some

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from dapr.actor import ActorRuntime
 from fastapi import FastAPI
+from xdist.scheduler import LoadScopeScheduling
 
 from agent_actors.app import create_app
 from agent_actors.clock import Clock
@@ -30,6 +31,8 @@ __all__ = ["engine"]
 
 REAL = {"aimock_server", "broker", "cluster", "engine", "programs", "real_model"}
 """Fixtures that start what `make engine`, `make kafka` and their like have built or fetched."""
+ALONE = ("tests/protocol/", "tests/faults/")
+"""Folders whose tests take long, and share nothing."""
 FOREIGN = ("AGENT_ACTORS_", "DAPR_", "APP_API_", "OPENAI_", "GEMINI_")
 
 
@@ -43,6 +46,20 @@ gc.disable()  # While tests are collected, which makes much and throws little aw
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # It comes without types.
+    """The tests of a file go to one worker, since they may share a service; long ones go alone.
+
+    Not `--dist loadgroup`, whose groups pytest-xdist 3.8 loses with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -61,15 +78,10 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # Before `-m` selects.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs a real server, and keeps tests that share a module's fixture together."""
+    """Marks what needs a real server."""
     for item in items:
-        if not isinstance(item, pytest.Function):
-            continue
-        if not REAL.isdisjoint(item.fixturenames):
+        if isinstance(item, pytest.Function) and not REAL.isdisjoint(item.fixturenames):
             item.add_marker("real")
-        made = item._fixtureinfo.name2fixturedefs.values()
-        if any(each.scope == "module" for defs in made for each in defs):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -139,11 +139,15 @@ def test_a_frozen_sidecar_thaws(cluster: Cluster, http: httpx2.Client):
     eventually(lambda: called(http, replica, "a"))
     url = f"http://127.0.0.1:{replica.sidecar.http_port}/v1.0/healthz"
 
+    def silent() -> bool:
+        try:
+            http.get(url, timeout=0.3)
+        except httpx2.TimeoutException:
+            return True
+        return False
+
     replica.sidecar.freeze()
-
-    with pytest.raises(httpx2.TimeoutException):
-        http.get(url, timeout=0.3)
-
+    eventually(silent)  # One that was busy may answer once more.
     replica.sidecar.thaw()
 
     assert http.get(url).status_code == 204

@@ -177,7 +177,12 @@ async def test_no_turn_waits_for_twilio(service: DaprService, twilio: Twilio):
     assert clock.monotonic() - begun < 5.0
     await become(service, "unknown")
     assert (await service.http.get("/analytics/ada")).json() == {"message_count": 1}
-    await clock.sleep(2.5)  # Some recovery periods.
+
+    async def given_up() -> bool:
+        return "no answer came in time" in service.logged()
+
+    await eventually(given_up, "the first was given up")
+    await clock.sleep(1.5)  # A recovery period and more.
     assert len(twilio.posted) == 1
     twilio.free.set()
     await service.reply("ada", "turn 2")
