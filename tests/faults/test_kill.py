@@ -1,7 +1,7 @@
 """`kill -9` under load: what was answered is there once, and nothing else is.
 
 `KILLS` (6) kills at moments drawn from `SEED` (1), some of them while the service still starts.
-`make test-all` kills 30 times.
+`make test-all` kills 15 times, `make soak` a hundred.
 """
 
 import asyncio

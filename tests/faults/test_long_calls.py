@@ -140,7 +140,8 @@ async def test_a_call_that_is_moved_is_paid_at_most_twice(engine: Engine, tmp_pa
         assert 0 < len(paid[1]) < len(paid[0])
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.soak
+@pytest.mark.timeout(300)
 async def test_a_call_of_a_minute_is_committed_once(engine: Engine, tmp_path: Path):
     """In one minute: actors put away, a sidecar killed, a replica that joins; all is well."""
     settings = LONG | {"idle_timeout": 3, "recovery_period": 5}

@@ -1,16 +1,22 @@
 """One replica, whose parts are taken away under load: nothing is lost, and nothing happens twice.
 
-What is drawn by chance is drawn from `SEED` (1).
+What is drawn by chance is drawn from `SEED` (1). Each part is taken away `STRIKES` (3) times;
+`make soak` takes it away more often.
 """
 
 import asyncio
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.dapr.engine import Engine
 from tests.e2e.service import clock
 from tests.faults.rig import storm
 
-STRIKES = 3
+pytestmark = pytest.mark.deep
+
+STRIKES = int(os.environ.get("STRIKES", "3"))
 AWAY = 3.0
 """Seconds that a part of the control plane is away."""
 
