@@ -122,7 +122,7 @@ MUTANTS = (
         RESPONSE,
         "    async def _start(self, request: ResponseRequest) -> Call:\n",
         "    async def _on_deactivate_internal(self) -> None:\n"
-        "        self._calls._calls.pop(conversation_of(self.id.id), None)\n"
+        "        self._calls._calls.pop(ids.conversation_of(self.id.id), None)\n"
         "        await super()._on_deactivate_internal()\n\n"
         "    async def _start(self, request: ResponseRequest) -> Call:\n",
     ),
@@ -132,7 +132,7 @@ MUTANTS = (
         READER,
         "        head = await self.head(conversation)\n        last = ",
         "        numbers = [slots.segment(n) for n in range(12)]\n"
-        "        early = await self._read_all(conversation, numbers)\n"
+        "        early = await self._history(conversation)._source.load_all(numbers)\n"
         "        head = await self.head(conversation)\n        last = ",
         "        shown = await self._newest(conversation, head, first, last)\n",
         "        there = {pair.seq: pair for each in early for pair in each.pairs}\n"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "agent_actors"
-SECONDS = 90
+SECONDS = 240
 """What a mutant may live before it counts as survived."""
 AT_ONCE = 2
 sys.path.insert(0, str(ROOT))

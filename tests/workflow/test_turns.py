@@ -125,7 +125,7 @@ async def test_a_retry_is_the_same_turn(service: DaprService):
             answer = await say(service, "dora", "/slow 1", "of-dora", idempotency_key="k")
         return answer
 
-    answers = await asyncio.gather(asked(), asked(), asked())
+    answers = list(await asyncio.gather(asked(), asked(), asked()))
     await erased(service)
     answers.append(await asked())
 
