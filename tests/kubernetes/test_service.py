@@ -117,7 +117,7 @@ def test_a_token_that_only_the_sidecar_has_is_noticed(
         overlays.cluster.kubectl("patch", *secret, "-p", json.dumps(token))
         rotated.start_sidecar()
         # Readiness calls an actor, and the service refuses the callback and logs why.
-        refused = "a callback came without this app's APP_API_TOKEN"
+        refused = "refused a callback without this app's APP_API_TOKEN"
         app.wait_until(lambda: not rotated.ready() and app.logged(refused), 30.0)
 
         assert status(API, "/readyz") == 503

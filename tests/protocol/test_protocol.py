@@ -11,7 +11,7 @@ import pytest
 from tests.protocol import scenarios, schedule
 from tests.protocol.world import Violation
 
-pytestmark = pytest.mark.deep
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]  # They compute, all the time.
 
 SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "200"))
 CHUNK = 50
