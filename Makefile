@@ -62,7 +62,7 @@ test-kubernetes: $(VENV)/.installed-dev ## Those of image and manifests, and on 
 	@echo "pytest tests/kubernetes" && $(PY) -m tests.kubernetes.apart tests/kubernetes $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.installed-dev ## Schedules, storms and kills in large numbers: half an hour
+soak: $(VENV)/.installed-dev ## Schedules, storms and kills in large numbers
 	@echo "pytest -m soak" && PROTOCOL_SCHEDULES=10000 PROTOCOL_EVERY=1 KILLS=100 STRIKES=10 \
 		$(PYTEST) -m "soak or deep" --timeout 900 $(ARGS)
 
