@@ -26,7 +26,6 @@ def test_random_schedules_keep_every_promise(first):
         keeps_its_promises(seed)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("story", scenarios.STORIES)
 def test_no_single_fault_breaks_a_story(story):
     """A story with one fault, at any step and of any operation, keeps every promise."""
