@@ -93,7 +93,13 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         raise StartupError(
             "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
         )
-    traces = Traces.of(tracer_provider, __version__)
+    return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+
+
+def _assemble(
+    service: Service, traces: Traces, access: Access | None, settings: Settings
+) -> FastAPI:
+    """Puts the routes and the layers around them into one app."""
     largest = settings.message_bytes * BODY_BYTES + BODY_EXTRA
     app = App(
         title="agent-actors",
@@ -105,7 +111,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     app.shell = _shell(app.plain, settings, access, service)
-    if runtime.called_by_sidecar:
+    if service.services.runtime.called_by_sidecar:
         app.front = Callbacks(
             app.behind,
             service.token,

@@ -121,13 +121,14 @@ class Service:
 
     def _summing_up(self) -> Summaries:
         model, clock = self._model, self._clock
-        made = Summaries(model, self._reader, self._memory, self._chat, clock, self._settings)
-        made.counters = self._counters
-        return made
+        return Summaries(
+            model, self._reader, self._memory, self._chat, clock, self._settings, self._counters
+        )
 
     def _routes(self) -> Services:
-        answers = TurnRunner(self._chat, self._reader, self._bell, self.stopping, self._settings)
-        answers.counters = self._counters
+        turns = TurnRunner(
+            self._chat, self._reader, self._bell, self.stopping, self._settings, self._counters
+        )
         gauges = ProcessGauges(self._activations, self._calls, self._feed)
         letters = self._runtime.dead_letters or self._kept_by_an_actor()
         return Services(
@@ -136,8 +137,8 @@ class Service:
             model=self._model,
             clock=self._clock,
             dead_letters=letters,
-            turns=answers,
-            session_turns=self._orchestration.runner if self._orchestration else answers,
+            turns=turns,
+            session_turns=self._orchestration.runner if self._orchestration else turns,
             reader=self._reader,
             chat=self._chat,
             memory=self._memory,
@@ -167,6 +168,7 @@ class Service:
             publish=self._publish,
             settings=self._settings,
             drain=self.stopping,
+            counters=self._counters,
         )
         return Orchestration(dependencies, self._bell)
 
@@ -368,6 +370,6 @@ def _type_config(name: str, rules: ActorRules) -> ActorTypeConfig:
 def _reentrancy(rules: ActorRules) -> ActorReentrancyConfig:
     """The depth is kept by our own lock: what daprd refuses for its depth it never counts out.
 
-    On 1.18.0 no call enters that actor any more, until it is put away.
+    On 1.18.0 no call enters that actor any more, until it is deactivated.
     """
     return ActorReentrancyConfig(enabled=rules.reentrant, maxStackDepth=_DEPTH_TOLD)

@@ -59,4 +59,4 @@ def test_the_python_example_makes_the_service(tmp_path: Path):
 
 def test_the_readme_is_short():
     """A newcomer reads it in two minutes."""
-    assert len(README.splitlines()) <= 150
+    assert len(README.splitlines()) <= 120

@@ -70,3 +70,19 @@ def test_no_two_public_classes_share_a_name():
     names = Counter(name for name, _ in classes)
 
     assert not [each for each in classes if names[each[0]] > 1]
+
+
+def test_files_and_functions_are_short():
+    """A file of the package has at most 400 lines, a function at most 60."""
+    long = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 400:
+            long.append(str(path.relative_to(PACKAGE)))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                if node.end_lineno - node.lineno >= 60:
+                    long.append(f"{path.relative_to(PACKAGE)} {node.name}")
+
+    assert not long

@@ -192,8 +192,8 @@ MUTANTS = (
         "hand_over_once",
         "section 2",
         CALLS,
-        "                await self._clock.sleep(HAND_OVER_PAUSE * 2**attempt)\n",
-        "                return\n",
+        "HAND_OVER = RetryPolicy(pause=0.1, attempts=6)",
+        "HAND_OVER = RetryPolicy(pause=0.1, attempts=1)",
     ),
 )
 

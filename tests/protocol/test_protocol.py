@@ -1,7 +1,7 @@
 """The turn protocol on the real actors: random schedules, and every single fault of short stories.
 
 `PROTOCOL_SCHEDULES` sets how many random schedules there are, and `PROTOCOL_EVERY` how many of the
-faults; `make test-all` has four times as many as `make test`. One that fails prints its trace.
+faults; `make test-all` tries more of both than `make test`. One that fails prints its trace.
 """
 
 import os

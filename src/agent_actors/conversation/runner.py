@@ -1,6 +1,7 @@
 """Runs turns for HTTP callers: sends each to ChatAgent, and waits until its outcome is stored."""
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from agent_actors.errors import AgentError, Busy, Unavailable, Unreachable
 from agent_actors.observability.counters import Counters
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.messages import ProcessTurn, Turn, TurnState
+from agent_actors.retry import RetryPolicy, retry
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.bell import TurnBell
@@ -53,6 +55,7 @@ class TurnRunner:
         drain: The drain time of a process that stops.
         settings: How long a caller waits, how long a lost call is repeated, and how many callers
             of one conversation may wait.
+        counters: Count refused callers; nobody reads the default ones.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class TurnRunner:
         bell: TurnBell,
         drain: Drain,
         settings: Settings,
+        counters: Counters | None = None,
     ) -> None:
         self._chat = chat
         self._reader = reader
@@ -69,8 +73,7 @@ class TurnRunner:
         self._drain = drain
         self._clock = drain.clock
         self._settings = settings
-        self.counters = Counters()
-        """Counts refused callers; replaced by the counters of the process."""
+        self._counters = counters or Counters()
         self.longest = settings.wait_time
         """The longest wait of a caller, in seconds."""
         self._callers: Counter[str] = Counter()
@@ -97,7 +100,7 @@ class TurnRunner:
         self.check_open()
         begun = self._clock.monotonic()
         if self._callers[conversation] >= self._settings.queue_length:
-            self.counters.turn_ended("message", "busy")
+            self._counters.turn_ended("message", "busy")
             raise Busy("Too many callers wait for this actor; send this message again later.")
         with _counted(self._callers, conversation):
             state = await self._process(conversation, turn, wait)
@@ -139,16 +142,9 @@ class TurnRunner:
 
     async def _call(self, conversation: str, request: ProcessTurn) -> TurnState:
         """Calls until a result comes back; a turn sent twice runs once (I3, docs/protocol.md)."""
-        end = self._clock.monotonic() + self._settings.call_time
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await self._chat.process(conversation, request)
-            except Unreachable:
-                if self._clock.monotonic() + pause > end:
-                    raise
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        policy = RetryPolicy(FIRST_PAUSE, LONGEST_PAUSE, time=self._settings.call_time)
+        call = functools.partial(self._chat.process, conversation, request)
+        return await retry(call, policy, on=Unreachable, clock=self._clock)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, even if the caller disconnects and this task is cancelled.

@@ -5,6 +5,7 @@ again in the same process, no call is repeated (4.22, docs/protocol.md).
 """
 
 import asyncio
+import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,6 +20,7 @@ from agent_actors.observability.counters import CallEnd, Counters
 from agent_actors.observability.logs import LogContext
 from agent_actors.protocol import wire
 from agent_actors.protocol.messages import Failure, Outcome, Problem, Reply
+from agent_actors.retry import RetryPolicy, retry
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,8 @@ FINISHED_BYTES = 16 * 1024 * 1024
 """Bytes of memory that the kept replies may use."""
 REPLY_BYTES = 1024 * 1024
 """Longest reply in bytes; some stores and brokers take no more."""
-HAND_OVERS = 6
-"""Attempts to deliver the result of a parked turn; then the recovery reminder fetches it."""
-HAND_OVER_PAUSE = 0.1
-"""Seconds before the second attempt; doubles each time."""
+HAND_OVER = RetryPolicy(pause=0.1, attempts=6)
+"""How the result of a parked turn is delivered; after that the recovery reminder fetches it."""
 
 R = TypeVar("R")
 Key = tuple[str, str]
@@ -197,17 +197,13 @@ class ModelCalls:
             return await self.model.reply(prompt)
 
     async def _hand_over(self, outcome: Outcome, prompt: Prompt) -> None:
-        for attempt in range(HAND_OVERS):
-            try:
-                await self._complete(prompt.conversation, prompt.turn_id, outcome)
-            except TryLater:
-                await self._clock.sleep(HAND_OVER_PAUSE * 2**attempt)
-            except AgentError as error:
-                log.warning("turn %s was not completed: %s", prompt.turn_id, error.title)
-                return
-            else:
-                return
-        log.warning("turn %s waits for the recovery reminder", prompt.turn_id)
+        call = functools.partial(self._complete, prompt.conversation, prompt.turn_id, outcome)
+        try:
+            await retry(call, HAND_OVER, on=TryLater, clock=self._clock)
+        except TryLater:
+            log.warning("turn %s waits for the recovery reminder", prompt.turn_id)
+        except AgentError as error:
+            log.warning("turn %s was not completed: %s", prompt.turn_id, error.title)
 
     def _keep(self, call: Call, prompt: Prompt) -> None:
         key = (prompt.conversation, prompt.turn_id)

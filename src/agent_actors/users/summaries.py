@@ -58,9 +58,10 @@ class Summaries:
         chat: Saves the summaries of conversations.
         clock: The time.
         settings: When a summary is due.
+        counters: Count the summaries; nobody reads the default ones.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - Its collaborators.
         self,
         model: Model,
         reader: StateReader,
@@ -68,9 +69,9 @@ class Summaries:
         chat: ChatClient,
         clock: Clock,
         settings: Settings,
+        counters: Counters | None = None,
     ) -> None:
-        self.counters = Counters()
-        """Where they are counted; the service sets its own."""
+        self._counters = counters or Counters()
         self._model = model
         self._reader = reader
         self._memory = memory
@@ -138,10 +139,10 @@ class Summaries:
                 save = await self._retry(make)
             if save is not None:
                 await self._retry(save)
-                self.counters.summary_ended(subject[0], "made")
+                self._counters.summary_ended(subject[0], "made")
         except AgentError as error:
             log.warning("the summary of %s %s was not made: %s", *subject, error.title)
-            self.counters.summary_ended(subject[0], "failed")
+            self._counters.summary_ended(subject[0], "failed")
             self._rest(subject)
             return False
         self._resting.pop(subject, None)

@@ -9,6 +9,7 @@ from agent_actors.conversation.window import fitting
 from agent_actors.errors import AgentError, Gone, TryLater
 from agent_actors.model import Prompt
 from agent_actors.model.calls import ModelCalls
+from agent_actors.observability.counters import Counters
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import ChatClient, MemoryClient
 from agent_actors.protocol.events import CloudEvent
@@ -40,6 +41,7 @@ class WorkflowDependencies:
         calls: The model calls of this process.
         publish: Publishes an event: component, topic, event.
         drain: The drain time of a process that stops.
+        counters: Count callers that are refused.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class WorkflowDependencies:
     calls: ModelCalls
     publish: Callable[[str, str, CloudEvent], Awaitable[None]]
     drain: Drain
+    counters: Counters
 
 
 class Activities:

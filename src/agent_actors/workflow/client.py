@@ -1,5 +1,6 @@
 """The workflows of turns, through a sidecar's gRPC API. A workflow has the id of its turn."""
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
@@ -13,6 +14,7 @@ from agent_actors.clock import Clock
 from agent_actors.errors import Defect, Unavailable
 from agent_actors.protocol.codec import adapter
 from agent_actors.protocol.messages import TurnState
+from agent_actors.retry import RetryPolicy, retry
 from agent_actors.workflow.sdk import quiet
 from agent_actors.workflow.turn import NAME, TurnOrder
 
@@ -59,24 +61,19 @@ class Workflows:
             Unavailable: No answer came; the workflow may have started all the same.
         """
         given = adapter(TurnOrder).dump_python(order, mode="json")
-        end = self._clock.monotonic() + self._call_time
-        pause = FIRST_PAUSE
-        while (started := await self._try_schedule(order.turn.turn_id, given)) is None:
-            if self._clock.monotonic() + pause > end:
-                raise Unavailable(_AWAY)
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-        return started
+        attempt = functools.partial(self._try_schedule, order.turn.turn_id, given)
+        policy = RetryPolicy(FIRST_PAUSE, LONGEST_PAUSE, time=self._call_time)
+        return await retry(attempt, policy, on=Unavailable, clock=self._clock)
 
-    async def _try_schedule(self, turn_id: str, given: Any) -> bool | None:
-        """Whether the workflow was started now (True) or before (False); None if unknown."""
+    async def _try_schedule(self, turn_id: str, given: Any) -> bool:
+        """Whether the workflow was started now (True) or before (False)."""
         try:
             async with self._clock.timeout(self._call_time):
                 await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
-        except TimeoutError:
-            return None
-        except AioRpcError as error:
-            return False if _EXISTS in (error.details() or "") else None
+        except (AioRpcError, TimeoutError) as error:
+            if isinstance(error, AioRpcError) and _EXISTS in (error.details() or ""):
+                return False
+            raise Unavailable(_AWAY) from None
         return True
 
     async def progress(self, turn_id: str) -> WorkflowProgress | None:

@@ -32,7 +32,13 @@ class Orchestration:
         set_token(settings.dapr_api_token)
         self._workflows = Workflows(port, drain.clock, settings.call_time)
         self._runner = WorkflowTurnRunner(
-            dependencies.chat, dependencies.reader, bell, drain, settings, self._workflows
+            dependencies.chat,
+            dependencies.reader,
+            bell,
+            drain,
+            settings,
+            self._workflows,
+            dependencies.counters,
         )
         self._worker = WorkflowWorker(port, Activities(dependencies, self._runner.follow))
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from agent_actors.background import Background
 from agent_actors.conversation.runner import TurnRunner, with_advice
 from agent_actors.errors import AgentError, Gone, NotFound, Unavailable
+from agent_actors.observability.counters import Counters
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.messages import Problem, Turn, TurnState
 from agent_actors.settings import Settings
@@ -38,9 +39,10 @@ class WorkflowTurnRunner(TurnRunner):
         drain: As in `TurnRunner`.
         settings: As in `TurnRunner`.
         workflows: The sidecar's workflows.
+        counters: As in `TurnRunner`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - Its collaborators.
         self,
         chat: ChatClient,
         reader: StateReader,
@@ -48,8 +50,9 @@ class WorkflowTurnRunner(TurnRunner):
         drain: Drain,
         settings: Settings,
         workflows: Workflows,
+        counters: Counters | None = None,
     ) -> None:
-        super().__init__(chat, reader, bell, drain, settings)
+        super().__init__(chat, reader, bell, drain, settings, counters)
         self.longest = min(LONGEST_WAIT, settings.wait_time)
         self._workflows = workflows
         self._followed: dict[str, TurnOrder] = {}

@@ -109,7 +109,7 @@ async def test_a_hand_over_is_left_to_the_reminder_in_the_end(
     await settle()
     await clock.advance(1000)
 
-    assert desk.offers == calls.HAND_OVERS
+    assert desk.offers == calls.HAND_OVER.attempts
     assert calling.find("ada", "t") is call
     assert not calling._tasks
 

@@ -137,7 +137,7 @@ def test_an_exception_is_its_type(log: Log):
     forms: tuple[logs.Form, ...] = ("json", "text")
     for form in forms:
         log.install(form)
-        logging.getLogger("some.library").error("it broke", exc_info=broken("a secret word"))
+        logging.getLogger("some.package").error("it broke", exc_info=broken("a secret word"))
 
     machine, *people = log.text.splitlines()
     assert json.loads(machine)["exception"] == "RuntimeError"

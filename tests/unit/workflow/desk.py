@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_actors.model.calls import ModelCalls
+from agent_actors.observability.counters import Counters
 from agent_actors.protocol.clients import ChatClient
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.protocol.ids import ActorRef
@@ -122,6 +123,7 @@ class Desk:
             calls=self.calls,
             publish=self._publish,
             drain=self.stopping,
+            counters=Counters(),
         )
 
     async def _publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
