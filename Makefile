@@ -83,6 +83,7 @@ bench: $(VENV)/.installed-dev ## Measure; prints ratios, changes nothing
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## Write the pages that are made from the code
 	@$(PY) tools/settings_doc.py
+	@$(PY) tools/routes_doc.py
 
 .PHONY: engine
 engine: $(VENV)/.installed-dev ## Say where Dapr's servers are; build them with Go where they are not

@@ -51,13 +51,13 @@ async def active(weather: Storm) -> int:
     return counts.get("ChatAgent", 0) + counts.get("ResponseAgent", 0)
 
 
-async def put_away(weather: Storm) -> None:
+async def deactivate(weather: Storm) -> None:
     """Waits until the sidecar has put every conversation away."""
 
     async def gone() -> bool:
         return await active(weather) == 0
 
-    await eventually(gone, "every actor is put away")
+    await eventually(gone, "every actor is deactivated")
 
 
 def bills(cluster: Cluster) -> list[Counter[str]]:
@@ -81,14 +81,14 @@ async def check(weather: Storm) -> list[Counter[str]]:
 
 
 async def test_a_call_that_outlives_its_actors_is_paid_once(engine: Engine, tmp_path: Path):
-    """Its actors are put away and come back, several times, while the model is still at it."""
+    """Its actors are deactivated and come back, several times, while the model is still at it."""
     settings = LONG | {"idle_timeout": 1, "recovery_period": 3}
-    async with storm("put away while the model runs", engine, tmp_path, **settings) as weather:
+    async with storm("deactivated while the model runs", engine, tmp_path, **settings) as weather:
         async with asyncio.TaskGroup() as talks:
             talks.create_task(say(weather, 8.0))
             await begun(weather)
             for _ in range(2):
-                await put_away(weather)
+                await deactivate(weather)
                 await until_active(weather)
         (paid,) = await check(weather)
 
@@ -143,14 +143,14 @@ async def test_a_call_that_is_moved_is_paid_at_most_twice(engine: Engine, tmp_pa
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 async def test_a_call_of_a_minute_is_committed_once(engine: Engine, tmp_path: Path):
-    """In one minute: actors put away, a sidecar killed, a replica that joins; all is well."""
+    """In one minute: actors deactivated, a sidecar killed, a replica that joins; all is well."""
     settings = LONG | {"idle_timeout": 3, "recovery_period": 5}
     async with storm("a model call of 60 s", engine, tmp_path, **settings) as weather:
         sidecar = weather.cluster.replicas[0].sidecar
         async with asyncio.TaskGroup() as talks:
             talks.create_task(say(weather, 60.0))
             await begun(weather)
-            await put_away(weather)
+            await deactivate(weather)
             await clock.sleep(10.0)
             sidecar.kill()
             sidecar.start()

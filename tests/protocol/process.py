@@ -64,20 +64,20 @@ class Process:
         }
 
     async def deactivate(self, actor: "ActorRef") -> None:
-        """What the sidecar says when an actor is put away."""
+        """What the sidecar says when an actor is deactivated."""
         manager = self.managers[actor[0]]
         self.gone.update(each for each in (self.newest.get(actor),) if each)
         if actor[1] in manager._active_actors:
             await manager.deactivate_actor(ActorId(actor[1]))
 
     def check_live(self, deed: str) -> None:
-        """Only the newest activation may act, and only until it is put away (rule 3)."""
+        """Only the newest activation may act, and only until it is deactivated (rule 3)."""
         task = asyncio.current_task()
         actor = self.acting.get(task) if task else None
         if actor is None or not self.alive:
             return
         if actor in self.gone or self.newest[actor.ref] is not actor:
-            self.world.violate(f"an activation of {actor.ref} that was put away {deed}")
+            self.world.violate(f"an activation of {actor.ref} that was deactivated {deed}")
 
     # -- the runtime that the composition is given ---------------------------------------------
 

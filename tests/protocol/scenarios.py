@@ -216,7 +216,7 @@ async def strike(world: World, what: tuple[Any, ...]) -> None:
             if running and running[0].handler:
                 await world.cut(running[0].handler)
         case (how, index, again):
-            await world.put_away(ACTORS[index], 1 if how == "move" else 0, again=again)
+            await world.deactivate(ACTORS[index], 1 if how == "move" else 0, again=again)
     await world.settle()
 
 

@@ -186,7 +186,7 @@ class Schedule:
             if self._faults.use("crash"):
                 await world.crash(self._chance.choice(world.processes))
         elif odd < 0.026:
-            await self._put_away("move" if odd < 0.019 else "idle")
+            await self._deactivate("move" if odd < 0.019 else "idle")
         elif odd < 0.034:
             await self._cut()
         elif odd < 0.04:
@@ -197,12 +197,12 @@ class Schedule:
             # Late, early, twice: what a fire does is said by what is saved.
             world.spawn(world.sidecar.sound(*self._more.choice(sorted(world.alarms))))
 
-    async def _put_away(self, how: str) -> None:
+    async def _deactivate(self, how: str) -> None:
         places = self.world.sidecar.place
         if places and self._faults.use(how):
             actor = self._chance.choice(sorted(places))
             here = places[actor]
-            await self.world.put_away(actor, 1 - here if how == "move" else here)
+            await self.world.deactivate(actor, 1 - here if how == "move" else here)
 
     async def _cut(self) -> None:
         handlers = [each.handler for each in self.world.sidecar.handlers if each.handler]

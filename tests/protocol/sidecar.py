@@ -1,7 +1,7 @@
 """What daprd does: places actors, lets one call in at a time, fires reminders, runs calls again.
 
 Its lock is the caller's: it is free as soon as the caller has gone, while the handler runs on. An
-actor that is put away leaves its handlers behind; half of their calls run again at the new place.
+actor that is deactivated leaves its handlers behind; half of their calls run again elsewhere.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Sidecar:
             line.holder = None
             self._next(request.actor)
 
-    async def put_away(self, actor: "ActorRef", to: int, again: bool) -> None:
+    async def deactivate(self, actor: "ActorRef", to: int, again: bool) -> None:
         """Deactivates an actor at its process, and goes on with its calls where it is then.
 
         It does not come back while a turn runs there that came late: both would be live then, which

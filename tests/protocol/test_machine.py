@@ -96,11 +96,11 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.sidecar.place)
     @rule(pick=st.integers(0, 9), move=st.booleans(), again=st.booleans())
-    def put_away(self, pick: int, move: bool, again: bool) -> None:
+    def deactivate(self, pick: int, move: bool, again: bool) -> None:
         places = self.world.sidecar.place
         actor = sorted(places)[pick % len(places)]
         to = 1 - places[actor] if move else places[actor]
-        self.runner.run(self.world.put_away(actor, to, again=again))
+        self.runner.run(self.world.deactivate(actor, to, again=again))
 
     @precondition(lambda self: self.world.sidecar.handlers)
     @rule(pick=st.integers(0, 9))
@@ -118,13 +118,16 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.broker.letters)
     @rule(pick=st.integers(0, 9), fate=st.sampled_from(("arrives", "arrives twice", "is lost")))
     def event(self, pick: int, fate: str) -> None:
+        self.runner.run(self._event(pick, fate))
+
+    async def _event(self, pick: int, fate: str) -> None:
         broker = self.world.broker
         index = pick % len(broker.letters)
         if fate == "is lost":
             broker.lose(index)
         else:
             broker.deliver(index, keep=fate == "arrives twice")
-        self.runner.run(self.world.settle())
+        await self.world.settle()
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):

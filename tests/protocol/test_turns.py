@@ -196,7 +196,7 @@ async def test_an_actor_that_comes_back_does_not_trust_what_was_cached_meanwhile
     await to_rest(world)
     world.spawn(people.say("u", "u", "first", "K1", 20.0))
     await to_rest(world)
-    await world.put_away(CHAT, 1)
+    await world.deactivate(CHAT, 1)
     world.spawn(people.say("u", "u", "second", "K2", 20.0))
     await to_rest(world)
 

@@ -38,7 +38,7 @@ async def test_a_consumer_that_was_added_later_begins_behind_what_was_erased(wor
     world.spawn(people.clear("u"))
     await to_rest(world)
     del world.store[late]
-    await world.put_away(late, 0)
+    await world.deactivate(late, 0)
     world.faults = Planned((("publish", 0), "before"))
     world.spawn(people.say("u", "u", "new", "K3", 20.0))
     await let_all_through(world)
@@ -168,7 +168,7 @@ async def test_a_page_of_sessions_is_dropped_once_though_its_turn_runs_again(wor
         await to_rest(world)
     world.spawn(people.forget("u"))
     await let_through(world, "was saved UserSessionActor u", "DropSessions")
-    await world.put_away(ActorRef(wire.SESSION, "u"), 1, again=True)
+    await world.deactivate(ActorRef(wire.SESSION, "u"), 1, again=True)
     await to_rest(world)
 
     assert world.seen["forgotten"] == 1

@@ -223,13 +223,13 @@ class World:
         if left:
             raise Violation(f"tasks outlive their cancellation: {left}")
 
-    async def put_away(self, actor: ActorRef, to: int, *, again: bool | None = None) -> None:
-        """Moves an actor to a process; the same one puts it away and back.
+    async def deactivate(self, actor: ActorRef, to: int, *, again: bool | None = None) -> None:
+        """Moves an actor to a process; the same one deactivates it, and activates it again.
 
         Its running turn runs again there, or not: by default that is left to chance.
         """
         self.note("PUT AWAY", actor, "to", to)
-        await self.sidecar.put_away(
+        await self.sidecar.deactivate(
             actor, to, self.chance.random() < 0.5 if again is None else again
         )
         await self.settle()

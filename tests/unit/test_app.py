@@ -32,7 +32,7 @@ def resident() -> int:
 
 
 async def test_idle_conversations_are_not_resident(serve: Serve):
-    """Thirty conversations that were put away leave neither an actor nor a document behind."""
+    """Thirty conversations that were deactivated leave neither an actor nor a document behind."""
     before = resident()
     async with serve(idle_timeout=0.2, recovery_period=0.3) as served:
         for number in range(30):

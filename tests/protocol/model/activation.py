@@ -37,7 +37,7 @@ class Activation:
         """The conversation or user it belongs to."""
         return self.actor.name
 
-    def put_away(self) -> None:
+    def deactivate(self) -> None:
         """From now on it may do nothing (rule 3), and what it kept is given back."""
         self.live = False
         self.void()
@@ -100,7 +100,7 @@ class Activation:
     def require_live(self) -> None:
         """Fails where another activation, or none, acts for the actor."""
         if not self.live:
-            raise Failed("put away")
+            raise Failed("deactivated")
 
     def _require_live(self, mutation: str) -> None:
         if not self.world.mutated(mutation):

@@ -89,7 +89,7 @@ class Draft:
         self.head = replace(self.head, recent=recent)
 
     def append(self, turn: Turn, answer: str, load: LoadSegment) -> Steps[None]:
-        """Adds the turn's pair; a full tail is put away as a segment first."""
+        """Adds the turn's pair; a full tail is stored as a segment first."""
         size = 2 if turn.body in self._world.long else 1
         pair = Pair(self.head.seq + 1, turn.turn_id, turn.body, answer, size)
         if self._closes(pair):

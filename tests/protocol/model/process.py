@@ -28,7 +28,7 @@ class Process:
         """Puts an actor away: nothing that runs for it here may act any more (rule 3)."""
         activation = self.activations.pop(actor, None)
         if activation is not None:
-            activation.put_away()
+            activation.deactivate()
 
     def forget_calls(self, actor: Actor) -> None:
         """Only for the mutation `tasks_in_activation`: model calls end with ResponseAgent."""

@@ -115,7 +115,7 @@ class Schedule:
             if self._faults.use("crash"):
                 world.crash(self._chance.randrange(2))
         elif odd < 0.030:
-            self._put_away("move" if odd < 0.020 else "idle")
+            self._deactivate("move" if odd < 0.020 else "idle")
         elif odd < 0.038:
             self._cut()
         elif odd < 0.044:
@@ -125,7 +125,7 @@ class Schedule:
         if world.letters and self._chance.random() < 0.15:
             self._deliver()
 
-    def _put_away(self, how: str) -> None:
+    def _deactivate(self, how: str) -> None:
         """Half of the time an actor in whose turn something may happen."""
         world = self.world
         if world.place and self._faults.use(how):
@@ -133,7 +133,7 @@ class Schedule:
             some = busy if busy and self._chance.random() < 0.5 else sorted(world.place)
             actor = self._chance.choice(some)
             here = world.place[actor]
-            world.put_away(actor, 1 - here if how == "move" else here)
+            world.deactivate(actor, 1 - here if how == "move" else here)
 
     def _cut(self) -> None:
         world = self.world

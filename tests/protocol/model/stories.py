@@ -168,7 +168,7 @@ class Story:
             world.spawn(world.fire(ACTORS[0]), None, "reminder")
         elif how in {"move", "idle"} and (actor := ACTORS[int(number)]) in world.place:
             here = world.place[actor]
-            world.put_away(actor, 1 - here if how == "move" else here)
+            world.deactivate(actor, 1 - here if how == "move" else here)
         elif how == "cut":
             running = [each.task for each in world.handlers(ACTORS[int(number)])]
             for task in [task for task in running if task in world.ready][:1]:

@@ -140,7 +140,7 @@ class World:
         return handler
 
     def _handle(self, handler: Handler, process: Process) -> Steps[Any]:
-        """The app's side of a call: it may arrive late, even after the actor was put away."""
+        """The app's side of a call: it may arrive late, even after the actor was deactivated."""
         for _ in range(self.chance.choice(self.sizes.lateness)):
             yield None
         actor = handler.actor
@@ -221,7 +221,7 @@ class World:
         self.place.update(dict.fromkeys(moved, 1 - index))
         return moved
 
-    def put_away(self, actor: Actor, to: int) -> None:
+    def deactivate(self, actor: Actor, to: int) -> None:
         """Deactivates an actor and gives it a place, maybe the same; half of its calls run again.
 
         The handlers that run for it go on. It does not come back while a late turn runs there:

@@ -309,7 +309,7 @@ async def test_the_window_is_bounded_in_bytes():
 
 
 async def test_a_turn_costs_the_same_however_long_the_conversation(talk: Talk):
-    """Its save has one document, or two where a segment or sixteen records are put away."""
+    """Its save has one document, or two where a segment or sixteen records leave the head."""
     sizes = []
     for number in range(400):
         await talk.answered(f"message {number:04d}")

@@ -159,7 +159,7 @@ async def test_an_unknown_turn_is_started_only_if_the_request_says_so(bench: Ben
 
 
 async def test_a_turn_that_runs_is_not_started_twice(bench: Bench):
-    """Also when the actor was put away and back meanwhile: the call is the process's."""
+    """Also when the actor was deactivated and came back meanwhile: the call is the process's."""
     await bench.ask(wait=0.0)
     bench.activate()
     await bench.ask(wait=0.0)
@@ -207,7 +207,7 @@ async def test_no_model_is_started_without_memory(bench: Bench):
     assert bench.model.prompts == []
 
 
-async def test_an_activation_that_was_put_away_starts_no_model(bench: Bench):
+async def test_an_activation_that_was_deactivated_starts_no_model(bench: Bench):
     """It may have been moved while it called memory: another activation starts it then."""
     gate = asyncio.Event()
 

@@ -251,7 +251,7 @@ async def live(served: Served, users: range) -> None:
 
 
 async def test_the_numbers_do_not_grow_with_users(serve: Serve):
-    """After 1,000 users, odd models, failures, parked and cancelled turns: the first 25's series."""
+    """After 1,000 users, odd models, failures and parked turns: the series of the first 25."""
     # No reminder and no summary, which a slow machine would add between the two readings.
     rare = {"recovery_period": 3600, "summary_time": 3600, "idle_timeout": 3600}
     async with serve(model=Named(), feed_time=0.05, drain=0.05, **rare) as served:

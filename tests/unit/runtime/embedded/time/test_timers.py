@@ -126,7 +126,7 @@ async def test_ticks_do_not_keep_an_actor(active: World):
     assert active.runtime._turns.resident == len(active.runtime._timers) == 0
 
 
-async def test_an_actor_is_not_put_away_while_its_timer_ticks(active: World):
+async def test_an_actor_is_not_deactivated_while_its_timer_ticks(active: World):
     """The actor is deactivated only after the running callback."""
     await time(active, "long", dueTime="50s", period="5s", data="hold gate")
     await active.clock.advance(500)
