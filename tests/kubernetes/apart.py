@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 from agent_actors.engine import binaries
 from agent_actors.errors import StartupError
@@ -55,6 +56,8 @@ def missing() -> str | None:
 def inside(arguments: list[str]) -> None:
     """Becomes pytest in the new namespaces."""
     _raise_loopback()
+    # Dapr's fixed ports (50001 to 50006) are among those that the kernel gives to connections.
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("52000 60999")
     environment = os.environ | {APART: "yes"}
     command = [sys.executable, "-m", "pytest", *arguments]
     os.execve(sys.executable, command, environment)  # noqa: S606 - It takes our place.
