@@ -1,6 +1,7 @@
 """The idle actors: since when they are idle, and which have reached their idle timeout."""
 
 import asyncio
+import math
 from collections import OrderedDict, defaultdict
 from contextlib import suppress
 
@@ -23,16 +24,18 @@ class IdleActors:
         self._clock = clock
         self._rules_of = rules_of
         self._since: defaultdict[str, OrderedDict[str, float]] = defaultdict(OrderedDict)
-        self._added = asyncio.Event()
+        self._earlier = asyncio.Event()
+        self._wakes_at = math.inf
 
     def __contains__(self, actor: ActorRef) -> bool:
         return actor.id in self._since[actor.type]
 
     def add(self, actor: ActorRef) -> None:
         """Adds an actor that is idle from now on."""
-        self._since[actor.type][actor.id] = self._clock.monotonic()
-        if len(self._since[actor.type]) == 1:
-            self._added.set()
+        now = self._clock.monotonic()
+        self._since[actor.type][actor.id] = now
+        if now + self._rules_of(actor.type).idle_timeout < self._wakes_at:
+            self._earlier.set()
 
     def remove(self, actor: ActorRef) -> None:
         """Removes an actor that has a turn, or is deactivated."""
@@ -45,11 +48,13 @@ class IdleActors:
     async def wait(self) -> None:
         """Returns when an actor has reached its idle timeout; other tasks run in between."""
         while (wait := self._until_first()) != 0:
-            self._added.clear()
+            wait = _LOOK_AGAIN if wait is None else wait
+            self._earlier.clear()
+            self._wakes_at = self._clock.monotonic() + wait
             # An actor of another type with a shorter timeout may be added meanwhile.
             with suppress(TimeoutError):
-                async with self._clock.timeout(_LOOK_AGAIN if wait is None else wait):
-                    await self._added.wait()
+                async with self._clock.timeout(wait):
+                    await self._earlier.wait()
         await self._clock.sleep(0)
 
     def overdue(self) -> ActorRef | None:
