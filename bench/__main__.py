@@ -1,12 +1,12 @@
 """Measures the service, and prints one table: `python -m bench [--quick] [--only NAME]`.
 
-Ratios within one run are what counts; bare times change with the machine and its mood.
+Compare ratios within one run; times alone change with the machine and its load.
 """
 
 import argparse
 import sys
 
-from bench import long, memory, models, on_dapr, stalls, start, turns, watched
+from bench import long, memory, models, on_dapr, stalls, start, turns, versions, watched
 from bench.table import Row, machine, render
 
 MEASURES = {
@@ -18,6 +18,7 @@ MEASURES = {
     "models": models.measure,
     "watched": watched.measure,
     "dapr": on_dapr.measure,
+    "versions": versions.measure,
 }
 
 

@@ -1,6 +1,6 @@
-"""A model's server, a process of its own: npm's aimock, which `make llm` installs.
+"""A scripted model server in its own process: npm's aimock, which `make llm` installs.
 
-What is said to it decides how long it takes; nobody's key and nobody's network are in the measure.
+The message decides how long it takes to answer; no API key and no network are involved.
 """
 
 import json
@@ -18,30 +18,30 @@ from bench.process import HOST, MESSAGE, PATIENCE
 
 PROGRAM = Path(__file__).parents[1] / "tools/llm/node_modules/@copilotkit/aimock/dist/cli.js"
 MODEL = "bench"
-"""The name of the model that is asked for."""
+"""The model's name in requests."""
 
 AT_ONCE = MESSAGE["content"]
 LATER = "What did I say in all the years, when you have thought about it?"
 TIME = "What time is it?"
-"""What users say; the model answers `LATER` after `DELAY`, and `TIME` after it has used a tool."""
+"""Messages: the model answers `LATER` after `DELAY`, and `TIME` after a tool call."""
 DELAY = 0.2
-"""Seconds of an answer that is not at once."""
+"""Seconds until the answer to `LATER`."""
 SUMMARY, LONG_SUMMARY = 0.1, 0.4
-"""Seconds of a summary of what was said at once, and of what was not: longer than a turn."""
+"""Seconds of a summary of `AT_ONCE` turns and of `LATER` turns: longer than a turn."""
 
 _SUMMARY = "said since, oldest first"
 """A part of every request for a summary."""
 
 
 def missing() -> str | None:
-    """Why it cannot be started, or None."""
+    """The reason why it cannot be started, or None."""
     if shutil.which("node") is None:
         return "there is no `node`"
     return None if PROGRAM.is_file() else "run `make llm`"
 
 
 def asking(url: str) -> dict[str, str]:
-    """The settings of a service whose model it is, without `AGENT_ACTORS_`."""
+    """The settings of a service that uses it, without `AGENT_ACTORS_`."""
     return {"model": MODEL, "model_base_url": url}
 
 
@@ -70,7 +70,7 @@ def aimock() -> Iterator[str]:
 
 
 def _script() -> list[dict[str, Any]]:
-    """The first line that fits what was said last is the answer."""
+    """The rules; the first that fits the last message gives the answer."""
     calling = {"toolCalls": [{"name": "get_current_time", "arguments": "{}"}]}
     return [
         _line("They ask much.", LONG_SUMMARY, userMessage=f'{_SUMMARY}: ["user: {LATER}'),

@@ -1,9 +1,9 @@
-"""The Agents SDK called without a service: what the same turns cost by themselves.
+"""The Agents SDK called without a service: what the same turns cost alone.
 
-The agent is the service's default one, and it is shown as many exchanges; they are kept in a list.
-There is no HTTP but the model's, nothing is saved, and nothing is sent twice.
+The agent is the service's default one and sees as many exchanges, which a list keeps. The only HTTP
+requests are the model's, nothing is saved, and nothing is retried.
 
-Run as `python -m bench.direct BASE_URL`; it obeys the orders of `bench.load`.
+Run as `python -m bench.direct BASE_URL`; it takes the orders of `bench.load`.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from agent_actors.model.agents_sdk.instructions import AGENT
 from agent_actors.model.agents_sdk.tools import current_time
 from agent_actors.settings import Settings
 from bench.aimock import MODEL
-from bench.load import Burst, Order, fulfil, obey
-from bench.serve import calm_collector
+from bench.load import Burst, Order, run, take_orders
+from bench.serve import tune_collector
 
 SHOWN = 2 * Settings.model_fields["window_turns"].default
-"""Messages before the last one that the model is shown."""
+"""How many earlier messages the model sees."""
 
 
 class Direct:
-    """Agent, client, and what was said in each conversation.
+    """The agent, its client and the messages of each conversation.
 
     Args:
         base_url: The model's server.
@@ -43,26 +43,26 @@ class Direct:
             model=OpenAIChatCompletionsModel(MODEL, client),
         )
         self._config = RunConfig(tracing_disabled=True)
-        self._said: dict[str, deque[TResponseInputItem]] = {}
+        self._messages: dict[str, deque[TResponseInputItem]] = {}
 
-    async def carry_out(self, order: Order) -> Burst:
-        """A conversation goes on where an earlier order has left it."""
+    async def run(self, order: Order) -> Burst:
+        """Runs an order; conversations continue from earlier orders."""
 
-        async def say(conversation: str) -> bool:
-            window = self._said.setdefault(conversation, deque(maxlen=SHOWN))
-            said: TResponseInputItem = {"role": "user", "content": order.says}
-            asked = [*window, said]
+        async def send(conversation: str) -> bool:
+            window = self._messages.setdefault(conversation, deque(maxlen=SHOWN))
+            message: TResponseInputItem = {"role": "user", "content": order.content}
+            asked = [*window, message]
             result = await Runner.run(self._agent, asked, run_config=self._config)
-            window += (said, {"role": "assistant", "content": str(result.final_output)})
+            window += (message, {"role": "assistant", "content": str(result.final_output)})
             return True
 
-        return await fulfil(order, say)
+        return await run(order, send)
 
 
 async def _work(base_url: str) -> None:
     direct = Direct(base_url)
-    calm_collector()
-    await obey(direct.carry_out)
+    tune_collector()
+    await take_orders(direct.run)
 
 
 if __name__ == "__main__":

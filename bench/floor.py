@@ -1,4 +1,4 @@
-"""The floor: the same framework validates the same body and answers the same shape, no more.
+"""The floor: the same framework validates the same body, returns the same shape, and does no more.
 
 Run as `python -m bench.floor PORT`.
 """
@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from bench.serve import serve
 
 
-class Said(BaseModel):
+class ChatMessage(BaseModel):
     """What the service validates."""
 
     model_config = ConfigDict(strict=True)
@@ -23,13 +23,13 @@ class Said(BaseModel):
 
 
 class Entry(BaseModel):
-    """One thing that was said."""
+    """A message or an answer."""
 
     role: Literal["user", "assistant"]
     content: str
 
 
-class Answered(BaseModel):
+class ChatAnswer(BaseModel):
     """What the service answers."""
 
     response: Entry
@@ -42,13 +42,15 @@ def bare() -> FastAPI:
 
     @app.post("/chat/{actor_id}")
     async def say(
-        actor_id: str,  # noqa: ARG001 - parsed, as the service does.
-        said: Said,
-        idempotency_key: Annotated[str | None, Header()] = None,  # noqa: ARG001 - the same.
-        prefer: Annotated[str | None, Header()] = None,  # noqa: ARG001 - the same.
-    ) -> Answered:
-        reply = Entry.model_construct(role="assistant", content=f"Got your message: {said.content}")
-        return Answered.model_construct(response=reply, turn_id=str(uuid7()))
+        actor_id: str,  # noqa: ARG001 - Parsed, as in the service.
+        message: ChatMessage,
+        idempotency_key: Annotated[str | None, Header()] = None,  # noqa: ARG001 - The same.
+        prefer: Annotated[str | None, Header()] = None,  # noqa: ARG001 - The same.
+    ) -> ChatAnswer:
+        reply = Entry.model_construct(
+            role="assistant", content=f"Got your message: {message.content}"
+        )
+        return ChatAnswer.model_construct(response=reply, turn_id=str(uuid7()))
 
     return app
 

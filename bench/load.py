@@ -1,7 +1,7 @@
-"""The load client, a process of its own: users who talk and wait for each answer.
+"""The load client, in its own process: users who send a message and wait for each answer.
 
-Run as `python -m bench.load`: reads one order a line (JSON), and answers each with one line.
-`bench.direct` obeys the same orders without a service.
+Run as `python -m bench.load`; it reads one order per line (JSON) and prints one line for each.
+`bench.direct` takes the same orders and needs no service.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ import aiohttp
 from bench.process import MESSAGE, cpu_of, running
 
 FEWEST = 2
-"""Turns of which something can be said."""
+"""The fewest turns that are worth a median."""
 
-Say = Callable[[str], Awaitable[bool]]
-"""Says an order's words in a conversation, and waits; was it answered?"""
+Send = Callable[[str], Awaitable[bool]]
+"""Sends the order's message to a conversation and waits; true if it was answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A burst of turns.
 
-    Each of `users` talks in conversations of its own, named after `name`; `seconds` or `turns`
-    (of all users together) ends it. Counted are the turns that end within `seconds`, after the
-    first `warm` ones; with `turns`, all. With `fresh` each turn is the first of a conversation,
-    with `shared` all users talk in one; with `sessions` each is a session of a user so named, by
-    `POST /chat/`. `says` is what they say.
+    Each of `users` has its own conversation, named after `name`. The burst ends after `seconds`, or
+    after `turns` of all users together. Turns that end within `seconds` are counted, without the
+    first `warm` seconds; with `turns`, all of them. With `fresh`, each turn starts a conversation;
+    with `shared`, all users are in one conversation; with `sessions`, each conversation is a
+    session of a user of its own, by `POST /chat/`. `content` is the text of each message.
     """
 
     url: str
@@ -45,12 +45,12 @@ class Order:
     fresh: bool = False
     shared: bool = False
     sessions: bool = False
-    says: str = MESSAGE["content"]
+    content: str = MESSAGE["content"]
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What came of an order: latencies are in seconds, sorted; `turns` has uncounted ones too."""
+    """The result of an order: sorted latencies in seconds; `turns` includes uncounted ones."""
 
     rate: float
     latencies: list[float]
@@ -69,7 +69,7 @@ class Burst:
 
 
 class Client:
-    """Orders bursts from the process of the load client."""
+    """The process of the load client."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -80,7 +80,7 @@ class Client:
         return cpu_of(self._process.pid)
 
     def burst(self, order: Order) -> Burst:
-        """Runs an order and returns what came of it.
+        """Runs an order and returns its result.
 
         Raises:
             RuntimeError: A turn was not answered with 200, or too few ended in time.
@@ -98,7 +98,7 @@ class Client:
 
 @contextmanager
 def client(module: str = "bench.load", *arguments: str) -> Iterator[Client]:
-    """The load client, or another module that obeys orders, started and stopped."""
+    """The load client, or another module that takes orders, started and stopped."""
     with running(
         ["-m", module, *arguments],
         stdin=subprocess.PIPE,
@@ -109,11 +109,11 @@ def client(module: str = "bench.load", *arguments: str) -> Iterator[Client]:
 
 
 class _Run:
-    """One order under way."""
+    """An order that runs."""
 
-    def __init__(self, order: Order, say: Say) -> None:
+    def __init__(self, order: Order, send: Send) -> None:
         self._order = order
-        self._say = say
+        self._send = send
         self._turns = count()
         self._counted_from = time.perf_counter() + order.warm
         self._until = self._counted_from + order.seconds
@@ -122,10 +122,10 @@ class _Run:
         self.failed = 0
 
     async def user(self, number: int) -> None:
-        """Talks until the order is fulfilled."""
+        """Sends messages until the order is complete."""
         while (turn := self._next()) is not None:
             began = time.perf_counter()
-            self.failed += not await self._say(self._conversation(number, turn))
+            self.failed += not await self._send(self._conversation(number, turn))
             self.done += 1
             ended = time.perf_counter()
             if self._order.turns or self._counted_from <= ended <= self._until:
@@ -142,20 +142,22 @@ class _Run:
         return f"{self._order.name}-{turn if self._order.fresh else number}"
 
 
-async def fulfil(order: Order, say: Say) -> Burst:
-    """Carries an order out."""
-    run = _Run(order, say)
+async def run(order: Order, send: Send) -> Burst:
+    """Runs an order."""
+    started = _Run(order, send)
     began = time.perf_counter()
-    await asyncio.gather(*(run.user(number) for number in range(order.users)))
+    await asyncio.gather(*(started.user(number) for number in range(order.users)))
     seconds = order.seconds or time.perf_counter() - began
-    return Burst(len(run.latencies) / seconds, sorted(run.latencies), run.done, run.failed)
+    return Burst(
+        len(started.latencies) / seconds, sorted(started.latencies), started.done, started.failed
+    )
 
 
-async def obey(carry_out: Callable[[Order], Awaitable[Burst]]) -> None:
-    """Reads orders until there are no more."""
+async def take_orders(run_order: Callable[[Order], Awaitable[Burst]]) -> None:
+    """Runs the orders from standard input until it ends."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        burst = await carry_out(Order(**json.loads(line)))
+        burst = await run_order(Order(**json.loads(line)))
         print(json.dumps(asdict(burst)), flush=True)
 
 
@@ -163,22 +165,22 @@ async def _over_http(order: Order) -> Burst:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
 
-        async def say(conversation: str) -> bool:
-            path, said = _request(order, conversation)
-            async with session.post(order.url + path, json=said) as answer:
+        async def send(conversation: str) -> bool:
+            path, body = _request(order, conversation)
+            async with session.post(order.url + path, json=body) as answer:
                 await answer.read()
                 return answer.status == 200
 
-        return await fulfil(order, say)
+        return await run(order, send)
 
 
 def _request(order: Order, conversation: str) -> tuple[str, object]:
     """The path and the body of a turn."""
     if not order.sessions:
-        return f"/chat/{conversation}", MESSAGE | {"content": order.says}
+        return f"/chat/{conversation}", MESSAGE | {"content": order.content}
     metadata = {"session_id": conversation}
-    return "/chat/", {"user_id": conversation, "text": order.says, "metadata": metadata}
+    return "/chat/", {"user_id": conversation, "text": order.content, "metadata": metadata}
 
 
 if __name__ == "__main__":
-    asyncio.run(obey(_over_http))
+    asyncio.run(take_orders(_over_http))

@@ -1,4 +1,4 @@
-"""What turn 10,000 of a conversation costs against turn 10 (I7)."""
+"""The cost of turn 10,000 of a conversation against turn 10 (I7)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,13 +11,13 @@ from bench.table import Row
 
 TARGET = 1.2
 BATCH = 50
-"""Turns of a batch: 11 to 60 of a young conversation, and as many of the old one."""
+"""Turns of a batch: turns 11 to 60 of a young conversation, and as many of the old one."""
 BUILDERS = 8
-"""Users who lengthen the old conversation together."""
+"""How many users build the old conversation."""
 
 
-class Talking(Protocol):
-    """What is talked to."""
+class Measurable(Protocol):
+    """A service whose CPU time is known."""
 
     @property
     def url(self) -> str:
@@ -30,19 +30,19 @@ class Talking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Turns of the old conversation, who says them, and batches of each that are compared.
+    """Turns of the old conversation, users who build it, and how many batches are compared.
 
-    `says` is what is said in each of them.
+    `content` is the text of each message.
     """
 
     turns: int
     builders: int
     rounds: int
-    says: str = MESSAGE["content"]
+    content: str = MESSAGE["content"]
 
     @classmethod
     def of(cls, quick: bool, builders: int) -> "Length":
-        """That of a quick run, or of a whole one."""
+        """The length of a quick run or of a full one."""
         return cls(1_000, builders, 10) if quick else cls(10_000, builders, 20)
 
 
@@ -52,9 +52,9 @@ def measure(quick: bool) -> Iterator[Row]:
         yield compared(ours, load, Length.of(quick, BUILDERS))
 
 
-def compared(ours: Talking, load: Client, length: Length, on: str = "") -> Row:
-    """Batches of a young and of the old conversation in turn."""
-    talk = Order(ours.url, "old", 1, turns=BATCH, shared=True, says=length.says)
+def compared(ours: Measurable, load: Client, length: Length, on: str = "") -> Row:
+    """Alternates batches of young conversations and of the old one."""
+    talk = Order(ours.url, "old", 1, turns=BATCH, shared=True, content=length.content)
     load.burst(replace(talk, users=length.builders, turns=length.turns))
     rounds = [_round(load, ours, talk, number) for number in range(length.rounds)]
     (young, young_cpu), (old, old_cpu) = (
@@ -69,14 +69,14 @@ def compared(ours: Talking, load: Client, length: Length, on: str = "") -> Row:
 
 
 def _round(
-    load: Client, ours: Talking, talk: Order, number: int
+    load: Client, ours: Measurable, talk: Order, number: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     young = replace(talk, name=f"young{number}")
     load.burst(replace(young, turns=10))
     return _batch(load, ours, young), _batch(load, ours, talk)
 
 
-def _batch(load: Client, ours: Talking, order: Order) -> tuple[float, float]:
+def _batch(load: Client, ours: Measurable, order: Order) -> tuple[float, float]:
     """Median latency of a batch, and CPU per turn."""
     before = ours.cpu
     burst = load.burst(order)

@@ -1,8 +1,8 @@
-"""What the service adds to a real model's own time: the Agents SDK asks aimock, on both sides.
+"""The time that the service adds to a model's own: both sides ask aimock through the Agents SDK.
 
-One side is the service over HTTP; the other calls the SDK directly, with the same agent, the same
-window and the same server. With many users both have more to do than a processor can: there the
-share in turns/s says more than the difference in latency.
+One side is the service over HTTP; the other calls the SDK directly, with the same agent, window and
+server. With many users both saturate the CPUs, and the ratio of turns/s says more than the
+difference in latency.
 """
 
 import sys
@@ -15,37 +15,37 @@ from typing import Protocol
 from bench import long
 from bench.aimock import AT_ONCE, DELAY, LATER, TIME, aimock, asking, missing
 from bench.load import Burst, Client, Order, client
-from bench.process import Served, service, until_calm
+from bench.process import Served, service, wait_idle
 from bench.table import Row
 
 SECONDS = {1: 2.0, 16: 1.6, 64: 2.4}
-"""Of a burst, by its users: 64 who begin at once also end at once, so it must have several ends."""
+"""Of a burst, by its users: 64 that start together also end together, so it needs several."""
 DIRECT = "bench.direct"
 FIRST = 8
-"""Turns of a conversation that fill the model's window, before anything is measured."""
+"""Turns that fill the model's window before a measurement."""
 WARM = 0.2
 LATE = f"{DELAY * 1e3:.0f} ms"
 PARKING_TIME = 0.1
 """Seconds, which `LATER` outlasts: each of its turns is parked."""
 OLD, BUILDERS = 1_000, 8
-"""Turns of the old conversation, each of which uses a tool, and who says them."""
+"""Turns of the old conversation, each with a tool call, and the users who build it."""
 
 TALKERS, WAKING, TURNS = 16, 2, 8
-"""Users beside whom summaries are made, the first turns of each, and those that are measured.
+"""Users whose summaries are made meanwhile, the first turns of each, and the measured ones.
 
-Together too few for the model's window to overflow, or for a user of `NEVER` to reach 16 exchanges.
+Together they neither overflow the model's window nor reach the 16 exchanges of `NEVER`.
 """
 EACH = {"summary_events": "1"}
 NEVER = {"summary_events": "16", "summary_time": "86400"}
-"""A user is summed up after every exchange, or after the 16th; by default after each eighth."""
+"""A user's summary is made after every exchange, or after the 16th; the default is the eighth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
     """How much is measured.
 
-    `bursts` of each side in turn; `batches` of the old conversation; `rounds` beside summaries,
-    each of so many `sets` of conversations.
+    `bursts` of each side, in turn; `batches` of the old conversation; `rounds` with summaries, each
+    of `sets` sets of conversations.
     """
 
     bursts: int
@@ -55,12 +55,12 @@ class Length:
 
     @classmethod
     def of(cls, quick: bool) -> "Length":
-        """That of a quick run, or of a whole one."""
+        """The length of a quick run or of a full one."""
         return cls(2, 4, 2, 1) if quick else cls(3, 6, 3, 2)
 
 
 class Process(Protocol):
-    """What uses CPU."""
+    """A process whose CPU time is known."""
 
     @property
     def cpu(self) -> float:
@@ -69,14 +69,14 @@ class Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Who takes turns: whom to order them from, where they are asked for, and what works."""
+    """One side: the client that sends the turns, where to, and the process that runs them."""
 
     client: Client
     url: str
     process: Process
 
     def burst(self, order: Order) -> "Measured":
-        """Turns by this side."""
+        """Runs a burst on this side."""
         before = self.process.cpu
         burst = self.client.burst(replace(order, url=self.url))
         return Measured(burst, (self.process.cpu - before) / burst.turns)
@@ -84,14 +84,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A burst, and seconds of CPU that a turn of it took."""
+    """A burst, and the seconds of CPU per turn."""
 
     burst: Burst
     cpu: float
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """All with a real model, on the embedded runtime; nothing, with a note, without its server."""
+    """All rows with a model server, on the embedded runtime; none, with a note, without it."""
     if skipped():
         return
     length = Length.of(quick)
@@ -105,7 +105,7 @@ def measure(quick: bool) -> Iterator[Row]:
 
 
 def skipped() -> bool:
-    """Is there no server for a model? Then a line says why."""
+    """Prints why there is no model server, if there is none; true in that case."""
     reason = missing()
     if reason is not None:
         print(f"skipped, there is no scripted model: {reason}", file=sys.stderr)
@@ -113,13 +113,13 @@ def skipped() -> bool:
 
 
 def begin(order: Order, *sides: Side) -> None:
-    """Has the first turns of an order's conversations said."""
+    """Runs the first turns of an order's conversations."""
     for side in sides:
-        side.burst(replace(order, seconds=0.0, turns=FIRST * order.users, says=AT_ONCE))
+        side.burst(replace(order, seconds=0.0, turns=FIRST * order.users, content=AT_ONCE))
 
 
 def compared(what: Row, ours: Side, direct: Side, order: Order, bursts: int) -> Row:
-    """The service and the SDK in turn; the row has its name and its target."""
+    """Alternates service and SDK; `what` brings the row's name and target."""
     pairs = [(ours.burst(order), direct.burst(order)) for _ in range(bursts)]
     whole, alone = (_merged([each.burst for each in side]) for side in zip(*pairs, strict=True))
     share = median(a.burst.rate / b.burst.rate for a, b in pairs)
@@ -134,16 +134,16 @@ def compared(what: Row, ours: Side, direct: Side, order: Order, bursts: int) -> 
 
 
 def _merged(bursts: Sequence[Burst]) -> Burst:
-    """All their turns; a burst alone can be too short for a p99."""
+    """The turns of all bursts; one burst can be too short for a p99."""
     latencies = sorted(latency for burst in bursts for latency in burst.latencies)
     rate = median(burst.rate for burst in bursts)
     return Burst(rate, latencies, sum(burst.turns for burst in bursts), 0)
 
 
 def _asking(url: str, **settings: str) -> AbstractContextManager[Served]:
-    """The service with that model's server; settings are named without `AGENT_ACTORS_`."""
-    given = asking(url) | settings
-    return service(**{f"AGENT_ACTORS_{name.upper()}": value for name, value in given.items()})
+    """The service on that model server; settings are named without `AGENT_ACTORS_`."""
+    named = asking(url) | settings
+    return service(**{f"AGENT_ACTORS_{name.upper()}": value for name, value in named.items()})
 
 
 def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator[Row]:
@@ -157,25 +157,25 @@ def _overheads(url: str, load: Client, direct: Side, length: Length) -> Iterator
             what = Row(f"over the model, at once, {named}", "", "", target)
             yield compared(what, ours, direct, order, length.bursts)
             what = Row(f"over the model, after {LATE}, {named}", "", "", target)
-            yield compared(what, ours, direct, replace(order, says=LATER), length.bursts)
+            yield compared(what, ours, direct, replace(order, content=LATER), length.bursts)
     with _asking(url, parking_time=str(PARKING_TIME)) as parking:
         ours = Side(load, parking.url, parking)
-        order = Order("", "parked", 1, SECONDS[1], warm=WARM, says=LATER)
+        order = Order("", "parked", 1, SECONDS[1], warm=WARM, content=LATER)
         begin(order, ours, direct)
         what = Row(f"over the model, parked, after {LATE}, 1 user", "", "", "p50 at most +60 ms")
         yield compared(what, ours, direct, order, length.bursts)
 
 
 def _beside_summaries(url: str, load: Client, length: Length) -> Iterator[Row]:
-    """Turns while summaries are made, against turns of another process that makes none."""
+    """Turns while summaries are made, against turns of a process that makes none."""
     with _asking(url) as usual, _asking(url, **EACH) as eager, _asking(url, **NEVER) as idle:
-        for making, what, says, target in (
+        for making, what, content, target in (
             (usual, "at once", AT_ONCE, "≤ 1.2 in p99"),
             (usual, f"after {LATE}", LATER, "≤ 1.2 in p99"),
             (eager, "each exchange, at once", AT_ONCE, ""),
         ):
             name = what.replace(" ", "").replace(",", "")
-            talk = Order("", name, TALKERS, turns=TURNS * TALKERS, says=says)
+            talk = Order("", name, TALKERS, turns=TURNS * TALKERS, content=content)
             rounds = [
                 [_talk(load, each, talk, range(n, n + length.sets)) for each in (making, idle)]
                 for n in range(0, length.rounds * length.sets, length.sets)
@@ -185,7 +185,7 @@ def _beside_summaries(url: str, load: Client, length: Length) -> Iterator[Row]:
 
 
 def _slower(what: Row, rounds: list[list[Burst]]) -> Row:
-    """The row has its name and its target."""
+    """`what` brings the row's name and target."""
     with_them, without = (_merged(side) for side in zip(*rounds, strict=True))
     return replace(
         what,
@@ -196,11 +196,11 @@ def _slower(what: Row, rounds: list[list[Burst]]) -> Row:
 
 
 def _talk(load: Client, ours: Served, talk: Order, sets: range) -> Burst:
-    """Conversations, one set after the other; what they leave is done when this returns."""
+    """Runs the sets of conversations, and waits until the service is idle."""
     measured = []
     for number in sets:
         order = replace(talk, url=ours.url, name=f"{talk.name}{number}")
         load.burst(replace(order, turns=WAKING * TALKERS))
         measured.append(load.burst(order))
-    until_calm(ours)
+    wait_idle(ours)
     return _merged(measured)

@@ -1,7 +1,7 @@
-"""An app served with a timer on its event loop that notes how late it is called.
+"""An app served with a timer on its event loop that records how late it runs.
 
-Run as `python -m bench.probe service|floor DATA REPORT PORT`; the report is written at the end, and
-begins at the last SIGUSR1.
+Run as `python -m bench.probe service|floor DATA REPORT PORT`; the report is written at the end
+and starts at the last SIGUSR1.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ PERIOD = 0.001
 
 
 def probed(app: FastAPI, late: list[float]) -> FastAPI:
-    """The app, whose life has the timer in it."""
-    life = app.router.lifespan_context
+    """The app, with the timer in its lifespan."""
+    lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def with_timer(app: FastAPI) -> AsyncIterator[None]:
-        async with life(app):
+        async with lifespan(app):
             timer = asyncio.create_task(_tick(late))
             yield
             timer.cancel()

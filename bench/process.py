@@ -1,4 +1,4 @@
-"""Processes under measurement: started with a data folder of their own, and always stopped."""
+"""Measured processes: each has its own data folder and is always stopped."""
 
 import http.client
 import json
@@ -19,8 +19,8 @@ from agent_actors.engine.ports import free_port
 HOST = "127.0.0.1"
 PATIENCE = 30.0
 """Seconds for a start and for a stop."""
-CALM = 0.02
-"""Share of a CPU below which nothing is going on."""
+IDLE = 0.02
+"""The share of a CPU below which a process is idle."""
 MESSAGE = {"role": "user", "content": "What did I say yesterday about the harbour?"}
 
 
@@ -57,21 +57,21 @@ def _on_cpu(task: Path) -> int:
     return 0
 
 
-def until_calm(ours: Served) -> None:
-    """Waits until nothing is going on any more, or a while."""
+def wait_idle(ours: Served) -> None:
+    """Waits until the process is idle, for at most `PATIENCE` seconds."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         before = ours.cpu
         time.sleep(1.0)
-        if ours.cpu - before < CALM:
+        if ours.cpu - before < IDLE:
             return
 
 
 @contextmanager
 def service(**environment: str) -> Iterator[Served]:
-    """`agent-actors dev`, as anyone starts it, on a data folder that is thrown away.
+    """`agent-actors dev` with default settings, on a temporary data folder.
 
-    Unless told otherwise its model is `echo`: a key in the environment must not cost anything.
+    Its model is `echo` unless `environment` names another: an API key must cost nothing.
     """
     with tempfile.TemporaryDirectory(prefix="agent-actors-bench-") as data:
         port = free_port()
@@ -82,7 +82,7 @@ def service(**environment: str) -> Iterator[Served]:
 
 @contextmanager
 def beside(module: str, *arguments: str) -> Iterator[Served]:
-    """A module of the benchmark that serves the same route; it is given its port last."""
+    """A module of the benchmark that serves the same route; its last argument is the port."""
     port = free_port()
     with served(["-m", module, *arguments, str(port)], port) as process:
         yield process
@@ -92,7 +92,7 @@ def beside(module: str, *arguments: str) -> Iterator[Served]:
 def served(
     command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
-    """A Python process, once it has answered a turn."""
+    """A Python process that has answered its first turn."""
     began = time.perf_counter()
     with running(command, environment) as process:
         _first_answer(process, port)
@@ -105,7 +105,7 @@ def running(
     environment: Mapping[str, str] | None = None,
     **streams: int | IO[str],
 ) -> Iterator["subprocess.Popen[str]"]:
-    """A Python process that is stopped at the end, by its id."""
+    """A Python process, stopped at the end by its id."""
     own = {name: value for name, value in os.environ.items() if "AGENT_ACTORS" not in name}
     process = subprocess.Popen(
         [sys.executable, *command],
@@ -120,10 +120,10 @@ def running(
 
 
 def turn(port: int, conversation: str) -> None:
-    """One turn, answered.
+    """Runs one turn.
 
     Raises:
-        OSError: The service is not there yet.
+        OSError: The service does not listen yet.
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
     try:

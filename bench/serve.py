@@ -1,4 +1,4 @@
-"""What is served for comparison, on the settings of `agent-actors dev`."""
+"""Serves the apps that the service is compared with, as `agent-actors dev` does."""
 
 import asyncio
 import gc
@@ -24,21 +24,21 @@ def config(app: ASGIApp, port: int) -> uvicorn.Config:
 
 
 def serve(app: ASGIApp, port: int) -> None:
-    """Serves until a signal says stop, and returns."""
-    # uvicorn raises the signal it has heeded once more: by default that ends the process.
+    """Serves until a signal arrives."""
+    # uvicorn raises the signal again after its shutdown; by default that would end the process.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     server = uvicorn.Server(config(app, port))
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_calmly(server))
+        runner.run(_serve(server))
 
 
-def calm_collector() -> None:
-    """What the service does to the garbage collector when it starts."""
+def tune_collector() -> None:
+    """Sets up the garbage collector as the service does at its start."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _calmly(server: uvicorn.Server) -> None:
-    calm_collector()
+async def _serve(server: uvicorn.Server) -> None:
+    tune_collector()
     await server.serve()

@@ -1,4 +1,4 @@
-"""A collector that takes whatever comes and keeps nothing.
+"""A collector that accepts everything and keeps nothing.
 
 Run as `python -m bench.sink PORT`.
 """
@@ -13,7 +13,7 @@ from bench.serve import serve
 
 
 async def sink(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads what is sent, and says that it was taken."""
+    """Reads a request and accepts it."""
     await Request(scope, receive).body()
     await Response(b"{}", media_type="application/json")(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""How long the event loop keeps a timer waiting, under load; the floor is probed alike."""
+"""How late the event loop runs a timer under load, in the service and in the floor."""
 
 import json
 import os
@@ -15,12 +15,12 @@ from bench.table import Row
 
 USERS = (1, 64)
 WARM = 2.0
-"""Seconds before the probe begins: first turns wake actors and import what is imported late."""
+"""Seconds before the probe starts: first turns activate actors and run late imports."""
 TARGETS = {1: "a few ms"}
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class Lateness:
     """Lateness of the probe's timer in seconds, sorted."""
 
     sorted: list[float]
@@ -32,12 +32,12 @@ class Late:
 
     @property
     def p999(self) -> float:
-        """What one tick in a thousand exceeds, in milliseconds."""
+        """The lateness that one tick in a thousand exceeds, in milliseconds."""
         return self.sorted[-1 - len(self.sorted) // 1000] * 1e3
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """With one user a tick waits for single steps of a turn, with many for those before it."""
+    """With one user a tick waits for single steps of a turn; with many, for the steps in line."""
     seconds = 3.0 if quick else 10.0
     with load_client() as load:
         for users in USERS:
@@ -51,11 +51,11 @@ def measure(quick: bool) -> Iterator[Row]:
             )
 
 
-def _late(load: Client, app: str, users: int, seconds: float) -> Late:
+def _late(load: Client, app: str, users: int, seconds: float) -> Lateness:
     with tempfile.TemporaryDirectory(prefix="agent-actors-bench-") as data:
         report = Path(data, "late.json")
         with beside("bench.probe", app, data, str(report)) as probed:
             load.burst(Order(probed.url, "probed", users, WARM))
             os.kill(probed.pid, signal.SIGUSR1)
             load.burst(Order(probed.url, "probed", users, seconds))
-        return Late(sorted(json.loads(report.read_text(encoding="utf-8"))))
+        return Lateness(sorted(json.loads(report.read_text(encoding="utf-8"))))

@@ -1,4 +1,4 @@
-"""The table a benchmark prints, and where it was measured."""
+"""The table that a benchmark prints, and where it was measured."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ PARTS = ("fastapi", "uvicorn", "uvloop", "pydantic", "dapr")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement: what it is, its ratio and what that compares, and what it should be."""
+    """One measurement: its name, the values, the ratio and what it compares, and the target."""
 
     what: str
     measured: str
@@ -55,13 +55,13 @@ def machine() -> str:
 
 
 def _servers() -> str:
-    """Dapr and its Redis, where they are."""
+    """The versions of Dapr and Redis, if they are installed."""
     try:
         found = binaries.find()
     except StartupError:
         return "no Dapr"
-    told = subprocess.run([found.redis, "--version"], capture_output=True, text=True, check=True)
-    words = told.stdout.split()  # As in "Valkey server v=9.1.2 sha=…".
+    printed = subprocess.run([found.redis, "--version"], capture_output=True, text=True, check=True)
+    words = printed.stdout.split()  # As in "Valkey server v=9.1.2 sha=…".
     return f"daprd {binaries.version(found.daprd)}, {words[0]} {words[2].removeprefix('v=')}"
 
 

@@ -1,4 +1,4 @@
-"""Turns a second over HTTP, against a floor that does nothing with them."""
+"""Turns per second over HTTP, against a floor whose turns do nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ TARGETS = {1: "p50 at most +2 ms", 64: "ten times the lesson on Dapr"}
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long is measured: bursts of so many seconds, service and floor in turn."""
+    """How many bursts are measured for each app, and how many seconds each lasts."""
 
     bursts: int
     seconds: float
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """Service and floor in turn, for each number of users."""
+    """Alternates bursts of the service and the floor, for each number of users."""
     length = Length(3, 1.0) if quick else Length(5, 3.0)
     with service() as ours, beside("bench.floor") as floor, client() as load:
         for users in USERS:
@@ -31,7 +31,7 @@ def measure(quick: bool) -> Iterator[Row]:
 def _bursts(
     load: Client, ours: Served, floor: Served, users: int, length: Length
 ) -> list[tuple[Burst, Burst]]:
-    """The machine's mood changes: what is compared is measured one right after the other."""
+    """Pairs of bursts, one right after the other, since the machine's speed changes."""
     orders = [
         Order(each.url, f"turns{users}", users, length.seconds, warm=0.5) for each in (ours, floor)
     ]

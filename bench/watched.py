@@ -1,6 +1,6 @@
-"""What it costs to look at the service: traces to a collector, and a scrape of its metrics.
+"""The cost of observability: traces sent to a collector, and a scrape of the metrics.
 
-Metrics cannot be switched off; what counting costs is in every row of the other measurements.
+Counting cannot be switched off; its cost is in every row of the other measurements.
 """
 
 import http.client
@@ -21,13 +21,13 @@ SCRAPES = 50
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """Traces on against off, then the metrics of a service that has been used."""
+    """Tracing on against off, then a scrape of a service that was used."""
     length = Length(3, 1.0) if quick else Length(5, 2.0)
     with service() as plain, beside("bench.sink") as collector, client() as load:
         off = Side(load, plain.url, plain)
         for what, sampling in TRACED.items():
-            told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **sampling}
-            with service(**told) as watched:
+            exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **sampling}
+            with service(**exporting) as watched:
                 yield from _traced(what, Side(load, watched.url, watched), off, length)
         yield _scraped(plain)
 
@@ -55,7 +55,7 @@ def _compared(what: str, pairs: list[tuple[Measured, Measured]]) -> Row:
 
 
 def _scraped(ours: Served) -> Row:
-    """One scrape after the other; each is an answer of the loop that also takes turns."""
+    """Scrapes one after the other; the event loop that runs turns also answers them."""
     before, times, size = ours.cpu, [], 0
     for _ in range(SCRAPES):
         began = time.perf_counter()

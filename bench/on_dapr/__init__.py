@@ -1,6 +1,6 @@
-"""The same service beside a real sidecar, against the lesson and against a floor of bare exchanges.
+"""The service with a real sidecar, against the lesson and against a floor of bare exchanges.
 
-Each app has a Redis, a namespace and a sidecar of its own; placement and scheduler are shared.
+Each app has its own Redis, namespace and sidecar; placement and scheduler are shared.
 """
 
 import sys
@@ -15,7 +15,7 @@ from bench.table import Row
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """All that is measured on Dapr; nothing, with a note, where its servers are missing."""
+    """All measurements on Dapr; none, with a note, if its servers are missing."""
     try:
         found = binaries.find()
     except StartupError as error:

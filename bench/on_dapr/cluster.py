@@ -1,4 +1,4 @@
-"""Apps under measurement beside real sidecars: started, asked for their cost, always stopped."""
+"""Measured apps with real sidecars: started, asked for their cost, always stopped."""
 
 import http.client
 import json
@@ -29,21 +29,21 @@ CONFIGURATION = COMPONENTS / "configuration.yaml"
 LESSON_CODE = Path(os.environ.get("BENCH_LESSON_CODE", "lesson/main.py")).resolve()
 """The lesson's published code, measured where it lies; nothing of it is in this project."""
 
-CALM = 0.1
-"""Share of a CPU below which a burst has come to its end, with all its events."""
+IDLE = 0.1
+"""The share of a CPU below which a burst is over, with all its events."""
 LOOK = 0.1
 LONGEST = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What is put beside a sidecar.
+    """An app that runs with a sidecar.
 
     Args:
         name: Its app id.
         command: What Python runs; `--port` and a number are added.
-        events: Are events that fail tried again, and then put aside? Without, it has no
-            Configuration of ours either.
+        events: Whether failed events are retried and become dead letters. Without it, the
+            sidecar has none of our Configuration either.
         settings: Its environment.
     """
 
@@ -53,15 +53,15 @@ class App:
     settings: tuple[tuple[str, str], ...] = ()
 
     def having(self, **settings: object) -> "App":
-        """The same with settings, named without `AGENT_ACTORS_`."""
+        """The same app with more settings, named without `AGENT_ACTORS_`."""
         more = ((f"AGENT_ACTORS_{name.upper()}", str(value)) for name, value in settings.items())
         return App(self.name, self.command, self.events, (*self.settings, *more))
 
 
 SERVICE = App("service", ["-m", "agent_actors", "serve", "--runtime", "dapr"]).having(model="echo")
 FLOOR = App("floor", ["-m", "bench.on_dapr.floor"])
-# It answers its events with a word that means "failed" to a sidecar: with our retries each would be
-# applied seven times. Without them it is applied once, as where the lesson comes from.
+# It answers its events with a word that means "failed" to a sidecar: with our retries, each would
+# be applied seven times; without them it is applied once, as in the lesson's own setup.
 LESSON = App(
     "lesson",
     [
@@ -74,14 +74,14 @@ LESSON = App(
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of CPU: of the app's process, of its sidecar's, of its Redis's."""
+    """Seconds of CPU of the app, its sidecar and its Redis."""
 
     app: float
     daprd: float
     redis: float
 
     def of_each(self, since: "Cost", turns: int) -> "Cost":
-        """What one turn has cost, in milliseconds."""
+        """The cost of one turn, in milliseconds."""
         pairs = ((self.app, since.app), (self.daprd, since.daprd), (self.redis, since.redis))
         return Cost(*((now - then) / turns * 1e3 for now, then in pairs))
 
@@ -105,7 +105,7 @@ class Replica:
             config=CONFIGURATION if cluster.app.events else None,
             app_token=token,
         )
-        given = {
+        named = {
             "APP_API_TOKEN": token,
             "DAPR_HTTP_PORT": str(self.sidecar.http_port),
             "DAPR_GRPC_PORT": str(self.sidecar.grpc_port),
@@ -115,12 +115,12 @@ class Replica:
         self.process = Child(
             [sys.executable, *cluster.app.command, "--port", str(self.port)],
             log=folder / "app.log",
-            env=environment(**(given | dict(cluster.app.settings))),
+            env=environment(**(named | dict(cluster.app.settings))),
             cwd=folder,
         )
 
     def start(self) -> None:
-        """Starts both, and returns when a turn has been answered and its event applied.
+        """Starts both; returns when a turn is answered and its event is applied.
 
         Raises:
             StartupError: One of them ended, or was not ready in time.
@@ -133,17 +133,17 @@ class Replica:
         self.process.wait_until(lambda: len(self.memory(first)) > 0, PATIENCE)
 
     def kill(self) -> None:
-        """Ends both at once, as when a machine is lost."""
+        """Kills both at once, as when a machine is lost."""
         self.sidecar.kill()
         self.process.kill()
 
     def memory(self, user: str) -> list[dict[str, str]]:
-        """What the app says of `/memory/{user}`."""
+        """The entries of `GET /memory/{user}`."""
         memory: list[dict[str, str]] = _get(self.port, f"/memory/{user}")["memory"]
         return memory
 
     def hosted(self, actor_type: str) -> int:
-        """How many actors of that type are active here."""
+        """How many actors of that type are active in this replica."""
         hosting = _get(self.sidecar.http_port, "/v1.0/metadata")["actorRuntime"]
         return sum(
             each.get("count", 0)
@@ -160,7 +160,7 @@ class Replica:
 
 
 class Cluster:
-    """Replicas of one app; made by `Dapr.hosting`."""
+    """The replicas of one app; `Dapr.hosting` makes it."""
 
     def __init__(self, dapr: "Dapr", app: App, folder: Path, replicas: int) -> None:
         self.dapr = dapr
@@ -190,14 +190,14 @@ class Cluster:
         """Seconds of CPU of app and sidecar."""
         return self.cost.app + self.cost.daprd
 
-    def calm(self) -> float:
-        """Waits until nothing is going on any more, or a while; how long something was."""
+    def wait_idle(self) -> float:
+        """Waits until app and sidecar are idle, at most `LONGEST`; the seconds they were busy."""
         began = time.monotonic()
         busy = 0.0
         while busy < LONGEST:
             before = self.cpu
             time.sleep(LOOK)
-            if self.cpu - before < CALM * LOOK:
+            if self.cpu - before < IDLE * LOOK:
                 break
             busy = time.monotonic() - began
         return busy
@@ -205,7 +205,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Dapr:
-    """The servers, with a control plane that runs."""
+    """Dapr's servers, with a running control plane."""
 
     binaries: Binaries
     plane: ControlPlane
@@ -213,7 +213,7 @@ class Dapr:
 
     @contextmanager
     def hosting(self, app: App, *, replicas: int = 1) -> Iterator[Cluster]:
-        """Replicas of an app, each of which has answered a turn.
+        """Runs replicas of an app; each has answered a turn.
 
         Raises:
             StartupError: Something did not start; the text has the end of its log.
@@ -243,7 +243,7 @@ def plane(found: Binaries) -> Iterator[Dapr]:
 
 
 def _without_retries(folder: Path) -> Path:
-    """Our store, broker and subscription; an event that fails is given up."""
+    """Our store, broker and subscription, without retries."""
     folder.mkdir(parents=True)
     for name in ("statestore.yaml", "daca-pubsub.yaml", "message-subscription.yaml"):
         lines = (COMPONENTS / name).read_text(encoding="utf-8").splitlines(keepends=True)

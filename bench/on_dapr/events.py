@@ -1,9 +1,8 @@
-"""From an answer to the moment at which memory holds it.
+"""The time from an answer until memory has it.
 
-Redis itself tells when memory's mark for a turn is written, to a connection that listens (keyspace
-notifications): nobody is asked meanwhile, so that looking costs neither the app nor its sidecar
-anything. An answer's moment is when the caller has it; the lag of an event that is applied before
-that is below 0.
+Redis notifies a connection when memory's mark for a turn is written (keyspace notifications), so
+the measurement costs the app and its sidecar nothing. The lag counts from the moment at which the
+caller has the answer; it is negative for an event that was applied before.
 """
 
 import asyncio
@@ -24,15 +23,15 @@ from bench.table import Row
 USERS = (1, 16, 64)
 TARGETS = {1: "p50 ≤ 30 ms"}
 FIRST = 3
-"""Turns of a conversation that are not counted: they wake its actors."""
+"""Turns of a conversation that are not counted, since they activate its actors."""
 CHANNEL = b"__keyspace@0__:"
 MARKS = b"*||MemoryAgentActor||*||s:*"
 Moments = dict[str, list[float]]
-"""By conversation, a moment for each of its turns."""
+"""One time per turn, by conversation."""
 
 
-def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:  # noqa: ARG001 - as its siblings
-    """The lag of one user's events, and of many users' at once."""
+def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:  # noqa: ARG001 - As its siblings.
+    """The lag with one user and with many."""
     seconds = 2.0 if quick else 6.0
     with dapr.hosting(SERVICE) as ours:
         for users in USERS:
@@ -45,21 +44,21 @@ def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:  # noqa: AR
                 " the answer",
                 TARGETS.get(users, ""),
             )
-            ours.calm()
+            ours.wait_idle()
 
 
 async def _lags(ours: Cluster, users: int, seconds: float) -> list[float]:
     """Seconds, one for each counted turn."""
     names = [f"lag{users}-{number}" for number in range(users)]
     saved: Moments = defaultdict(list)
-    async with _listening(ours.redis.port, saved), aiohttp.ClientSession() as session:
+    async with _recorded(ours.redis.port, saved), aiohttp.ClientSession() as session:
         until = time.perf_counter() + seconds
-        told = await asyncio.gather(*(_talk(session, ours.url, name, until) for name in names))
-        answered: Moments = {name: moments for name, (moments, _) in zip(names, told, strict=True)}
+        talks = await asyncio.gather(*(_talk(session, ours.url, name, until) for name in names))
+        answered: Moments = {name: moments for name, (moments, _) in zip(names, talks, strict=True)}
         async with asyncio.timeout(PATIENCE * 2):
             await _all(saved, answered)
     last = await asyncio.to_thread(ours.replicas[0].memory, names[0])
-    assert last[-1]["content"] == told[0][1], "what Redis told is not what /memory shows"
+    assert last[-1]["content"] == talks[0][1], "/memory shows other entries than Redis reported"
     return [
         applied - answer
         for name in names
@@ -68,7 +67,7 @@ async def _lags(ours: Cluster, users: int, seconds: float) -> list[float]:
 
 
 async def _all(saved: Moments, answered: Moments) -> None:
-    """Waits until no turn is missing; the last have no lag to spoil by looking."""
+    """Waits until the marks of all turns are written."""
     while any(len(saved[name]) < len(answered[name]) for name in answered):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
@@ -76,7 +75,7 @@ async def _all(saved: Moments, answered: Moments) -> None:
 async def _talk(
     session: aiohttp.ClientSession, url: str, name: str, until: float
 ) -> tuple[list[float], str]:
-    """When each turn was answered, and the last answer."""
+    """The times of the answers, and the last answer."""
     moments: list[float] = []
     while time.perf_counter() < until:
         async with session.post(f"{url}/chat/{name}", json=MESSAGE) as answer:
@@ -87,24 +86,24 @@ async def _talk(
 
 
 @asynccontextmanager
-async def _listening(port: int, saved: Moments) -> AsyncIterator[None]:
-    """Notes when marks are written, by conversation."""
+async def _recorded(port: int, saved: Moments) -> AsyncIterator[None]:
+    """Records the times at which marks are written, by conversation."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(b"CONFIG SET notify-keyspace-events Kh\r\n")
     writer.write(b"PSUBSCRIBE " + CHANNEL + MARKS + b"\r\n")
     while not (await reader.readline()).startswith(CHANNEL):
         pass
     await reader.readline()
-    hearing = asyncio.create_task(_hear(reader, saved))
+    recording = asyncio.create_task(_record(reader, saved))
     try:
         yield
     finally:
-        hearing.cancel()
+        recording.cancel()
         writer.close()
 
 
-async def _hear(reader: asyncio.StreamReader, saved: Moments) -> None:
-    """A notification is four strings, the last two of them the key and what was done to it."""
+async def _record(reader: asyncio.StreamReader, saved: Moments) -> None:
+    """Reads notifications: four strings each, of which the last two are key and operation."""
     while line := await reader.readline():
         if not line.startswith(CHANNEL) or MARKS in line:
             continue

@@ -1,4 +1,4 @@
-"""The floor on Dapr: the exchanges of a three-actor turn with the sidecar, and nothing else.
+"""The floor on Dapr: the exchanges of a three-actor turn with the sidecar, and no more.
 
 Run as `python -m bench.on_dapr.floor --port PORT`. No framework, no SDK, no validation, no
 protocol: raw ASGI, and aiohttp's pool with the options that the service gives it. One turn is
@@ -33,8 +33,8 @@ CONFIG = {
 }
 WINDOW = 8
 ENTRIES = 3
-SAID = b"x" * 340
-"""What the service's reply repeats of memory."""
+ANSWER = b"x" * 340
+"""The part of the reply that repeats memory."""
 IDS = b"x" * 150
 """Ids, hashes and times of a turn."""
 RECORD = b"x" * 120
@@ -79,8 +79,8 @@ class Floor:
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         match scope["path"].split("/")[1:]:
             case ["chat", user]:
-                said = await _body(receive)
-                reply = await self._call("FloorChat", user, b'{"ids":"%b","said":%b}' % (IDS, said))
+                asked = b'{"ids":"%b","message":%b}' % (IDS, await _body(receive))
+                reply = await self._call("FloorChat", user, asked)
                 return b'{"response":%b,"turn_id":"019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"}' % reply
             case ["actors", kind, user, "method", method]:
                 return await self._act(kind, user, method, await _body(receive))
@@ -90,7 +90,7 @@ class Floor:
                 await self._call("FloorMemory", data["actor_id"], update, "update")
                 return b'{"status":"SUCCESS"}'
             case ["memory", user]:
-                return b'{"memory":%b}' % self._remembered(user)
+                return b'{"memory":%b}' % self._entries(user)
             case ["dapr", "config"]:
                 return json.dumps(CONFIG).encode()
         return b"[]"
@@ -101,31 +101,31 @@ class Floor:
         if kind == "FloorResponse":
             await self._call("FloorMemory", user, b"", "read")
             await self._save("FloorResponse", user, b"count", b"1")
-            return b'{"role":"assistant","content":"%b"}' % SAID
+            return b'{"role":"assistant","content":"%b"}' % ANSWER
         if method == "update":
-            said, answered = json.loads(body)
-            self._memory[user] += (json.dumps(each).encode() for each in (said, answered))
-            saved = b'{"entries":%b,"ids":"%b"}' % (self._remembered(user), IDS)
+            message, answer = json.loads(body)
+            self._memory[user] += (json.dumps(each).encode() for each in (message, answer))
+            saved = b'{"entries":%b,"ids":"%b"}' % (self._entries(user), IDS)
             await self._save("FloorMemory", user, b"memory", saved)
             return b'{"status":"applied"}'
-        return self._remembered(user)
+        return self._entries(user)
 
     async def _chat(self, user: str, body: bytes) -> bytes:
-        said = body[body.index(b',"said":') + 8 : -1]
+        message = body[body.index(b',"message":') + 11 : -1]
         pairs = self._pairs[user]
-        asked = b'{"ids":"%b","said":%b,"window":[%b]}' % (IDS, said, b",".join(pairs))
+        asked = b'{"ids":"%b","message":%b,"window":[%b]}' % (IDS, message, b",".join(pairs))
         reply = await self._call("FloorResponse", user, asked)
-        pairs.append(b"[%b,%b]" % (said, reply))
+        pairs.append(b"[%b,%b]" % (message, reply))
         self._turns[user] += 1
         records = RECORD * min(self._turns[user], RECORDS)
         head = b'{"pairs":[%b],"records":"%b"}' % (b",".join(pairs), records)
         await self._save("FloorChat", user, b"head", head)
         event = b'{"actor_id":"%b","input":%b,"output":%b,"ids":"%b"}'
-        told = event % (user.encode(), said, reply, IDS * 5)
-        await self._send("POST", "/publish/daca-pubsub/user-chat", told)
+        data = event % (user.encode(), message, reply, IDS * 5)
+        await self._send("POST", "/publish/daca-pubsub/user-chat", data)
         return reply
 
-    def _remembered(self, user: str) -> bytes:
+    def _entries(self, user: str) -> bytes:
         return b"[%b]" % b",".join(self._memory[user])
 
     async def _call(self, kind: str, user: str, body: bytes, method: str = "process") -> bytes:

@@ -1,4 +1,4 @@
-"""What a conversation of one turn costs: its actors wake up, its reminder comes and goes."""
+"""The cost of a conversation of one turn: its actors are activated, its reminder comes and goes."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PERIOD = 2.0
 
 
 def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:
-    """As many turns in conversations of their own as in one."""
+    """As many turns in conversations of one turn as in a single conversation."""
     number = 60 if quick else 300
     with dapr.hosting(SERVICE.having(recovery_period=PERIOD)) as ours:
         load.burst(Order(ours.url, "warm", 1, turns=number))
@@ -29,10 +29,10 @@ def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:
 
 
 def _cost(load: Client, ours: Cluster, order: Order) -> tuple[Cost, float]:
-    """Milliseconds a turn, with what follows it; those of the scheduler apart."""
+    """Milliseconds of CPU per turn with its events and reminders, and those of the scheduler."""
     scheduler = ours.dapr.plane.scheduler.pid
     before, began = ours.cost, cpu_of(scheduler)
     turns = load.burst(order).turns
     time.sleep(2 * PERIOD)
-    ours.calm()
+    ours.wait_idle()
     return ours.cost.of_each(before, turns), (cpu_of(scheduler) - began) / turns * 1e3

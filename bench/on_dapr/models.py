@@ -1,4 +1,4 @@
-"""What the service adds to a real model's own time, as `bench.models` does for embedded."""
+"""The time that the service adds to a model's own, as `bench.models` measures it."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from bench.on_dapr.cluster import SERVICE, Dapr
 from bench.table import Row
 
 LONG = 3_600
-"""Seconds of a recovery period that does not end within the run."""
+"""Seconds of a recovery period that is longer than the run."""
 
 
 def measure(dapr: Dapr, load: Client, quick: bool) -> Iterator[Row]:
-    """One user, whose model answers at once; nothing, with a note, without the model's server."""
+    """One user, with a model that answers at once; no row, with a note, without it."""
     if models.skipped():
         return
     bursts, seconds = (3, 1.0) if quick else (5, 2.5)

@@ -1,9 +1,9 @@
-"""Turns a second beside a sidecar: the service, the floor and the lesson, burst by burst in turn.
+"""Turns per second with a sidecar: bursts of the service, the floor and the lesson in turn.
 
-Every burst has conversations of its own, so that the lesson is measured at its best: its turn grows
-with the conversation. Their first turns, which wake actors, are not counted. The service's recovery
-period is longer than the run: else its reminders, half a minute after a first turn, would fall into
-the others' bursts. `lone` has what they cost.
+Each burst has new conversations, which is best for the lesson: its turns grow with them. Their
+first turns, which activate actors, are not counted. The service's recovery period is longer than
+the run, or its reminders, half a minute after a first turn, would fall into the bursts of the
+others. `lone` measures their cost.
 """
 
 import sys
@@ -24,17 +24,17 @@ TARGETS = {
 }
 WARM = 0.3
 FIRST = 2
-"""Turns of a conversation, about, that wake its actors before the burst."""
+"""Turns of a conversation, about, that activate its actors before the burst."""
 LONG = 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A burst, what a turn of it has cost with its event, and how long its last events took."""
+    """A burst, the cost of a turn with its event, and the seconds until its last event was done."""
 
     burst: Burst
     cost: Cost
-    owed: float
+    events_after: float
 
 
 Round = dict[str, Measured]
@@ -69,11 +69,11 @@ def _round(load: Client, running: list[Cluster], order: Order) -> Round:
 def _burst(load: Client, cluster: Cluster, order: Order) -> Measured:
     order = replace(order, url=cluster.url)
     load.burst(replace(order, seconds=0.0, turns=FIRST * order.users))
-    cluster.calm()
+    cluster.wait_idle()
     before = cluster.cost
     burst = load.burst(order)
-    owed = cluster.calm()
-    return Measured(burst, cluster.cost.of_each(before, burst.turns), owed)
+    events_after = cluster.wait_idle()
+    return Measured(burst, cluster.cost.of_each(before, burst.turns), events_after)
 
 
 def _compared(users: int, rounds: list[Round]) -> Row:
@@ -96,16 +96,16 @@ def _share(rounds: list[Round], name: str) -> str:
 
 
 def _costs(users: int, rounds: list[Round]) -> Row:
-    ours, floor = (_told([each[name] for each in rounds]) for name in ("service", "floor"))
+    ours, floor = (_described([each[name] for each in rounds]) for name in ("service", "floor"))
     return Row(f"Dapr, CPU of a turn, {_named(users)}", ours, f"floor: {floor}", "")
 
 
-def _told(measured: list[Measured]) -> str:
+def _described(measured: list[Measured]) -> str:
     cost = _median([each.cost for each in measured])
-    owed = median(each.owed for each in measured)
+    events_after = median(each.events_after for each in measured)
     return (
         f"app {cost.app:.2f} ms, daprd {cost.daprd:.2f} ms, Redis {cost.redis:.2f} ms;"
-        f" events done {owed:.1f} s after"
+        f" events done {events_after:.1f} s after"
     )
 
 

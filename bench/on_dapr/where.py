@@ -1,4 +1,4 @@
-"""Which replica has a conversation's ChatAgent."""
+"""Finds out which replica has a conversation's ChatAgent."""
 
 from itertools import count
 
@@ -6,10 +6,10 @@ from bench.on_dapr.cluster import Replica
 from bench.process import turn
 
 
-def living(here: Replica, other: Replica, number: int, name: str) -> list[str]:
-    """Conversations, begun by the other replica's port, whose ChatAgent is in this one.
+def conversations_on(here: Replica, other: Replica, number: int, name: str) -> list[str]:
+    """New conversations, started through the other replica, whose ChatAgent is in this one.
 
-    Nothing else may wake a ChatAgent meanwhile, nor may one be put away.
+    No other ChatAgent may be activated or deactivated meanwhile.
     """
     found: list[str] = []
     for each in count():
