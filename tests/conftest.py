@@ -212,7 +212,7 @@ def serve(fresh_registry: None, tmp_path: Path) -> Serve:
         transport = httpx2.ASGITransport(app=app, client=(caller, 40_000))
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://service") as http,
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http,
         ):
             yield Served(app, http)
 

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_actors import __version__
 from agent_actors.access import Access
+from agent_actors.access.hosts import Hosts
+from agent_actors.access.origins import parse_origins
 from agent_actors.access.rates import Rate, RateLimiter
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.errors import StartupError
@@ -22,6 +24,7 @@ from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
 from agent_actors.routes.edge import gate, problems, security_headers
 from agent_actors.routes.edge.body_limit import BodyLimit
+from agent_actors.routes.edge.host_check import HostCheck
 from agent_actors.routes.routers import ROUTERS
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.routes.sidecar.callbacks import Callbacks
@@ -110,14 +113,16 @@ def _assemble(
         telemetry=traces.request_telemetry,
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
-    app.shell = _shell(app.plain, settings, access, service)
+    front = _shell(app.plain, settings, access, service)
     if service.services.runtime.called_by_sidecar:
-        app.front = Callbacks(
-            app.behind,
+        front = Callbacks(
+            front,
             service.token,
             subscriptions.callbacks(service.services),
             subscriptions.inputs(service.services),
         )
+    origins = parse_origins(settings.cors_origins or "")
+    app.front = HostCheck(front, Hosts.parse(settings.hosts), origins, service.token)
     app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain
@@ -130,22 +135,17 @@ def _assemble(
 
 
 class App(FastAPI):
-    """FastAPI with two layers around it: a sidecar's callbacks, then access and headers.
+    """FastAPI with layers around it: host names, a sidecar's callbacks, then access and headers.
 
-    Callbacks come first, because five of the six requests of a turn on Dapr are callbacks, and they
-    need neither routing nor access control: a token is enough.
+    Callbacks bypass the others, because five of the six requests of a turn on Dapr are callbacks,
+    and they need neither routing nor access control: a token is enough.
     """
 
-    front: Callbacks | None = None
-    shell: ASGIApp | None = None
+    front: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the start and stop of the app."""
-        await (self.front or self.behind)(scope, receive, send)
-
-    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves what is not a callback."""
-        await (self.shell or self.plain)(scope, receive, send)
+        await (self.front or self.plain)(scope, receive, send)
 
     async def plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request as FastAPI does."""

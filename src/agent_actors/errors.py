@@ -4,11 +4,13 @@
     ├── CallerError                the request is wrong; the same request will never work
     │   ├── Blank            400   the message says nothing
     │   ├── Unauthorized     401   a public route was called without a valid token
-    │   ├── Forbidden        403   a callback route was called by a stranger, a user's by another
+    │   ├── Forbidden        403   a callback route was called by a stranger, a user's by another,
+    │   │                          any by another site's page
     │   ├── NotFound         404   no such thing, or not yet
     │   ├── Conflict         409   the thing is in another state
     │   ├── Gone             410   it was there and has been cleared
     │   ├── TooLarge         413   over a limit of size
+    │   ├── Misdirected      421   sent to a host name that the service does not have
     │   └── Invalid          422   an id, a field, a header or a reused key
     ├── TryLater                   nothing is wrong with the request; send it again later
     │   ├── Busy             429   too many messages wait for this actor
@@ -124,6 +126,12 @@ class TooLarge(CallerError):
     """The request is over a limit of size."""
 
     status, title = 413, "Too large"
+
+
+class Misdirected(CallerError):
+    """The request was sent to a host name that the service does not have."""
+
+    status, title = 421, "Misdirected request"
 
 
 class Invalid(CallerError):

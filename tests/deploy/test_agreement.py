@@ -191,9 +191,12 @@ def test_the_image_of_production_is_this_version():
 
 
 def test_namespaces_do_not_meet():
-    """Every address in the manifests is a short name, which means the own namespace."""
+    """Every address in the manifests is a short name, which means the own namespace.
+
+    `*.svc` in AGENT_ACTORS_HOSTS is no address: others may call the service by its long name.
+    """
     for name in OVERLAYS:
-        assert not re.search(r"\.svc\b", str(rendered(name)))
+        assert not re.search(r"(?<!\*)\.svc\b", str(rendered(name)))
 
 
 def test_the_page_names_what_exists():

@@ -1,8 +1,11 @@
 """Access control of the real command, on each runtime."""
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
+
+import httpx2
 
 from tests.e2e.conftest import SETTINGS, Launch
 from tests.e2e.service import COMMAND, environment
@@ -74,3 +77,22 @@ async def test_the_walls_stand(launch: Launch, tmp_path: Path):
     for token in ("", "x" * 20):
         assert answers[token].returncode == 1
         assert "AGENT_ACTORS_TOKEN" in answers[token].stderr
+
+
+async def test_a_foreign_host_is_refused_before_its_body(launch: Launch, tmp_path: Path):
+    """On the socket: the answer comes before the body does; a request without `Host` is foreign."""
+    async with launch(tmp_path / "service", **SETTINGS, hosts="agents.example") as service:
+        port = httpx2.URL(service.url).port
+        for head, status in (
+            ("POST /chat/ada HTTP/1.1\r\nHost: evil.example", b"421"),
+            ("POST /chat/ada HTTP/1.0", b"421"),
+            ("POST http://localhost/chat/ada HTTP/1.1\r\nHost: evil.example", b"421"),
+            ("POST /chat/ada HTTP/1.1\r\nHost: agents.example\r\nOrigin: null", b"403"),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"{head}\r\nContent-Length: 999\r\n\r\n".encode())
+            line = await asyncio.wait_for(reader.readline(), 10)
+            writer.close()
+            assert line.split()[1] == status, head
+        named = {"host": "agents.example:8000"}
+        assert httpx2.get(f"{service.url}/memory/ada", headers=named).status_code == 200

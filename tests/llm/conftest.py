@@ -48,7 +48,7 @@ def talk(fresh_registry: None, tmp_path: Path) -> Talk:
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 40_000))
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://service") as http,
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http,
         ):
             served = Served(app, http)
             await eventually(lambda: served.services.model.unready() is None, IMPORT)

@@ -97,6 +97,7 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     logs.install(settings.log_format, settings.log_level)
     if unknown := unknown_settings(os.environ):
         log.warning("%s; docs/settings.md lists them all", describe(unknown))
+    settings = _with_address(settings, sock)
     runtime = _open_runtime(kind, settings)
     app = create_app(settings, runtime=runtime)
     server = _Server(_config(app, settings.drain), app.state.stopping)
@@ -105,6 +106,18 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     _stop_on_signals(server)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_live(app, server, sock, kind))
+
+
+def _with_address(settings: Settings, sock: socket.socket) -> Settings:
+    """The settings, with the address of `--host` among the host names.
+
+    On 0.0.0.0 the service has many addresses and names, which only AGENT_ACTORS_HOSTS can tell.
+    """
+    address = sock.getsockname()[0]
+    if not ipaddress.ip_address(address).is_unspecified and settings.hosts != "*":
+        hosts = f"{settings.hosts},{address}" if settings.hosts else address
+        return settings.model_copy(update={"hosts": hosts})
+    return settings
 
 
 class _Server(uvicorn.Server):
@@ -233,6 +246,11 @@ def _open_runtime(kind: str, settings: Settings) -> Runtime:
 
 def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     host, port = sock.getsockname()[:2]
+    if settings.hosts is None:
+        log.warning(
+            "only requests to localhost are answered: set AGENT_ACTORS_HOSTS to the host names by"
+            " which others call this service"
+        )
     if settings.log_format == "json":
         text = "serving on %s, port %d, on the %s runtime, as process %d"
         log.info(text, host, port, kind, os.getpid())

@@ -46,6 +46,12 @@ class AccessSettings(BaseSettings):
         description="Requests per caller and replica, such as `60/minute` (or `second`, `hour`,"
         " `day`); then 429. By default there is no limit.",
     )
+    hosts: str | None = Field(
+        None,
+        description="Host names by which the service is called, separated by commas;"
+        " `*.example.org` stands for subdomains, `*` for any name. `localhost` and loopback"
+        " addresses always work; requests to other names get 421.",
+    )
     cors_origins: str | None = Field(
         None,
         description="Origins whose web pages may call, separated by commas, or `*`; by default"
@@ -64,6 +70,7 @@ class AccessSettings(BaseSettings):
         "jwt_jwks_url",
         "jwt_admin_role",
         "rate_limit",
+        "hosts",
         "cors_origins",
         mode="before",
     )

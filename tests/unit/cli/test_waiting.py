@@ -109,7 +109,7 @@ async def test_a_rate_limit_is_explained_and_waited_for(serve: Serve):
     told: list[str] = []
     async with serve(rate_limit="1/second", clock=clock) as served:
         transport = Served(served.http)
-        with Client("http://service", transport, clock.jump, told.append) as client:
+        with Client("http://localhost", transport, clock.jump, told.append) as client:
             replies = [
                 await asyncio.to_thread(client.say, "ada", text) for text in ("one", "two", "three")
             ]

@@ -19,6 +19,8 @@ _ALWAYS: Sequence[Header] = (
 )
 _POLICY = b"content-security-policy"
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+PLAIN: Sequence[Header] = (*_ALWAYS, (_POLICY, _NOTHING))
+"""The headers of an answer that is no page."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "prefer")
 _RESPONSE_HEADERS = ("link", "location", "preference-applied", "retry-after", "www-authenticate")

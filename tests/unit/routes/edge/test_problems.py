@@ -180,7 +180,7 @@ def bare() -> FastAPI:
 async def test_every_exception_is_a_problem(bare: FastAPI, name: str, status: int):
     """Our own errors keep their text; other exceptions do not show theirs."""
     transport = httpx2.ASGITransport(app=bare, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://x") as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
         answer = await http.get(f"/{name}")
 
     body = a_problem(answer, status)
