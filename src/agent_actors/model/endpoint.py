@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, StartupError, Unavailable
 from agent_actors.forms.url import is_address
+from agent_actors.retry import RetryPolicy, retry
 from agent_actors.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -17,9 +19,8 @@ log = logging.getLogger(__name__)
 GetSecret = Callable[[str, str], Awaitable[str | None]]
 """Reads a secret by store and name; None if there is none. Raises `Unavailable` on an outage."""
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
-"""Seconds before an unavailable store is asked again; the pause doubles up to the longest."""
+STORE = RetryPolicy(pause=0.1, longest=5.0)
+"""How often an unavailable store is asked again."""
 NO_KEY = SecretStr("none")
 """The key for a server that wants none: the library insists on one."""
 
@@ -67,12 +68,7 @@ class Endpoint:
 
 
 class EndpointFinder:
-    """Finds the endpoint that the settings describe.
-
-    Args:
-        settings: The process's settings.
-        clock: Paces the retries while the secret store is unavailable.
-        get_secret: Reads the secret store, if there is one.
+    """Finds the endpoint that the settings describe; `get_secret` reads the secret store, if any.
 
     Raises:
         StartupError: `model_base_url` is invalid, or set without a model.
@@ -111,10 +107,16 @@ class EndpointFinder:
         if endpoint is not None:
             return endpoint
         for provider in self._providers:
-            if (found := await self._wait_for_secret(provider.secret)) is not None:
-                origin = f"the secret {provider.secret!r} (AGENT_ACTORS_SECRET_STORE)"
-                endpoint = self._endpoint(provider, found, origin)
-                return replace(endpoint, secret=provider.secret)
+            name = provider.secret
+            try:
+                found = await self._secret(name)
+            except Unavailable as error:
+                log.warning("waiting for the secret store: %s", error.detail)
+                ask = partial(self._secret, name)
+                found = await retry(ask, STORE, on=Unavailable, clock=self._clock)
+            if found is not None:
+                origin = f"the secret {name!r} (AGENT_ACTORS_SECRET_STORE)"
+                return replace(self._endpoint(provider, found, origin), secret=name)
         return None
 
     async def renew(self, refused: Endpoint) -> Endpoint | None:
@@ -139,17 +141,6 @@ class EndpointFinder:
     def _endpoint(self, provider: Provider, key: SecretStr, origin: str) -> Endpoint:
         name = self._settings.model or provider.default_model
         return Endpoint(name, provider.base_url, key, origin)
-
-    async def _wait_for_secret(self, name: str) -> SecretStr | None:
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await self._secret(name)
-            except Unavailable as error:
-                if pause == FIRST_PAUSE:
-                    log.warning("waiting for the secret store: %s", error.detail)
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _secret(self, name: str) -> SecretStr | None:
         store = self._settings.secret_store

@@ -32,14 +32,7 @@ def choose_model(
     agent: "Agent[Any] | None" = None,
     tools: "Sequence[Tool]" = (),
 ) -> Model:
-    """The model of a process.
-
-    Args:
-        settings: Name the model and its limits.
-        clock: The time.
-        get_secret: Reads the secret store, if one is configured.
-        agent: Replaces the default agent.
-        tools: Tools for the agent, in addition to its own.
+    """The model of a process. `agent` replaces the default one; `tools` are added to its own.
 
     Raises:
         StartupError: The settings contradict each other.
@@ -60,13 +53,7 @@ def choose_model(
 
 
 class DeferredModel(Model):
-    """Delegates to a model that is made when its key has been found.
-
-    Args:
-        finder: Finds the server and its key.
-        build: Makes the model.
-        fallback: Answers if there is no key.
-    """
+    """Delegates to a model that is made when its key has been found; `fallback` needs none."""
 
     uses_history = True
 

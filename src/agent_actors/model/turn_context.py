@@ -1,18 +1,8 @@
 """What the tools and guardrails of an agent know about the turn they run in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-
-class ToolCallCount:
-    """The number of tool calls in a turn."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def add(self) -> int:
-        """Counts one call and returns its number, from 1."""
-        self.calls += 1
-        return self.calls
+from itertools import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +38,4 @@ class TurnContext:
     user: str
     conversation: str
     turn_id: str
-    tool_calls: ToolCallCount = field(default_factory=ToolCallCount, repr=False, compare=False)
+    tool_calls: Iterator[int] = field(default_factory=lambda: count(1), repr=False, compare=False)

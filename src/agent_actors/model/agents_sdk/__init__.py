@@ -42,16 +42,7 @@ class CustomAgent:
 
 
 class AgentsModel(Model):
-    """Runs an agent of the SDK for every turn.
-
-    Args:
-        settings: The limits of a turn.
-        clock: The time.
-        endpoint: The model's server; None if the agent brings a model.
-        own: The user's agent and tools.
-        renew: Finds another key.
-        transport: Replaces the network in tests.
-    """
+    """Runs an agent of the SDK for every turn; `endpoint` is None if the agent brings a model."""
 
     uses_history = True
 

@@ -19,8 +19,8 @@ def build_agent(own: CustomAgent, settings: Settings, clock: Clock) -> Agent[Any
         ours = current_time(clock)
         replaced = ours.name in {tool.name for tool in own.tools}
         agent = Agent("assistant", instructions=AGENT, tools=[] if replaced else [ours])
-    copies = _Copies(ToolLimits.of(settings, clock))
-    return copies.of(agent.clone(tools=[*agent.tools, *own.tools]))
+    limits = ToolLimits(clock, settings.tool_time, settings.tool_calls, settings.tool_result_bytes)
+    return _Copies(limits).of(agent.clone(tools=[*agent.tools, *own.tools]))
 
 
 class _Copies:
@@ -48,13 +48,11 @@ class _Copies:
         invoke = handoff.on_invoke_handoff
 
         async def on_invoke(context: RunContextWrapper[Any], arguments: str) -> Agent[Any]:
-            return self._known(await invoke(context, arguments))
+            returned = await invoke(context, arguments)
+            made = self._made.get(id(returned))
+            # An agent made on the spot is not kept.
+            return made[1] if made else _Copies(self._limits).of(returned)
 
         limited = copy.copy(handoff)
         limited.on_invoke_handoff = on_invoke
         return limited
-
-    def _known(self, agent: Agent[Any]) -> Agent[Any]:
-        """The copy of the agent that a handoff returned; one made on the spot is not kept."""
-        made = self._made.get(id(agent))
-        return made[1] if made else _Copies(self._limits).of(agent)

@@ -22,13 +22,7 @@ STALL = 30.0
 
 
 class ChatModel(OpenAIChatCompletionsModel):
-    """The SDK's model over the chat API, which every vendor has.
-
-    Args:
-        name: The model's name.
-        client: The client of its server.
-        clock: Measures the time between chunks.
-    """
+    """The SDK's model over the chat API, which every vendor has."""
 
     def __init__(self, name: str, client: AsyncOpenAI, clock: Clock) -> None:
         super().__init__(name, client)
@@ -56,13 +50,22 @@ def _checked(fetched: Any) -> ChatCompletion:
 async def _complete(
     chunks: AsyncStream[ChatCompletionChunk], clock: Clock
 ) -> AsyncIterator[ChatCompletionChunk]:
-    """The chunks, and an error if the last ones are missing."""
+    """The chunks, and an error if the stream stalls or the last ones are missing."""
     finished = False
     try:
-        async for chunk in _steady(chunks, clock):
+        chunk = await anext(chunks, None)  # The first one may take the whole model time.
+        while chunk is not None:
             _check_filter(chunk.choices)
-            finished = finished or _finishes(chunk)
+            if any(choice.finish_reason for choice in chunk.choices):
+                finished = True
+            elif not chunk.choices and chunk.usage is not None:
+                finished = True  # Some servers send the usage instead of a finish reason.
             yield chunk
+            try:
+                async with clock.timeout(STALL):
+                    chunk = await anext(chunks, None)
+            except TimeoutError:
+                raise ModelTimedOut(f"The model's stream stalled for {STALL:g} s.") from None
     finally:
         await chunks.close()
     if not finished:
@@ -73,24 +76,3 @@ def _check_filter(choices: Sequence[Any]) -> None:
     """Rejects an answer that a content filter has cut."""
     if any(getattr(each, "finish_reason", None) == "content_filter" for each in choices):
         raise ModelFailed(failures.REFUSED, retry="no")
-
-
-def _finishes(chunk: ChatCompletionChunk) -> bool:
-    """Whether the chunk has a finish reason, or the usage that some servers send last instead."""
-    if not chunk.choices:
-        return chunk.usage is not None
-    return any(choice.finish_reason for choice in chunk.choices)
-
-
-async def _steady(
-    chunks: AsyncStream[ChatCompletionChunk], clock: Clock
-) -> AsyncIterator[ChatCompletionChunk]:
-    # The first chunk may take the whole model time.
-    chunk = await anext(chunks, None)
-    while chunk is not None:
-        yield chunk
-        try:
-            async with clock.timeout(STALL):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            raise ModelTimedOut(f"The model's stream stalled for {STALL:g} s.") from None

@@ -31,13 +31,7 @@ LONGEST_WAIT = 30.0
 class ModelConnection:
     """Sends calls, and repeats those that the server has certainly not processed.
 
-    Args:
-        settings: The number of retries, and the model time.
-        clock: Paces the retries.
-        endpoint: The server and its key; None if there is no key.
-        renew: Finds another key after one was refused.
-        transport: Replaces the network in tests.
-        random: The source of the jitter.
+    `endpoint` is None if there is no key; `random` is the source of the jitter.
     """
 
     def __init__(
@@ -55,7 +49,19 @@ class ModelConnection:
         self._renew = renew
         self._random = random or Random()  # noqa: S311 - jitter is no secret
         self._renewing = asyncio.Lock()
-        self._client = _client(endpoint, settings.model_time, transport) if endpoint else None
+        self._client: AsyncOpenAI | None = None
+        if endpoint is not None:
+            # Not openai's aiohttp transport, although it is faster: it turns any
+            # ClientConnectionError into ConnectTimeout (openai 3.54,
+            # `_vendor/httpx_aiohttp/transport.py`), also after the request was sent. Such a call
+            # would be repeated, and charged twice.
+            self._client = PlainClient(
+                api_key=endpoint.key.get_secret_value(),
+                base_url=endpoint.base_url,
+                max_retries=0,
+                timeout=httpx2.Timeout(settings.model_time, connect=CONNECT),
+                http_client=DefaultAsyncHttpx2Client(transport=transport),
+            )
 
     @property
     def default_model(self) -> str:
@@ -81,17 +87,20 @@ class ModelConnection:
         """
         sent, renewed = 0, False
         while True:
-            endpoint, model = self._model(name)
+            endpoint = self.endpoint
+            if endpoint is None or self._client is None:
+                raise ModelFailed(
+                    "The agent names a model, but there is no key: set OPENAI_API_KEY."
+                )
             try:
-                return await call(model)
+                return await call(ChatModel(name, self._client, self._clock))
             except (*failures.KNOWN, *failures.MISREAD) as error:
                 pause = self._pause(error, sent)
                 if failures.key_refused(error) and not renewed:
                     renewed = await self._renewed(endpoint)
                     pause = 0.0 if renewed else None
                 if pause is None:
-                    now = self._clock.now()
-                    raise failures.failure(error, endpoint, now) from None
+                    raise failures.failure(error, endpoint, self._clock.now()) from None
             await self._clock.sleep(pause)
             sent += 1
 
@@ -99,11 +108,6 @@ class ModelConnection:
         """Closes the client."""
         if self._client is not None:
             await self._client.close()
-
-    def _model(self, name: str) -> tuple[Endpoint, ChatModel]:
-        if self.endpoint is None or self._client is None:
-            raise ModelFailed("The agent names a model, but there is no key: set OPENAI_API_KEY.")
-        return self.endpoint, ChatModel(name, self._client, self._clock)
 
     def _pause(self, error: Exception, sent: int) -> float | None:
         """Seconds before the call is sent again, or None if it must not be."""
@@ -124,19 +128,3 @@ class ModelConnection:
             self.endpoint = fresh
             self._client = self._client.with_options(api_key=fresh.key.get_secret_value())
             return True
-
-
-def _client(
-    endpoint: Endpoint, model_time: float, transport: httpx2.AsyncBaseTransport | None
-) -> AsyncOpenAI:
-    # Not openai's aiohttp transport, although it is faster: it turns any ClientConnectionError into
-    # ConnectTimeout (openai 3.54, `_vendor/httpx_aiohttp/transport.py`), also after the request was
-    # sent. Such a call would be repeated, and charged twice.
-    timeout = httpx2.Timeout(model_time, connect=CONNECT)
-    return PlainClient(
-        api_key=endpoint.key.get_secret_value(),
-        base_url=endpoint.base_url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=DefaultAsyncHttpx2Client(transport=transport),
-    )

@@ -6,7 +6,6 @@ message or the key (I13).
 
 import logging
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
@@ -58,28 +57,28 @@ REFUSED = "The model refused."
 
 def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> ModelError:
     """The failure for one of the `KNOWN` errors; `endpoint` is None for an agent's own model."""
+    status = f" {error.status_code}" if isinstance(error, APIStatusError) else ""
+    cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
     # Never with a trace, whatever the level: a server's text may repeat the key.
-    log.warning("the model failed: %s", _kind(error))
-    failed = _failure(error, endpoint)
+    log.warning("the model failed: %s%s%s", type(error).__name__, status, cause)
+    failed: ModelError
+    if isinstance(error, AgentsException):
+        failed = _of_run(error)
+    elif isinstance(error, APIStatusError):
+        failed = _of_status(error, endpoint)
+    elif isinstance(error, APIConnectionError | httpx2.HTTPError):
+        failed = _of_connection(error, endpoint)
+    else:
+        failed = ModelFailed(_BROKEN)
     failed.retry_after = retry_after(error, now)
     return failed
-
-
-def _failure(error: Exception, endpoint: Endpoint | None) -> ModelError:
-    if isinstance(error, AgentsException):
-        return _of_run(error)
-    if isinstance(error, APIStatusError):
-        return _of_status(error, endpoint)
-    if isinstance(error, APIConnectionError | httpx2.HTTPError):
-        return _of_connection(error, endpoint)
-    return ModelFailed(_BROKEN)
 
 
 def worth_repeating(error: Exception) -> bool:
     """Whether the server has certainly not processed the request, and so not charged for it."""
     if isinstance(error, APIStatusError):
         return error.status_code in _NOT_PROCESSED and error.code != "insufficient_quota"
-    return _never_sent(error)
+    return isinstance(error.__cause__ or error, _NEVER_SENT)
 
 
 def key_refused(error: Exception) -> bool:
@@ -95,10 +94,18 @@ def retry_after(error: Exception, now: datetime) -> float | None:
     if not isinstance(error, APIStatusError):
         return None
     value = error.response.headers.get("retry-after", "")
-    seconds = _seconds(value)
-    if seconds is None:
-        seconds = _until(value, now)
-    return seconds
+    try:
+        seconds = float(value)
+    except ValueError:
+        pass
+    else:
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - now).total_seconds())
 
 
 def _of_run(error: AgentsException) -> ModelError:
@@ -122,13 +129,17 @@ def _of_run(error: AgentsException) -> ModelError:
 
 def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
     """A failure that the server reports by its status or its error code."""
-    by_code = _BY_CODE.get(error.code or "")
-    if by_code is not None:
-        return by_code(endpoint)
+    if (by_code := _of_code(error.code, endpoint)) is not None:
+        return by_code
     if key_refused(error) or error.status_code == 403:
-        return _wrong_key(endpoint)
+        key = endpoint.key_from if endpoint else "the key of the agent's own model"
+        return ModelFailed(f"The model's server refused the key; check {key}.")
     if error.status_code == 404:
-        return _not_found(endpoint)
+        if _of_a_vendor(endpoint):
+            return _unknown_model(endpoint)
+        # A base URL that lacks its `/v1` gives the same status.
+        settings = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
+        return ModelFailed(f"The model's server does not know the model or path; check {settings}.")
     if error.status_code == 429:
         return ModelFailed("The model's server limits the rate of this account (429).")
     if error.status_code >= 500:
@@ -146,22 +157,9 @@ def _of_connection(error: Exception, endpoint: Endpoint | None) -> ModelError:
     return ModelFailed("The connection to the model's server was lost during the answer.")
 
 
-def _wrong_key(endpoint: Endpoint | None) -> ModelFailed:
-    key = endpoint.key_from if endpoint else "the key of the agent's own model"
-    return ModelFailed(f"The model's server refused the key; check {key}.")
-
-
 def _unknown_model(endpoint: Endpoint | None) -> ModelFailed:
     name = "AGENT_ACTORS_MODEL" if endpoint else "the name of the agent's own model"
     return ModelFailed(f"The model's server does not know the model; check {name}.")
-
-
-def _not_found(endpoint: Endpoint | None) -> ModelFailed:
-    # A base URL that lacks its `/v1` gives the same status.
-    if _of_a_vendor(endpoint):
-        return _unknown_model(endpoint)
-    settings = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
-    return ModelFailed(f"The model's server does not know the model or path; check {settings}.")
 
 
 def _of_a_vendor(endpoint: Endpoint | None) -> bool:
@@ -169,50 +167,17 @@ def _of_a_vendor(endpoint: Endpoint | None) -> bool:
     return endpoint is None or endpoint.base_url in {OPENAI.base_url, GEMINI.base_url}
 
 
-def _too_long(_: Endpoint | None) -> ModelFailed:
-    text = "The conversation is too long for the model; check AGENT_ACTORS_WINDOW_TOKENS."
-    return ModelFailed(text, retry="no")
-
-
-def _filtered(_: Endpoint | None) -> ModelFailed:
-    return ModelFailed(REFUSED, retry="no")
-
-
-def _spent(endpoint: Endpoint | None) -> ModelFailed:
-    key = endpoint.key_from if endpoint else "the agent's own model"
-    return ModelFailed(f"The quota of the model's account is used up; check {key}.")
-
-
-_BY_CODE: dict[str, Callable[[Endpoint | None], ModelFailed]] = {
-    "model_not_found": _unknown_model,
-    "context_length_exceeded": _too_long,
-    "content_filter": _filtered,
-    "insufficient_quota": _spent,
-}
-
-
-def _never_sent(error: Exception) -> bool:
-    return isinstance(error.__cause__ or error, _NEVER_SENT)
-
-
-def _kind(error: Exception) -> str:
-    status = f" {error.status_code}" if isinstance(error, APIStatusError) else ""
-    cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
-    return f"{type(error).__name__}{status}{cause}"
-
-
-def _seconds(value: str) -> float | None:
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _until(value: str, now: datetime) -> float | None:
-    try:
-        then = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
+def _of_code(code: str | None, endpoint: Endpoint | None) -> ModelFailed | None:
+    """The failure for an error code that says more than the status."""
+    match code:
+        case "model_not_found":
+            return _unknown_model(endpoint)
+        case "context_length_exceeded":
+            text = "The conversation is too long for the model; check AGENT_ACTORS_WINDOW_TOKENS."
+            return ModelFailed(text, retry="no")
+        case "content_filter":
+            return ModelFailed(REFUSED, retry="no")
+        case "insufficient_quota":
+            key = endpoint.key_from if endpoint else "the agent's own model"
+            return ModelFailed(f"The quota of the model's account is used up; check {key}.")
+    return None

@@ -30,13 +30,15 @@ SUMMED_UP = 2_000
 def notes(prompt: Prompt) -> str:
     """What is known about the user, and about the conversation before its window."""
     person = prompt.person
+    shown = {message for pair in prompt.window for message in (pair.input, pair.output)}
+    lately = tuple(entry for entry in prompt.memory if entry not in shown)
     known = [
         ("name", person.name),
         ("preferred style", person.preferred_style),
         ("about the user", person.user_summary[:SUMMED_UP]),
         ("messages answered before", prompt.message_count),
         ("earlier in this conversation", prompt.earlier[:SUMMED_UP]),
-        ("said lately", _lines(_beside_window(prompt), ENTRY)),
+        ("said lately", _lines(lately, ENTRY)),
     ]
     lines = [f"{name}: {_quoted(value)}" for name, value in known if value not in {"", ()}]
     return "\n".join([NOTES, "<notes>", *lines, "</notes>"])
@@ -56,12 +58,6 @@ def summary_input(digest: SummaryPrompt) -> str:
         ("said since, oldest first", _lines(digest.messages, SUMMED_UP)),
     ]
     return "\n".join(f"{name}: {_quoted(value)}" for name, value in known if value)
-
-
-def _beside_window(prompt: Prompt) -> tuple[Message, ...]:
-    """The entries of memory that are not in the window."""
-    seen = {message for pair in prompt.window for message in (pair.input, pair.output)}
-    return tuple(entry for entry in prompt.memory if entry not in seen)
 
 
 def _lines(messages: tuple[Message, ...], longest: int) -> tuple[str, ...]:

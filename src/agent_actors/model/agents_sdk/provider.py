@@ -1,6 +1,6 @@
 """The models that the SDK gets: which one a name means, and what its answers must have."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
@@ -23,12 +23,7 @@ from agent_actors.observability import tracing
 
 
 class ServerModels(ModelProvider):
-    """Finds every model on the one server; without a name it is the settings' model.
-
-    Args:
-        connection: The connection to the server.
-        stream: Request streams.
-    """
+    """Finds every model on the one server; without a name it is the settings' model."""
 
     def __init__(self, connection: ModelConnection, *, stream: bool) -> None:
         self._connection = connection
@@ -42,10 +37,7 @@ class ServerModels(ModelProvider):
 class ServerModel(Model):
     """A model on the server. Repeats what is safe to repeat, and rejects broken answers.
 
-    Args:
-        connection: The connection to the server.
-        name: The model's name; None for the settings' model.
-        stream: Request streams, to detect one that stalls. Callers get the whole answer only.
+    With `stream` it requests streams, to detect one that stalls; callers get the whole answer only.
     """
 
     def __init__(self, connection: ModelConnection, name: str | None, *, stream: bool) -> None:
@@ -161,8 +153,20 @@ def _checked(
     """
     if not any(_has_content(item) for item in output):
         raise ModelBehaviorError("empty answer")
-    used = _call_ids(request)
-    return [_with_unique_id(item, used) for item in output]
+    used: set[str] = set()
+    if not isinstance(request, str):
+        used = {str(item["call_id"]) for item in request if item.get("call_id")}  # type: ignore[typeddict-item]
+    checked: list[TResponseOutputItem] = []
+    for item in output:
+        if isinstance(item, ResponseFunctionToolCall):
+            if not item.call_id or item.call_id in used:
+                number = len(used) + 1
+                while f"call_{number}" in used:
+                    number += 1
+                item = item.model_copy(update={"call_id": f"call_{number}"})
+            used.add(item.call_id)
+        checked.append(item)
+    return checked
 
 
 def _has_content(item: TResponseOutputItem) -> bool:
@@ -170,21 +174,3 @@ def _has_content(item: TResponseOutputItem) -> bool:
         texts = (p.text if isinstance(p, ResponseOutputText) else p.refusal for p in item.content)
         return any(text.strip() for text in texts)
     return isinstance(item, ResponseFunctionToolCall)
-
-
-def _call_ids(request: str | Iterable[TResponseInputItem]) -> set[str]:
-    if isinstance(request, str):
-        return set()
-    return {str(item["call_id"]) for item in request if item.get("call_id")}  # type: ignore[typeddict-item]
-
-
-def _with_unique_id(item: TResponseOutputItem, used: set[str]) -> TResponseOutputItem:
-    if not isinstance(item, ResponseFunctionToolCall):
-        return item
-    if not item.call_id or item.call_id in used:
-        number = len(used) + 1
-        while f"call_{number}" in used:
-            number += 1
-        item = item.model_copy(update={"call_id": f"call_{number}"})
-    used.add(item.call_id)
-    return item

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents import Agent, ItemHelpers, ModelTracing, RunConfig, Runner, RunResult
+from agents import Agent, ItemHelpers, ModelTracing, RunConfig, Runner
 from agents.exceptions import ModelRefusalError
 from agents.run_config import CallModelData, ModelInputData
 from pydantic_core import to_json
@@ -31,14 +31,7 @@ MOST_TOKENS = 2**40
 
 
 class AgentRunner:
-    """Answers prompts with an agent.
-
-    Args:
-        settings: The limits of a turn.
-        clock: The time.
-        connection: The connection to the model's server; `close` closes it.
-        own: The user's agent and tools.
-    """
+    """Answers prompts with an agent; `close` closes the connection to the model's server."""
 
     def __init__(
         self, settings: Settings, clock: Clock, connection: ModelConnection, own: CustomAgent
@@ -56,12 +49,18 @@ class AgentRunner:
         Raises:
             ModelError: As `failures` describes.
         """
+        known = notes(prompt)
+
+        def append_notes(data: CallModelData[Any]) -> ModelInputData:
+            own = data.model_data.instructions
+            return ModelInputData(data.model_data.input, f"{own}\n\n{known}" if own else known)
+
         session = BufferedSession(prompt.conversation, prompt.window)
         config = RunConfig(
             model_provider=self._models,
             tracing_disabled=True,
             trace_include_sensitive_data=False,
-            call_model_input_filter=_Notes(notes(prompt)),
+            call_model_input_filter=append_notes,
             tool_error_formatter=tool_error,
             tool_not_found_behavior="return_error_to_model",
         )
@@ -76,50 +75,51 @@ class AgentRunner:
             )
         except failures.KNOWN as error:
             raise failures.failure(error, None, self._clock.now()) from None
+        if result.interruptions:
+            raise ModelFailed("A tool of the agent needs an approval, which nobody can give here.")
+        # An agent with an output type answers with an object of it.
+        output = result.final_output
+        text = output if isinstance(output, str) else to_json(output).decode()
         used = result.context_wrapper.usage
-        return Reply(
-            _content(result),
-            self._name(result.last_agent),
-            Usage(_tokens(used.input_tokens), _tokens(used.output_tokens)),
-            dump(session.added()),
-        )
+        usage = Usage(_tokens(used.input_tokens), _tokens(used.output_tokens))
+        name = self._name(result.last_agent)
+        return Reply(_not_empty(text), name, usage, dump(session.added()))
 
     async def summarise(self, digest: SummaryPrompt) -> str:
         """A summary, by one call without tools. Raises as `reply`."""
         if not digest.messages:
             return digest.previous
-        limit = self._settings.model_time
+        # Without a run, which would take milliseconds of CPU time from turns.
+        named = self._writer.model
+        model = self._models.get_model(named) if isinstance(named, str | None) else named
+        limit, text = self._settings.model_time, ""
         try:
             async with self._clock.timeout(limit):
-                text = await self._complete(summary_instructions(digest), summary_input(digest))
+                answer = await model.get_response(
+                    summary_instructions(digest),
+                    summary_input(digest),
+                    self._writer.model_settings,
+                    tools=[],
+                    output_schema=None,
+                    handoffs=[],
+                    tracing=ModelTracing.DISABLED,
+                    previous_response_id=None,
+                    conversation_id=None,
+                    prompt=None,
+                )
+            for item in answer.output:
+                if refusal := ItemHelpers.extract_refusal(item):
+                    raise ModelRefusalError(refusal)
+                text += ItemHelpers.extract_text(item) or ""
         except TimeoutError:
             raise ModelTimedOut(f"The model gave no summary within {limit:g} s.") from None
+        except failures.KNOWN as error:
+            raise failures.failure(error, None, self._clock.now()) from None
         return _not_empty(text)[:SUMMED_UP]
 
     async def close(self) -> None:
         """Closes the connection."""
         await self._connection.close()
-
-    async def _complete(self, instructions: str, text: str) -> str:
-        # Without a run, which would take milliseconds of CPU time from turns.
-        named = self._writer.model
-        model = self._models.get_model(named) if isinstance(named, str | None) else named
-        try:
-            answer = await model.get_response(
-                instructions,
-                text,
-                self._writer.model_settings,
-                tools=[],
-                output_schema=None,
-                handoffs=[],
-                tracing=ModelTracing.DISABLED,
-                previous_response_id=None,
-                conversation_id=None,
-                prompt=None,
-            )
-            return "".join(_text(item) for item in answer.output)
-        except failures.KNOWN as error:
-            raise failures.failure(error, None, self._clock.now()) from None
 
     def _name(self, agent: Agent[Any]) -> str:
         """The model that gave the answer."""
@@ -128,34 +128,8 @@ class AgentRunner:
         return str(getattr(agent.model, "model", type(agent.model).__name__))
 
 
-class _Notes:
-    """Appends the notes to an agent's instructions."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __call__(self, data: CallModelData[Any]) -> ModelInputData:
-        own = data.model_data.instructions
-        text = f"{own}\n\n{self._text}" if own else self._text
-        return ModelInputData(data.model_data.input, text)
-
-
 def _tokens(reported: int) -> int:
     return min(max(reported, 0), MOST_TOKENS)
-
-
-def _content(result: RunResult) -> str:
-    """The answer as text, or as JSON if the agent has an output type."""
-    if result.interruptions:
-        raise ModelFailed("A tool of the agent needs an approval, which nobody can give here.")
-    output = result.final_output
-    return _not_empty(output if isinstance(output, str) else to_json(output).decode())
-
-
-def _text(item: Any) -> str:
-    if refusal := ItemHelpers.extract_refusal(item):
-        raise ModelRefusalError(refusal)
-    return ItemHelpers.extract_text(item) or ""
 
 
 def _not_empty(text: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -17,11 +17,8 @@ from agents.tool_context import ToolContext
 from agent_actors.clock import Clock
 from agent_actors.model.turn_context import TurnContext
 from agent_actors.observability import tracing
-from agent_actors.settings import Settings
 
 log = logging.getLogger(__name__)
-
-Invoke = Callable[[ToolContext[Any], str], Awaitable[Any]]
 
 FAILED = "The tool failed; it gave no result."
 SENSELESS = "The tool was not called: its arguments do not fit what it takes."
@@ -52,25 +49,17 @@ class ToolLimits:
     calls: int
     result_bytes: int
 
-    @classmethod
-    def of(cls, settings: Settings, clock: Clock) -> "ToolLimits":
-        """The limits in the settings."""
-        return cls(clock, settings.tool_time, settings.tool_calls, settings.tool_result_bytes)
-
     def on(self, tool: Tool) -> Tool:
         """A copy of the tool with the limits; a hosted tool runs elsewhere and has none."""
         if not isinstance(tool, FunctionTool):
             return tool
-        limited = copy.copy(tool)
-        limited.on_invoke_tool = self._limited(limited.name, limited.on_invoke_tool)
-        return limited
+        name, invoke = tool.name, tool.on_invoke_tool
 
-    def _limited(self, name: str, invoke: Invoke) -> Invoke:
         # `wraps` keeps the type of `context`: the SDK passes the kind of context that it names.
         @wraps(invoke)
         async def invoke_limited(context: ToolContext[Any], arguments: str) -> Any:
             turn = context.context
-            if isinstance(turn, TurnContext) and turn.tool_calls.add() > self.calls:
+            if isinstance(turn, TurnContext) and next(turn.tool_calls) > self.calls:
                 return NO_MORE
             attributes: dict[str, tracing.Value] = {
                 "gen_ai.operation.name": "execute_tool",
@@ -82,7 +71,9 @@ class ToolLimits:
                 result = await self._in_time(name, invoke(context, arguments))
             return _cut(result, self.result_bytes)
 
-        return invoke_limited
+        limited = copy.copy(tool)
+        limited.on_invoke_tool = invoke_limited
+        return limited
 
     async def _in_time(self, name: str, invocation: Awaitable[Any]) -> Any:
         running = asyncio.ensure_future(invocation)

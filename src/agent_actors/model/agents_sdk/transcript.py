@@ -21,12 +21,7 @@ _COMMON_DATA = {"model", "response_id"}
 
 
 class BufferedSession:
-    """The SDK's `Session` for one run, in memory: a failed run leaves nothing behind.
-
-    Args:
-        conversation: The conversation's id.
-        window: The exchanges that the run starts with.
-    """
+    """The SDK's `Session` for one run, in memory: a failed run leaves nothing behind."""
 
     def __init__(self, conversation: str, window: Sequence[Exchange]) -> None:
         self.session_id = conversation
