@@ -74,8 +74,8 @@ CHAT_MUTANTS = (
         "tries_volatile",
         "4.10",
         CHAT,
-        "        draft.count_start()\n        await self.state.save(draft.changes)\n",
-        "        draft.count_start()\n",
+        "draft.count_start()\n                await self.state.save(draft.changes)\n",
+        "draft.count_start()\n",
     ),
     mutant(
         "queue_waits_for_tick",
@@ -158,7 +158,7 @@ CHAT_MUTANTS = (
         "records_dropped",
         "4.24",
         DRAFT,
-        "        self._documents[slots.records(number)] ="
+        "            self._documents[slots.records(number)] ="
         " OutcomeRecords(records=recent[:RECORDS])\n",
         "",
     ),

@@ -187,7 +187,12 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
             response = await self._respond_to(first, head, start=fresh)
             if response.state == "unknown" and first.tries < TRIES:
                 # Saved before the start: a turn that ends its process must not run forever (4.10).
-                head = await self._count_start(head)
+                draft = self._draft(head)
+                draft.count_start()
+                await self.state.save(draft.changes)
+                head = draft.head
+                turn_id, tries = first.turn.turn_id, first.tries + 1
+                log.info("turn %s starts again: start %d of %d", turn_id, tries, TRIES)
                 response = await self._respond_to(first, head, start=True)
             if response.state == "running":
                 break
@@ -209,14 +214,6 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         except TryLater:
             return await self._head()  # As last saved; the reminder goes on from there.
 
-    async def _count_start(self, head: Head) -> Head:
-        draft = self._draft(head)
-        draft.count_start()
-        await self.state.save(draft.changes)
-        first = draft.head.queue[0]
-        log.info("turn %s starts again: start %d of %d", first.turn.turn_id, first.tries, TRIES)
-        return draft.head
-
     async def _respond_to(self, queued: QueuedTurn, head: Head, *, start: bool) -> ResponseState:
         with _trace_of(queued):
             return await self._respond(head, queued.turn, start=start, wait=0.0)
@@ -224,7 +221,10 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
     async def _respond(self, head: Head, turn: Turn, *, start: bool, wait: float) -> ResponseState:
         """Calls ResponseAgent, which runs the model; `start` lets it start an unknown turn."""
         window = await self._window.pairs(head)
-        self._request_summary(head, window)
+        unseen = window[0].seq - 1 if window else head.seq
+        if unseen - max(head.earlier.upto, head.start) >= UNSEEN:
+            wanted = ConversationSummary(head.earlier.upto, unseen, "")
+            self._dependencies.request_summary(self.conversation, wanted)
         request = ResponseRequest(
             self.conversation,
             turn.turn_id,
@@ -237,13 +237,6 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
             head.earlier.text,
         )
         return await self.ask(lambda: self._dependencies.response.process(request), wait)
-
-    def _request_summary(self, head: Head, window: tuple[Pair, ...]) -> None:
-        """Has the pairs summarised that the model no longer sees, several at a time."""
-        unseen = window[0].seq - 1 if window else head.seq
-        if unseen - max(head.earlier.upto, head.start) >= UNSEEN:
-            wanted = ConversationSummary(head.earlier.upto, unseen, "")
-            self._dependencies.request_summary(self.conversation, wanted)
 
     # -- turns of other origins -------------------------------------------------------------------
 

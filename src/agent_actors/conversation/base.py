@@ -42,18 +42,12 @@ class ChatDependencies:
     """The collaborators of a ChatAgent.
 
     Attributes:
-        settings: The process's settings.
-        response: Calls ResponseAgent, which runs the model.
-        consumers: The consumers of this conversation's events. Each is asked for its mark, and
-            events above the lowest mark are published again.
+        consumers: Each is asked for its mark, and events above the lowest are published again.
         forgetful: The consumers that forget a cleared conversation, if a setting says so.
-        outbox: Publishes events.
-        bell: Wakes callers that wait for a turn.
         new_turn_id: Makes the id of a turn without an idempotency key.
-        request_summary: Asks for a summary of pairs that have left the model's window; it returns
-            at once. It is given the conversation and a `ConversationSummary` without text.
+        request_summary: Asks for a summary of pairs that have left the model's window, by the
+            conversation and a `ConversationSummary` without text; returns at once.
         may_follow_up: Whether reentrancy is on, so that an actor may be called back.
-        counters: Counts turns.
     """
 
     settings: Settings
@@ -155,7 +149,7 @@ class ConversationBase(TurnActor):
         draft.clear(CANCELLED)
         forgets = self._settings.clearing_forgets and bool(head.user)
         if forgets:
-            draft.forget_cleared()
+            draft.owe_clearing(head.seq)
         await self._commit(draft)
         self._turn_counters.cancelled(queued.turn for queued in head.queue)
         self._bell.ring(self.conversation)

@@ -39,10 +39,7 @@ class Draft:
 
     A method that moves pairs or records out of the head puts their documents into the same
     transaction, so a crash can never leave one without the other (4.17 and 4.24, docs/protocol.md).
-
-    Args:
-        head: The head as last saved. It is not changed; `Draft.head` is the new one.
-        settings: The bounds.
+    The head it is made of is not changed; `Draft.head` is the new one.
     """
 
     def __init__(self, head: Head, settings: Settings) -> None:
@@ -85,12 +82,22 @@ class Draft:
         """Adds a done turn: its pair, and its outcome record."""
         when = at.isoformat()
         pair = Pair(self.head.seq + 1, turn.turn_id, turn.message, reply, when, turn.schedule)
-        if self._tail_is_full(pair):
-            await self._move_tail(load)
+        tail = self.head.tail
+        if tail and (
+            segment_of(tail[0].seq) != segment_of(pair.seq)
+            or sum(each.size for each in tail) + pair.size > SEGMENT_BYTES
+        ):
+            # It moves to its segment, behind the pairs that were moved there early (4.27).
+            number = segment_of(tail[0].seq)
+            begun: tuple[Pair, ...] = ()
+            if (tail[0].seq - 1) % SEGMENT:
+                begun = await load(number)
+            self._documents[slots.segment(number)] = Segment(pairs=(*begun, *tail))
+            tail = ()
+        tail = (*tail, pair)
         start = self.head.start
         if self._settings.history_turns:
             start = max(start, pair.seq - self._settings.history_turns)
-        tail = (*self.head.tail, pair)
         self.head = replace(self.head, seq=pair.seq, start=start, tail=tail, ended="")
         self.record(turn, "done", seq=pair.seq)
         return pair
@@ -109,34 +116,13 @@ class Draft:
         key, body = turn.key_hash, turn.body_hash
         recent = (*recent, OutcomeRecord(number, turn.turn_id, key, body, status, seq, error))
         if len(recent) > RECENT:
-            recent = self._move_records(recent)
+            number = recent[0].no // RECORDS
+            self._documents[slots.records(number)] = OutcomeRecords(records=recent[:RECORDS])
+            forgotten = number - self._settings.outcomes_kept // RECORDS
+            if forgotten >= 0:
+                self._documents[slots.records(forgotten)] = None
+            recent = recent[RECORDS:]
         self.head = replace(self.head, recent=recent)
-
-    def _move_records(self, recent: tuple[OutcomeRecord, ...]) -> tuple[OutcomeRecord, ...]:
-        number = recent[0].no // RECORDS
-        self._documents[slots.records(number)] = OutcomeRecords(records=recent[:RECORDS])
-        forgotten = number - self._settings.outcomes_kept // RECORDS
-        if forgotten >= 0:
-            self._documents[slots.records(forgotten)] = None
-        return recent[RECORDS:]
-
-    def _tail_is_full(self, pair: Pair) -> bool:
-        tail = self.head.tail
-        if not tail:
-            return False
-        if segment_of(tail[0].seq) != segment_of(pair.seq):
-            return True
-        return sum(each.size for each in tail) + pair.size > SEGMENT_BYTES
-
-    async def _move_tail(self, load: LoadSegment) -> None:
-        """Moves the tail to its segment, behind the pairs that were moved there early (4.27)."""
-        tail = self.head.tail
-        number = segment_of(tail[0].seq)
-        begun: tuple[Pair, ...] = ()
-        if (tail[0].seq - 1) % SEGMENT:
-            begun = await load(number)
-        self._documents[slots.segment(number)] = Segment(pairs=(*begun, *tail))
-        self.head = replace(self.head, tail=())
 
     # -- clearing ---------------------------------------------------------------------------------
 
@@ -147,13 +133,9 @@ class Draft:
         seq = self.head.seq
         self.head = replace(self.head, queue=(), start=seq, earlier=EarlierSummary(seq))
 
-    def forget_cleared(self) -> None:
-        """Notes that memory and session have to forget the cleared pairs."""
-        self.head = replace(self.head, clearing=self.head.seq)
-
-    def cleared_is_forgotten(self) -> None:
-        """Notes that memory and session have forgotten them."""
-        self.head = replace(self.head, clearing=0)
+    def owe_clearing(self, upto: int) -> None:
+        """Notes that memory and session have to forget the pairs up to a number; 0 for none."""
+        self.head = replace(self.head, clearing=upto)
 
     def end(self, how: Literal["forgotten", "closed"]) -> None:
         """Notes that the user was forgotten: until the next turn, or for good."""

@@ -13,7 +13,6 @@ from dapr.actor.runtime.context import ActorRuntimeContext
 from agent_actors.conversation.base import EXPIRING, ChatDependencies, ConversationBase
 from agent_actors.errors import AgentError, TryLater
 from agent_actors.protocol import wire
-from agent_actors.state.documents import Head
 from agent_actors.turns.actor import Host, turn
 
 log = logging.getLogger(__name__)
@@ -89,18 +88,19 @@ class Inactivity(ConversationBase):
     async def _expire(self) -> None:
         """Clears the conversation if it was idle long enough; else sets the reminder again."""
         head = await self._head()
-        ttl = self._settings.history_ttl
-        visible = head.start < head.seq
+        ttl, rest = self._settings.history_ttl, 0.0
         if ttl and head.queue:
-            await self._remind(wire.EXPIRE, ttl)
-            return
-        rest = ttl - self._idle_time(head) if ttl and visible else 0.0
+            rest = ttl
+        elif ttl and head.start < head.seq:
+            # The last pair is visible, so it is in the tail.
+            last = datetime.fromisoformat(head.tail[-1].occurred_at)
+            rest = ttl - (self.clock.now() - last).total_seconds()
+            if rest <= 0:
+                await self._clear(head)
         if rest > 0:
             await self._remind(wire.EXPIRE, rest)
-            return
-        if ttl and visible:
-            await self._clear(head)
-        await self._stop_expiring()
+        else:
+            await self._stop_expiring()
 
     async def _stop_expiring(self) -> None:
         self.state.clear_flag(EXPIRING)
@@ -117,8 +117,3 @@ class Inactivity(ConversationBase):
             await self._stop_expiring()
         except TryLater as error:
             log.warning("the reminder of %s remains: %s", self.conversation, error.title)
-
-    def _idle_time(self, head: Head) -> float:
-        """Seconds since the last turn; its pair is in the tail, for it is visible."""
-        last = datetime.fromisoformat(head.tail[-1].occurred_at)
-        return (self.clock.now() - last).total_seconds()

@@ -45,11 +45,6 @@ class Outbox:
 
     A failure is only logged. The conversation's recovery reminder publishes again what a consumer
     has not applied.
-
-    Args:
-        publish: The runtime's publish.
-        clock: The time.
-        call_time: Seconds that the broker may take.
     """
 
     def __init__(self, publish: Publish, clock: Clock, call_time: float) -> None:

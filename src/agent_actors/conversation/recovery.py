@@ -30,8 +30,21 @@ class Recovery(ConversationBase):
         """
         mark = await self._mark(head)
         await self._publish_after(head, mark)
-        head = await self._forget_cleared(head)
-        head = await self._erase(head, min(head.start, mark))
+        if head.clearing:
+            # The event of the clearing may not have reached everybody.
+            cleared = (head.user, self.conversation, head.clearing)
+            for each in self._dependencies.forgetful:
+                await self.ask(functools.partial(each.forget_conversation, *cleared))
+            draft = self._draft(head)
+            draft.owe_clearing(0)
+            await self.state.save(draft.changes)
+            head = draft.head
+        upto = min(head.start, mark)
+        if head.low <= upto:
+            draft = self._draft(head)
+            await draft.erase(upto, self._history.segment)
+            await self.state.save(draft.changes)
+            head = draft.head
         erased = head.low > head.start
         if erased and not head.queue and mark >= head.seq:
             self.state.clear_flag(ARMED)
@@ -57,23 +70,3 @@ class Recovery(ConversationBase):
                 log.error("conversation %s: turn %d has no stored pair", self.conversation, seq)
                 return
             await self._outbox.publish(self.conversation, head, pair)
-
-    async def _forget_cleared(self, head: Head) -> Head:
-        """Has the cleared pairs forgotten; the event may not have reached everybody."""
-        if not head.clearing:
-            return head
-        cleared = (head.user, self.conversation, head.clearing)
-        for each in self._dependencies.forgetful:
-            await self.ask(functools.partial(each.forget_conversation, *cleared))
-        draft = self._draft(head)
-        draft.cleared_is_forgotten()
-        await self.state.save(draft.changes)
-        return draft.head
-
-    async def _erase(self, head: Head, upto: int) -> Head:
-        if head.low > upto:
-            return head
-        draft = self._draft(head)
-        await draft.erase(upto, self._history.segment)
-        await self.state.save(draft.changes)
-        return draft.head

@@ -33,15 +33,7 @@ QUOTED = 200
 
 @dataclass(frozen=True, slots=True)
 class ResponseDependencies:
-    """The collaborators of a ResponseAgent.
-
-    Attributes:
-        chat: Calls ChatAgent, for follow-ups.
-        memory: Calls MemoryAgentActor, for what the prompt has about the user.
-        calls: The model calls of this process. They do not end with an activation.
-        reader: Reads stored state.
-        parking_time: Seconds that a caller waits for the model at most.
-    """
+    """The collaborators of a ResponseAgent; a caller waits `parking_time` seconds at most."""
 
     chat: ChatClient
     memory: MemoryClient

@@ -5,7 +5,6 @@ import functools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_actors.errors import AgentError, Busy, Unavailable, Unreachable
@@ -32,31 +31,8 @@ Gone = Callable[[], Awaitable[bool]]
 """Whether a caller has disconnected."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerWait:
-    """A caller's wait: from `begun` to `deadline`, in monotonic seconds, or until it is gone."""
-
-    begun: float
-    deadline: float
-    gone: Gone | None
-
-    def pause(self, now: float) -> float:
-        """Seconds until the next read of the store."""
-        return min(max(FIRST_PAUSE, (now - self.begun) * PAUSE_SHARE), LONGEST_PAUSE)
-
-
 class TurnRunner:
-    """Runs turns for the callers of `POST /chat/{actor_id}`.
-
-    Args:
-        chat: Calls ChatAgent.
-        reader: Reads stored state.
-        bell: Wakes callers when a turn was committed in this process.
-        drain: The drain time of a process that stops.
-        settings: How long a caller waits, how long a lost call is repeated, and how many callers
-            of one conversation may wait.
-        counters: Count refused callers; nobody reads the default ones.
-    """
+    """Runs turns for the callers of `POST /chat/{actor_id}`."""
 
     def __init__(
         self,
@@ -87,11 +63,7 @@ class TurnRunner:
     ) -> TurnState:
         """Runs a turn. Returns its outcome, or where it stands after `wait` seconds.
 
-        Args:
-            conversation: The conversation's id.
-            turn: The turn.
-            wait: How long the caller wants to wait, in seconds.
-            gone: Whether the caller has disconnected; the wait ends then.
+        The wait ends early when the caller is gone.
 
         Raises:
             Busy: Too many callers wait for this conversation.
@@ -105,8 +77,7 @@ class TurnRunner:
         with _counted(self._callers, conversation):
             state = await self._process(conversation, turn, wait)
             if state.status in {"queued", "running"} and wait > 0:
-                caller = CallerWait(begun, begun + wait, gone)
-                state = await self._wait(conversation, state, caller)
+                state = await self._wait(conversation, state, begun, begun + wait, gone)
         return state
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
@@ -134,17 +105,14 @@ class TurnRunner:
         # wait it is queued durably.
         first = self._calls[conversation] == 0
         request = ProcessTurn(turn, min(wait, self._settings.parking_time) if first else 0.0)
-        try:
-            with _counted(self._calls, conversation):
-                return await self._shielded(self._call(conversation, request))
-        except AgentError as error:
-            raise with_advice(error, turn) from None
-
-    async def _call(self, conversation: str, request: ProcessTurn) -> TurnState:
-        """Calls until a result comes back; a turn sent twice runs once (I3, docs/protocol.md)."""
+        # Until a result comes back: a turn sent twice runs once (I3, docs/protocol.md).
         policy = RetryPolicy(FIRST_PAUSE, LONGEST_PAUSE, time=self._settings.call_time)
         call = functools.partial(self._chat.process, conversation, request)
-        return await retry(call, policy, on=Unreachable, clock=self._clock)
+        try:
+            with _counted(self._calls, conversation):
+                return await self._shielded(retry(call, policy, on=Unreachable, clock=self._clock))
+        except AgentError as error:
+            raise with_advice(error, turn) from None
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs work to its end, even if the caller disconnects and this task is cancelled.
@@ -156,16 +124,19 @@ class TurnRunner:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _wait(self, conversation: str, state: TurnState, caller: CallerWait) -> TurnState:
+    async def _wait(
+        self, conversation: str, state: TurnState, begun: float, deadline: float, gone: Gone | None
+    ) -> TurnState:
         """Reads the store, at each ring of the bell and after each pause, until the turn ends."""
         with self._bell.listen(conversation) as bell:
             while state.status in {"queued", "running"}:
                 now = self._clock.monotonic()
-                left = min(caller.deadline - now, self._drain.left())
-                if left <= 0 or (caller.gone is not None and await caller.gone()):
+                left = min(deadline - now, self._drain.left())
+                if left <= 0 or (gone is not None and await gone()):
                     break
+                pause = min(max(FIRST_PAUSE, (now - begun) * PAUSE_SHARE), LONGEST_PAUSE)
                 try:
-                    async with self._clock.timeout(min(caller.pause(now), left)):
+                    async with self._clock.timeout(min(pause, left)):
                         await bell.wait()
                     bell.clear()
                 except TimeoutError:

@@ -44,7 +44,20 @@ class ScheduledTurns(ConversationBase):
         known = stored.find(request.id)
         if known is not None:
             return known
-        self._check_new(stored, request)
+        if stored.knows(request.id):
+            raise Gone("The schedule of this Idempotency-Key has ended, or was deleted.")
+        if request.key_hash and stored.has_key(request.key_hash):
+            raise Invalid("This Idempotency-Key was used with another schedule.")
+        most = self._settings.schedules
+        if len(stored.schedules) >= most:
+            raise Conflict(
+                f"A user may have {most} schedules; delete one, or wait until one has ended."
+            )
+        if stored.schedules and stored.size + len(request.content.encode()) > BYTES:
+            raise Conflict(
+                f"The schedules of a user may have {BYTES} bytes of content together; delete one,"
+                " or wait until one has ended."
+            )
         # Before the save: a reminder without a schedule ends itself, but a schedule without a
         # reminder would never send anything.
         await self._remind_schedule(request.id, request.next_due - self._now())
@@ -82,12 +95,22 @@ class ScheduledTurns(ConversationBase):
         Returns:
             The new head; None if there is no room for the turn.
         """
-        stored = await self._schedules()
-        now, occurrence = self._now(), self._occurrence(schedule)
+        stored, now = await self._schedules(), self._now()
+        message = Message("user", schedule.content)
+        # The id is the same whenever the turn is made.
+        turn_id = ids.occurrence_id(
+            self.conversation, schedule.id, schedule.created, schedule.number
+        )
+        body = ids.body_hash(message)
+        occurrence = Turn(turn_id, "", body, self.conversation, message, schedule.id)
         # The one before has no answer yet: more of them would leave no room for anybody else.
         waits = any(queued.turn.schedule == schedule.id for queued in head.queue)
         if waits or self._queue_is_full(head, occurrence):
-            await self._postpone(schedule, now)
+            # Until the recovery period has passed, or the schedule's next time if that is sooner.
+            log.info("schedule %s waits: its turn has no room in the queue", schedule.id)
+            rest = schedule.following(now) - now
+            if 0 < rest < self._settings.recovery_period:
+                await self._remind_schedule(schedule.id, rest)
             return None
         self._turn_counters.received(occurrence)
         draft = self._draft(head)
@@ -98,33 +121,15 @@ class ScheduledTurns(ConversationBase):
         draft.keep_schedules(moved)
         await self._commit(draft)
         self._turn_counters.parked(occurrence)
-        await self._move_reminder(schedule, after, now)
+        if after is None:
+            await self._stop_schedule_reminders([schedule.id])
+            return draft.head
+        try:
+            await self._remind_schedule(after.id, after.next_due - now)
+        except TryLater as error:
+            # It fires once more before the next time, and is set then.
+            log.warning("the reminder of schedule %s remains: %s", after.id, error.title)
         return draft.head
-
-    def _occurrence(self, schedule: Schedule) -> Turn:
-        """The schedule's next turn; its id is the same whenever it is made."""
-        message = Message("user", schedule.content)
-        turn_id = ids.occurrence_id(
-            self.conversation, schedule.id, schedule.created, schedule.number
-        )
-        body = ids.body_hash(message)
-        return Turn(turn_id, "", body, self.conversation, message, schedule.id)
-
-    def _check_new(self, stored: Schedules, schedule: Schedule) -> None:
-        most = self._settings.schedules
-        if stored.knows(schedule.id):
-            raise Gone("The schedule of this Idempotency-Key has ended, or was deleted.")
-        if schedule.key_hash and stored.has_key(schedule.key_hash):
-            raise Invalid("This Idempotency-Key was used with another schedule.")
-        if len(stored.schedules) >= most:
-            raise Conflict(
-                f"A user may have {most} schedules; delete one, or wait until one has ended."
-            )
-        if stored.schedules and stored.size + len(schedule.content.encode()) > BYTES:
-            raise Conflict(
-                f"The schedules of a user may have {BYTES} bytes of content together; delete one,"
-                " or wait until one has ended."
-            )
 
     async def _schedules(self) -> Schedules:
         if ids.session_of(self.conversation) is not None:
@@ -140,23 +145,6 @@ class ScheduledTurns(ConversationBase):
 
     async def _remind_schedule(self, schedule_id: str, seconds: float) -> None:
         await self._remind(ids.schedule_reminder(schedule_id), seconds)
-
-    async def _move_reminder(self, schedule: Schedule, after: Schedule | None, now: float) -> None:
-        if after is None:
-            await self._stop_schedule_reminders([schedule.id])
-            return
-        try:
-            await self._remind_schedule(after.id, after.next_due - now)
-        except TryLater as error:
-            # It fires once more before the next time, and is set then.
-            log.warning("the reminder of schedule %s remains: %s", after.id, error.title)
-
-    async def _postpone(self, schedule: Schedule, now: float) -> None:
-        """Waits for the recovery period, or for the schedule's next time if that is sooner."""
-        log.info("schedule %s waits: its turn has no room in the queue", schedule.id)
-        rest = schedule.following(now) - now
-        if 0 < rest < self._settings.recovery_period:
-            await self._remind_schedule(schedule.id, rest)
 
     async def _stop_schedule_reminders(self, schedule_ids: Iterable[str]) -> None:
         """Stops reminders. If that fails, one ends itself when it fires and finds no schedule."""

@@ -12,9 +12,6 @@ class TurnCounters:
     """Reports a conversation's turns to the counters of the process.
 
     A turn is timed from `received` to `ended` if both happen in one activation.
-
-    Args:
-        counters: The counters of the process.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -41,7 +38,10 @@ class TurnCounters:
 
         A turn that began elsewhere is counted but not timed.
         """
-        self._counters.turn_ended("adopted" if adopted else _kind(turn), _end(outcome))
+        end: TurnEnd = "done"
+        if isinstance(outcome, Failure):
+            end = _ENDS.get(outcome.error.status, "failed")
+        self._counters.turn_ended("adopted" if adopted else _kind(turn), end)
         at = self._parked.pop(turn.turn_id, None)
         if at is not None:
             self._counters.turn_took("parked", self._counters.monotonic() - at)
@@ -57,9 +57,3 @@ class TurnCounters:
 
 def _kind(turn: Turn) -> TurnKind:
     return "schedule" if turn.schedule else "message"
-
-
-def _end(outcome: Outcome) -> TurnEnd:
-    if isinstance(outcome, Failure):
-        return _ENDS.get(outcome.error.status, "failed")
-    return "done"

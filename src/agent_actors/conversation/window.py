@@ -11,12 +11,7 @@ TOKEN_BYTES = 4
 
 
 class ModelWindow:
-    """Reads the window, and keeps the pairs before the tail between turns: pairs never change.
-
-    Args:
-        history: The conversation's.
-        settings: The bounds of the window.
-    """
+    """Reads the window, and keeps the pairs before the tail between turns: pairs never change."""
 
     def __init__(self, history: History, settings: Settings) -> None:
         self._history = history

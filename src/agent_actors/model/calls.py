@@ -35,6 +35,9 @@ REPLY_BYTES = 1024 * 1024
 HAND_OVER = RetryPolicy(pause=0.1, attempts=6)
 """How the result of a parked turn is delivered; after that the recovery reminder fetches it."""
 
+ENDS: dict[int, CallEnd] = {422: "guardrail", 504: "timed_out"}
+"""How a failed call ended, by the status of its error; else `failed`."""
+
 R = TypeVar("R")
 Key = tuple[str, str]
 """A conversation and a turn id."""
@@ -74,14 +77,9 @@ class Call:
 
 
 class ModelCalls:
-    """Calls the model, keeps the outcomes, and delivers those of parked turns.
+    """Calls the model for at most `model_time` seconds, and keeps the outcomes.
 
-    Args:
-        model: The model.
-        clock: Measures the model time.
-        model_time: The longest time of a call, in seconds.
-        complete: Delivers the result of a parked turn; called outside any turn of an actor.
-        counters: Counts the calls; by default they are counted nowhere.
+    Those of parked turns are delivered by `complete`, outside any turn of an actor.
     """
 
     def __init__(
@@ -111,9 +109,13 @@ class ModelCalls:
     def start(self, prompt: Prompt) -> Call:
         """Calls the model for a turn, in a task of the process."""
         call = Call()
-        self._forget(prompt.conversation, prompt.turn_id)
-        self._make_room(prompt.conversation)
-        self._calls.setdefault(prompt.conversation, {})[prompt.turn_id] = call
+        conversation = prompt.conversation
+        self._forget(conversation, prompt.turn_id)
+        calls = self._calls.get(conversation, {})
+        by_age = sorted(calls, key=lambda turn_id: calls[turn_id].outcome is None)
+        for turn_id in by_age[: max(0, len(calls) + 1 - PER_CONVERSATION)]:
+            self._forget(conversation, turn_id)
+        self._calls.setdefault(conversation, {})[prompt.turn_id] = call
         self._spawn(self._run(call, prompt))
         return call
 
@@ -148,6 +150,7 @@ class ModelCalls:
         return task
 
     async def _run(self, call: Call, prompt: Prompt) -> None:
+        key = (prompt.conversation, prompt.turn_id)
         with _log_context(prompt):
             # The attributes of OpenTelemetry's conventions for generative AI.
             attributes: dict[str, tracing.Value] = {
@@ -158,9 +161,23 @@ class ModelCalls:
             }
             with tracing.span("invoke_agent agent-actors", attributes=attributes):
                 outcome = await self._counted(prompt)
-                _trace(outcome)
+                if isinstance(outcome, Failure):
+                    tracing.mark_failed(outcome.error.title)
+                elif tracing.enabled():
+                    usage = outcome.usage
+                    tracing.set_attributes(
+                        {
+                            "gen_ai.response.model": outcome.model,
+                            "gen_ai.usage.input_tokens": usage.input_tokens,
+                            "gen_ai.usage.output_tokens": usage.output_tokens,
+                        }
+                    )
             call.finish(outcome)
-            self._keep(call, prompt)
+            if self.find(*key) is call:
+                self._finished[key] = call
+                self._bytes += call.size
+                while len(self._finished) > FINISHED or self._bytes > FINISHED_BYTES:
+                    self._forget(*next(iter(self._finished)))
             if call.awaited:
                 await self._hand_over(outcome, prompt)
 
@@ -171,7 +188,10 @@ class ModelCalls:
         self.running += 1
         try:
             outcome = await self._in_time(prompt)
-            name, end = _end(outcome)
+            if isinstance(outcome, Reply):
+                name, end = outcome.model, "done"
+            else:
+                end = ENDS.get(outcome.error.status, "failed")
         finally:
             self.running -= 1
             name = self._counters.model_called(name, end, self._counters.monotonic() - began)
@@ -190,7 +210,15 @@ class ModelCalls:
             return Failure(Problem.of(late))
         finally:
             task.cancel()
-        return _outcome(task, prompt)
+        # A model's library may cancel its own work; the turn must end all the same.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            return _checked(task.result(), prompt)
+        if isinstance(error, ModelError):
+            return Failure(Problem.of(error))
+        log.error("the model raised %s in turn %s", type(error).__name__, prompt.turn_id)
+        log.debug("its trace", exc_info=error)
+        return Failure(Problem.of(ModelFailed("The model failed unexpectedly.")))
 
     async def _reply(self, prompt: Prompt) -> Reply:
         with _log_context(prompt):
@@ -205,21 +233,6 @@ class ModelCalls:
         except AgentError as error:
             log.warning("turn %s was not completed: %s", prompt.turn_id, error.title)
 
-    def _keep(self, call: Call, prompt: Prompt) -> None:
-        key = (prompt.conversation, prompt.turn_id)
-        if self.find(*key) is not call:
-            return
-        self._finished[key] = call
-        self._bytes += call.size
-        while len(self._finished) > FINISHED or self._bytes > FINISHED_BYTES:
-            self._forget(*next(iter(self._finished)))
-
-    def _make_room(self, conversation: str) -> None:
-        calls = self._calls.get(conversation, {})
-        by_age = sorted(calls, key=lambda turn_id: calls[turn_id].outcome is None)
-        for turn_id in by_age[: max(0, len(calls) + 1 - PER_CONVERSATION)]:
-            self._forget(conversation, turn_id)
-
     def _forget(self, conversation: str, turn_id: str) -> None:
         finished = self._finished.pop((conversation, turn_id), None)
         self._bytes -= finished.size if finished else 0
@@ -233,40 +246,6 @@ class ModelCalls:
 
 def _log_context(prompt: Prompt) -> LogContext:
     return LogContext(wire.CHAT, prompt.conversation, (prompt,))
-
-
-def _trace(outcome: Outcome) -> None:
-    if isinstance(outcome, Failure):
-        tracing.mark_failed(outcome.error.title)
-    elif tracing.enabled():
-        tracing.set_attributes(
-            {
-                "gen_ai.response.model": outcome.model,
-                "gen_ai.usage.input_tokens": outcome.usage.input_tokens,
-                "gen_ai.usage.output_tokens": outcome.usage.output_tokens,
-            }
-        )
-
-
-def _end(outcome: Outcome) -> tuple[str, CallEnd]:
-    """The model's name, if known, and how its call ended."""
-    if isinstance(outcome, Reply):
-        return outcome.model, "done"
-    ends: dict[int, CallEnd] = {422: "guardrail", 504: "timed_out"}
-    return "", ends.get(outcome.error.status, "failed")
-
-
-def _outcome(task: "asyncio.Task[Reply]", prompt: Prompt) -> Outcome:
-    """The outcome of a finished call; any exception of a model is a failure."""
-    # A model's library may cancel its own work; the turn must end all the same.
-    error = asyncio.CancelledError() if task.cancelled() else task.exception()
-    if error is None:
-        return _checked(task.result(), prompt)
-    if isinstance(error, ModelError):
-        return Failure(Problem.of(error))
-    log.error("the model raised %s in turn %s", type(error).__name__, prompt.turn_id)
-    log.debug("its trace", exc_info=error)
-    return Failure(Problem.of(ModelFailed("The model failed unexpectedly.")))
 
 
 def _checked(reply: Reply, prompt: Prompt) -> Outcome:
