@@ -61,10 +61,8 @@ class Registry(CollectorRegistry):
 class Series(dict[tuple[str, ...], M]):
     """The series of a metric, by the values of their labels; looking a new one up creates it.
 
-    Args:
-        metric: The metric, with or without labels.
-        values: The known values of each label. Every combination starts at zero, because `rate()`
-            misses the first step of a series that starts at 1.
+    Every combination of the known `values` starts at zero, because `rate()` misses the first step
+    of a series that starts at 1.
     """
 
     def __init__(self, metric: M, values: Iterable[Sequence[str]]) -> None:
@@ -96,11 +94,7 @@ class Timing:
 
 
 class Counters:
-    """The counters of one app; a process of tests has several apps.
-
-    Args:
-        monotonic: A clock in seconds that never goes back.
-    """
+    """The counters of one app; a process of tests has several apps."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.monotonic = monotonic

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.trace import TracerProvider
@@ -63,7 +63,7 @@ class Traces:
             "logs": False,
             "operation_spans": False,
             "auto_configure": False,
-            "exclude": _not_traced,
+            "exclude": lambda scope: scope.get("path") in NOT_TRACED,
         }
 
     @asynccontextmanager
@@ -86,9 +86,18 @@ def make_provider(version: str) -> "SdkProvider | None":
     Raises:
         StartupError: The extra `otel` is not installed, or a variable is invalid.
     """
-    variable = collector_variable()
-    if variable is None:
+    variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
+    if variable is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
+    try:
+        installed = find_spec(_EXTRA) is not None
+    except ModuleNotFoundError:  # One of its parent packages is missing.
+        installed = False
+    if not installed:
+        raise StartupError(
+            f"{variable} is set, but the exporter is not installed: run"
+            " `.venv/bin/pip install -e '.[otel]'`, or unset the variable."
+        )
     from agent_actors.observability.otel_sdk import provider
 
     return provider(variable, version)
@@ -103,27 +112,6 @@ def require_usable(version: str) -> None:
     provider = make_provider(version)
     if provider is not None:
         provider.shutdown()
-
-
-def collector_variable() -> str | None:
-    """The variable that names a collector; None if there is none, or if spans are switched off.
-
-    Raises:
-        StartupError: The extra `otel` is not installed.
-    """
-    variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
-    if variable is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return None
-    if not _installed():
-        raise StartupError(
-            f"{variable} is set, but the exporter is not installed: run"
-            " `.venv/bin/pip install -e '.[otel]'`, or unset the variable."
-        )
-    return variable
-
-
-def _not_traced(scope: MutableMapping[str, Any]) -> bool:
-    return scope.get("path") in NOT_TRACED
 
 
 async def _shut_down(provider: "SdkProvider") -> None:
@@ -144,10 +132,3 @@ async def _shut_down(provider: "SdkProvider") -> None:
             await sent.wait()
     except TimeoutError:
         log.warning("the last spans were not sent within %g s", FLUSH_TIME)
-
-
-def _installed() -> bool:
-    try:
-        return find_spec(_EXTRA) is not None
-    except ModuleNotFoundError:  # One of its parent packages is missing.
-        return False

@@ -29,13 +29,8 @@ _context: ContextVar["LogContext | None"] = ContextVar("log_context", default=No
 class LogContext:
     """A block of an actor's turn, or of work for one: its log lines carry the actor's ids.
 
-    Entering it sets one variable; the ids are looked up only when a line is written.
-
-    Args:
-        actor_type: The actor's type.
-        actor_id: The actor's id.
-        about: The arguments of the call. The first with a `turn_id`, or with a `turn` that has
-            one, names the turn.
+    Entering it sets one variable; the ids are looked up only when a line is written. The turn is
+    named by the first of `about`, the call's arguments, with a `turn_id` or a `turn` that has one.
     """
 
     __slots__ = ("_about", "_id", "_token", "_type")
@@ -78,11 +73,7 @@ def install(form: Form, level: Level, stream: TextIO | None = None) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people.
-
-    Args:
-        traces: Whether exceptions are written with their traces.
-    """
+    """Lines for people; exceptions have their traces only with `traces`."""
 
     def __init__(self, *, traces: bool) -> None:
         super().__init__(_TEXT)

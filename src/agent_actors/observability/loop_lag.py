@@ -9,11 +9,7 @@ PERIOD = 1.0
 
 
 class LoopLag:
-    """Schedules a callback every second and counts how late it runs, by the loop's own clock.
-
-    Args:
-        counters: Counts the delays.
-    """
+    """Schedules a callback every second and counts how late it runs, by the loop's own clock."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters

@@ -13,13 +13,7 @@ from agent_actors.observability.counters import PREFIX, Counters
 
 
 class Metrics:
-    """All metrics of one app.
-
-    Args:
-        counters: The app's counters.
-        gauges: Collects the app's gauges on each scrape.
-        info: The labels of `agent_actors_info`.
-    """
+    """All metrics of one app; `info` are the labels of `agent_actors_info`."""
 
     def __init__(self, counters: Counters, gauges: Collector, info: Mapping[str, str]) -> None:
         self._registry = registry = counters.registry

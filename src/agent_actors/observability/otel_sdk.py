@@ -24,11 +24,7 @@ QUERY = "url.query"
 
 
 def provider(variable: str, version: str) -> TracerProvider:
-    """A provider that sends spans to the collector from a thread of its own.
-
-    Args:
-        variable: The environment variable that names the collector.
-        version: The service's version.
+    """A provider that sends spans to the variable's collector from a thread of its own.
 
     Raises:
         StartupError: A standard variable is invalid.

@@ -93,7 +93,11 @@ def _spanned(
             context=parent,
             kind=_KINDS[kind],
             attributes=attributes,
-            links=[link for link in map(_link, links) if link is not None],
+            links=[
+                Link(trace.get_current_span(linked).get_span_context())
+                for linked in map(_parent, links)
+                if linked is not None
+            ],
             record_exception=False,
             set_status_on_exception=False,
         ) as current,
@@ -191,8 +195,3 @@ def _parent(given: str | None) -> Parent | None:
         return None
     parent = _w3c.extract({_HEADER: given}, context=Parent())
     return parent if trace.get_current_span(parent).get_span_context().is_valid else None
-
-
-def _link(given: str) -> Link | None:
-    parent = _parent(given)
-    return None if parent is None else Link(trace.get_current_span(parent).get_span_context())

@@ -33,14 +33,16 @@ class Consumer(TurnActor, ConsumerInterface):
     ) -> Literal["applied", "duplicate", "gap"]:
         """Whether an event is due, was applied before, or has to wait for an earlier one.
 
-        Args:
-            event: If it is `applied`, the caller applies it and then calls `apply`.
-            seen: The ids of the last events without a number.
-            marks: The marks of events of the same batch, which are not saved yet.
+        If it is `applied`, the caller applies it and then calls `apply`. `seen` are the ids of the
+        last events without a number, `marks` those of the same batch, which are not saved yet.
         """
         if event.seq is None:
-            known = event.event_id in seen or await self._is_forgotten(event)
-            return "duplicate" if known else "applied"
+            if event.event_id in seen:
+                return "duplicate"
+            tombstone = await self.state.load(slots.TOMBSTONE)
+            # Published before its user was forgotten?
+            late = tombstone is not None and event.at is not None and event.at <= tombstone.at
+            return "duplicate" if late else "applied"
         unsaved = (marks or {}).get(event.conversation)
         mark = await self.mark(event.conversation) if unsaved is None else unsaved
         mark = max(mark, event.floor)
@@ -112,11 +114,6 @@ class Consumer(TurnActor, ConsumerInterface):
 
     async def _mark(self, conversation: str) -> Mark:
         return await self.state.load(slots.mark(conversation)) or Mark()
-
-    async def _is_forgotten(self, event: TurnEvent) -> bool:
-        """Whether the event was published before its user was forgotten."""
-        tombstone = await self.state.load(slots.TOMBSTONE)
-        return tombstone is not None and event.at is not None and event.at <= tombstone.at
 
 
 def without_turns(

@@ -23,15 +23,7 @@ ROUNDS = 1_000
 
 
 class UserEraser:
-    """Forgets users.
-
-    Args:
-        chat: Clears conversations.
-        consumers: All consumers of events.
-        sessions: Lists the sessions of a user.
-        letters: The dead letters.
-        clock: The time.
-    """
+    """Forgets users; it must be given all consumers of events."""
 
     def __init__(
         self,
@@ -86,7 +78,13 @@ class UserEraser:
         cleared = [each for each in results if isinstance(each, HighWaterMark)]
         await self._move_marks(user, ForgetUser(tuple(cleared), at))
         for each in cleared:
-            await self._erase(each)
+            for _ in range(ROUNDS):
+                if await self._chat.settle(each):
+                    break
+            else:
+                raise Unavailable(
+                    "The conversation is hidden but not erased yet; send the request again."
+                )
         return [each for each in results if isinstance(each, AgentError)]
 
     async def _move_marks(self, user: str, request: ForgetUser) -> None:
@@ -103,9 +101,3 @@ class UserEraser:
             return None if refused.status == NotFound.status else refused
         except AgentError as error:
             return error
-
-    async def _erase(self, upto: HighWaterMark) -> None:
-        for _ in range(ROUNDS):
-            if await self._chat.settle(upto):
-                return
-        raise Unavailable("The conversation is hidden but not erased yet; send the request again.")

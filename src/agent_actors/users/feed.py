@@ -40,14 +40,7 @@ CHARACTERS = 1024 * 1024
 
 
 class EventFeed:
-    """Brings the consumers of each user up to date, at most once in a period.
-
-    Args:
-        consumers: Each of them gets every event.
-        reader: Reads the history for a consumer that has missed something.
-        clock: The time.
-        period: Seconds between two batches for the same user.
-    """
+    """Brings the consumers of each user up to date, at most once in `period` seconds."""
 
     def __init__(
         self, consumers: Sequence[BatchClient], reader: StateReader, clock: Clock, period: float
@@ -140,7 +133,11 @@ class EventFeed:
         async def attempt() -> None:
             early = await consumer.apply(user, batch)
             for conversation in {each.conversation for each in batch if each.event_id in early}:
-                await self._catch_up(consumer, user, conversation)
+                for _ in range(CATCH_UP):
+                    missed = await self.missed(consumer, user, conversation)
+                    if not missed:
+                        break
+                    await consumer.apply(user, missed)
 
         try:
             await retry(attempt, ATTEMPTS, on=TryLater, clock=self._clock, sleep=self._sleep)
@@ -148,13 +145,6 @@ class EventFeed:
             log.warning("%d events will be delivered later: the consumer is away", len(batch))
         except AgentError as error:
             log.warning("%d events were not applied: %s", len(batch), error.title)
-
-    async def _catch_up(self, consumer: BatchClient, user: str, conversation: str) -> None:
-        for _ in range(CATCH_UP):
-            missed = await self.missed(consumer, user, conversation)
-            if not missed:
-                return
-            await consumer.apply(user, missed)
 
     async def _sleep(self, seconds: float) -> None:
         """Waits, but not while the process is stopping."""

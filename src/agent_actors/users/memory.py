@@ -32,7 +32,10 @@ FRESH_CHARACTERS = 400
 """The characters that are kept of such an entry."""
 
 RequestSummary = Callable[[str, int], None]
-"""Called after each event: the user, and the number of events that are not in the summary."""
+"""Starts a summary of a user if one is due, and returns at once.
+
+It is given the user, and the number of events that are not in the last summary.
+"""
 
 
 class MemoryAgentActor(Consumer, MemoryAgentInterface):
@@ -40,12 +43,6 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 
     The actor asks for a summary of the user itself. It is active in one process only, so a summary
     is made once, however many replicas there are.
-
-    Args:
-        ctx: The SDK's context.
-        actor_id: The SDK's id.
-        host: What the actors of this process share.
-        request_summary: Starts a summary if one is due; returns at once.
     """
 
     def __init__(
@@ -124,8 +121,17 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
         memory, profile = await asyncio.gather(self._memory(), self._profile())
         if profile.summed_up:
             profile = replace(profile, user_summary=None, summed_up=False)
-        memory = without_conversation(memory, passed)
-        memory = replace(memory, events=memory.events + 1, summarised=memory.events)
+        entries, origins = without_turns(memory.entries, memory.origins, passed)
+        fresh, fresh_origins = without_turns(memory.fresh, memory.fresh_origins, passed)
+        memory = replace(
+            memory,
+            entries=entries,
+            origins=origins,
+            fresh=fresh,
+            fresh_origins=fresh_origins,
+            events=memory.events + 1,
+            summarised=memory.events,
+        )
         await self.state.save({**marks, slots.MEMORY: memory, slots.PROFILE: profile})
 
     @turn
@@ -155,13 +161,4 @@ def with_exchange(memory: Memory, event: TurnEvent) -> Memory:
         fresh=(*memory.fresh, *cut)[-FRESH:],
         origins=(*memory.origins, *here)[-ENTRIES:],
         fresh_origins=(*memory.fresh_origins, *here)[-FRESH:],
-    )
-
-
-def without_conversation(memory: Memory, upto: HighWaterMark) -> Memory:
-    """The memory without the turns of a conversation up to one."""
-    entries, origins = without_turns(memory.entries, memory.origins, upto)
-    fresh, fresh_origins = without_turns(memory.fresh, memory.fresh_origins, upto)
-    return replace(
-        memory, entries=entries, origins=origins, fresh=fresh, fresh_origins=fresh_origins
     )

@@ -75,7 +75,11 @@ class UserSessionActor(Consumer, UserSessionInterface):
     async def set_preferences(self, values: dict[str, str]) -> None:
         """Replaces the preferences."""
         kept = UserPreferences(values=tuple(sorted(values.items()))) if values else None
-        phone = await self._phone(values.get(PHONE, ""))
+        number, phone = values.get(PHONE, ""), await self.state.load(slots.PHONE)
+        # A number that does not change keeps its `since`.
+        if phone is None or phone.number != number:
+            now = self.clock.now().timestamp()
+            phone = PhoneNumber(number, now) if phone_number.is_number(number) else None
         await self.state.save({slots.PREFERENCES: kept, slots.PHONE: phone})
 
     @turn
@@ -133,17 +137,6 @@ class UserSessionActor(Consumer, UserSessionInterface):
         gone = (slots.EXCHANGES, slots.PREFERENCES, slots.PHONE)
         await self.wipe(request, dict.fromkeys(gone))
 
-    async def _phone(self, number: str) -> PhoneNumber | None:
-        """The number for notifications; one that does not change keeps its `since`."""
-        former = await self.state.load(slots.PHONE)
-        if former is not None and former.number == number:
-            return former
-        return (
-            PhoneNumber(number, self.clock.now().timestamp())
-            if phone_number.is_number(number)
-            else None
-        )
-
     async def _last(self) -> LastExchanges:
         return await self.state.load(slots.EXCHANGES) or LastExchanges()
 
@@ -180,12 +173,6 @@ async def open_session(
     """Lets a user send messages to a session; before its first turn, adds it to the user's list.
 
     Whoever forgets the user then finds every session that has a turn, or is about to.
-
-    Args:
-        reader: Knows whose session it is.
-        sessions: Keeps the list.
-        user: Is about to send a message.
-        conversation: The session's conversation, or that of the user.
 
     Raises:
         NotFound: The session belongs to another user.

@@ -49,17 +49,7 @@ Save = Callable[[], Awaitable[None]]
 
 
 class Summaries:
-    """Makes the summaries of users and conversations.
-
-    Args:
-        model: Writes them.
-        reader: Reads the messages.
-        memory: Saves the summaries of users.
-        chat: Saves the summaries of conversations.
-        clock: The time.
-        settings: When a summary is due.
-        counters: Count the summaries; nobody reads the default ones.
-    """
+    """Makes the summaries of users and conversations."""
 
     def __init__(  # noqa: PLR0913 - Its collaborators.
         self,
@@ -112,21 +102,45 @@ class Summaries:
     async def _serve_user(self, user: str, due: asyncio.Event) -> None:
         """Waits until enough events have come, or long enough, then makes the summary."""
         subject = ("user", user)
+
+        async def make() -> Save | None:
+            memory = await self._reader.memory(user)
+            if memory.events <= memory.summarised:
+                return None
+            person = await self._reader.person(user)
+            text = await self._text(SummaryPrompt(person.name, person.user_summary, memory.fresh))
+            summary = UserSummary(memory.events, text)
+            return lambda: self._memory.keep_summary(user, summary)
+
         try:
             with suppress(TimeoutError):
                 async with self._clock.timeout(self._time):
                     await due.wait()
             for _ in range(TRIES):
                 await self._clock.sleep(self._rest_of(subject))
-                if await self._summarise(subject, lambda: self._of_user(user)):
+                if await self._summarise(subject, make):
                     return
         finally:
             del self._users[user]
 
     async def _serve_conversation(self, conversation: str, request: ConversationSummary) -> None:
-        subject = ("conversation", conversation)
+        async def make() -> Save | None:
+            head = await self._reader.head(conversation)
+            if head.earlier.upto != request.after:
+                return None
+            page = await self._reader.history(conversation, PAIRS, before=request.upto + 1)
+            messages = tuple(
+                Message(entry.role, entry.content[:CHARACTERS])
+                for pair in page.pairs
+                if pair.seq > request.after
+                for entry in (pair.exchange.input, pair.exchange.output)
+            )
+            text = await self._text(SummaryPrompt("", head.earlier.text, messages))
+            summary = ConversationSummary(request.after, request.upto, text)
+            return lambda: self._chat.sum_up(conversation, summary)
+
         try:
-            await self._summarise(subject, lambda: self._of_conversation(conversation, request))
+            await self._summarise(("conversation", conversation), make)
         finally:
             self._conversations.discard(conversation)
 
@@ -143,7 +157,11 @@ class Summaries:
         except AgentError as error:
             log.warning("the summary of %s %s was not made: %s", *subject, error.title)
             self._counters.summary_ended(subject[0], "failed")
-            self._rest(subject)
+            _, failures = self._resting.pop(subject, (0.0, 0))
+            seconds = min(self._time * 2.0**failures, LONGEST_REST)
+            self._resting[subject] = (self._clock.monotonic() + seconds, min(failures + 1, 32))
+            if len(self._resting) > WAITING:
+                del self._resting[next(iter(self._resting))]
             return False
         self._resting.pop(subject, None)
         return True
@@ -151,43 +169,10 @@ class Summaries:
     async def _retry(self, call: Callable[[], Awaitable[R]]) -> R:
         return await retry(call, ATTEMPTS, on=TryLater, clock=self._clock)
 
-    def _rest(self, subject: Subject) -> None:
-        _, failures = self._resting.pop(subject, (0.0, 0))
-        seconds = min(self._time * 2.0**failures, LONGEST_REST)
-        self._resting[subject] = (self._clock.monotonic() + seconds, min(failures + 1, 32))
-        if len(self._resting) > WAITING:
-            del self._resting[next(iter(self._resting))]
-
     def _rest_of(self, subject: Subject) -> float:
         """The seconds until a summary may be made again."""
         until, _ = self._resting.get(subject, (0.0, 0))
         return max(until - self._clock.monotonic(), 0.0)
-
-    async def _of_user(self, user: str) -> Save | None:
-        memory = await self._reader.memory(user)
-        if memory.events <= memory.summarised:
-            return None
-        person = await self._reader.person(user)
-        text = await self._text(SummaryPrompt(person.name, person.user_summary, memory.fresh))
-        summary = UserSummary(memory.events, text)
-        return lambda: self._memory.keep_summary(user, summary)
-
-    async def _of_conversation(
-        self, conversation: str, request: ConversationSummary
-    ) -> Save | None:
-        head = await self._reader.head(conversation)
-        if head.earlier.upto != request.after:
-            return None
-        page = await self._reader.history(conversation, PAIRS, before=request.upto + 1)
-        messages = tuple(
-            Message(entry.role, entry.content[:CHARACTERS])
-            for pair in page.pairs
-            if pair.seq > request.after
-            for entry in (pair.exchange.input, pair.exchange.output)
-        )
-        text = await self._text(SummaryPrompt("", head.earlier.text, messages))
-        summary = ConversationSummary(request.after, request.upto, text)
-        return lambda: self._chat.sum_up(conversation, summary)
 
     async def _text(self, prompt: SummaryPrompt) -> str:
         text = (await self._model.summarise(prompt))[:LONGEST]

@@ -13,9 +13,8 @@ from agent_actors.observability.counters import Counters
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import ChatClient, MemoryClient
 from agent_actors.protocol.events import CloudEvent
-from agent_actors.protocol.messages import AdoptTurn, Exchange, Problem, Reply, TurnState
+from agent_actors.protocol.messages import AdoptTurn, Problem, Reply, TurnState
 from agent_actors.settings import Settings
-from agent_actors.state.documents import Head
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.drain import Drain
 from agent_actors.workflow.turn import (
@@ -31,18 +30,7 @@ from agent_actors.workflow.turn import (
 
 @dataclass(frozen=True, slots=True)
 class WorkflowDependencies:
-    """The collaborators of the activities.
-
-    Attributes:
-        settings: The process's settings.
-        reader: Reads stored state.
-        memory: Calls MemoryAgentActor.
-        chat: Calls ChatAgent.
-        calls: The model calls of this process.
-        publish: Publishes an event: component, topic, event.
-        drain: The drain time of a process that stops.
-        counters: Count callers that are refused.
-    """
+    """The collaborators of the activities."""
 
     settings: Settings
     reader: StateReader
@@ -57,10 +45,8 @@ class WorkflowDependencies:
 class Activities:
     """The activities. Dapr retries one that raises; what a retry cannot help is a result.
 
-    Args:
-        dependencies: The collaborators.
-        follow: Follows a workflow to its end and purges it; returns at once. The last activities
-            call it, since the process that has started the workflow may be gone.
+    `follow` follows a workflow to its end and purges it; it returns at once. The last activities
+    call it, since the process that has started the workflow may be gone.
     """
 
     def __init__(
@@ -93,17 +79,12 @@ class Activities:
         head, recalled = await asyncio.gather(
             self._reader.head(order.conversation), self._memory.recall(order.turn.user)
         )
-        window = await self._window(order.conversation, head)
-        past = PromptContext(
-            head.seq + 1, recalled.entries, window, recalled.person, head.earlier.text
-        )
-        return HistoryLookup(past)
-
-    async def _window(self, conversation: str, head: Head) -> tuple[Exchange, ...]:
-        """The model's window, as ChatAgent has it."""
+        # The model's window, as ChatAgent has it.
         first = max(head.start + 1, head.seq - self._settings.window_turns + 1)
-        pairs = await self._reader.pairs(conversation, head, first, head.seq)
-        return tuple(pair.exchange for pair in fitting(pairs, self._settings))
+        pairs = await self._reader.pairs(order.conversation, head, first, head.seq)
+        window = tuple(pair.exchange for pair in fitting(pairs, self._settings))
+        person, earlier = recalled.person, head.earlier.text
+        return HistoryLookup(PromptContext(head.seq + 1, recalled.entries, window, person, earlier))
 
     async def generate_reply(self, asked: ReplyRequest) -> ReplyResult:
         """The outcome of the turn's model call; a running or finished call is not repeated.
@@ -111,11 +92,25 @@ class Activities:
         While the process stops, no call is started and this never returns: the sidecar gives the
         activity to the next process.
         """
-        call = self._calls.find(asked.order.conversation, asked.order.turn.turn_id)
+        conversation, turn, past = asked.order.conversation, asked.order.turn, asked.past
+        call = self._calls.find(conversation, turn.turn_id)
         if call is None or call.failed:
             if self._drain.begun:
                 await asyncio.Event().wait()
-            call = self._calls.start(_prompt(asked))
+            call = self._calls.start(
+                Prompt(
+                    conversation,
+                    turn.user,
+                    turn.turn_id,
+                    past.number,
+                    turn.message,
+                    past.memory,
+                    past.window,
+                    past.person,
+                    past.earlier,
+                    asked.message_count,
+                )
+            )
         while call.outcome is None:  # A call ends after the model time.
             await call.wait()
         outcome = call.outcome
@@ -149,22 +144,6 @@ class Activities:
         event = CloudEvent(turn_id, SOURCE, wire.SENT_TYPE, order.conversation, data)
         async with self._drain.clock.timeout(self._settings.call_time):
             await self._publish(wire.LESSON_PUBSUB, wire.MESSAGES, event)
-
-
-def _prompt(asked: ReplyRequest) -> Prompt:
-    turn, past = asked.order.turn, asked.past
-    return Prompt(
-        asked.order.conversation,
-        turn.user,
-        turn.turn_id,
-        past.number,
-        turn.message,
-        past.memory,
-        past.window,
-        past.person,
-        past.earlier,
-        asked.message_count,
-    )
 
 
 def _refused(order: TurnOrder, error: AgentError) -> TurnState:

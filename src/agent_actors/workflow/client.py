@@ -1,11 +1,10 @@
 """The workflows of turns, through a sidecar's gRPC API. A workflow has the id of its turn."""
 
-import functools
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast
 
-from dapr.ext.workflow import WorkflowState, WorkflowStatus
+from dapr.ext.workflow import WorkflowStatus
 from dapr.ext.workflow.aio import DaprWorkflowClient
 from grpc.aio import AioRpcError  # type: ignore[import-untyped]
 from pydantic_core import from_json
@@ -41,13 +40,7 @@ class WorkflowProgress:
 
 
 class Workflows:
-    """Starts, observes and purges workflows.
-
-    Args:
-        port: The sidecar's gRPC port on loopback.
-        clock: The time.
-        call_time: Seconds that a call may take, including its retries.
-    """
+    """Starts, observes and purges workflows; a call may take `call_time` with its retries."""
 
     def __init__(self, port: int, clock: Clock, call_time: float) -> None:
         self._client = _Client("127.0.0.1", str(port), logger_options=quiet())
@@ -61,20 +54,20 @@ class Workflows:
             Unavailable: No answer came; the workflow may have started all the same.
         """
         given = adapter(TurnOrder).dump_python(order, mode="json")
-        attempt = functools.partial(self._try_schedule, order.turn.turn_id, given)
+        turn_id = order.turn.turn_id
+
+        async def attempt() -> bool:
+            try:
+                async with self._clock.timeout(self._call_time):
+                    await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
+            except (AioRpcError, TimeoutError) as error:
+                if isinstance(error, AioRpcError) and _EXISTS in (error.details() or ""):
+                    return False
+                raise Unavailable(_AWAY) from None
+            return True
+
         policy = RetryPolicy(FIRST_PAUSE, LONGEST_PAUSE, time=self._call_time)
         return await retry(attempt, policy, on=Unavailable, clock=self._clock)
-
-    async def _try_schedule(self, turn_id: str, given: Any) -> bool:
-        """Whether the workflow was started now (True) or before (False)."""
-        try:
-            async with self._clock.timeout(self._call_time):
-                await self._client.schedule_new_workflow(NAME, input=given, instance_id=turn_id)
-        except (AioRpcError, TimeoutError) as error:
-            if isinstance(error, AioRpcError) and _EXISTS in (error.details() or ""):
-                return False
-            raise Unavailable(_AWAY) from None
-        return True
 
     async def progress(self, turn_id: str) -> WorkflowProgress | None:
         """Where the workflow of a turn stands; None if there is none.
@@ -89,7 +82,12 @@ class Workflows:
                 state = await self._client.get_workflow_state(turn_id)
         except (AioRpcError, TimeoutError):
             raise Unavailable(_AWAY) from None
-        return _progress(state) if state is not None and state.name == NAME else None
+        if state is None or state.name != NAME:
+            return None
+        order = _read(state.serialized_input, TurnOrder)
+        if state.runtime_status == WorkflowStatus.COMPLETED:
+            return WorkflowProgress(order, "done", _read(state.serialized_output, TurnState))
+        return WorkflowProgress(order, "failed" if state.runtime_status in _ENDED else "running")
 
     async def ended(self, turn_id: str, within: int) -> bool:
         """Waits up to `within` seconds for the end of a workflow.
@@ -137,13 +135,6 @@ class _Client(DaprWorkflowClient):
 
     async def close(self) -> None:
         await self._DaprWorkflowClient__obj.aclose()  # type: ignore[attr-defined]
-
-
-def _progress(state: WorkflowState) -> WorkflowProgress:
-    order = _read(state.serialized_input, TurnOrder)
-    if state.runtime_status == WorkflowStatus.COMPLETED:
-        return WorkflowProgress(order, "done", _read(state.serialized_output, TurnState))
-    return WorkflowProgress(order, "failed" if state.runtime_status in _ENDED else "running")
 
 
 def _read(text: str | None, form: type[T]) -> T:

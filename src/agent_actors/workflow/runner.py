@@ -30,17 +30,7 @@ CLEARED_TIME = 1.0
 
 
 class WorkflowTurnRunner(TurnRunner):
-    """A `TurnRunner` that has workflows run the turns.
-
-    Args:
-        chat: As in `TurnRunner`.
-        reader: As in `TurnRunner`.
-        bell: As in `TurnRunner`; it also rings when a workflow has ended.
-        drain: As in `TurnRunner`.
-        settings: As in `TurnRunner`.
-        workflows: The sidecar's workflows.
-        counters: As in `TurnRunner`.
-    """
+    """A `TurnRunner` that has workflows run the turns; the bell also rings when one has ended."""
 
     def __init__(  # noqa: PLR0913 - Its collaborators.
         self,
@@ -144,7 +134,14 @@ class WorkflowTurnRunner(TurnRunner):
         finally:
             del self._followed[turn_id]
             self._bell.ring(order.conversation)
-        await self._clock.sleep(await self._time_to_purge(order))
+        try:
+            known = await self._reader.sent_turn(order.conversation, order.turn)
+            needed = FAILED_TIME if known is None else 0.0
+        except Gone:
+            needed = CLEARED_TIME
+        except AgentError:
+            needed = FAILED_TIME
+        await self._clock.sleep(needed)
         await self._until(lambda: self._workflows.purge(turn_id))
 
     async def _until(self, done: Callable[[], Awaitable[bool]]) -> None:
@@ -155,16 +152,6 @@ class WorkflowTurnRunner(TurnRunner):
                     return
             except Unavailable:
                 await self._clock.sleep(RETRY_PAUSE)
-
-    async def _time_to_purge(self, order: TurnOrder) -> float:
-        """Seconds for which callers still need the workflow: none if the turn is stored."""
-        try:
-            known = await self._reader.sent_turn(order.conversation, order.turn)
-        except Gone:
-            return CLEARED_TIME
-        except AgentError:
-            return FAILED_TIME
-        return 0.0 if known else FAILED_TIME
 
 
 def _belongs_to(order: TurnOrder, conversation: str) -> bool:

@@ -26,13 +26,6 @@ class WorkflowStep:
     tries: int
     pause: float
 
-    @property
-    def policy(self) -> RetryPolicy:
-        """The retries, in the SDK's form."""
-        return RetryPolicy(
-            first_retry_interval=timedelta(seconds=self.pause), max_number_of_attempts=self.tries
-        )
-
 
 ANALYTICS = WorkflowStep("fetch_analytics", 3, 5.0)
 HISTORY = WorkflowStep("fetch_history", 3, 5.0)
@@ -104,26 +97,24 @@ def chat_turn(ctx: DaprWorkflowContext, order: Any) -> Steps:
     if "ended" in found:
         return found["ended"]
     asked = {"order": order, "message_count": count, "past": found["past"]}
-    answered = yield from _generate(ctx, asked)
+    answered = yield ctx.call_activity(REPLY.name, input=asked)
+    # A failure is a result: only one that may pass is tried again.
+    for _ in range(REPLY.tries - 1):
+        if not answered["again"]:
+            break
+        yield ctx.create_timer(timedelta(seconds=REPLY.pause))
+        answered = yield ctx.call_activity(REPLY.name, input=asked)
     ended = yield _call(ctx, STORE, {"order": order, "outcome": answered["outcome"]})
     if ended["status"] == "done":
         yield _call(ctx, PUBLISH, order)
     return ended
 
 
-def _generate(ctx: DaprWorkflowContext, asked: Any) -> Steps:
-    """The model's outcome. A failure is a result: only one that may pass is tried again."""
-    answered = yield ctx.call_activity(REPLY.name, input=asked)
-    for _ in range(REPLY.tries - 1):
-        if not answered["again"]:
-            break
-        yield ctx.create_timer(timedelta(seconds=REPLY.pause))
-        answered = yield ctx.call_activity(REPLY.name, input=asked)
-    return answered
-
-
 def _call(ctx: DaprWorkflowContext, step: WorkflowStep, given: Any) -> Any:
-    return ctx.call_activity(step.name, input=given, retry_policy=step.policy)
+    policy = RetryPolicy(
+        first_retry_interval=timedelta(seconds=step.pause), max_number_of_attempts=step.tries
+    )
+    return ctx.call_activity(step.name, input=given, retry_policy=policy)
 
 
 def without_reply(state: TurnState) -> TurnState:

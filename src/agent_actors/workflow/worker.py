@@ -40,12 +40,7 @@ Activity = Callable[[WorkflowActivityContext, Any], Coroutine[Any, Any, Any]]
 
 
 class WorkflowWorker:
-    """Connects to the sidecar, and again after the sidecar was away.
-
-    Args:
-        port: The sidecar's gRPC port on loopback.
-        activities: The activities.
-    """
+    """Connects to the sidecar, and again after the sidecar was away."""
 
     def __init__(self, port: int, activities: Activities) -> None:
         self._activities = activities
@@ -54,23 +49,7 @@ class WorkflowWorker:
 
     def start(self) -> None:
         """Starts to connect and returns at once; the sidecar may start later."""
-        self._register(asyncio.get_running_loop())
-        self._starting = asyncio.create_task(asyncio.to_thread(self._runtime.start))
-
-    async def stop(self) -> None:
-        """Stops; activities that are cut run again in another process. Idempotent."""
-        if self._starting is None:
-            return
-        starting, self._starting = self._starting, None
-        # A worker that is still starting misses a shutdown; without a sidecar it ends by an error.
-        while not starting.done():
-            await asyncio.to_thread(self._runtime.shutdown)
-            await asyncio.wait({starting}, timeout=STOP_PAUSE)
-        await asyncio.gather(starting, return_exceptions=True)
-        await asyncio.to_thread(self._runtime.shutdown)
-
-    def _register(self, loop: asyncio.AbstractEventLoop) -> None:
-        steps = self._activities
+        loop, steps = asyncio.get_running_loop(), self._activities
         taken: list[tuple[WorkflowStep, Callable[[Any], Awaitable[Any]], type]] = [
             (ANALYTICS, steps.fetch_analytics, TurnOrder),
             (HISTORY, steps.fetch_history, TurnOrder),
@@ -86,6 +65,19 @@ class WorkflowWorker:
             return chat_turn(ctx, order)
 
         self._runtime.register_workflow(workflow, name=NAME)
+        self._starting = asyncio.create_task(asyncio.to_thread(self._runtime.start))
+
+    async def stop(self) -> None:
+        """Stops; activities that are cut run again in another process. Idempotent."""
+        if self._starting is None:
+            return
+        starting, self._starting = self._starting, None
+        # A worker that is still starting misses a shutdown; without a sidecar it ends by an error.
+        while not starting.done():
+            await asyncio.to_thread(self._runtime.shutdown)
+            await asyncio.wait({starting}, timeout=STOP_PAUSE)
+        await asyncio.gather(starting, return_exceptions=True)
+        await asyncio.to_thread(self._runtime.shutdown)
 
 
 def _on(

@@ -53,7 +53,7 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch):
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     """The start is refused and says what to install."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(exporter, "_installed", lambda: False)
+    monkeypatch.setattr(exporter, "find_spec", lambda _: None)
 
     with pytest.raises(StartupError, match=r"TRACES_ENDPOINT is set.*pip install -e '\.\[otel\]'"):
         make_provider("1")
