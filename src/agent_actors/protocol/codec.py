@@ -69,7 +69,10 @@ class ValueSerializer(Serializer):
     def serialize(self, obj: object, custom_hook: Callable[[object], bytes] | None = None) -> bytes:
         """JSON; durations in the SDK's dictionaries (reminders, timers) in Dapr's format."""
         if isinstance(obj, dict):
-            obj = {key: _duration(value) for key, value in obj.items()}
+            obj = {
+                key: convert_to_dapr_duration(value) if isinstance(value, timedelta) else value
+                for key, value in obj.items()
+            }
         return encode(obj)
 
     def deserialize(
@@ -80,14 +83,8 @@ class ValueSerializer(Serializer):
     ) -> Any:
         """The value, of the type that the interface declares; plain JSON where it declares none.
 
-        Args:
-            data: JSON.
-            data_type: The annotation of the interface's method.
-            custom_hook: Not used; part of the SDK's interface.
-
-        Returns:
-            The value, or `Malformed` if the JSON does not have that form: the SDK would show the
-            caller the `repr` of an exception, with people's messages in it.
+        `Malformed` if the JSON does not have that form: the SDK would show the caller the `repr` of
+        an exception, with people's messages in it.
         """
         if data_type is object or data_type is None:
             return from_json(data)
@@ -95,10 +92,6 @@ class ValueSerializer(Serializer):
             return decode(data, data_type)
         except ValidationError as error:
             return Malformed(fields(error))
-
-
-def _duration(value: object) -> object:
-    return convert_to_dapr_duration(value) if isinstance(value, timedelta) else value
 
 
 def json_object(body: bytes) -> dict[str, Any]:

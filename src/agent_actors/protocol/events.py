@@ -17,20 +17,12 @@ class TurnEvent:
     """One answered message of a user, for the consumers of events.
 
     Attributes:
-        conversation: The conversation of the turn.
-        event_id: Identifies the event.
-        input: The user's message.
-        output: The reply.
         seq: The number of the turn in its conversation. An event of another service has none and
             takes effect once per `event_id`.
-        turn_id: Identifies the turn.
-        model: The model that replied.
-        usage: The tokens of the reply.
         floor: The turns up to this number are erased. They were erased after every consumer of that
             time had applied them, so a consumer that was added later starts after them.
         at: When the event was published, in epoch seconds, if that is known.
         occurred_at: When the turn was committed, as an RFC 3339 time.
-        user: The user of the conversation.
         schedule: The schedule that sent the message; empty if the user did.
     """
 

@@ -1,8 +1,10 @@
 """The interfaces of the actors: each method is declared here, once, with its wire name and types.
 
 The SDK reads them at run time and the serializer decodes into the annotations, so these are real
-types.
+types. `actormethod` makes a method abstract, so it has no body.
 """
+
+# mypy: disable-error-code="empty-body"
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +70,6 @@ class Pingable(ActorInterface):
     @actormethod("Ping")
     async def ping(self) -> bool:
         """Return True, without reading anything and without waiting for a turn."""
-        raise NotImplementedError
 
 
 class ChatAgentInterface(ActorInterface):
@@ -77,57 +78,46 @@ class ChatAgentInterface(ActorInterface):
     @actormethod("ProcessMessage")
     async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
         """Run a turn; a bare message (the lesson's form) is an unkeyed turn."""
-        raise NotImplementedError
 
     @actormethod("AskFollowUp")
     async def ask_follow_up(self, request: ProcessTurn) -> FollowUpResult:
         """Run a turn and, in the same call, one that follows it up."""
-        raise NotImplementedError
 
     @actormethod("CompleteTurn")
     async def complete_turn(self, request: CompleteTurn) -> None:
         """Take the outcome of a parked turn from the model's task."""
-        raise NotImplementedError
 
     @actormethod("GetConversationHistory")
     async def get_conversation_history(self) -> tuple[Message, ...]:
         """The last entries, beginning with a user entry."""
-        raise NotImplementedError
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
         """Hide the history and cancel the queued turns."""
-        raise NotImplementedError
 
     @actormethod("AdoptTurn")
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
         """Commit, once, a turn that ended elsewhere."""
-        raise NotImplementedError
 
     @actormethod("AddSchedule")
     async def add_schedule(self, request: Schedule) -> Schedule:
         """Store a schedule, once; return it as it is now."""
-        raise NotImplementedError
 
     @actormethod("RemoveSchedule")
     async def remove_schedule(self, request: RemoveSchedule) -> None:
         """End a schedule, if there is one of that id."""
-        raise NotImplementedError
 
     @actormethod("SumUp")
     async def sum_up(self, request: ConversationSummary) -> None:
         """Store a summary of the turns before the model's window."""
-        raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
         """Clear the conversation of a user who is being erased; return its last turn."""
-        raise NotImplementedError
 
     @actormethod("Settle")
     async def settle(self, upto: HighWaterMark) -> bool:
         """Do the recovery reminder's work now; are all turns up to this one erased?"""
-        raise NotImplementedError
 
 
 class ResponseAgentInterface(ActorInterface):
@@ -136,17 +126,14 @@ class ResponseAgentInterface(ActorInterface):
     @actormethod("ProcessMessage")
     async def process_message(self, request: ResponseRequest) -> ResponseState:
         """Start the model call of a turn; return the state of one that is known already."""
-        raise NotImplementedError
 
     @actormethod("FollowUp")
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
         """Ask the conversation a follow-up question, while its turn waits for this call."""
-        raise NotImplementedError
 
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
         """The number of committed turns of the conversation."""
-        raise NotImplementedError
 
 
 class ConsumerInterface(ActorInterface):
@@ -158,12 +145,10 @@ class ConsumerInterface(ActorInterface):
     @actormethod("GetMark")
     async def get_mark(self, request: MarkRequest) -> int:
         """The number of the last event of a conversation that was applied."""
-        raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetUser) -> None:
         """Erase everything about the user except the marks, which move up."""
-        raise NotImplementedError
 
 
 class ForgetfulInterface(ConsumerInterface, ActorInterface):
@@ -172,7 +157,6 @@ class ForgetfulInterface(ConsumerInterface, ActorInterface):
     @actormethod("ForgetConversation")
     async def forget_conversation(self, passed: HighWaterMark) -> None:
         """Erase what a conversation had up to a turn, since it was cleared."""
-        raise NotImplementedError
 
 
 class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
@@ -181,27 +165,22 @@ class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
     @actormethod("UpdateMemory")
     async def update_memory(self, event: TurnEvent) -> EventResult:
         """Apply one event, once and in order."""
-        raise NotImplementedError
 
     @actormethod("GetMemory")
     async def get_memory(self) -> tuple[Message, ...]:
         """The entries, newest last."""
-        raise NotImplementedError
 
     @actormethod("Recall")
     async def recall(self) -> MemorySnapshot:
         """The user's entries and profile."""
-        raise NotImplementedError
 
     @actormethod("Initialize")
     async def initialize(self, person: Person) -> None:
         """Set the user's profile; a summary that is being made will be ignored."""
-        raise NotImplementedError
 
     @actormethod("KeepSummary")
     async def keep_summary(self, request: UserSummary) -> None:
         """Store a summary of the user."""
-        raise NotImplementedError
 
 
 class UserSessionInterface(ForgetfulInterface, ActorInterface):
@@ -210,42 +189,34 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
     @actormethod("AddExchanges")
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
 
     @actormethod("GetConversationHistory")
     async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
         """The last exchanges, newest last."""
-        raise NotImplementedError
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
         """Drop the last exchanges."""
-        raise NotImplementedError
 
     @actormethod("SetPreferences")
     async def set_preferences(self, values: dict[str, str]) -> None:
         """Replace the user's preferences."""
-        raise NotImplementedError
 
     @actormethod("OpenSession")
     async def open_session(self, request: OpenSession) -> None:
         """Add a session to the user's list, once; called before its first turn."""
-        raise NotImplementedError
 
     @actormethod("CloseSessions")
     async def close_sessions(self) -> None:
         """Close the list for a user who is being erased; later sessions go on a new one."""
-        raise NotImplementedError
 
     @actormethod("ClosedSessions")
     async def closed_sessions(self) -> Sessions:
         """The first page of a closed list; without `next`, the last one."""
-        raise NotImplementedError
 
     @actormethod("DropSessions")
     async def drop_sessions(self, page: Sessions) -> None:
         """Drop this page if it is the first of a closed list: its conversations are erased."""
-        raise NotImplementedError
 
 
 class AnalyticsInterface(ConsumerInterface, ActorInterface):
@@ -254,17 +225,14 @@ class AnalyticsInterface(ConsumerInterface, ActorInterface):
     @actormethod("CountTurns")
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Apply events, each once and in order; the ids of those that came too early."""
-        raise NotImplementedError
 
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
         """The number of answered messages."""
-        raise NotImplementedError
 
     @actormethod("Initialize")
     async def initialize(self, message_count: int) -> None:
         """Set the number of messages."""
-        raise NotImplementedError
 
 
 class NotificationInterface(ConsumerInterface, ActorInterface):
@@ -273,12 +241,10 @@ class NotificationInterface(ConsumerInterface, ActorInterface):
     @actormethod("Notify")
     async def notify(self, request: Notify) -> tuple[str, ...]:
         """Notify the user of turns, each once and in order; the ids of early events."""
-        raise NotImplementedError
 
     @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
         """Store the result of sending a notification."""
-        raise NotImplementedError
 
 
 class DeadLetterInterface(ActorInterface):
@@ -287,9 +253,7 @@ class DeadLetterInterface(ActorInterface):
     @actormethod("Keep")
     async def keep(self, request: KeepDeadLetter) -> str:
         """Store an event, once; the letter's id."""
-        raise NotImplementedError
 
     @actormethod("Forget")
     async def forget(self, request: ForgetDeadLetter) -> None:
         """Remove a letter, if it is there."""
-        raise NotImplementedError
