@@ -134,10 +134,11 @@ MUTANTS = (
         "        numbers = [slots.segment(n) for n in range(12)]\n"
         "        early = await self._history(conversation)._source.load_all(numbers)\n"
         "        head = await self.head(conversation)\n        last = ",
-        "        shown = await self._newest(conversation, head, first, last)\n",
-        "        there = {pair.seq: pair for each in early for pair in each.pairs}\n"
-        "        there |= {pair.seq: pair for pair in head.tail}\n"
-        "        shown = tuple(there[n] for n in range(first, last + 1) if n in there)\n",
+        "            shown = (*await self.pairs(conversation, head, batch, last), *shown)\n",
+        "            there = {pair.seq: pair for each in early for pair in each.pairs}\n"
+        "            there |= {pair.seq: pair for pair in head.tail}\n"
+        "            shown = tuple(there[n] for n in range(first, last + 1) if n in there)\n"
+        "            batch = first\n",
     ),
     mutant(
         "inherited_context",

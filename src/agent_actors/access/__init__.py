@@ -18,12 +18,7 @@ LONGEST = 16_384
 
 
 class Access:
-    """Identifies callers by their tokens.
-
-    Args:
-        tokens: The configured tokens.
-        signed: The JWTs of an issuer, if there is one.
-    """
+    """Identifies callers by configured tokens, and by the JWTs of an issuer, if there is one."""
 
     def __init__(self, tokens: Tokens, signed: "SignedTokens | None" = None) -> None:
         self._tokens = tokens

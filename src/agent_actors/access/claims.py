@@ -29,12 +29,7 @@ class TrustedIssuer:
 
 
 class SignedTokens:
-    """Identifies callers by JWTs.
-
-    Args:
-        trusted: The claims that they must have.
-        keys: The issuer's keys.
-    """
+    """Identifies callers by JWTs with the trusted claims, signed with one of the issuer's keys."""
 
     def __init__(self, trusted: TrustedIssuer, keys: KeySet) -> None:
         self._trusted = trusted
@@ -55,27 +50,24 @@ class SignedTokens:
             key = await self._keys.find(header.get("kid"))
             if key is None or key.get("alg", algorithm) != algorithm:
                 raise Unauthorized.invalid("The token is not signed with a key of the issuer.")
-            return self._read(self._checked(token, jwt.PyJWK(key, algorithm=algorithm)))
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                jwt.PyJWK(key, algorithm=algorithm),
+                algorithms=[algorithm],
+                audience=self._trusted.audience,
+                issuer=self._trusted.issuer,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+            )
         except jwt.ExpiredSignatureError:
             raise Unauthorized.invalid("The token has expired; get a new one.") from None
         except jwt.PyJWTError:
             raise Unauthorized.invalid("The token is not valid.") from None
+        return self._read(claims)
 
     async def close(self) -> None:
         """Closes the connection to the issuer. Idempotent."""
         await self._keys.close()
-
-    def _checked(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[key.algorithm_name],
-            audience=self._trusted.audience,
-            issuer=self._trusted.issuer,
-            leeway=LEEWAY,
-            options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
-        )
-        return claims
 
     def _read(self, claims: dict[str, Any]) -> Caller:
         subject = _claim(claims, self._trusted.subject_claim)

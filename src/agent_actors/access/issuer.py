@@ -25,6 +25,16 @@ def signed(settings: Settings, clock: Clock) -> SignedTokens:
         named = {"ISSUER": issuer, "AUDIENCE": audience, "JWKS_URL": url}
         missing = [f"AGENT_ACTORS_JWT_{name}" for name, value in named.items() if value is None]
         raise StartupError(f"To check JWTs, set {' and '.join(missing)}, too.")
+    try:
+        address = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        address = httpx2.URL()
+    local = address.scheme == "http" and address.host in _ON_THIS_MACHINE
+    if not address.host or (address.scheme != "https" and not local):
+        raise StartupError(
+            "AGENT_ACTORS_JWT_JWKS_URL must begin with https://, or http:// on this machine:"
+            " otherwise an attacker on the network could replace the keys."
+        )
     trusted = TrustedIssuer(
         issuer,
         audience,
@@ -32,18 +42,4 @@ def signed(settings: Settings, clock: Clock) -> SignedTokens:
         settings.jwt_roles_claim,
         settings.jwt_admin_role,
     )
-    return SignedTokens(trusted, KeySet(_address(url), clock))
-
-
-def _address(text: str) -> httpx2.URL:
-    try:
-        url = httpx2.URL(text)
-    except httpx2.InvalidURL:
-        url = httpx2.URL()
-    local = url.scheme == "http" and url.host in _ON_THIS_MACHINE
-    if not url.host or (url.scheme != "https" and not local):
-        raise StartupError(
-            "AGENT_ACTORS_JWT_JWKS_URL must begin with https://, or http:// on this machine:"
-            " otherwise an attacker on the network could replace the keys."
-        )
-    return url
+    return SignedTokens(trusted, KeySet(address, clock))

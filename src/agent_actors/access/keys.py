@@ -31,13 +31,7 @@ class InvalidKeySet(Exception):
 
 
 class KeySet:
-    """The keys by their ids, fetched at the first use; one fetch at a time.
-
-    Args:
-        url: The URL of the key set.
-        clock: The time.
-        transport: Carries the requests; the network by default.
-    """
+    """The keys by their ids, fetched at the first use; one fetch at a time."""
 
     def __init__(
         self, url: httpx2.URL, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None
@@ -63,7 +57,12 @@ class KeySet:
             if found is None:
                 if fetching is not None:
                     await asyncio.shield(fetching)
-                self._require_fetched()
+                # Only if the last fetch succeeded, a missing key is unknown.
+                if self._fetched is None or self._fetched != self._tried:
+                    raise Unavailable(
+                        "The issuer's keys cannot be fetched, so its tokens cannot be checked.",
+                        retry_after=max(PAUSE - self._age(self._tried), 1.0),
+                    )
                 found = self._find(kid)
         return found
 
@@ -82,15 +81,6 @@ class KeySet:
 
     def _age(self, at: float | None) -> float:
         return float("inf") if at is None else self._clock.monotonic() - at
-
-    def _require_fetched(self) -> None:
-        """Raises unless the last fetch succeeded: only then is a missing key unknown."""
-        if self._fetched is None or self._fetched != self._tried:
-            left = max(PAUSE - self._age(self._tried), 1.0)
-            raise Unavailable(
-                "The issuer's keys cannot be fetched, so its tokens cannot be checked.",
-                retry_after=left,
-            )
 
     def _fetch(self) -> asyncio.Task[None] | None:
         """The running fetch, or a new one, unless the last one was too recent."""
@@ -113,7 +103,13 @@ class KeySet:
         self._fetched = tried
 
     async def _published(self) -> list[Jwk]:
-        async with self._client().stream("GET", self._url) as answer:
+        if self._http is None:
+            self._http = httpx2.AsyncClient(
+                timeout=TIME,
+                transport=self._transport,
+                trust_env=self._url.scheme == "https",  # A web proxy does not lead to this machine.
+            )
+        async with self._http.stream("GET", self._url) as answer:
             if answer.status_code != httpx2.codes.OK:
                 raise InvalidKeySet(f"status {answer.status_code}")
             body = bytearray()
@@ -121,23 +117,8 @@ class KeySet:
                 body += part
                 if len(body) > LARGEST:
                     raise InvalidKeySet(f"more than {LARGEST} bytes")
-        return _keys(bytes(body))
-
-    def _client(self) -> httpx2.AsyncClient:
-        if self._http is None:
-            self._http = httpx2.AsyncClient(
-                timeout=TIME,
-                transport=self._transport,
-                trust_env=self._url.scheme == "https",  # A web proxy does not lead to this machine.
-            )
-        return self._http
-
-
-def _keys(body: bytes) -> list[Jwk]:
-    """The keys for signatures."""
-    try:
-        published = from_json(body)["keys"]
-        keys = [key for key in published if isinstance(key, dict)]
-    except (ValueError, TypeError, KeyError):
-        raise InvalidKeySet("not a JSON Web Key Set") from None
-    return [key for key in keys if key.get("use", "sig") == "sig"]
+        try:
+            keys = [key for key in from_json(bytes(body))["keys"] if isinstance(key, dict)]
+        except (ValueError, TypeError, KeyError):
+            raise InvalidKeySet("not a JSON Web Key Set") from None
+        return [key for key in keys if key.get("use", "sig") == "sig"]

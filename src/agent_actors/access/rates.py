@@ -39,12 +39,8 @@ class RateLimiter:
     """Limits each caller to a rate, in bounded memory.
 
     GCRA (generic cell rate algorithm): for each caller, the time at which its full burst is
-    available again. A burst is the number of requests of the rate.
-
-    Args:
-        rate: The rate of each caller.
-        clock: The time.
-        most: Callers that are remembered.
+    available again. A burst is the number of requests of the rate. At most `most` callers are
+    remembered.
     """
 
     def __init__(self, rate: Rate, clock: Clock, most: int = MOST) -> None:

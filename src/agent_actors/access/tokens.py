@@ -37,9 +37,6 @@ class Tokens:
     """Identifies callers by the digests of their tokens.
 
     The time of a lookup reveals nothing about a token: an attacker cannot choose digests.
-
-    Args:
-        callers: The callers by digest.
     """
 
     def __init__(self, callers: Mapping[bytes, Caller]) -> None:
@@ -54,10 +51,7 @@ class Tokens:
 
     @classmethod
     def read(cls, texts: Iterable[tuple[str, str]]) -> "Tokens":
-        """Parses settings.
-
-        Args:
-            texts: The name of each setting, and its JSON.
+        """Parses settings: the name of each, and its JSON.
 
         Raises:
             StartupError: A token is not valid, too short, or a duplicate; no text repeats it.

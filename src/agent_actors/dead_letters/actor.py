@@ -25,14 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class DeadLetterActor(TurnActor, DeadLetterInterface):
-    """The one actor that keeps dead letters.
-
-    Args:
-        ctx: The SDK's context.
-        actor_id: The SDK's id.
-        host: What the actors of this process share.
-        limits: How many letters are kept, and for how long.
-    """
+    """The one actor that keeps dead letters."""
 
     def __init__(
         self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host, limits: LetterLimits

@@ -40,14 +40,8 @@ PAGES = 16
 class ActorDeadLetters:
     """Keeps letters in turns of the actor, and reads them without a turn (I9).
 
-    Args:
-        client: Calls the actor.
-        store: The actor's state.
-        redeliver: Delivers a letter again.
-        clock: The time.
-        age: Seconds after which a letter is not listed any more.
-
-    Every method raises `Unavailable` if the store or the actor is away.
+    A letter is not listed any more after `age` seconds. Every method raises `Unavailable` if the
+    store or the actor is away.
     """
 
     def __init__(

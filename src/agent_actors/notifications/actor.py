@@ -38,13 +38,7 @@ class NotificationActor(Consumer, NotificationInterface):
 
     A notification is saved, together with the mark, before its SMS is sent. If the process crashes
     in between, the SMS is lost, but none is sent twice. Its status is unknown until it is reported.
-
-    Args:
-        ctx: The SDK's context.
-        actor_id: The SDK's id.
-        host: What the actors of this process share.
-        limit: The number of SMS per day, in UTC.
-        send: Sends them.
+    At most `limit` SMS are sent per day, in UTC.
     """
 
     def __init__(

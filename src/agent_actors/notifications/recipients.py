@@ -20,13 +20,7 @@ LOOK_BACK = 32
 
 
 class NotificationRecipients(NotificationClient, BatchClient):
-    """Delivers events to the NotificationActor of users who have a number.
-
-    Args:
-        factory: Makes proxies.
-        reader: Reads the numbers and the history.
-        clock: The time.
-    """
+    """Delivers events to the NotificationActor of users who have a number."""
 
     def __init__(self, factory: ProxyFactory, reader: StateReader, clock: Clock) -> None:
         super().__init__(factory)

@@ -55,15 +55,9 @@ class SmsBinding:
 
 
 class SmsSender:
-    """Sends the SMS of saved notifications, and reports the results.
+    """Sends the SMS of saved notifications, and reports the results to the NotificationActors.
 
-    Args:
-        binding: Sends an SMS.
-        actors: The NotificationActors.
-        reader: Reads the numbers.
-        letters: Keeps the SMS that could not be sent.
-        clock: The time.
-        counters: Where SMS are counted; by default nowhere.
+    The dead letters keep the SMS that could not be sent.
     """
 
     def __init__(
@@ -110,7 +104,10 @@ class SmsSender:
             Conflict: It was not sent, or it is unknown whether it was, or another call is sending
                 it. The letter stays.
         """
-        sms = _sms_of(event)
+        try:
+            sms: Sms = adapter(Sms).validate_python(from_json(event)["data"])
+        except (ValidationError, ValueError, KeyError, TypeError):
+            raise Conflict("The letter has no SMS.") from None
         if sms.id in self._resending:
             raise Conflict("This SMS is being sent right now.")
         self._resending.add(sms.id)
@@ -208,12 +205,3 @@ class SmsSender:
             )
         except AgentError as error:
             log.warning("the status of sms %s stays unknown: %s", sms.id, error.title)
-
-
-def _sms_of(event: bytes) -> Sms:
-    """The SMS of a dead letter."""
-    try:
-        sms: Sms = adapter(Sms).validate_python(from_json(event)["data"])
-    except (ValidationError, ValueError, KeyError, TypeError):
-        raise Conflict("The letter has no SMS.") from None
-    return sms

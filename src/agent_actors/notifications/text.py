@@ -8,13 +8,7 @@ _JOINER = "\u200d"
 
 
 def notification(conversation: str, message: str, reply: str) -> str:
-    """The text that notifies a user of a turn.
-
-    Args:
-        conversation: Its name.
-        message: The user's message.
-        reply: The assistant's reply.
-    """
+    """The text that notifies a user of a turn in a conversation."""
     return cut(f"New message from {conversation}: {message} -> {reply}")
 
 
@@ -25,10 +19,8 @@ def cut(text: str, length: int = LENGTH) -> str:
     emoji are kept whole or left out. Other sequences, such as flags, may be split.
     """
     end = length
-    while 0 < end < len(text) and _belongs_together(text[end - 1], text[end]):
+    while 0 < end < len(text) and (
+        unicodedata.category(text[end]).startswith("M") or _JOINER in text[end - 1 : end + 1]
+    ):
         end -= 1
     return text[: end or length]
-
-
-def _belongs_together(before: str, after: str) -> bool:
-    return unicodedata.category(after).startswith("M") or _JOINER in (before, after)

@@ -34,13 +34,15 @@ def unknown_settings(names: Iterable[str]) -> Sequence[UnknownSetting]:
     services = [name.removesuffix(_HOST) for name in names if name.endswith(_HOST)]
     links = tuple(service + end for service in services for end in ("_SERVICE_", "_PORT"))
     known = {*(variable(field) for field in Settings.model_fields), *OTHERS}
-    return [
-        UnknownSetting(name, OPTIONS.get(name.upper()) or _nearest(name.upper(), known))
-        for name in sorted(names)
-        if name.upper().startswith(PREFIX)
-        and name.upper() not in known
-        and not name.startswith(links)
-    ]
+    by_rest = {each.removeprefix(PREFIX): each for each in known}
+    unknown: list[UnknownSetting] = []
+    for name in sorted(names):
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in known and not name.startswith(links):
+            near = get_close_matches(upper.removeprefix(PREFIX), by_rest, n=1, cutoff=SIMILARITY)
+            suggestion = OPTIONS.get(upper) or (by_rest[near[0]] if near else None)
+            unknown.append(UnknownSetting(name, suggestion))
+    return unknown
 
 
 def describe(unknown: Sequence[UnknownSetting]) -> str:
@@ -53,9 +55,3 @@ def variable(field: str) -> str:
     """The environment variable of a field; those of Dapr and of model providers have no prefix."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else PREFIX + field.upper()
-
-
-def _nearest(name: str, known: Iterable[str]) -> str | None:
-    by_rest = {each.removeprefix(PREFIX): each for each in known}
-    near = get_close_matches(name.removeprefix(PREFIX), by_rest, n=1, cutoff=SIMILARITY)
-    return by_rest[near[0]] if near else None

@@ -43,11 +43,7 @@ class ActorState:
     Between turns the cache is kept only after a first save has succeeded. A call that arrives after
     its actor was deactivated makes an activation that nobody will ever deactivate. The store
     refuses its saves, and what it has read would be old when the actor comes back (rule 11).
-
-    Args:
-        store: Where the documents are.
-        actor: The actor.
-        may_act: Raises `Deactivated` if this activation may not save.
+    `may_act` raises `Deactivated` if this activation may not save.
     """
 
     def __init__(self, store: StateStore, actor: ActorRef, *, may_act: Callable[[], None]) -> None:
@@ -108,18 +104,28 @@ class ActorState:
             Unavailable: The store failed, and the save may have taken effect; or a call back into
                 the actor has saved one of the documents since this turn read it.
         """
-        self._require_fresh(changes)
+        read, keys = _read.get(), {slot.key for slot in changes}
+        if read is not None:
+            overtaken = any(self._saved.get(key, 0) > read.get(key, self._saves) for key in keys)
+            if overtaken or keys & self._saving:
+                raise Unavailable(_OVERTAKEN)
         self._may_act()
         saved = False
         try:
-            self._saving.update(slot.key for slot in changes)
+            self._saving |= keys
             await self._store.write(self._actor, changes)
             saved = True
         finally:
             # After any error, and after a cancellation: the save may have taken effect.
             if not saved:
                 self.void()
-            self._note_saved(changes)
+            # Other turns read these documents again, whether or not the save has worked.
+            self._saving -= keys
+            self._saves += 1
+            self._turns += 1
+            self._saved |= dict.fromkeys(keys, self._saves)
+            if read is not None:
+                read |= dict.fromkeys(keys, self._saves)
         self._lives_here = True
         for slot, value in changes.items():
             if value is None:
@@ -131,26 +137,6 @@ class ActorState:
         read = _read.get()
         if read is not None:
             read[slot.key] = self._saves
-
-    def _require_fresh(self, changes: Changes) -> None:
-        read = _read.get()
-        if read is None:
-            return
-        keys = {slot.key for slot in changes}
-        overtaken = any(self._saved.get(key, 0) > read.get(key, self._saves) for key in keys)
-        if overtaken or keys & self._saving:
-            raise Unavailable(_OVERTAKEN)
-
-    def _note_saved(self, changes: Changes) -> None:
-        """Makes other turns read these documents again, whether or not the save has worked."""
-        self._saves += 1
-        self._turns += 1
-        read = _read.get()
-        for slot in changes:
-            self._saving.discard(slot.key)
-            self._saved[slot.key] = self._saves
-            if read is not None:
-                read[slot.key] = self._saves
 
     def set_flag(self, name: str) -> None:
         """Remembers something that is not stored, such as a registered reminder."""

@@ -37,12 +37,7 @@ class DocumentSource(Protocol):
 
 
 class History:
-    """Reads the pairs and outcomes of one conversation.
-
-    Args:
-        source: The conversation's documents.
-        outcomes_kept: Outcome records that a conversation keeps.
-    """
+    """Reads the pairs and outcomes of one conversation, which keeps `outcomes_kept` of these."""
 
     def __init__(self, source: DocumentSource, outcomes_kept: int) -> None:
         self._source = source
@@ -85,9 +80,7 @@ class History:
         position = position_of(head, record, turn_id, key_hash, body_hash)
         if position is None:
             return None
-        if position.seq is None:
-            return position.state()
-        return position.state(await self.pair(head, position.seq))
+        return position.state(await self.pair(head, position.seq) if position.seq else None)
 
     async def sent_turn(self, head: Head, turn: Turn) -> TurnState | None:
         """Where a turn stands that a caller has sent; None if it is new."""

@@ -51,10 +51,6 @@ class TurnPage:
 class StateReader:
     """Reads what actors have stored; no actor is called or activated.
 
-    Args:
-        store: The state store.
-        outcomes_kept: Outcome records that a conversation keeps.
-
     Every method raises `Unavailable` if the store fails, and `Defect` if a document is broken.
     """
 
@@ -81,31 +77,18 @@ class StateReader:
         return head.seq
 
     async def history(self, conversation: str, pairs: int, before: int | None = None) -> TurnPage:
-        """A page of the visible history.
-
-        Args:
-            conversation: Its id.
-            pairs: The most pairs on the page.
-            before: Only pairs below this number; None for the newest.
-        """
+        """A page of visible pairs, at most `pairs` of them; with `before`, of those below it."""
         head = await self.head(conversation)
         last = head.seq if before is None else min(head.seq, before - 1)
         first = max(head.start + 1, last - pairs + 1)
         if last < first:
             return TurnPage((), None)
-        shown = await self._newest(conversation, head, first, last)
-        return TurnPage(shown, shown[0].seq if shown and shown[0].seq > head.start + 1 else None)
-
-    async def _newest(
-        self, conversation: str, head: Head, first: int, last: int
-    ) -> tuple[Pair, ...]:
-        """Pairs first … last, or the newest of them that fit on a page; at least one batch."""
         shown: tuple[Pair, ...] = ()
         while first <= last and sum(pair.size for pair in shown) < PAGE_BYTES:
             batch = max(first, first_of(segment_of(last) - BATCH + 1))
             shown = (*await self.pairs(conversation, head, batch, last), *shown)
             last = batch - 1
-        return shown
+        return TurnPage(shown, shown[0].seq if shown and shown[0].seq > head.start + 1 else None)
 
     async def pairs(self, conversation: str, head: Head, first: int, last: int) -> tuple[Pair, ...]:
         """The stored ones of the pairs `first` … `last`."""

@@ -1,8 +1,8 @@
 """The keys of an actor's state, each with the type of its document.
 
 The SDK's own `ActorStateManager` is not used, and stays empty: it never lets go of a key that was
-read, and takes a change for saved before it is (rule 8,
-docs/protocol.md). `cache.ActorState` is in its place.
+read, and takes a change for saved before it is (rule 8, docs/protocol.md). `cache.ActorState` is in
+its place.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
 """The state store: reads of any actor's documents, and saves in one transaction.
 
 A read goes straight to the store. It waits for no turn and activates no actor, so history, memory
-and counts answer while a model runs (I9,
-docs/protocol.md).
+and counts answer while a model runs (I9, docs/protocol.md).
 """
 
 import asyncio
@@ -46,14 +45,7 @@ class DocumentClient(DaprActorClientBase):
 
 @dataclass(frozen=True, slots=True)
 class StateStore:
-    """The store with the state of all actors.
-
-    Attributes:
-        client: The runtime's client.
-        clock: The time.
-        call_time: The longest time of a read or save, in seconds.
-        counters: Where reads and saves are measured.
-    """
+    """The store with the state of all actors; a read or save takes at most `call_time` seconds."""
 
     client: DaprActorClientBase
     clock: Clock
@@ -88,16 +80,13 @@ class StateStore:
         try:
             with self.counters.timed("save"):
                 async with self.clock.timeout(self.call_time):
-                    await self._save(actor, encoded)
+                    if isinstance(self.client, DocumentClient):
+                        await self.client.save_documents(*actor, encoded)
+                    else:
+                        steps = b",".join(_operation(key, value) for key, value in encoded)
+                        await self.client.save_state_transactionally(*actor, b"[" + steps + b"]")
         except TimeoutError:
             raise Unavailable(_SLOW) from None
-
-    async def _save(self, actor: ActorRef, changes: Sequence[tuple[str, bytes | None]]) -> None:
-        if isinstance(self.client, DocumentClient):
-            await self.client.save_documents(*actor, changes)
-        else:
-            operations = b",".join(_operation(key, value) for key, value in changes)
-            await self.client.save_state_transactionally(*actor, b"[" + operations + b"]")
 
 
 def _operation(key: str, value: bytes | None) -> bytes:

@@ -28,10 +28,7 @@ class TurnPosition:
     error: Problem | None = None
 
     def state(self, pair: Pair | None = None) -> TurnState:
-        """The turn's state as callers see it.
-
-        Args:
-            pair: Pair number `seq`, if it is stored.
+        """The turn's state as callers see it; `pair` is number `seq`, if that is stored.
 
         Raises:
             Gone: The turn is done, but its pair was erased.
@@ -46,12 +43,8 @@ def position_of(
 ) -> TurnPosition | None:
     """Where a turn stands; None if the conversation does not know it.
 
-    Args:
-        head: The conversation.
-        record: The turn's outcome, if one is recorded, in the head or in an older document.
-        turn_id: The turn's id.
-        key_hash: The hash of its idempotency key; empty if it has none.
-        body_hash: The hash of its message; only compared if there is a key.
+    `record` is the turn's outcome, if one is recorded, in the head or in an older document. The
+    hash of its message is only compared if there is one of an idempotency key.
 
     Raises:
         Invalid: The key was used with another message.

@@ -19,8 +19,7 @@ A = TypeVar("A", bound="TurnActor")
 class Activations:
     """The live activation of each actor of this process, and the locks that turns take.
 
-    Args:
-        rules_of: The rules of each actor type; without them no type is reentrant.
+    Without the rules of actor types, none is reentrant.
     """
 
     def __init__(self, rules_of: RulesOf | None = None) -> None:

@@ -55,13 +55,7 @@ class Host:
 
 
 class TurnActor(Actor, Pingable):
-    """The base of our actors.
-
-    Args:
-        ctx: The SDK's context.
-        actor_id: The SDK's id.
-        host: What the actors of this process share.
-    """
+    """The base of our actors."""
 
     def __init__(self, ctx: ActorRuntimeContext, actor_id: ActorId, host: Host) -> None:
         super().__init__(ctx, actor_id)
@@ -100,9 +94,7 @@ class TurnActor(Actor, Pingable):
     async def ask(self, call: Callable[[], Awaitable[R]], wait: float = 0.0) -> R:
         """Calls another actor, the runtime or the broker on behalf of this turn.
 
-        Args:
-            call: Makes the call.
-            wait: Seconds that the callee may wait for a model, on top of the call time.
+        The callee may wait `wait` seconds for a model, on top of the call time.
 
         Raises:
             Deactivated: This activation may not act any more.
@@ -163,14 +155,7 @@ class TurnActor(Actor, Pingable):
 
 
 _ENDS = {429: "busy", 502: "model", 503: "unavailable", 504: "model"}
-
-
-def end_of(result: object) -> str:
-    """How a turn ended, as the counters name it: `ok`, or who has to act."""
-    if not isinstance(result, Failure):
-        return "ok"
-    status = result.error.status
-    return _ENDS.get(status, "defect" if status >= 500 else "rejected")
+"""How a failed turn ended, as the counters name it: who has to act."""
 
 
 def turn(
@@ -189,7 +174,11 @@ def turn(
         async with self.activations.turn(actor.ref):
             with ReadTracker(), LogContext(*actor.ref, args), actor.traced(name):
                 result = await actor.run(method, args)
-        actor.counters.actor_turn_ended(actor.ref.type, name, end_of(result))
+        end = "ok"
+        if isinstance(result, Failure):
+            status = result.error.status
+            end = _ENDS.get(status, "defect" if status >= 500 else "rejected")
+        actor.counters.actor_turn_ended(actor.ref.type, name, end)
         return cast(R, result)
 
     return cast(Callable[Concatenate[A, P], Coroutine[Any, Any, R]], guarded)

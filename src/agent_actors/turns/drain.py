@@ -5,13 +5,7 @@ from agent_actors.turns.bell import TurnBell
 
 
 class Drain:
-    """The deadline by which a stopping process must have ended its work.
-
-    Args:
-        clock: The time.
-        drain: Seconds from the first sign of a stop.
-        bell: Wakes waiting callers, so that they see the deadline.
-    """
+    """The deadline of a stopping process's work: `drain` seconds from the first sign of a stop."""
 
     def __init__(self, clock: Clock, drain: float, bell: TurnBell) -> None:
         self.clock = clock
@@ -23,7 +17,7 @@ class Drain:
         """Starts the drain time, when the process begins to stop. Idempotent."""
         if self._deadline is None:
             self._deadline = self.clock.monotonic() + self._drain
-            self._bell.ring_all()
+            self._bell.ring_all()  # Waiting callers see the deadline.
 
     @property
     def begun(self) -> bool:

@@ -99,9 +99,7 @@ class TurnLocks(Generic[K]):
     def entered(self, actor: K, chain: str | None) -> "TurnEntry[K]":
         """Waits for the turns before this one, then holds the actor until the block ends.
 
-        Args:
-            actor: The key of the actor.
-            chain: The chain of calls, where it may call the actor back.
+        `chain` is the chain of calls, where it may call the actor back.
         """
         return TurnEntry(self, actor, chain)
 
@@ -186,11 +184,7 @@ def pass_on(lock: TurnLock | None) -> None:
 
 
 class _Stay:
-    """The stay of one turn in an actor that its chain may call back.
-
-    Args:
-        acting: Held by the turn that acts.
-    """
+    """The stay of one turn in an actor that its chain may call back."""
 
     def __init__(self, acting: asyncio.Lock) -> None:
         self._acting = acting
