@@ -18,11 +18,7 @@ class Caller:
     admin: bool = False
 
     def require(self, user: str) -> None:
-        """Checks that the caller may act for a user.
-
-        Raises:
-            Forbidden: It may not.
-        """
+        """Raises `Forbidden` if the caller may not act for a user."""
         if self.admin or (user == self.subject and is_user(user)):
             return
         if not is_user(self.subject):

@@ -15,11 +15,7 @@ _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def signed(settings: Settings, clock: Clock) -> SignedTokens:
-    """The JWTs of the issuer.
-
-    Raises:
-        StartupError: Issuer, audience or URL of the keys is missing or not valid.
-    """
+    """The JWTs of the issuer; `StartupError` if a setting is missing or not valid."""
     issuer, audience, url = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url
     if issuer is None or audience is None or url is None:
         named = {"ISSUER": issuer, "AUDIENCE": audience, "JWKS_URL": url}

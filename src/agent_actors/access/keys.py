@@ -48,8 +48,7 @@ class KeySet:
     async def find(self, kid: str | None) -> Jwk | None:
         """The key with that id; without an id, the key of a set of one.
 
-        Raises:
-            Unavailable: The keys cannot be fetched.
+        Raises `Unavailable` if the keys cannot be fetched.
         """
         found = self._find(kid) if self._age(self._fetched) < USABLE else None
         if self._age(self._fetched) >= REFRESH or found is None:

@@ -10,9 +10,7 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5}
 def parse_origins(text: str) -> list[str]:
     """Parses AGENT_ACTORS_CORS_ORIGINS: origins separated by commas, or `*`.
 
-    Raises:
-        StartupError: An entry is not an origin. The text does not repeat it, since it may contain
-            a password.
+    The `StartupError` for another entry does not repeat it, since it may contain a password.
     """
     allowed = [each.strip() for each in text.split(",") if each.strip()]
     if allowed != ["*"]:

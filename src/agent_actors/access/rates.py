@@ -22,11 +22,7 @@ class Rate:
 
     @classmethod
     def read(cls, text: str) -> "Rate":
-        """Parses AGENT_ACTORS_RATE_LIMIT, such as `60/minute`.
-
-        Raises:
-            StartupError: It is not valid.
-        """
+        """Parses AGENT_ACTORS_RATE_LIMIT, such as `60/minute`; else raises `StartupError`."""
         form = _FORM.fullmatch(text.strip())
         if form is None:
             raise StartupError(

@@ -53,8 +53,7 @@ class Tokens:
     def read(cls, texts: Iterable[tuple[str, str]]) -> "Tokens":
         """Parses settings: the name of each, and its JSON.
 
-        Raises:
-            StartupError: A token is not valid, too short, or a duplicate; no text repeats it.
+        The `StartupError` for a token that is invalid, too short or a duplicate never repeats it.
         """
         callers: dict[bytes, Caller] = {}
         for name, text in texts:

@@ -244,10 +244,7 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
         """Commits a turn that has ended elsewhere, once. The queue stays as it is.
 
-        Raises (as returned errors):
-            Invalid: The key was used with another message.
-            NotFound: The conversation belongs to another user.
-            Gone: The conversation was closed, or the turn's reply was cleared.
+        The errors are those of `process_message`, and `Gone` if the conversation was closed.
         """
         adopted, outcome = request.turn, request.outcome
         head = await self._open(adopted.user)
@@ -315,11 +312,8 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
         """Clears the conversation of a user who is forgotten; with `close`, for good.
 
-        Returns:
-            The number of the last turn. No later event has this number or a lower one.
-
-        Raises (as returned errors):
-            NotFound: The conversation belongs to another user.
+        Returns the number of the last turn: no later event has this number or a lower one. Another
+        user's conversation is `NotFound`.
         """
         head = await self._head()
         check_user(head, request.user)
@@ -363,11 +357,9 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
 
     @turn
     async def settle(self, upto: HighWaterMark) -> bool:
-        """Does at once what the recovery reminder does.
+        """Does at once what the recovery reminder does; True once all up to that turn is erased.
 
-        Returns:
-            Whether everything up to that turn is erased. A caller that waits for it does not
-            wait for later turns.
+        A caller that waits for it does not wait for later turns.
         """
         return await self._tick() >= upto.seq
 

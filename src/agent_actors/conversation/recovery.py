@@ -25,8 +25,7 @@ class Recovery(ConversationBase):
     async def _recover(self, head: Head) -> int:
         """Publishes missed events and erases cleared pairs; stops the reminder if that was all.
 
-        Returns:
-            The number up to which pairs are erased.
+        Returns the number up to which pairs are erased.
         """
         mark = await self._mark(head)
         await self._publish_after(head, mark)

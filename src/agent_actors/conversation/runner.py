@@ -81,20 +81,11 @@ class TurnRunner:
         return state
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
-        """Where a turn stands.
-
-        Raises:
-            NotFound: It is not stored: not yet, or no longer.
-            Gone: Its answer was cleared.
-        """
+        """Where a turn stands; raises as `StateReader.turn`."""
         return await self._reader.turn(conversation, turn_id)
 
     def check_open(self) -> None:
-        """Refuses new messages while the process stops.
-
-        Raises:
-            Unavailable: The service is stopping.
-        """
+        """Refuses new messages while the process stops, by `Unavailable`."""
         if self._drain.begun:
             raise Unavailable("The service is stopping; send the message again.")
 

@@ -92,8 +92,7 @@ class ScheduledTurns(ConversationBase):
     async def _enqueue_occurrence(self, head: Head, schedule: Schedule) -> Head | None:
         """Queues the schedule's turn and moves the schedule on, in one transaction.
 
-        Returns:
-            The new head; None if there is no room for the turn.
+        Returns the new head; None if there is no room for the turn.
         """
         stored, now = await self._schedules(), self._now()
         message = Message("user", schedule.content)

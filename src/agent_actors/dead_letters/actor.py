@@ -99,10 +99,7 @@ class _Draft:
     async def trim(self, number: int, oldest: float) -> list[str]:
         """Removes the letters over the limits from the first page, and moves on if it is empty.
 
-        Call this after `add`.
-
-        Returns:
-            The ids of the removed letters.
+        Call this after `add`. Returns the ids of the removed letters.
         """
         first = self._index.first
         page = await self._page(first)

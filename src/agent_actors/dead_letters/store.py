@@ -62,9 +62,6 @@ class ActorDeadLetters:
         """Keeps an event (the bytes of its envelope), once, and returns the letter's id.
 
         Of an event with more than `LARGEST` bytes, only the ids and the beginning are kept.
-
-        Raises:
-            TryLater: The actor or its store is away; the event may be kept.
         """
         if len(event) > LARGEST:
             reason, event = f"{reason} ({len(event)} bytes, cut)", _cut(event)

@@ -70,8 +70,7 @@ class Endpoint:
 class EndpointFinder:
     """Finds the endpoint that the settings describe; `get_secret` reads the secret store, if any.
 
-    Raises:
-        StartupError: `model_base_url` is invalid, or set without a model.
+    Raises `StartupError` if `model_base_url` is invalid, or set without a model.
     """
 
     def __init__(self, settings: Settings, clock: Clock, get_secret: GetSecret | None) -> None:

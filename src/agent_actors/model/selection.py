@@ -34,8 +34,7 @@ def choose_model(
 ) -> Model:
     """The model of a process. `agent` replaces the default one; `tools` are added to its own.
 
-    Raises:
-        StartupError: The settings contradict each other.
+    Raises `StartupError` if the settings contradict each other.
     """
     if settings.model == "echo":
         return EchoModel(clock)
@@ -98,11 +97,7 @@ class DeferredModel(Model):
         return self._selection
 
     async def _selected(self) -> Model:
-        """The model.
-
-        Raises:
-            ModelFailed: There is none, because the secret store cannot be read.
-        """
+        """The model; raises `ModelFailed` if the secret store cannot be read."""
         try:
             return await asyncio.shield(self._begin())
         except AgentError:

@@ -41,11 +41,7 @@ class Traces:
 
     @classmethod
     def of(cls, given: TracerProvider | None, version: str) -> "Traces":
-        """Uses the given provider, else the collector of the standard variables, else none.
-
-        Raises:
-            StartupError: The extra `otel` is not installed, or a variable is invalid.
-        """
+        """Uses the given provider, else that of `make_provider`."""
         return cls(given) if given is not None else cls(own=make_provider(version))
 
     @property
@@ -82,9 +78,7 @@ def make_provider(version: str) -> "SdkProvider | None":
     """A provider that sends spans to the collector from its own thread; None without a collector.
 
     Sampling, the service's name and the exporter's headers follow the standard variables, too.
-
-    Raises:
-        StartupError: The extra `otel` is not installed, or a variable is invalid.
+    Raises `StartupError` if the extra `otel` is not installed, or a variable is invalid.
     """
     variable = next((name for name in ENDPOINTS if os.environ.get(name)), None)
     if variable is None or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
@@ -104,11 +98,7 @@ def make_provider(version: str) -> "SdkProvider | None":
 
 
 def require_usable(version: str) -> None:
-    """Checks the variables by making a provider and shutting it down; sends nothing.
-
-    Raises:
-        StartupError: As `make_provider`.
-    """
+    """Checks the variables by making a provider and shutting it down; sends nothing."""
     provider = make_provider(version)
     if provider is not None:
         provider.shutdown()

@@ -26,8 +26,7 @@ QUERY = "url.query"
 def provider(variable: str, version: str) -> TracerProvider:
     """A provider that sends spans to the variable's collector from a thread of its own.
 
-    Raises:
-        StartupError: A standard variable is invalid.
+    Raises `StartupError` if a standard variable is invalid.
     """
     if not is_address(os.environ[variable]):
         raise StartupError(f"{variable} is not a collector's URL such as http://localhost:4318")

@@ -52,15 +52,10 @@ def span(
 ) -> AbstractContextManager[Span | None]:
     """Wraps the block in a span of the current trace; None while off, or if it is not sampled.
 
-    An exception marks the span as failed with the exception's type. Its text is left out, since it
-    may quote a message (I13).
-
-    Args:
-        name: One of a small set.
-        kind: As OpenTelemetry's `SpanKind`.
-        attributes: Ids and numbers, never message text.
-        parent: The `traceparent` of a message, in place of the current trace.
-        links: The `traceparent`s of other traces that the block works on.
+    The name is one of a small set, and attributes are ids and numbers, never message text. `parent`
+    is the `traceparent` of a message, in place of the current trace; `links` are those of other
+    traces that the block works on. An exception marks the span as failed with the exception's type,
+    without its text, which may quote a message (I13).
     """
     if _tracer is None or (parent is None and _dropped()):
         return _NO_SPAN

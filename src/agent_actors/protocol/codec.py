@@ -47,11 +47,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes, data_type: type[T]) -> T:
-    """The value of that type.
-
-    Raises:
-        ValidationError: The JSON is broken or of another form.
-    """
+    """The value of that type; raises `ValidationError` if the JSON is broken or of another form."""
     return cast(T, adapter(data_type).validate_json(data))
 
 

@@ -69,8 +69,7 @@ class ConversationUpdated:
 def turn_payload(event: TurnEvent) -> dict[str, Any]:
     """The JSON object that is published for a turn; `parse_turn` reads it.
 
-    Raises:
-        ValueError: The event is of another service: only our own have a number.
+    Only our own events have a number; one of another service is a `ValueError`.
     """
     if event.seq is None:
         raise ValueError("An event without a number cannot be published.")

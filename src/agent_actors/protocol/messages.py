@@ -305,11 +305,7 @@ def check_message(message: Message, limit: int) -> None:
 
 
 def text(value: str) -> str:
-    """Checks a string and returns it.
-
-    Raises:
-        ValueError: It has half of a surrogate pair, which JSON can write and UTF-8 cannot.
-    """
+    """Returns a string; raises `ValueError` if it has half of a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:

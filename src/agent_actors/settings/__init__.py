@@ -303,11 +303,7 @@ class Settings(AccessSettings):
 
 
 def read() -> Settings:
-    """Reads the settings from the environment.
-
-    Raises:
-        StartupError: A setting is not valid; the text names it.
-    """
+    """Reads the settings from the environment; a `StartupError` names one that is not valid."""
     try:
         return Settings()
     except ValidationError as error:

@@ -67,8 +67,7 @@ class StateReader:
     async def count(self, conversation: str) -> int:
         """The number of committed turns; clearing does not lower it.
 
-        Raises:
-            NotFound: The user was forgotten, and there was no turn since.
+        Raises `NotFound` if the user was forgotten, and there was no turn since.
         """
         head = await self.head(conversation)
         unknown = not head.user and await self.forgotten_at(conversation) is not None

@@ -38,8 +38,7 @@ class DocumentClient(DaprActorClientBase):
     ) -> None:
         """Saves all documents (key and JSON; None deletes), or none of them.
 
-        Raises:
-            Unavailable: The actor is not active here, or the store is unavailable.
+        Raises `Unavailable` if the actor is not active here, or the store is unavailable.
         """
 
 
@@ -71,8 +70,7 @@ class StateStore:
     async def write(self, actor: ActorRef, changes: Changes) -> None:
         """Saves documents of one actor in one transaction.
 
-        Raises:
-            Unavailable: The store failed or was too slow. The save may have taken effect.
+        Raises `Unavailable` if the store failed or was too slow: the save may have taken effect.
         """
         encoded = [
             (slot.key, None if value is None else encode(value)) for slot, value in changes.items()

@@ -28,11 +28,7 @@ class TurnPosition:
     error: Problem | None = None
 
     def state(self, pair: Pair | None = None) -> TurnState:
-        """The turn's state as callers see it; `pair` is number `seq`, if that is stored.
-
-        Raises:
-            Gone: The turn is done, but its pair was erased.
-        """
+        """The state as callers see it; `Gone` if the turn is done, but its `pair` was erased."""
         if self.seq is not None and pair is None:
             raise _cleared(self.turn_id)
         return TurnState(self.turn_id, self.status, pair.output if pair else None, self.error)
@@ -65,32 +61,19 @@ def position_of(
 
 
 def check_body(known: str, body_hash: str) -> None:
-    """Refuses a key that comes with another message than before.
-
-    Raises:
-        Invalid: The hashes differ.
-    """
+    """Raises `Invalid` if a key comes with another message than before."""
     if known != body_hash:
         raise Invalid("This Idempotency-Key was used with another message.")
 
 
 def check_user(head: Head, user: str) -> None:
-    """Refuses everybody but the owner; before its first turn a conversation has none.
-
-    Raises:
-        NotFound: The conversation belongs to another user.
-    """
+    """Raises `NotFound` for everybody but the owner; before its first turn there is none."""
     if head.user and head.user != user:
         raise NotFound("There is no such conversation of this user.")
 
 
 def check_open(head: Head, user: str) -> None:
-    """Refuses a user who can have no turn in this conversation.
-
-    Raises:
-        NotFound: The conversation belongs to another user.
-        Gone: The conversation was closed when its user was deleted.
-    """
+    """Raises `NotFound` for another user's conversation, `Gone` for one that is closed for good."""
     check_user(head, user)
     if head.ended == "closed":
         raise Gone("This session was deleted with its user; begin another one.")

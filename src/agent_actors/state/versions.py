@@ -40,11 +40,7 @@ def read(
     kind: type[Document],
     upgrades: Mapping[type, Sequence[Upgrade]] = UPGRADES,
 ) -> Document:
-    """A stored document, in today's form.
-
-    Raises:
-        Defect: It is broken, or was stored by a newer release.
-    """
+    """A stored document, in today's form; `Defect` if it is broken or of a newer release."""
     steps = upgrades.get(kind, ())
     try:
         stored = from_json(data)

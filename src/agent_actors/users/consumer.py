@@ -103,8 +103,7 @@ class Consumer(TurnActor, ConsumerInterface):
     async def cleared_mark(self, upto: HighWaterMark) -> Changes | None:
         """The mark of a conversation that was cleared up to a turn, to be saved with the effect.
 
-        Returns:
-            None if the consumer has already forgotten these turns.
+        None if the consumer has already forgotten these turns.
         """
         mark = await self._mark(upto.conversation)
         if upto.seq <= mark.forgotten:

@@ -68,8 +68,7 @@ class UserEraser:
     async def _clear(self, user: str, conversations: Sequence[str], at: float) -> list[AgentError]:
         """Clears conversations, moves every consumer past them, then erases them.
 
-        Returns:
-            The errors of the conversations that could not be cleared.
+        Returns the errors of the conversations that could not be cleared.
         """
         results: list[HighWaterMark | AgentError | None] = []
         for start in range(0, len(conversations), AT_ONCE):

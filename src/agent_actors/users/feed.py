@@ -66,11 +66,7 @@ class EventFeed:
             self._waiting += 1
 
     async def apply(self, event: TurnEvent) -> None:
-        """Delivers one event to every consumer now.
-
-        Raises:
-            TryLater: At least one consumer may not have applied it.
-        """
+        """Delivers one event to every consumer now; `TryLater` if one may not have applied it."""
         await asyncio.gather(*(each.apply(event.user, [event]) for each in self._consumers))
 
     async def missed(
@@ -79,9 +75,6 @@ class EventFeed:
         """The next events of a conversation for a consumer, from the history; empty if none.
 
         The events may be waiting in another replica, or be lost, or the consumer was away.
-
-        Raises:
-            TryLater: A part is away.
         """
         head = await self._reader.head(conversation)
         mark = max(await consumer.mark(user, conversation), head.low - 1)

@@ -50,8 +50,7 @@ class Workflows:
     async def schedule(self, order: TurnOrder) -> bool:
         """Starts the workflow of a turn; False if it is running already.
 
-        Raises:
-            Unavailable: No answer came; the workflow may have started all the same.
+        If no answer came, the workflow may have started all the same.
         """
         given = adapter(TurnOrder).dump_python(order, mode="json")
         turn_id = order.turn.turn_id
@@ -70,11 +69,7 @@ class Workflows:
         return await retry(attempt, policy, on=Unavailable, clock=self._clock)
 
     async def progress(self, turn_id: str) -> WorkflowProgress | None:
-        """Where the workflow of a turn stands; None if there is none.
-
-        Raises:
-            Unavailable: The sidecar is unavailable.
-        """
+        """Where the workflow of a turn stands; None if there is none."""
         if not _ID.fullmatch(turn_id):
             return None
         try:
@@ -90,14 +85,7 @@ class Workflows:
         return WorkflowProgress(order, "failed" if state.runtime_status in _ENDED else "running")
 
     async def ended(self, turn_id: str, within: int) -> bool:
-        """Waits up to `within` seconds for the end of a workflow.
-
-        Returns:
-            Whether it has ended, or was purged.
-
-        Raises:
-            Unavailable: The sidecar is unavailable.
-        """
+        """Waits up to `within` seconds; True if the workflow has ended, or was purged."""
         try:
             await self._client.wait_for_workflow_completion(
                 turn_id, fetch_payloads=False, timeout_in_seconds=within
@@ -111,11 +99,7 @@ class Workflows:
         return True
 
     async def purge(self, turn_id: str) -> bool:
-        """Deletes an ended workflow with all its texts, and returns True; so if there is none.
-
-        Raises:
-            Unavailable: The sidecar is unavailable.
-        """
+        """Deletes an ended workflow with all its texts, and returns True; so if there is none."""
         try:
             async with self._clock.timeout(self._call_time):
                 await self._client.purge_workflow(turn_id)

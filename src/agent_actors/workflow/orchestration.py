@@ -13,12 +13,7 @@ from agent_actors.workflow.worker import WorkflowWorker
 class Orchestration:
     """Runs turns as workflows; started and stopped by the service.
 
-    Args:
-        dependencies: The collaborators.
-        bell: Wakes callers when a turn was committed in this process.
-
-    Raises:
-        StartupError: The settings name no gRPC port of a sidecar.
+    Raises `StartupError` if the settings name no gRPC port of a sidecar.
     """
 
     def __init__(self, dependencies: WorkflowDependencies, bell: TurnBell) -> None:

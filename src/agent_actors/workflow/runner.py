@@ -49,12 +49,7 @@ class WorkflowTurnRunner(TurnRunner):
         self._following = Background("a workflow was not followed to its end")
 
     async def turn(self, conversation: str, turn_id: str) -> TurnState:
-        """Where a turn stands, stored or in a workflow.
-
-        Raises:
-            NotFound: It is not known: not yet, or no longer.
-            Gone: Its answer was cleared.
-        """
+        """Where a turn stands, stored or in a workflow; raises as `StateReader.turn`."""
         try:
             return await self._reader.turn(conversation, turn_id)
         except NotFound:

@@ -93,10 +93,9 @@ def _on(
 
 
 async def _run(method: Callable[[Any], Awaitable[Any]], form: type, given: Any) -> Any:
-    """Runs an activity, from JSON to JSON.
+    """Runs an activity, from JSON to JSON; the input of another release is a `Defect`.
 
-    Raises:
-        Defect: The input is of another release. The SDK logs the error, so it has no text of users.
+    The SDK logs the error, so it has no text of users.
     """
     try:
         value = adapter(form).validate_python(given)

@@ -88,11 +88,7 @@ class AgentsModel(Model):
         return "The model's library could not be loaded; see the log."
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer of one run of the agent; waits for the import.
-
-        Raises:
-            ModelError: As `failures` describes.
-        """
+        """The answer of one run of the agent; waits for the import. Errors are as in `failures`."""
         runner = await asyncio.shield(self._load())
         return await runner.reply(prompt)
 

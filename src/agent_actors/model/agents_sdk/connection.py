@@ -80,11 +80,7 @@ class ModelConnection:
         return "gcp.gemini" if gemini else "openai"
 
     async def send(self, name: str, call: Callable[[ChatModel], Awaitable[R]]) -> R:
-        """Calls a model; a call that may have been charged is never repeated.
-
-        Raises:
-            ModelError: The call failed, and was not or must not be repeated.
-        """
+        """Calls a model, and again if that may help; a call that may be charged is not repeated."""
         sent, renewed = 0, False
         while True:
             endpoint = self.endpoint

@@ -143,13 +143,10 @@ def _checked(
     output: list[TResponseOutputItem],
     request: str | list[TResponseInputItem],
 ) -> list[TResponseOutputItem]:
-    """The answer, with a unique id for every tool call.
+    """The answer, with a unique id for every tool call; an empty one is a `ModelBehaviorError`.
 
     Some servers send no ids, or the same ones in every answer. The SDK would fail, or take a call
-    for an earlier one.
-
-    Raises:
-        ModelBehaviorError: The answer is empty. It is not requested again, since it was charged.
+    for an earlier one. An empty answer is not requested again, since it was charged.
     """
     if not any(_has_content(item) for item in output):
         raise ModelBehaviorError("empty answer")

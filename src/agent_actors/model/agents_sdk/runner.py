@@ -44,11 +44,7 @@ class AgentRunner:
         self._writer = Agent[Any]("summary", model=self._agent.model)
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer of a run, with the items to save for later runs.
-
-        Raises:
-            ModelError: As `failures` describes.
-        """
+        """The answer of a run, with the items to save for later runs; raises as in `failures`."""
         known = notes(prompt)
 
         def append_notes(data: CallModelData[Any]) -> ModelInputData:
