@@ -351,7 +351,13 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         elif name == wire.EXPIRE:
             await self._expire()
         elif schedule_id is not None:
-            await self._run_schedule(schedule_id)
+            schedule = await self._due_schedule(schedule_id)
+            if schedule is None:
+                return
+            head = await self._resume(await self._head())
+            queued = await self._enqueue_occurrence(head, schedule)
+            if queued is not None and not head.queue:
+                await self._drive(queued, fresh=True)
         else:
             log.warning("conversation %s: unknown reminder %s", self.conversation, name)
 
@@ -367,16 +373,6 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         """Goes on with the queue, then with what is owed. Returns up to where pairs are erased."""
         head = await self._drive(await self._head(), fresh=False)
         return await self._recover(head)
-
-    async def _run_schedule(self, schedule_id: str) -> None:
-        """Turns the message of a schedule that is due into a turn, and starts it."""
-        schedule = await self._due_schedule(schedule_id)
-        if schedule is None:
-            return
-        head = await self._resume(await self._head())
-        queued = await self._enqueue_occurrence(head, schedule)
-        if queued is not None and not head.queue:
-            await self._drive(queued, fresh=True)
 
 
 def _trace_of(queued: QueuedTurn) -> AbstractContextManager[object]:

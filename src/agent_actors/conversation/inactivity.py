@@ -7,13 +7,10 @@ a *reminder*: it survives deactivation, and restarts of the service and of the s
 import logging
 from datetime import datetime, timedelta
 
-from dapr.actor import ActorId
-from dapr.actor.runtime.context import ActorRuntimeContext
-
-from agent_actors.conversation.base import EXPIRING, ChatDependencies, ConversationBase
+from agent_actors.conversation.base import EXPIRING, ConversationBase
 from agent_actors.errors import AgentError, TryLater
 from agent_actors.protocol import wire
-from agent_actors.turns.actor import Host, turn
+from agent_actors.turns.actor import turn
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +25,9 @@ ONCE = timedelta(0)
 class Inactivity(ConversationBase):
     """The part of ChatAgent that waits for a conversation to be idle."""
 
-    def __init__(
-        self,
-        ctx: ActorRuntimeContext,
-        actor_id: ActorId,
-        host: Host,
-        dependencies: ChatDependencies,
-    ) -> None:
-        super().__init__(ctx, actor_id, host, dependencies)
-        self._counting = False
-        self._counts_left = 0
-        self._last_message = 0.0
+    _counting = False
+    _counts_left = 0
+    _last_message = 0.0
 
     # -- the timer --------------------------------------------------------------------------------
 

@@ -72,7 +72,18 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
             if not request.start:
                 return ResponseState("unknown")
             call = await self._start(request)
-        return await self._wait(call, min(request.wait, self._parking_time))
+        seconds = min(request.wait, self._parking_time)
+        if call.outcome is None and seconds > 0:
+            try:
+                async with self.clock.timeout(seconds):
+                    await call.wait()
+            except TimeoutError:
+                pass
+        if call.outcome is None:
+            # ChatAgent will park the turn: the call must deliver its outcome by `CompleteTurn`.
+            call.awaited = True
+            return ResponseState("running")
+        return ResponseState("done", call.outcome)
 
     async def _start(self, request: ResponseRequest) -> Call:
         recalled, count = await asyncio.gather(
@@ -100,19 +111,6 @@ class ResponseAgent(TurnActor, ResponseAgentInterface):
             return 0
         analytics = await self._reader.analytics(user)
         return analytics.message_count if analytics else 0
-
-    async def _wait(self, call: Call, seconds: float) -> ResponseState:
-        if call.outcome is None and seconds > 0:
-            try:
-                async with self.clock.timeout(seconds):
-                    await call.wait()
-            except TimeoutError:
-                pass
-        if call.outcome is None:
-            # ChatAgent will park the turn: the call must deliver its outcome by `CompleteTurn`.
-            call.awaited = True
-            return ResponseState("running")
-        return ResponseState("done", call.outcome)
 
     @turn
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:

@@ -115,8 +115,5 @@ class NotificationActor(Consumer, NotificationInterface):
             )
             texts.append(sms)
         return replace(
-            record,
-            notices=(*record.notices, notice)[-KEPT:],
-            day=today,
-            taken=taken + (not over),
+            record, notices=(*record.notices, notice)[-KEPT:], day=today, taken=taken + (not over)
         )

@@ -40,12 +40,7 @@ class Problem:
     def of(cls, error: AgentError) -> "Problem":
         """The problem that a caller sees for an error."""
         return cls(
-            error.status,
-            error.title,
-            error.detail,
-            error.retry,
-            error.turn_id,
-            error.retry_after,
+            error.status, error.title, error.detail, error.retry, error.turn_id, error.retry_after
         )
 
     def error(self) -> Refused:

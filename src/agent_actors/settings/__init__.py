@@ -72,10 +72,7 @@ class Settings(AccessSettings):
         False, description="Stream the model's answers, so that a stalled one is noticed sooner."
     )
     model_retries: int = Field(
-        2,
-        ge=0,
-        le=10,
-        description="Retries of a call that the model's server did not accept.",
+        2, ge=0, le=10, description="Retries of a call that the model's server did not accept."
     )
     model_steps: int = Field(
         10, ge=1, le=100, description="Model calls in one turn; a turn that needs more fails (502)."

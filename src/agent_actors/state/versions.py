@@ -36,9 +36,7 @@ UPGRADES: Mapping[type, Sequence[Upgrade]] = {
 
 
 def read(
-    data: bytes,
-    kind: type[Document],
-    upgrades: Mapping[type, Sequence[Upgrade]] = UPGRADES,
+    data: bytes, kind: type[Document], upgrades: Mapping[type, Sequence[Upgrade]] = UPGRADES
 ) -> Document:
     """A stored document, in today's form; `Defect` if it is broken or of a newer release."""
     steps = upgrades.get(kind, ())

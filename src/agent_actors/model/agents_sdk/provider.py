@@ -140,8 +140,7 @@ def _response(streamed: Response) -> ModelResponse:
 
 
 def _checked(
-    output: list[TResponseOutputItem],
-    request: str | list[TResponseInputItem],
+    output: list[TResponseOutputItem], request: str | list[TResponseInputItem]
 ) -> list[TResponseOutputItem]:
     """The answer, with a unique id for every tool call; an empty one is a `ModelBehaviorError`.
 
