@@ -46,7 +46,7 @@ CHAT_MUTANTS = (
         "armed_for_ever",
         "4.5",
         RECOVERY,
-        "            self.state.clear_flag(ARMED)\n            await self._stop",
+        "            self.state.flags.discard(ARMED)\n            await self._stop",
         "            await self._stop",
     ),
     mutant(
@@ -54,7 +54,7 @@ CHAT_MUTANTS = (
         "4.5",
         BASE,
         "        await self._remind(wire.SETTLE,",
-        "        self.state.set_flag(ARMED)\n        await self._remind(wire.SETTLE,",
+        "        self.state.flags.add(ARMED)\n        await self._remind(wire.SETTLE,",
     ),
     mutant(
         "complete_unchecked",
@@ -81,7 +81,7 @@ CHAT_MUTANTS = (
         "queue_waits_for_tick",
         "4.29",
         CHAT,
-        "        if not head.queue or self.state.has_flag(ARMED):\n",
+        "        if not head.queue or ARMED in self.state.flags:\n",
         "        if True:\n",
     ),
     mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),

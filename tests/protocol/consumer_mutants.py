@@ -111,7 +111,7 @@ CONSUMER_MUTANTS = (
         "sessions_stay_listed",
         "rule 17",
         FORGETTING,
-        "        await self._sessions.close_all(user)\n",
+        "        await self.sessions.close_all(user)\n",
         "",
     ),
     mutant(

@@ -132,7 +132,7 @@ MUTANTS = (
         READER,
         "        head = await self.head(conversation)\n        last = ",
         "        numbers = [slots.segment(n) for n in range(12)]\n"
-        "        early = await self._history(conversation)._source.load_all(numbers)\n"
+        "        early = await self._history(conversation).source.load_all(numbers)\n"
         "        head = await self.head(conversation)\n        last = ",
         "            shown = (*await self.pairs(conversation, head, batch, last), *shown)\n",
         "            there = {pair.seq: pair for each in early for pair in each.pairs}\n"

@@ -1,6 +1,7 @@
 """Who may call the public routes: configured tokens, and JWTs of an issuer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_actors.access.caller import Caller
@@ -17,12 +18,12 @@ LONGEST = 16_384
 """Longest token, in characters."""
 
 
+@dataclass(frozen=True, slots=True)
 class Access:
     """Identifies callers by configured tokens, and by the JWTs of an issuer, if there is one."""
 
-    def __init__(self, tokens: Tokens, signed: "SignedTokens | None" = None) -> None:
-        self._tokens = tokens
-        self._signed = signed
+    tokens: Tokens
+    signed: "SignedTokens | None" = None
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock) -> "Access | None":
@@ -33,8 +34,11 @@ class Access:
         """
         if not settings.access_on:
             return None
-        tokens = Tokens.read(_texts(settings))
-        signed = _signed(settings, clock)
+        tokens, signed = Tokens.read(_texts(settings)), None
+        if settings.jwt_on:
+            from agent_actors.access import issuer
+
+            signed = issuer.signed(settings, clock)
         if signed is None and not tokens:
             raise StartupError(
                 "Nobody would have access: set AGENT_ACTORS_ACCESS_TOKENS or"
@@ -55,17 +59,17 @@ class Access:
             raise Unauthorized("This route needs a token: Authorization: Bearer <token>.")
         if len(token) > LONGEST:
             raise Unauthorized.invalid(INVALID)
-        known = self._tokens.caller(token)
+        known = self.tokens.caller(token)
         if known is not None:
             return known
-        if self._signed is None:
+        if self.signed is None:
             raise Unauthorized.invalid(INVALID)
-        return await self._signed.caller(token)
+        return await self.signed.caller(token)
 
     async def close(self) -> None:
         """Closes the connection to the issuer. Idempotent."""
-        if self._signed is not None:
-            await self._signed.close()
+        if self.signed is not None:
+            await self.signed.close()
 
 
 def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -79,12 +83,3 @@ def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             file = settings.access_tokens_file
             raise StartupError(f"{name}: {file} cannot be read: {reason}.") from None
-
-
-def _signed(settings: Settings, clock: Clock) -> "SignedTokens | None":
-    named = (settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url)
-    if all(each is None for each in (*named, settings.jwt_admin_role)):
-        return None
-    from agent_actors.access.issuer import signed
-
-    return signed(settings, clock)

@@ -28,12 +28,12 @@ class TrustedIssuer:
     admin_role: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class SignedTokens:
     """Identifies callers by JWTs with the trusted claims, signed with one of the issuer's keys."""
 
-    def __init__(self, trusted: TrustedIssuer, keys: KeySet) -> None:
-        self._trusted = trusted
-        self._keys = keys
+    trusted: TrustedIssuer
+    keys: KeySet
 
     async def caller(self, token: str) -> Caller:
         """The caller with a token.
@@ -47,15 +47,15 @@ class SignedTokens:
             algorithm = header.get("alg")
             if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
                 raise Unauthorized.invalid("The token's signature algorithm is not supported.")
-            key = await self._keys.find(header.get("kid"))
+            key = await self.keys.find(header.get("kid"))
             if key is None or key.get("alg", algorithm) != algorithm:
                 raise Unauthorized.invalid("The token is not signed with a key of the issuer.")
             claims: dict[str, Any] = jwt.decode(
                 token,
                 jwt.PyJWK(key, algorithm=algorithm),
                 algorithms=[algorithm],
-                audience=self._trusted.audience,
-                issuer=self._trusted.issuer,
+                audience=self.trusted.audience,
+                issuer=self.trusted.issuer,
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
@@ -67,16 +67,16 @@ class SignedTokens:
 
     async def close(self) -> None:
         """Closes the connection to the issuer. Idempotent."""
-        await self._keys.close()
+        await self.keys.close()
 
     def _read(self, claims: dict[str, Any]) -> Caller:
-        subject = _claim(claims, self._trusted.subject_claim)
+        subject = _claim(claims, self.trusted.subject_claim)
         if not isinstance(subject, str) or not subject:
             raise Unauthorized.invalid("The token has no subject.")
-        roles = _claim(claims, self._trusted.roles_claim)
+        roles = _claim(claims, self.trusted.roles_claim)
         named = roles.split() if isinstance(roles, str) else roles
-        admin = isinstance(named, list) and self._trusted.admin_role in named
-        return Caller(subject, admin and self._trusted.admin_role is not None)
+        admin = isinstance(named, list) and self.trusted.admin_role in named
+        return Caller(subject, admin and self.trusted.admin_role is not None)
 
 
 def _claim(claims: dict[str, Any], name: str) -> Any:

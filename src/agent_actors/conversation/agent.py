@@ -206,7 +206,7 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
 
         The recovery reminder would do so later; a caller need not wait for it (4.29).
         """
-        if not head.queue or self.state.has_flag(ARMED):
+        if not head.queue or ARMED in self.state.flags:
             return head
         try:
             await self._arm()
@@ -346,7 +346,7 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         """A reminder has fired: recovery, the end of an inactive conversation, or a schedule."""
         schedule_id = ids.schedule_of(name)
         if name == wire.SETTLE:
-            self.state.set_flag(ARMED)
+            self.state.flags.add(ARMED)
             await self._tick()
         elif name == wire.EXPIRE:
             await self._expire()

@@ -112,18 +112,18 @@ class ConversationBase(TurnActor):
         In this order a crash in between leaves a reminder that finds nothing to do, and never an
         unfinished turn without a reminder (4.5, docs/protocol.md).
         """
-        if self._settings.history_ttl and not self.state.has_flag(EXPIRING):
+        if self._settings.history_ttl and EXPIRING not in self.state.flags:
             await self._remind(wire.EXPIRE, self._settings.history_ttl)
-            self.state.set_flag(EXPIRING)
+            self.state.flags.add(EXPIRING)
         await self._arm()
         await self.state.save(draft.changes)
 
     async def _arm(self) -> None:
         """Registers the recovery reminder, unless this activation knows that it is registered."""
-        if self.state.has_flag(ARMED):
+        if ARMED in self.state.flags:
             return
         await self._remind(wire.SETTLE, self._settings.recovery_period)
-        self.state.set_flag(ARMED)
+        self.state.flags.add(ARMED)
 
     async def _remind(self, name: str, seconds: float) -> None:
         """Registers a reminder, first due after some seconds.

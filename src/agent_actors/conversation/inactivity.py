@@ -92,7 +92,7 @@ class Inactivity(ConversationBase):
             await self._stop_expiring()
 
     async def _stop_expiring(self) -> None:
-        self.state.clear_flag(EXPIRING)
+        self.state.flags.discard(EXPIRING)
         await self._stop_reminder(wire.EXPIRE)
 
     async def _expiry_is_over(self) -> None:

@@ -46,7 +46,7 @@ class Recovery(ConversationBase):
             head = draft.head
         erased = head.low > head.start
         if erased and not head.queue and mark >= head.seq:
-            self.state.clear_flag(ARMED)
+            self.state.flags.discard(ARMED)
             await self._stop_reminder(wire.SETTLE)
         return head.low - 1
 

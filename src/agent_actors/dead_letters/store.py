@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
@@ -37,6 +38,7 @@ PAGES = 16
 """The pages that are read at once; they are short."""
 
 
+@dataclass(frozen=True, slots=True)
 class ActorDeadLetters:
     """Keeps letters in turns of the actor, and reads them without a turn (I9).
 
@@ -44,19 +46,11 @@ class ActorDeadLetters:
     store or the actor is away.
     """
 
-    def __init__(
-        self,
-        client: DeadLetterClient,
-        store: StateStore,
-        redeliver: Redeliver,
-        clock: Clock,
-        age: float,
-    ) -> None:
-        self._client = client
-        self._store = store
-        self._redeliver = redeliver
-        self._clock = clock
-        self._age = age
+    client: DeadLetterClient
+    store: StateStore
+    redeliver: Redeliver
+    clock: Clock
+    age: float
 
     async def keep(self, topic: str, event: bytes, reason: str, tries: int) -> str:
         """Keeps an event (the bytes of its envelope), once, and returns the letter's id.
@@ -65,7 +59,7 @@ class ActorDeadLetters:
         """
         if len(event) > LARGEST:
             reason, event = f"{reason} ({len(event)} bytes, cut)", _cut(event)
-        return await self._client.keep(KeepDeadLetter(topic, reason, tries, Envelope.of(event)))
+        return await self.client.keep(KeepDeadLetter(topic, reason, tries, Envelope.of(event)))
 
     async def list(self, limit: int) -> Sequence[DeadLetter]:
         """The newest letters, newest first; fewer if some are forgotten or very long."""
@@ -95,7 +89,7 @@ class ActorDeadLetters:
         """Removes a letter, if it is there."""
         letter = await self._letter(letter_id)
         if letter is not None:
-            await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
+            await self.client.forget(ForgetDeadLetter(letter_id, letter.page))
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
         """Delivers a letter again, once and now, and forgets it if that succeeds.
@@ -109,8 +103,8 @@ class ActorDeadLetters:
         letter = await self._letter(letter_id)
         if letter is None:
             return None
-        await self._redeliver(letter.topic, letter.envelope.event)
-        await self._client.forget(ForgetDeadLetter(letter_id, letter.page))
+        await self.redeliver(letter.topic, letter.envelope.event)
+        await self.client.forget(ForgetDeadLetter(letter_id, letter.page))
         return _shown(letter_id, letter)
 
     async def _letter(self, letter_id: str) -> Letter | None:
@@ -119,7 +113,7 @@ class ActorDeadLetters:
     async def _newest(self, limit: int) -> Sequence[ListedLetter]:
         """The listed letters, newest first, down to the first that is too old."""
         index = await self._read(slots.LETTERS) or LetterIndex()
-        oldest = self._clock.now().timestamp() - self._age
+        oldest = self.clock.now().timestamp() - self.age
         found: list[ListedLetter] = []
         last = index.last
         while last >= index.first and len(found) < min(limit, index.count):
@@ -139,7 +133,7 @@ class ActorDeadLetters:
         return [each for page in there for each in reversed(page.letters)]
 
     async def _read(self, slot: Slot[D]) -> D | None:
-        return await self._store.read(ActorRef(wire.LETTERS, wire.LETTERS_ID), slot)
+        return await self.store.read(ActorRef(wire.LETTERS, wire.LETTERS_ID), slot)
 
 
 def _shown(letter_id: str, letter: Letter) -> DeadLetter:

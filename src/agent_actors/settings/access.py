@@ -84,7 +84,11 @@ class AccessSettings(BaseSettings):
         """Do callers of the public routes need a token?"""
         if self.access != "auto":
             return self.access == "required"
-        signed = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, self.jwt_admin_role)
-        return any(
-            each is not None for each in (self.access_tokens, self.access_tokens_file, *signed)
-        )
+        tokens = (self.access_tokens, self.access_tokens_file)
+        return self.jwt_on or any(each is not None for each in tokens)
+
+    @property
+    def jwt_on(self) -> bool:
+        """Is an issuer of JWTs configured, perhaps in part?"""
+        named = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks_url, self.jwt_admin_role)
+        return any(each is not None for each in named)

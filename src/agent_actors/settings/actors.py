@@ -37,14 +37,6 @@ class ActorTypeSettings(BaseModel):
     drain: Seconds | None = None
     reentrancy_depth: Depth | None = None
 
-    def over(self, rules: ActorRules) -> ActorRules:
-        """The rules of the type, from those of all types."""
-        return ActorRules(
-            self.idle_timeout or rules.idle_timeout,
-            self.drain or rules.drain,
-            self.reentrancy_depth or rules.depth,
-        )
-
 
 RulesOf = Callable[[str], ActorRules]
 """The rules of an actor type, by its name."""
@@ -52,5 +44,12 @@ RulesOf = Callable[[str], ActorRules]
 
 def rules_of(general: ActorRules, types: Mapping[str, ActorTypeSettings]) -> RulesOf:
     """The rules of every type, from those of all types and the overrides."""
-    own = {name: each.over(general) for name, each in types.items()}
+    own = {
+        name: ActorRules(
+            each.idle_timeout or general.idle_timeout,
+            each.drain or general.drain,
+            each.reentrancy_depth or general.depth,
+        )
+        for name, each in types.items()
+    }
     return lambda name: own.get(name, general)

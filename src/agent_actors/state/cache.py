@@ -51,7 +51,8 @@ class ActorState:
         self._actor = actor
         self._may_act = may_act
         self._cache: dict[str, object | None] = {}
-        self._flags: set[str] = set()
+        self.flags: set[str] = set()
+        """What is remembered but not stored, such as a registered reminder; lost with the cache."""
         self._lives_here = False
         self._turns = 0
         """Goes up with every turn and every save: a read that began before may be old."""
@@ -138,18 +139,6 @@ class ActorState:
         if read is not None:
             read[slot.key] = self._saves
 
-    def set_flag(self, name: str) -> None:
-        """Remembers something that is not stored, such as a registered reminder."""
-        self._flags.add(name)
-
-    def clear_flag(self, name: str) -> None:
-        """Forgets it."""
-        self._flags.discard(name)
-
-    def has_flag(self, name: str) -> bool:
-        """Whether the flag was set, and neither cleared nor lost with the cache since."""
-        return name in self._flags
-
     def begin_turn(self) -> None:
         """A turn begins; with reentrancy, others of its chain of calls may be open."""
         self._open += 1
@@ -166,4 +155,4 @@ class ActorState:
     def void(self) -> None:
         """Empties the cache and drops all flags: the next turn reads again."""
         self._cache.clear()
-        self._flags.clear()
+        self.flags.clear()

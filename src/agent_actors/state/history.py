@@ -8,6 +8,7 @@ left the tail of that head is already in its segment, or was cleared (4.25, docs
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent_actors.protocol.messages import Turn, TurnState
@@ -29,16 +30,16 @@ class DocumentSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class History:
     """Reads the pairs and outcomes of one conversation, which keeps `outcomes_kept` of these."""
 
-    def __init__(self, source: DocumentSource, outcomes_kept: int) -> None:
-        self._source = source
-        self._outcomes_kept = outcomes_kept
+    source: DocumentSource
+    outcomes_kept: int
 
     async def segment(self, number: int) -> tuple[Pair, ...]:
         """The stored pairs of a segment."""
-        document = await self._source.load(slots.segment(number))
+        document = await self.source.load(slots.segment(number))
         return document.pairs if document else ()
 
     async def pair(self, head: Head, seq: int) -> Pair | None:
@@ -50,7 +51,7 @@ class History:
         """The stored ones of the pairs `first` … `last`; reads no segment that is in the tail."""
         found = {pair.seq: pair for pair in head.tail}
         missing = {segment_of(seq) for seq in range(first, last + 1) if seq not in found}
-        for document in await self._source.load_all([slots.segment(n) for n in sorted(missing)]):
+        for document in await self.source.load_all([slots.segment(n) for n in sorted(missing)]):
             found.update((pair.seq, pair) for pair in document.pairs)
         return tuple(found[seq] for seq in range(first, last + 1) if seq in found)
 
@@ -60,8 +61,8 @@ class History:
         if found is not None or not head.recent:
             return found
         end = head.recent[0].no // RECORDS
-        numbers = range(max(end - self._outcomes_kept // RECORDS, 0), end)
-        older = await self._source.load_all([slots.records(number) for number in numbers])
+        numbers = range(max(end - self.outcomes_kept // RECORDS, 0), end)
+        older = await self.source.load_all([slots.records(number) for number in numbers])
         matches = (document.find(turn_id, key_hash) for document in reversed(older))
         return next((match for match in matches if match is not None), None)
 

@@ -48,15 +48,15 @@ class TurnPage:
     next: int | None
 
 
+@dataclass(frozen=True, slots=True)
 class StateReader:
     """Reads what actors have stored; no actor is called or activated.
 
     Every method raises `Unavailable` if the store fails, and `Defect` if a document is broken.
     """
 
-    def __init__(self, store: StateStore, outcomes_kept: int) -> None:
-        self._store = store
-        self._outcomes_kept = outcomes_kept
+    store: StateStore
+    outcomes_kept: int
 
     # -- conversations ----------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class StateReader:
 
     def _history(self, conversation: str) -> History:
         return History(
-            StoredActor(self._store, ActorRef(wire.CHAT, conversation)), self._outcomes_kept
+            StoredActor(self.store, ActorRef(wire.CHAT, conversation)), self.outcomes_kept
         )
 
     # -- users ------------------------------------------------------------------------------------
@@ -189,4 +189,4 @@ class StateReader:
         return at is not None and forgotten is not None and at <= forgotten
 
     async def _read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
-        return await self._store.read(ActorRef(actor_type, actor_id), slot)
+        return await self.store.read(ActorRef(actor_type, actor_id), slot)

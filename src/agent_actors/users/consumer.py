@@ -43,8 +43,9 @@ class Consumer(TurnActor, ConsumerInterface):
             # Published before its user was forgotten?
             late = tombstone is not None and event.at is not None and event.at <= tombstone.at
             return "duplicate" if late else "applied"
-        unsaved = (marks or {}).get(event.conversation)
-        mark = await self.mark(event.conversation) if unsaved is None else unsaved
+        mark = (marks or {}).get(event.conversation)
+        if mark is None:
+            mark = (await self._mark(event.conversation)).seq
         mark = max(mark, event.floor)
         if event.seq <= mark:
             return "duplicate"
@@ -86,11 +87,7 @@ class Consumer(TurnActor, ConsumerInterface):
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
         """The number of the last applied event of a conversation; 0 before the first."""
-        return await self.mark(request.conversation)
-
-    async def mark(self, conversation: str) -> int:
-        """The number of the last applied event of a conversation; 0 before the first."""
-        return (await self._mark(conversation)).seq
+        return (await self._mark(request.conversation)).seq
 
     async def wipe(self, request: ForgetUser, effect: Changes) -> None:
         """Saves an effect, moves the marks up, and notes when the user was forgotten."""

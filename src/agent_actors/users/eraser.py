@@ -7,6 +7,7 @@ repeated, so a deletion that was interrupted is completed by sending it again.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, NotFound, Refused, Unavailable
@@ -22,22 +23,15 @@ ROUNDS = 1_000
 """The rounds, of twenty segments each, in which a conversation has to be erased."""
 
 
+@dataclass(frozen=True, slots=True)
 class UserEraser:
     """Forgets users; it must be given all consumers of events."""
 
-    def __init__(
-        self,
-        chat: ChatClient,
-        consumers: Sequence[ConsumerClient],
-        sessions: SessionClient,
-        letters: DeadLetters,
-        clock: Clock,
-    ) -> None:
-        self._chat = chat
-        self._consumers = consumers
-        self._sessions = sessions
-        self._letters = letters
-        self._clock = clock
+    chat: ChatClient
+    consumers: Sequence[ConsumerClient]
+    sessions: SessionClient
+    letters: DeadLetters
+    clock: Clock
 
     async def forget(self, user: str) -> None:
         """Forgets everything from before this call; idempotent.
@@ -49,19 +43,19 @@ class UserEraser:
             TryLater: A part is away; send the request again.
             AgentError: A conversation could not be cleared.
         """
-        at = self._clock.now().timestamp()
+        at = self.clock.now().timestamp()
         # This comes first: after it, no event from before opens a session on the new list.
         await self._move_marks(user, ForgetUser((), at))
-        await self._sessions.close_all(user)
+        await self.sessions.close_all(user)
         failed: list[AgentError] = []
-        while not failed and (page := await self._sessions.closed(user)).session_ids:
+        while not failed and (page := await self.sessions.closed(user)).session_ids:
             conversations = [ids.session(each) for each in page.session_ids]
             failed = await self._clear(user, conversations, at)
             if not failed:
-                await self._sessions.drop(user, page)
+                await self.sessions.drop(user, page)
         failed += await self._clear(user, [user], at)
-        async for letter in self._letters.find(lambda event: is_about(event, user)):
-            await self._letters.forget(letter.id)
+        async for letter in self.letters.find(lambda event: is_about(event, user)):
+            await self.letters.forget(letter.id)
         if failed:
             raise failed[0]
 
@@ -78,7 +72,7 @@ class UserEraser:
         await self._move_marks(user, ForgetUser(tuple(cleared), at))
         for each in cleared:
             for _ in range(ROUNDS):
-                if await self._chat.settle(each):
+                if await self.chat.settle(each):
                     break
             else:
                 raise Unavailable(
@@ -87,14 +81,14 @@ class UserEraser:
         return [each for each in results if isinstance(each, AgentError)]
 
     async def _move_marks(self, user: str, request: ForgetUser) -> None:
-        for consumer in self._consumers:
+        for consumer in self.consumers:
             await consumer.forget(user, request)
 
     async def _end(self, user: str, conversation: str) -> HighWaterMark | AgentError | None:
         """Clears a conversation: its last turn, or the error, or None if it is another user's."""
         close = ids.session_of(conversation) is not None
         try:
-            return await self._chat.forget(conversation, ForgetConversation(user, close))
+            return await self.chat.forget(conversation, ForgetConversation(user, close))
         except Refused as refused:
             # Another user has opened the session first. It stays that user's.
             return None if refused.status == NotFound.status else refused

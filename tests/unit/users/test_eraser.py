@@ -236,7 +236,7 @@ async def test_any_other_refusal_is_raised(bench: Bench):
     async def refuse(conversation: str, request: ForgetConversation) -> HighWaterMark:
         raise Problem.of(Invalid("no")).error()
 
-    bench.forgetting._chat.forget = refuse  # type: ignore[method-assign]
+    bench.forgetting.chat.forget = refuse  # type: ignore[method-assign]
 
     with pytest.raises(Refused):
         await bench.forget()
@@ -265,13 +265,13 @@ async def test_erasing_is_not_waited_for_without_end(bench: Bench):
 
 async def test_a_session_that_is_opened_meanwhile_is_of_a_new_life(bench: Bench):
     """It is on another list."""
-    close_all = bench.forgetting._sessions.close_all
+    close_all = bench.forgetting.sessions.close_all
 
     async def then_open(user: str) -> None:
         await close_all(user)
         bench.town.pages.append(("new",))
 
-    bench.forgetting._sessions.close_all = then_open  # type: ignore[method-assign]
+    bench.forgetting.sessions.close_all = then_open  # type: ignore[method-assign]
     await bench.forget()
 
     assert bench.town.pages == [("new",)]
