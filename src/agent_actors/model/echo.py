@@ -9,7 +9,10 @@ SHOWN = 80
 
 
 class EchoModel(Model):
-    """Answers `Memory: <context>. Got your message: <content> at <ISO time>`."""
+    """Answers `Memory: <context>. Got your message: <content> at <ISO time>`.
+
+    The context are the entries of memory; without any, the number of the turn.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -17,12 +20,6 @@ class EchoModel(Model):
     async def reply(self, prompt: Prompt) -> Reply:
         """Answers at once."""
         content, at = prompt.message.content, self._clock.now().isoformat()
-        text = f"Memory: {context(prompt)}. Got your message: {content} at {at}"
-        return Reply(text, model="echo")
-
-
-def context(prompt: Prompt) -> str:
-    """The entries of memory; without any, the number of the turn."""
-    if not prompt.memory:
-        return f"Message count: {prompt.number}"
-    return "; ".join(f"{entry.role}: {entry.content[:SHOWN]}" for entry in prompt.memory)
+        context = "; ".join(f"{entry.role}: {entry.content[:SHOWN]}" for entry in prompt.memory)
+        context = context or f"Message count: {prompt.number}"
+        return Reply(f"Memory: {context}. Got your message: {content} at {at}", model="echo")
