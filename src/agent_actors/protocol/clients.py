@@ -112,20 +112,16 @@ class ActorClient:
         with tracing.span(f"{self.actor_type}/{declared.name}", "client", _SPAN):
             with self._factory.counters.timed("invoke"):
                 answer = await proxy.invoke_method(declared.name, body)
-            return cast(R, _result(answer, declared.result))
+            return cast(R, returned(answer, declared.result))
 
 
-def returned(data: bytes, result: type[R]) -> R:
+def returned(data: bytes, result: TypeAdapter[Any]) -> Any:
     """The value that a method returned; an error that it returned is raised (rule 10).
 
     Raises:
         Refused: The actor returned an error.
         Defect: The answer is neither; another release or another app's actor sent it.
     """
-    return cast(R, _result(data, adapter(result)))
-
-
-def _result(data: bytes, result: TypeAdapter[Any]) -> Any:
     try:
         value = from_json(data) if data else None
         if isinstance(value, dict) and value.keys() == {"error"}:

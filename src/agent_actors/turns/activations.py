@@ -63,7 +63,8 @@ class Activations:
         on in the old activation, and the next turn still waits for it. Where the type is reentrant,
         the chain of calls that holds the actor may enter again.
         """
-        return self._locks.entered(ref, reentrancy_ctx.get() if self._depth(ref) > 1 else None)
+        chain = reentrancy_ctx.get() if self._depth(ref) > 1 else None
+        return TurnEntry(self._locks, ref, chain)
 
     def require_shallow(self, ref: ActorRef) -> None:
         """Raises `Defect` if the chain of calls in an actor is deeper than its type allows."""

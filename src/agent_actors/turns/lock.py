@@ -96,13 +96,6 @@ class TurnLocks(Generic[K]):
         """How many actors have turns, or turns that wait."""
         return len(self._locks)
 
-    def entered(self, actor: K, chain: str | None) -> "TurnEntry[K]":
-        """Waits for the turns before this one, then holds the actor until the block ends.
-
-        `chain` is the chain of calls, where it may call the actor back.
-        """
-        return TurnEntry(self, actor, chain)
-
     def inside(self, actor: K) -> int:
         """How many turns are in an actor, all of the chain that holds it."""
         lock = self._locks.get(actor)
@@ -135,7 +128,11 @@ class TurnLocks(Generic[K]):
 
 
 class TurnEntry(Generic[K]):
-    """A turn in an actor. A class, since every call enters here and a generator is slower."""
+    """A block that waits for the turns before it, then holds an actor until it ends.
+
+    `chain` is the chain of calls, where it may call the actor back. A class, since every call
+    enters here and a generator is slower.
+    """
 
     __slots__ = ("_actor", "_chain", "_lock", "_locks", "_passed_on", "_stay", "_token")
 

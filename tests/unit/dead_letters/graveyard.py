@@ -10,7 +10,7 @@ from agent_actors.dead_letters.actor import DeadLetterActor
 from agent_actors.dead_letters.store import ActorDeadLetters
 from agent_actors.protocol import wire
 from agent_actors.protocol.clients import DeadLetterClient, ProxyFactory, returned
-from agent_actors.protocol.codec import ValueSerializer, encode
+from agent_actors.protocol.codec import ValueSerializer, adapter, encode
 from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter, LetterLimits
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.runtime import DeadLetters
@@ -51,11 +51,13 @@ class _Calls(DeadLetterClient):
         self._graveyard = graveyard
 
     async def keep(self, request: KeepDeadLetter) -> str:
-        return returned(encode(await self._graveyard.actor.keep(request)), str)
+        answer = encode(await self._graveyard.actor.keep(request))
+        letter_id: str = returned(answer, adapter(str))
+        return letter_id
 
     async def forget(self, request: ForgetDeadLetter) -> None:
         done: object = await self._graveyard.actor.forget(request)  # type: ignore[func-returns-value]
-        returned(encode(done), type(None))
+        returned(encode(done), adapter(None))
 
 
 class Graveyard:

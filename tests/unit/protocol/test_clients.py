@@ -23,7 +23,7 @@ from agent_actors.protocol.clients import (
     SessionClient,
     returned,
 )
-from agent_actors.protocol.codec import encode
+from agent_actors.protocol.codec import adapter, encode
 from agent_actors.protocol.dead_letters import Envelope, ForgetDeadLetter, KeepDeadLetter
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.messages import (
@@ -202,7 +202,7 @@ def test_a_returned_error_is_raised(error: AgentError):
     answer = encode(Failure(Problem.of(error)))
 
     with pytest.raises(AgentError) as caught:
-        returned(answer, int)
+        returned(answer, adapter(int))
 
     raised = caught.value
     assert (raised.status, raised.title, raised.detail) == (error.status, error.title, error.detail)
@@ -214,14 +214,14 @@ def test_a_turn_that_failed_is_no_error_of_the_call():
     """A state with an error in it is a value."""
     state = TurnState("t", "failed", error=Problem(502, "t", "d"))
 
-    assert returned(encode(state), TurnState) == state
+    assert returned(encode(state), adapter(TurnState)) == state
 
 
 def test_text_is_what_it_was():
     """Nothing on the way reads durations or dates into it."""
     answer = json.dumps([{"role": "user", "content": "10m"}]).encode()
 
-    assert returned(answer, tuple[Message, ...]) == (SAID,)
+    assert returned(answer, adapter(tuple[Message, ...])) == (SAID,)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_text_is_what_it_was():
 def test_an_answer_of_another_form_is_a_defect(answer: bytes):
     """Another release, or another app's actor, has answered; the error does not repeat it (I13)."""
     with pytest.raises(Defect) as caught:
-        returned(answer, TurnState)
+        returned(answer, adapter(TurnState))
 
     assert "secret" not in repr(caught.value)
     assert caught.value.__suppress_context__

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent_actors.turns.lock import TurnLock, TurnLocks, asking, pass_on
+from agent_actors.turns.lock import TurnEntry, TurnLock, TurnLocks, asking, pass_on
 from tests.hand_clock import settle
 
 
@@ -35,7 +35,7 @@ class Scene:
             await asyncio.gather(*self.tasks)
 
     async def _turn(self, name: str, chain: str | None, asks: int) -> None:
-        async with self.locks.entered("actor", chain):
+        async with TurnEntry(self.locks, "actor", chain):
             self.said.append(f"{name} acts")
             if asks:
                 await asyncio.gather(*(self._ask(f"{name}{number}") for number in range(asks)))
@@ -173,7 +173,7 @@ async def test_a_turn_that_asks_again_as_it_comes_back_lets_others_act(scene: Sc
         await ask("late")
 
     async def turn() -> None:
-        async with scene.locks.entered("actor", "chain"):
+        async with TurnEntry(scene.locks, "actor", "chain"):
             await asyncio.gather(ask("early"), late())
             scene.said.append("outer acts again")
 
@@ -199,7 +199,7 @@ async def test_who_is_in_no_turn_asks_as_well():
     async with asking():
         pass
     locks: TurnLocks[str] = TurnLocks()
-    async with locks.entered("actor", None), asking():
+    async with TurnEntry(locks, "actor", None), asking():
         assert locks.inside("actor") == 1
 
 
@@ -216,11 +216,11 @@ async def test_what_a_turn_left_behind_does_not_act_for_it():
         raise LookupError
 
     async def nested() -> None:
-        async with locks.entered("actor", "chain"):
+        async with TurnEntry(locks, "actor", "chain"):
             with pytest.raises(LookupError):
                 await asyncio.gather(ask(), fail())
 
-    async with asyncio.timeout(5), locks.entered("actor", "chain"), asking():
+    async with asyncio.timeout(5), TurnEntry(locks, "actor", "chain"), asking():
         await asyncio.create_task(nested())
         slow.set()
         await settle()
@@ -234,16 +234,16 @@ async def test_a_callee_does_not_act_for_its_caller():
     answer = asyncio.Event()
 
     async def called() -> None:
-        async with locks.entered("callee", None), asking():
+        async with TurnEntry(locks, "callee", None), asking():
             await answer.wait()
 
-    async with asyncio.timeout(5), locks.entered("caller", "chain"), asking():
+    async with asyncio.timeout(5), TurnEntry(locks, "caller", "chain"), asking():
         left = asyncio.create_task(called())
         await settle()
-    async with asyncio.timeout(5), locks.entered("caller", "other"):
+    async with asyncio.timeout(5), TurnEntry(locks, "caller", "other"):
         answer.set()
         await left
-    async with asyncio.timeout(5), locks.entered("caller", "third"):
+    async with asyncio.timeout(5), TurnEntry(locks, "caller", "third"):
         pass
 
     assert not locks
@@ -256,10 +256,10 @@ async def test_a_turn_runs_under_the_lock_that_its_runtime_holds():
     held.take("chain")
     pass_on(held)
 
-    async with locks.entered("actor", "chain"):
+    async with TurnEntry(locks, "actor", "chain"):
         assert not locks
         assert held.acting.locked()
-        async with locks.entered("other", None):
+        async with TurnEntry(locks, "other", None):
             assert len(locks) == 1
 
     assert not held.acting.locked()
@@ -274,7 +274,7 @@ async def test_a_cut_turn_leaves_the_lock_that_its_runtime_holds():
 
     async def turn() -> None:
         pass_on(held)
-        async with locks.entered("actor", "chain"):
+        async with TurnEntry(locks, "actor", "chain"):
             raise AssertionError
 
     async with held.acting:
