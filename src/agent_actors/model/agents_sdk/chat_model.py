@@ -10,12 +10,15 @@ from typing import Any
 
 from agents import OpenAIChatCompletionsModel
 from agents.exceptions import ModelBehaviorError
+from agents.items import TResponseInputItem
+from agents.models.reasoning_content_replay import ReasoningContentReplayContext
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed, ModelTimedOut
 from agent_actors.model.agents_sdk import failures
+from agent_actors.model.agents_sdk.client import signatures
 
 STALL = 30.0
 """Longest time between two chunks of a stream, in seconds."""
@@ -25,22 +28,56 @@ class ChatModel(OpenAIChatCompletionsModel):
     """The SDK's model over the chat API, which every vendor has."""
 
     def __init__(self, name: str, client: AsyncOpenAI, clock: Clock) -> None:
-        super().__init__(name, client)
+        super().__init__(name, client, should_replay_reasoning_content=_is_its_own)
         self._clock = clock
 
-    async def _fetch_response(self, *args: Any, stream: bool = False, **options: Any) -> Any:
+    async def _fetch_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],  # noqa: A002 - the SDK's name
+        *args: Any,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
         # The SDK has no public hook between the server's answer and its own parsing.
-        fetched = await super()._fetch_response(*args, stream=stream, **options)  # type: ignore[call-overload]
+        token = signatures.set({} if isinstance(input, str) else _signatures(input))
+        try:
+            fetched = await super()._fetch_response(  # type: ignore[call-overload]
+                system_instructions, input, *args, stream=stream, **options
+            )
+        finally:
+            signatures.reset(token)
         if not stream:
             return _checked(fetched)
         response, chunks = fetched
         return response, _complete(chunks, self._clock)
 
 
+def _is_its_own(context: ReasoningContentReplayContext) -> bool:
+    """Whether reasoning goes back to the model that wrote it.
+
+    DeepSeek, Moonshot and others refuse a turn with tools that lacks it; by itself the SDK gives it
+    back to models with `deepseek` in their name only.
+    """
+    return context.reasoning.origin_model == context.model
+
+
+def _signatures(items: list[TResponseInputItem]) -> dict[str, Any]:
+    """The data that Gemini wants back with its tool calls, by call id."""
+    found: dict[str, Any] = {}
+    for item in items:
+        data = item.get("provider_data")
+        signature = data.get("thought_signature") if isinstance(data, dict) else None
+        if signature:
+            call = str(item.get("call_id"))
+            found[call] = {"google": {"thought_signature": signature}}
+    return found
+
+
 def _checked(fetched: Any) -> ChatCompletion:
     """The answer, if it is one: the library makes a `ChatCompletion` of any JSON."""
     if isinstance(fetched, ChatCompletion) and fetched.choices:
-        _check_filter(fetched.choices)
+        _check_end(fetched.choices)
         message = getattr(fetched.choices[0], "message", None)
         if isinstance(message, ChatCompletionMessage):
             return fetched
@@ -55,7 +92,7 @@ async def _complete(
     try:
         chunk = await anext(chunks, None)  # The first one may take the whole model time.
         while chunk is not None:
-            _check_filter(chunk.choices)
+            _check_end(chunk.choices)
             if any(choice.finish_reason for choice in chunk.choices):
                 finished = True
             elif not chunk.choices and chunk.usage is not None:
@@ -72,7 +109,10 @@ async def _complete(
         raise ModelBehaviorError("the stream ended before the answer did")
 
 
-def _check_filter(choices: Sequence[Any]) -> None:
-    """Rejects an answer that a content filter has cut."""
-    if any(getattr(each, "finish_reason", None) == "content_filter" for each in choices):
+def _check_end(choices: Sequence[Any]) -> None:
+    """Rejects an answer that a filter or a failure of the server has cut."""
+    ends = {getattr(each, "finish_reason", None) for each in choices}
+    if "content_filter" in ends:
         raise ModelFailed(failures.REFUSED, retry="no")
+    if not ends <= {None, "stop", "length", "tool_calls"}:
+        raise ModelBehaviorError("the server broke the answer off")

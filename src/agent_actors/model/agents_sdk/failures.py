@@ -22,10 +22,11 @@ from agents.exceptions import (
     ToolOutputGuardrailTripwireTriggered,
     UserError,
 )
-from openai import APIConnectionError, APIStatusError, OpenAIError
+from openai import APIConnectionError, APIError, APIStatusError, OpenAIError
 from pydantic import ValidationError
 
 from agent_actors.errors import GuardrailRefused, ModelError, ModelFailed, ModelTimedOut
+from agent_actors.model.dialects import errors
 from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint
 
 log = logging.getLogger(__name__)
@@ -45,14 +46,22 @@ MISREAD = (AttributeError, KeyError, TypeError)
 
 _NOT_PROCESSED = frozenset({429, 500, 502, 503})
 """Statuses of a server that has not processed the request."""
+_FINAL = frozenset({errors.NO_QUOTA, errors.TOO_LONG, errors.NO_KEY, errors.NO_MODEL})
+"""Codes that waiting does not help."""
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _GUARDRAILS_OF_ANSWERS = (
     OutputGuardrailTripwireTriggered,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
 )
+_TEMPORARY = frozenset({408, 409, 425, 429})
+"""Statuses under 500 after which the same request may work."""
 _BROKEN = "The model's answer was broken."
 REFUSED = "The model refused."
+
+
+class TooLong(ModelFailed):
+    """The request has more tokens than the model takes."""
 
 
 def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> ModelError:
@@ -66,6 +75,8 @@ def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> Model
         failed = _of_run(error)
     elif isinstance(error, APIStatusError):
         failed = _of_status(error, endpoint)
+    elif isinstance(error, APIError) and (coded := _of_code(error.code, endpoint)) is not None:
+        failed = coded  # An error in the middle of a stream.
     elif isinstance(error, APIConnectionError | httpx2.HTTPError):
         failed = _of_connection(error, endpoint)
     else:
@@ -77,7 +88,7 @@ def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> Model
 def worth_repeating(error: Exception) -> bool:
     """Whether the server has certainly not processed the request, and so not charged for it."""
     if isinstance(error, APIStatusError):
-        return error.status_code in _NOT_PROCESSED and error.code != "insufficient_quota"
+        return error.status_code in _NOT_PROCESSED and error.code not in _FINAL
     return isinstance(error.__cause__ or error, _NEVER_SENT)
 
 
@@ -85,8 +96,7 @@ def key_refused(error: Exception) -> bool:
     """Whether the server refused the key."""
     if not isinstance(error, APIStatusError):
         return False
-    # Gemini answers 400, in a form from which openai 3.54 reads no error code.
-    return error.status_code == 401 or "API_KEY_INVALID" in error.response.text
+    return error.status_code == 401 or error.code == errors.NO_KEY
 
 
 def retry_after(error: Exception, now: datetime) -> float | None:
@@ -133,18 +143,20 @@ def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
         return by_code
     if key_refused(error) or error.status_code == 403:
         key = endpoint.key_from if endpoint else "the key of the agent's own model"
-        return ModelFailed(f"The model's server refused the key; check {key}.")
+        return ModelFailed(f"The model's server refused the key; check {key}.", retry="no")
     if error.status_code == 404:
         if _of_a_vendor(endpoint):
             return _unknown_model(endpoint)
         # A base URL that lacks its `/v1` gives the same status.
         settings = "AGENT_ACTORS_MODEL and AGENT_ACTORS_MODEL_BASE_URL"
-        return ModelFailed(f"The model's server does not know the model or path; check {settings}.")
+        text = f"The model's server does not know the model or path; check {settings}."
+        return ModelFailed(text, retry="no")
     if error.status_code == 429:
         return ModelFailed("The model's server limits the rate of this account (429).")
     if error.status_code >= 500:
         return ModelFailed(f"The model's server failed ({error.status_code}).")
-    return ModelFailed(f"The model's server did not accept the request ({error.status_code}).")
+    text = f"The model's server did not accept the request ({error.status_code})."
+    return ModelFailed(text, retry="new-key" if error.status_code in _TEMPORARY else "no")
 
 
 def _of_connection(error: Exception, endpoint: Endpoint | None) -> ModelError:
@@ -159,7 +171,7 @@ def _of_connection(error: Exception, endpoint: Endpoint | None) -> ModelError:
 
 def _unknown_model(endpoint: Endpoint | None) -> ModelFailed:
     name = "AGENT_ACTORS_MODEL" if endpoint else "the name of the agent's own model"
-    return ModelFailed(f"The model's server does not know the model; check {name}.")
+    return ModelFailed(f"The model's server does not know the model; check {name}.", retry="no")
 
 
 def _of_a_vendor(endpoint: Endpoint | None) -> bool:
@@ -170,14 +182,15 @@ def _of_a_vendor(endpoint: Endpoint | None) -> bool:
 def _of_code(code: str | None, endpoint: Endpoint | None) -> ModelFailed | None:
     """The failure for an error code that says more than the status."""
     match code:
-        case "model_not_found":
+        case errors.NO_MODEL:
             return _unknown_model(endpoint)
-        case "context_length_exceeded":
+        case errors.TOO_LONG:
             text = "The conversation is too long for the model; check AGENT_ACTORS_WINDOW_TOKENS."
-            return ModelFailed(text, retry="no")
-        case "content_filter":
+            return TooLong(text, retry="no")
+        case errors.FILTERED:
             return ModelFailed(REFUSED, retry="no")
-        case "insufficient_quota":
+        case errors.NO_QUOTA:
             key = endpoint.key_from if endpoint else "the agent's own model"
-            return ModelFailed(f"The quota of the model's account is used up; check {key}.")
+            text = f"The quota of the model's account is used up; check {key}."
+            return ModelFailed(text, retry="no")
     return None

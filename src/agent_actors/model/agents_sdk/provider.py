@@ -1,5 +1,6 @@
 """The models that the SDK gets: which one a name means, and what its answers must have."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from openai.types.responses import (
 )
 
 from agent_actors.model.agents_sdk.connection import ModelConnection
+from agent_actors.model.dialects.text import without_reasoning
 from agent_actors.observability import tracing
 
 
@@ -155,14 +157,43 @@ def _checked(
     checked: list[TResponseOutputItem] = []
     for item in output:
         if isinstance(item, ResponseFunctionToolCall):
-            if not item.call_id or item.call_id in used:
-                number = len(used) + 1
-                while f"call_{number}" in used:
-                    number += 1
-                item = item.model_copy(update={"call_id": f"call_{number}"})
-            used.add(item.call_id)
+            item = _checked_call(item, used)
+        elif isinstance(item, ResponseOutputMessage):
+            item = item.model_copy(update={"content": [_without_tags(p) for p in item.content]})
         checked.append(item)
     return checked
+
+
+def _checked_call(call: ResponseFunctionToolCall, used: set[str]) -> ResponseFunctionToolCall:
+    """The call with an id that no other call of the request or the answer has."""
+    if not call.call_id or call.call_id in used:
+        number = len(used) + 1
+        while f"call_{number}" in used:
+            number += 1
+        call = call.model_copy(update={"call_id": f"call_{number}"})
+    used.add(call.call_id)
+    if _encodable(call.arguments):
+        return call
+    # Quoted, they are no object: the SDK tells the model that they make no sense.
+    return call.model_copy(update={"arguments": json.dumps(call.arguments)})
+
+
+def _encodable(arguments: str) -> bool:
+    """Whether every text in the arguments is whole: JSON may name half a surrogate pair."""
+    if "\\ud" not in arguments.lower():
+        return True
+    try:
+        json.dumps(json.loads(arguments), ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True
+
+
+def _without_tags(part: Any) -> Any:
+    """A part of a message without reasoning that a stream has shown before its closing tag."""
+    if not isinstance(part, ResponseOutputText):
+        return part
+    return part.model_copy(update={"text": without_reasoning(part.text)[0]})
 
 
 def _has_content(item: TResponseOutputItem) -> bool:

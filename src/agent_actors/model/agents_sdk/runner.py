@@ -1,5 +1,7 @@
 """Runs the agent for a turn, and calls the model alone for a summary."""
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 from agents import Agent, ItemHelpers, ModelTracing, RunConfig, Runner
@@ -26,6 +28,8 @@ from agent_actors.model.turn_context import TurnContext
 from agent_actors.protocol.messages import Reply, Usage
 from agent_actors.settings import Settings
 
+log = logging.getLogger(__name__)
+
 MOST_TOKENS = 2**40
 """Most tokens counted for a turn; a server may report any number."""
 
@@ -44,7 +48,22 @@ class AgentRunner:
         self._writer = Agent[Any]("summary", model=self._agent.model)
 
     async def reply(self, prompt: Prompt) -> Reply:
-        """The answer of a run, with the items to save for later runs; raises as in `failures`."""
+        """The answer of a run, with the items to save for later runs; raises as in `failures`.
+
+        If the model's server finds the request too long, the run starts again with half the window,
+        once, unless a tool has run already.
+        """
+        context = TurnContext(prompt.user, prompt.conversation, prompt.turn_id)
+        try:
+            return await self._run(prompt, context)
+        except failures.TooLong:
+            if not prompt.window or next(context.tool_calls) > 1:
+                raise
+        log.warning("the model takes fewer tokens than AGENT_ACTORS_WINDOW_TOKENS allows")
+        half = prompt.window[(len(prompt.window) + 1) // 2 :]
+        return await self._run(replace(prompt, window=half), context)
+
+    async def _run(self, prompt: Prompt, context: TurnContext) -> Reply:
         known = notes(prompt)
 
         def append_notes(data: CallModelData[Any]) -> ModelInputData:
@@ -64,7 +83,7 @@ class AgentRunner:
             result = await Runner.run(
                 self._agent,
                 prompt.message.content,
-                context=TurnContext(prompt.user, prompt.conversation, prompt.turn_id),
+                context=context,
                 max_turns=self._settings.model_steps,
                 run_config=config,
                 session=session,
@@ -72,7 +91,8 @@ class AgentRunner:
         except failures.KNOWN as error:
             raise failures.failure(error, None, self._clock.now()) from None
         if result.interruptions:
-            raise ModelFailed("A tool of the agent needs an approval, which nobody can give here.")
+            text = "A tool of the agent needs an approval, which nobody can give here."
+            raise ModelFailed(text, retry="no")
         # An agent with an output type answers with an object of it.
         output = result.final_output
         text = output if isinstance(output, str) else to_json(output).decode()

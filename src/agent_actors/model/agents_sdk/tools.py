@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import logging
+import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import wraps
@@ -25,6 +26,8 @@ SENSELESS = "The tool was not called: its arguments do not fit what it takes."
 UNKNOWN = "There is no such tool."
 LATE = "The tool took too long and was ended; it may have done its work."
 NO_MORE = "The tool was not called: this turn has used up its tool calls. Answer without it."
+MESSAGE = 200
+"""Longest message of a tool's exception in the log, in characters."""
 CUT = "\n[cut: the result was too long]"
 TOO_LARGE = "The tool's result was too large to be passed on."
 
@@ -107,7 +110,11 @@ def tool_error(args: ToolErrorFormatterArgs[Any]) -> str | None:
 def _error_text(name: str, error: BaseException) -> str:
     if isinstance(error, ModelBehaviorError):
         return SENSELESS
-    log.warning("the tool %s raised %s", name, type(error).__name__)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    where = f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown place"
+    text = str(error).partition("\n")[0][:MESSAGE]
+    log.warning("the tool %s raised %s at %s: %s", name, type(error).__name__, where, text)
     log.debug("its trace", exc_info=error)
     return FAILED
 

@@ -131,7 +131,7 @@ async def test_a_call_that_is_refused_is_not_sent_again(
     vendor.will(refusal)
     failed = await failing(await ready(), clock)
 
-    assert type(failed) is ModelFailed
+    assert isinstance(failed, ModelFailed)
     assert named in failed.detail.rstrip(".").split() or f"({named})" in failed.detail
     assert len(vendor.requests) == 1
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -93,12 +94,13 @@ async def test_own_tools_are_offered_beside_the_default_one(ready: Ready, vendor
 async def test_a_tool_that_fails_is_told_to_the_model(
     ready: Ready, caplog: pytest.LogCaptureFixture, tool: FunctionTool
 ):
-    """The model gets a sentence without the error's text, and the log has the error's type."""
+    """The model gets a sentence without the error's text; the log has the text and its place."""
     caplog.set_level(logging.INFO)
     found, _ = await results(ready, calls(tool.name), offered=[tool])
 
     assert found == [tools.FAILED]
-    assert LOUD not in caplog.text
+    raised = re.search(rf"raised \w+ at \S+test_tools\.py:\d+: {LOUD}", caplog.text)
+    assert (raised is None) is (tool.on_invoke_tool is _cancels)
 
 
 async def test_a_tool_that_is_not_there_is_told_to_the_model(ready: Ready):

@@ -1,0 +1,172 @@
+"""Chunks of a streamed answer, in the form that the SDK reads."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent_actors.model.dialects.answer import (
+    Json,
+    NotAnAnswer,
+    calls_in,
+    envelope,
+    first_choice,
+    function_of,
+    reasoning_of,
+    text_or,
+    unused_id,
+    usage,
+    whole,
+)
+from agent_actors.model.dialects.text import Surrogates, TagFilter, content_of
+from agent_actors.model.dialects.words import REASONING, end_of
+
+
+@dataclass
+class _Call:
+    """A tool call that streams: our index, and what the server has sent of it."""
+
+    index: int
+    key: Any
+    """The server's index."""
+    id: str
+    """The server's id; empty if it sends none."""
+    name: str
+    arguments: str = ""
+
+    def complete(self) -> bool:
+        """Whether the arguments are a whole JSON object."""
+        try:
+            return isinstance(json.loads(self.arguments), dict)
+        except ValueError:
+            return False
+
+
+class Chunks:
+    """Normalises the chunks of one stream. `read` takes each; `end` is called after the last."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+        self._ids: set[str] = set()
+        self._tags = TagFilter()
+        self._text = Surrogates()
+        self._reasoning = Surrogates()
+        self._field = REASONING[0]
+        self._envelope = envelope({}, "chat.completion.chunk")
+        self._ended = False
+
+    def read(self, data: Any) -> Iterator[Json]:
+        """The chunks that one chunk of the server becomes; an error is passed on as it is."""
+        if isinstance(data, list) and len(data) == 1:
+            data = data[0]
+        if not isinstance(data, dict):
+            return
+        if data.get("error"):
+            yield data
+            return
+        self._envelope = envelope(data, "chat.completion.chunk")
+        choice = first_choice(data)
+        if choice is not None:
+            yield from self._choice(choice)
+        if (counted := usage(data.get("usage"))) is not None:
+            yield {**self._envelope, "choices": [], "usage": counted}
+
+    def end(self) -> Iterator[Json]:
+        """What was held back, if the server never said that the answer ends."""
+        if not self._ended:
+            yield from self._flush()
+
+    def _choice(self, choice: Json) -> Iterator[Json]:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or not delta:
+            delta = choice.get("message")
+        if isinstance(delta, dict):
+            for part in self._delta(delta):
+                yield self._chunk(part)
+        end = end_of(choice.get("finish_reason"))
+        if end is not None:
+            yield from self._flush()
+            self._ended = True
+            yield self._chunk({}, end)
+
+    def _delta(self, delta: Json) -> Iterator[Json]:
+        text, inner, refusal = content_of(delta.get("content"))
+        name, reasoning = reasoning_of(delta)
+        if reasoning:
+            self._field = name
+        if reasoning := self._reasoning.feed(reasoning or inner):
+            yield {self._field: reasoning}
+        yield from self._tagged(self._tags.feed(self._text.feed(text)))
+        if refusal := text_or(delta.get("refusal"), "") or refusal:
+            yield {"refusal": refusal}
+        calls = [self._call(call) for call in calls_in(delta)]
+        if named := [call for call in calls if call is not None]:
+            yield {"tool_calls": named}
+        if isinstance(delta.get("annotations"), list) and delta["annotations"]:
+            yield {"annotations": delta["annotations"]}
+
+    def _call(self, entry: Json) -> Json | None:
+        """A piece of a tool call, under an index and an id of its own."""
+        function = function_of(entry)
+        key, given = entry.get("index"), text_or(entry.get("id"), "")
+        call = self._continued(key, given, function)
+        if call is None:
+            if not function["name"]:
+                return None
+            call = _Call(len(self._calls), key, given, function["name"])
+            self._calls.append(call)
+            sent = {"id": unused_id(given, self._ids), "type": "function", "function": function}
+        else:
+            sent = {"function": {"arguments": function["arguments"]}}
+        call.arguments += function["arguments"]
+        own = {name: entry[name] for name in _OWN if isinstance(entry.get(name), dict)}
+        return {"index": call.index, **sent, **own}
+
+    def _continued(self, key: Any, given: str, function: Json) -> _Call | None:
+        """The call that a piece continues; None if it begins another one."""
+        same = [call for call in self._calls if key is None or call.key == key]
+        if not same:
+            return None
+        if given and same[-1].id and given != same[-1].id:
+            # Pieces of several calls may alternate under one index.
+            same = [call for call in same if call.id == given]
+            if not same:
+                return None
+        call = same[-1]
+        named, arguments = function["name"], function["arguments"].lstrip()
+        if named and (named != call.name or (arguments[:1] in {"", "{"} and call.complete())):
+            return None
+        return call
+
+    def _tagged(self, pieces: Iterator[tuple[str, str]]) -> Iterator[Json]:
+        for kind, piece in pieces:
+            yield {"content": piece} if kind == "text" else {self._field: piece}
+
+    def _flush(self) -> Iterator[Json]:
+        """What was held back."""
+        if half := self._reasoning.end():
+            yield self._chunk({self._field: half})
+        for part in self._tagged(self._tags.feed(self._text.end())):
+            yield self._chunk(part)
+        for part in self._tagged(self._tags.end()):
+            yield self._chunk(part)
+
+    def _chunk(self, delta: Json, end: str | None = None) -> Json:
+        choice = {"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}
+        return {**self._envelope, "choices": [choice]}
+
+
+_OWN = ("extra_content", "provider_specific_fields")
+"""Members of a tool call that a vendor wants back (Gemini's `thought_signature`)."""
+
+
+def as_chunks(data: Any) -> Iterator[Json]:
+    """A whole answer that came where a stream was asked for, as its only chunks."""
+    chunks = Chunks()
+    try:
+        answer = whole(data)
+    except NotAnAnswer:
+        yield from chunks.read(data)
+        return
+    choice = answer["choices"][0]
+    yield from chunks.read({**answer, "choices": [choice | {"delta": choice["message"]}]})

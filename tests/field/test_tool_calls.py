@@ -1,0 +1,258 @@
+"""Tool calls with other ids, other indexes and other arguments than OpenAI's."""
+
+import json
+from typing import Any
+
+import pytest
+from agents import function_tool
+
+from tests.field.dialect import Json, call, chunks, events, stream, streamed, whole
+from tests.unit.model.agents_sdk.conftest import Ready
+from tests.unit.model.agents_sdk.vendor import Vendor, a_prompt, answer
+
+A, B = '{"city": "Rome"}', '{"city": "Oslo"}'
+
+
+class Weather:
+    """A tool that keeps the cities it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+        @function_tool
+        async def weather(city: str) -> str:
+            """The weather of a city."""
+            self.asked.append(city)
+            return f"Rain in {city}."
+
+        @function_tool
+        async def noon() -> str:
+            """The time."""
+            self.asked.append("noon")
+            return "noon"
+
+        self.tools = (weather, noon)
+
+
+WHOLE: list[tuple[list[Any], list[str]]] = [
+    ([call("weather", A, id="a"), call("weather", B, id="b")], ["Rome", "Oslo"]),
+    # NousResearch/hermes-agent#1440: llama.cpp sends objects.
+    ([call("weather", {"city": "Rome"}, id="a")], ["Rome"]),
+    (
+        [call("noon", {}, id="a"), call("noon", None, id="b"), call("noon", "", id="c")],
+        ["noon"] * 3,
+    ),
+    # ggml-org/llama.cpp#11992, Arize-ai/openinference#2240: no ids; others repeat them.
+    ([call("weather", A), call("weather", B)], ["Rome", "Oslo"]),
+    ([call("weather", A, id=""), call("weather", B, id=None)], ["Rome", "Oslo"]),
+    ([call("weather", A, id="a"), call("weather", B, id="a")], ["Rome", "Oslo"]),
+    ([{"id": "a", "function": {"name": "weather", "arguments": A}}], ["Rome"]),
+    ([{"id": 7, "type": None, "function": {"name": "weather", "arguments": A}}], ["Rome"]),
+    ([{"id": "a", "name": "weather", "arguments": {"city": "Rome"}}], ["Rome"]),
+    ([call("weather", A, id="a"), None, {"function": None}, "x"], ["Rome"]),
+]
+STREAMED: list[tuple[list[list[Any]], list[str]]] = [
+    # One index for all: ollama/ollama#15457, vercel/ai#14277, su-kaka/gcli2api#406
+    (
+        [[call("weather", A, index=0, id="a")], [call("weather", B, index=0, id="b")]],
+        ["Rome", "Oslo"],
+    ),
+    (
+        [[call("weather", A, index=0, id="a"), call("weather", B, index=0, id="b")]],
+        ["Rome", "Oslo"],
+    ),
+    # The same without ids, or with one id for all: huggingface/smolagents#1958
+    ([[call("weather", A, index=0)], [call("weather", B, index=0)]], ["Rome", "Oslo"]),
+    (
+        [[call("weather", A, index=0, id="a")], [call("weather", B, index=0, id="a")]],
+        ["Rome", "Oslo"],
+    ),
+    ([[call("noon", "", index=0)], [call("weather", B, index=0)]], ["noon", "Oslo"]),
+    # No index: ollama/ollama#7881
+    ([[call("weather", A, id="a")], [call("weather", B, id="b")]], ["Rome", "Oslo"]),
+    ([[call("weather", A), call("weather", B)]], ["Rome", "Oslo"]),
+    # Pieces, with the id and the name in the first or in each: spring-projects/spring-ai#5974
+    (
+        [
+            [call("weather", "", index=0, id="a")],
+            [{"index": 0, "function": {"arguments": A[:5]}}],
+            [{"index": 0, "id": None, "function": {"name": None, "arguments": A[5:]}}],
+        ],
+        ["Rome"],
+    ),
+    (
+        [[call("weather", A[:5], index=0, id="a")], [call("weather", A[5:], index=0, id="a")]],
+        ["Rome"],
+    ),
+    ([[call("weather", A[:5], id="a")], [{"function": {"arguments": A[5:]}}]], ["Rome"]),
+    # Pieces of two calls in turn, each under its index or by its id: QwenLM/Qwen-Agent#943
+    (
+        [
+            [call("weather", A[:5], index=0, id="a"), call("weather", B[:5], index=1, id="b")],
+            [{"index": 0, "function": {"arguments": A[5:]}}],
+            [{"index": 1, "function": {"arguments": B[5:]}}],
+        ],
+        ["Rome", "Oslo"],
+    ),
+    (
+        [
+            [call("weather", A[:5], index=0, id="a")],
+            [call("weather", B[:5], index=0, id="b")],
+            [{"index": 0, "id": "a", "function": {"arguments": A[5:]}}],
+            [{"index": 0, "id": "b", "function": {"arguments": B[5:]}}],
+        ],
+        ["Rome", "Oslo"],
+    ),
+    # No id on the second call: sgl-project/sglang#7048, anomalyco/opencode#25925
+    (
+        [[call("weather", A, index=0, id="a")], [call("weather", B, index=1, id=None)]],
+        ["Rome", "Oslo"],
+    ),
+    ([[call("weather", {"city": "Rome"}, index=0, id="a")]], ["Rome"]),
+    (
+        [[call("weather", A, index="0", id="a")], [call("weather", B, index=None, id="b")]],
+        ["Rome", "Oslo"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("calls", "asked"), WHOLE, ids=str)
+async def test_each_call_of_an_answer_runs(
+    ready: Ready, vendor: Vendor, calls: list[Any], asked: list[str]
+):
+    """Once, in its order, with its own result."""
+    tools = Weather()
+    vendor.will(whole({"content": None, "tool_calls": calls}, "tool_calls"), answer("done"))
+    reply = await (await ready(tools=tools.tools)).reply(a_prompt())
+
+    assert (reply.content, tools.asked) == ("done", asked)
+    assert_paired(vendor.bodies[1]["messages"], len(asked))
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "stop", "tool_use"])
+@pytest.mark.parametrize(("parts", "asked"), STREAMED, ids=str)
+async def test_each_call_of_a_stream_runs(
+    ready: Ready, vendor: Vendor, parts: list[list[Any]], asked: list[str], finish: str
+):
+    """The same, however its pieces are numbered."""
+    tools = Weather()
+    deltas = [{"tool_calls": part} for part in parts]
+    vendor.will(streamed(*deltas, finish=finish), streamed({"content": "done"}))
+    reply = await (await ready(tools=tools.tools, model_stream=True)).reply(a_prompt())
+
+    assert (reply.content, tools.asked) == ("done", asked)
+    assert_paired(vendor.bodies[1]["messages"], len(asked))
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+async def test_a_function_call_of_the_first_api_runs(ready: Ready, vendor: Vendor, streams: bool):
+    """OpenAI's own first form, which old servers still have."""
+    tools = Weather()
+    old = {"content": None, "function_call": {"name": "weather", "arguments": A}}
+    first = streamed(old, finish="function_call") if streams else whole(old, "function_call")
+    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
+    await (await ready(tools=tools.tools, model_stream=streams)).reply(a_prompt())
+
+    assert tools.asked == ["Rome"]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"city": "\\ud83d"}',
+        '{"city": ["\\uDE00"]}',
+        '{"city": "R',
+        '["Rome"]',
+        '"Rome"',
+        "7",
+        "{}",
+    ],
+)
+async def test_senseless_arguments_are_told_to_the_model(
+    ready: Ready, vendor: Vendor, arguments: str, streams: bool
+):
+    """The tool does not run, and the turn goes on."""
+    tools = Weather()
+    calls = {"content": None, "tool_calls": [call("weather", arguments, id="a", index=0)]}
+    first = streamed(calls, finish="tool_calls") if streams else whole(calls, "tool_calls")
+    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
+    reply = await (await ready(tools=tools.tools, model_stream=streams)).reply(a_prompt())
+
+    assert (reply.content, tools.asked) == ("done", [])
+    assert "arguments do not fit" in vendor.bodies[1]["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("model", ["kimi-k2-thinking", "deepseek-reasoner", "an-alias"])
+async def test_reasoning_goes_back_to_the_server_that_sent_it(
+    ready: Ready, vendor: Vendor, model: str, field: str, streams: bool
+):
+    """In its own field: without it such servers refuse each turn with tools.
+
+    deer-flow#3043 (bytedance), new-api#3121 (QuantumNous), opencode#10996 (anomalyco)
+    """
+    calls = {"content": None, field: "Look first.", "tool_calls": [call("weather", A, id="a")]}
+    first = streamed(calls, finish="tool_calls") if streams else whole(calls, "tool_calls")
+    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
+    made = await ready(tools=Weather().tools, model_stream=streams, agent=agent(model))
+    await made.reply(a_prompt())
+    (sent,) = [each for each in vendor.bodies[1]["messages"] if each.get("tool_calls")]
+
+    assert sent[field] == "Look first."
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("model", ["gemini-3-pro", "an-alias"])
+async def test_a_signature_goes_back_with_its_call(
+    ready: Ready, vendor: Vendor, model: str, streams: bool
+):
+    """Also where a gateway has another name for Gemini.
+
+    securo-finance/securo#884, JohnnyZ93/oai-compatible-copilot#49
+    """
+    extra = {"google": {"thought_signature": "AY89a"}}
+    calls = {"content": None, "tool_calls": [call("weather", A, id="a", extra_content=extra)]}
+    first = streamed(calls, finish="tool_calls") if streams else whole(calls, "tool_calls")
+    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
+    made = await ready(tools=Weather().tools, model_stream=streams, agent=agent(model))
+    await made.reply(a_prompt())
+    (sent,) = [each for each in vendor.bodies[1]["messages"] if each.get("tool_calls")]
+
+    assert sent["tool_calls"][0]["extra_content"] == extra
+
+
+async def test_calls_and_text_come_in_one_stream(ready: Ready, vendor: Vendor):
+    """Text before and after a call is kept, in pieces of one byte."""
+    deltas: list[Json] = [
+        {"content": "<think>hm</think>I look "},
+        {"tool_calls": [call("weather", A, index=0, id="a")], "content": "it up."},
+    ]
+    tools = Weather()
+    vendor.will(
+        stream(events(chunks(*deltas, finish="tool_calls")), 1), streamed({"content": "done"})
+    )
+    reply = await (await ready(tools=tools.tools, model_stream=True)).reply(a_prompt())
+
+    assert tools.asked == ["Rome"]
+    assert json.loads(reply.items)[-1]["content"][0]["text"] == "done"
+    assert [m["content"] for m in vendor.bodies[1]["messages"] if m.get("tool_calls")] == [
+        "I look it up."
+    ]
+
+
+def agent(model: str) -> Any:
+    """An agent with this model's name."""
+    from agents import Agent
+
+    return Agent("waiter", model=model)
+
+
+def assert_paired(messages: list[Json], number: int) -> None:
+    """Each call has an id of its own, and each result names one of them."""
+    ids = [each["id"] for message in messages for each in message.get("tool_calls") or ()]
+    results = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+
+    assert len(set(ids)) == number
+    assert sorted(ids) == sorted(results)
