@@ -57,7 +57,7 @@ def _checked(report: Report, settings: Settings, *, strict: bool) -> Findings:
 
 
 def _require(known: components.Components, where: Path | None, settings: Settings) -> None:
-    """Checks the same as `EmbeddedRuntime.open`."""
+    """Checks the same as `EmbeddedRuntime`."""
     components.require(known, where, TOPICS[:1])
     SecretStores.open(known.secret_stores).require(settings.secret_store)
     RecordedOutputs(known.bindings).require(settings.sms_binding)

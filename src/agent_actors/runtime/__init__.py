@@ -103,13 +103,7 @@ class Runtime(Protocol):
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Invokes an output binding and returns its response, which may be empty.
-
-        Args:
-            name: The name of the component.
-            operation: The operation, such as `create`.
-            data: Any JSON value.
-            metadata: Metadata of the operation.
+        """Invokes an output binding, with any JSON value, and returns its response, maybe empty.
 
         Raises:
             Invalid: There is no such binding, or it does not have this operation.
