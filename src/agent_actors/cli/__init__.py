@@ -194,28 +194,21 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
     """Sends one message after the other; if input is a pipe, a failure also fails the command."""
-    failed: CommandFailed | None = None
-    while (line := _read_line(f"{actor_id}> ")) is not None:
-        if not line.strip():
-            continue
-        try:
-            click.echo(say(actor_id, line))
-        except CommandFailed as failure:
-            failure.show()
-            failed = failure
-    if failed is not None and not sys.stdin.isatty():
-        sys.exit(failed.exit_code)
-
-
-def _read_line(prompt: str) -> str | None:
-    """The next line, or None at the end of the input; without a prompt if the input is a pipe."""
-    terminal = sys.stdin.isatty()
-    if terminal:
+    terminal, failed = sys.stdin.isatty(), False
+    prompt = f"{actor_id}> " if terminal else ""
+    click.echo(prompt, nl=False)
+    for line in iter(sys.stdin.readline, ""):
+        if line.strip():
+            try:
+                click.echo(say(actor_id, line.rstrip("\n")))
+            except CommandFailed as failure:
+                failure.show()
+                failed = True
         click.echo(prompt, nl=False)
-    line = sys.stdin.readline()
-    if terminal and not line:
+    if terminal:
         click.echo()
-    return line.rstrip("\n") if line else None
+    elif failed:
+        sys.exit(CommandFailed.exit_code)
 
 
 @main.command()

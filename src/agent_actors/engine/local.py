@@ -4,7 +4,6 @@ import os
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from agent_actors.engine import binaries
 from agent_actors.engine.components import components_for
@@ -12,7 +11,6 @@ from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.redis import RedisServer
 from agent_actors.engine.sidecar import SidecarProcess
 
-NAMESPACE = "default"
 CONFIGURATION = "configuration.yaml"
 """The file with the Configuration among the component files, if there is one."""
 
@@ -46,6 +44,8 @@ class LocalDapr:
         app_token: str | None = None,
     ) -> None:
         found = servers or binaries.find()
+        first, _, _ = str(components).partition(os.pathsep)
+        configured = (Path(first) / CONFIGURATION).is_file()
         logs = folder / "logs"
         self.app_token = app_token or secrets.token_urlsafe(32)
         self.components = folder / "components"
@@ -57,9 +57,9 @@ class LocalDapr:
             self.plane,
             app_id=app_id,
             app_port=app_port,
-            namespace=NAMESPACE,
+            namespace="default",
             components=self.components,
-            config=self.components / CONFIGURATION if _configured(components) else None,
+            config=self.components / CONFIGURATION if configured else None,
             app_token=self.app_token,
         )
         self._source = components
@@ -83,15 +83,5 @@ class LocalDapr:
             self._started = started.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._started.close()
-
-
-def _configured(components: Path) -> bool:
-    first, _, _ = str(components).partition(os.pathsep)
-    return (Path(first) / CONFIGURATION).is_file()
