@@ -61,14 +61,7 @@ MESSAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
 def new_turn(
     services: Services, conversation: str, user: str, message: Message, key: str | None
 ) -> Turn:
-    """The turn of a message. A retry with the same key is the same turn.
-
-    Args:
-        services: Its settings have the limits of a message.
-        conversation: The conversation's id.
-        user: The user's id.
-        message: The user's message.
-        key: The `Idempotency-Key`, if there is one.
+    """The turn of a message. A retry with the same `Idempotency-Key` is the same turn.
 
     Raises:
         CallerError: The message or the key is invalid.
@@ -86,8 +79,7 @@ async def run(
 ) -> tuple[TurnState, dict[str, str]]:
     """Runs a turn, and waits for its end as long as the caller prefers.
 
-    Returns:
-        The turn's state, and the headers of the answer: `Preference-Applied`, or none.
+    Returns its state, and the headers of the answer: `Preference-Applied`, or none.
 
     Raises:
         AgentError: The turn was not accepted.

@@ -99,9 +99,6 @@ def callback(request: Request) -> Services:
     return services
 
 
-_FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
-
-
 def operator(request: Request) -> Services:
     """The services, if the caller is the runtime, an admin, or on this machine.
 
@@ -140,7 +137,8 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 def _loopback(scope: Scope) -> bool:
     """Whether a request comes from this machine, and not from a proxy on it."""
     client = scope.get("client")
-    if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
+    forwarded = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
+    if client is None or any(name in forwarded for name, _ in scope["headers"]):
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback
