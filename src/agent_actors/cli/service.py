@@ -101,7 +101,18 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     open_runtime = embedded if kind == "embedded" else DaprRuntime.open
     runtime: Runtime = open_runtime(settings, SystemClock())
     app = create_app(settings, runtime=runtime)
-    server = _Server(_config(app, settings.drain), app.state.stopping)
+    config = uvicorn.Config(
+        CutOff(app),
+        lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # A header could claim to come from this machine.
+        timeout_keep_alive=KEEP_ALIVE,
+        # A moment longer than callers wait: each gets an answer with the URL of its turn.
+        timeout_graceful_shutdown=math.ceil(settings.drain) + 1,
+    )
+    server = _Server(config, app.state.stopping)
     if runtime.called_by_sidecar:
         server.drain = app.state.drain
     _stop_on_signals(server)
@@ -146,20 +157,6 @@ class _Server(uvicorn.Server):
         """Begins the drain time, in which callers that wait for a parked turn get an answer."""
         self._stopping.begin()
         super().handle_exit(sig, frame)
-
-
-def _config(app: FastAPI, drain: float) -> uvicorn.Config:
-    return uvicorn.Config(
-        CutOff(app),
-        lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,  # A header could claim to come from this machine.
-        timeout_keep_alive=KEEP_ALIVE,
-        # A moment longer than callers wait: each gets an answer with the URL of its turn.
-        timeout_graceful_shutdown=math.ceil(drain) + 1,
-    )
 
 
 async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind: str) -> None:

@@ -18,16 +18,9 @@ CONFIGURATION = "configuration.yaml"
 class LocalDapr:
     """Redis, control plane and a sidecar, as a context manager that starts and stops them.
 
-    State and reminders stay in the folder for the next run.
-
-    Args:
-        folder: The folder for data, logs, and the sidecar's copy of the component files.
-        app_port: The port of the app.
-        components: The folder of the component files, or several separated as in PATH; the first
-            may have the Configuration.
-        app_id: The id of the app, which is part of its state's keys.
-        servers: The servers, if they are not to be searched for.
-        app_token: The token that the sidecar sends to the app; by default a random one.
+    State and reminders stay in the folder for the next run, with the logs and the sidecar's copy of
+    the component files. Of several folders of component files, separated as in PATH, the first may
+    have the Configuration. The sidecar sends `app_token` to the app, by default a random one.
 
     Raises:
         StartupError: A server is missing; the text says which, and what to do.
@@ -39,7 +32,6 @@ class LocalDapr:
         app_port: int,
         *,
         components: Path,
-        app_id: str = "agents",
         servers: binaries.Binaries | None = None,
         app_token: str | None = None,
     ) -> None:
@@ -55,7 +47,7 @@ class LocalDapr:
             found,
             logs,
             self.plane,
-            app_id=app_id,
+            app_id="agents",  # A part of the keys of its state.
             app_port=app_port,
             namespace="default",
             components=self.components,

@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from dapr.common.reentrancy_context import reentrancy_ctx
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
@@ -26,26 +26,16 @@ _UPSERT = (
 _DELETE = "DELETE FROM state WHERE type = ? AND id = ? AND key = ?"
 
 
-class _Written(BaseModel):
+class _Document(BaseModel):
     key: str
     value: Any = None
 
 
-class _Removed(BaseModel):
-    key: str
+class _Change(BaseModel):
+    operation: Literal["upsert", "delete"]
+    request: _Document
 
 
-class _Upsert(BaseModel):
-    operation: Literal["upsert"]
-    request: _Written
-
-
-class _Delete(BaseModel):
-    operation: Literal["delete"]
-    request: _Removed
-
-
-_Change = Annotated[_Upsert | _Delete, Field(discriminator="operation")]
 _changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
 
 
@@ -82,13 +72,10 @@ class EmbeddedActorClient(DocumentClient):
         except ValueError:
             raise Invalid("The state transaction is malformed: it is not JSON.") from None
         # Encoded here, on the loop, to keep the writer's transaction short.
-        documents = [
-            (
-                change.request.key,
-                to_json(change.request.value) if isinstance(change, _Upsert) else None,
-            )
-            for change in changes
-        ]
+        documents: list[tuple[str, bytes | None]] = []
+        for change in changes:
+            value = to_json(change.request.value) if change.operation == "upsert" else None
+            documents.append((change.request.key, value))
         await self.save_documents(actor_type, actor_id, documents)
 
     async def save_documents(

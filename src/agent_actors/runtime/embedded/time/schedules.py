@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
@@ -25,8 +25,6 @@ _REPEATED = re.compile(r"R(?P<times>-?\d{1,15})/(?P<period>P.*)", re.ASCII)
 _DAYS = re.compile(r"(?:^|/)P[^T]*\d[YMWD]", re.ASCII)
 _SHORTEST = 0.001
 """Seconds: a shorter period would keep the process from everything else."""
-
-B = TypeVar("B", bound="_Body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +70,12 @@ class TimerRegistration(NamedTuple):
 
 
 class _Body(BaseModel):
+    """The registration of a reminder or a timer; only a timer has a callback."""
+
     due_time: str | None = Field(None, alias="dueTime")
     period: str | None = None
     ttl: str | None = None
     data: Any = None
-
-
-class _TimerBody(_Body):
     callback: str | None = None
 
 
@@ -91,7 +88,7 @@ def parse(body: bytes, now: float) -> Registration:
     Raises:
         Invalid: The body has another form, has no time and no period, or a `ttl` without a period.
     """
-    given = _read(body, _Body, "reminder")
+    given = _read(body, "reminder")
     if not given.due_time and not given.period:
         raise Invalid("The reminder has neither a dueTime nor a period.")
     if given.period and _DAYS.search(given.period):
@@ -115,7 +112,7 @@ def parse_timer(body: bytes, now: float, wall: float) -> TimerRegistration:
     Raises:
         Invalid: The body has another form, or its period has no repetitions.
     """
-    given = _read(body, _TimerBody, "timer")
+    given = _read(body, "timer")
     period, left = _period(given.period)
     if left == 0:
         raise Invalid(f"The period {given.period!r} of a timer repeats nothing.")
@@ -133,9 +130,9 @@ def parse_timer(body: bytes, now: float, wall: float) -> TimerRegistration:
     return TimerRegistration(None if over else Recurrence(due, period, last, left), to_json(fired))
 
 
-def _read(body: bytes, form: type[B], what: str) -> B:
+def _read(body: bytes, what: str) -> _Body:
     try:
-        return decode(body, form)
+        return decode(body, _Body)
     except ValidationError as error:
         raise Invalid(f"The {what} is malformed: {fields(error)}") from None
 

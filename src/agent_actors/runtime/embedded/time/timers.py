@@ -8,9 +8,9 @@ the actor from becoming idle, and cannot be stopped by its own callback
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from functools import partial
 
+from agent_actors.background import Background
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Unavailable
 from agent_actors.protocol.ids import ActorRef
@@ -32,7 +32,7 @@ class Timers:
         self._clock = clock
         self._fire = fire
         self._ticking: dict[ActorRef, dict[str, asyncio.Task[None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("a timer stopped")
         self._refusing = False
 
     def __len__(self) -> int:
@@ -51,11 +51,8 @@ class Timers:
         schedule, fired = parse_timer(body, self._clock.monotonic(), wall)
         self.unregister(actor_type, actor_id, name)
         key = (actor_type, actor_id, name)
-        # An empty context: the timer must not inherit the caller's reentrancy id.
-        task = asyncio.create_task(self._tick(key, schedule, fired), context=Context())
+        task = self._background.begin(self._tick(key, schedule, fired))
         self._ticking.setdefault(ActorRef(actor_type, actor_id), {})[name] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(partial(self._forget, key))
 
     def unregister(self, actor_type: str, actor_id: str, name: str) -> None:
@@ -79,8 +76,7 @@ class Timers:
     async def stop(self) -> None:
         """Stops all timers, and waits until they have stopped."""
         self.refuse()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._background.drain()
 
     async def _tick(self, key: Key, schedule: Recurrence | None, body: bytes) -> None:
         while schedule is not None:
