@@ -4,7 +4,7 @@ Commands import what they need when they run, so that `--help` is fast.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -214,12 +214,14 @@ def history(actor_id: str, url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        empty = True
-        for entry in client.history(actor_id):
-            click.echo(f"{entry['role']}: {entry['content']}")
-            empty = False
-    if empty:
-        click.echo("No messages yet.", err=True)
+        _show(client.history(actor_id), "{role}: {content}", "No messages yet.")
+
+
+def _show(rows: Sequence[Mapping[str, Any]], form: str, nothing: str) -> None:
+    for row in rows:
+        click.echo(form.format_map(row))
+    if not rows:
+        click.echo(nothing, err=True)
 
 
 @main.command()
@@ -230,11 +232,8 @@ def notifications(actor_id: str, url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        rows = client.notifications(actor_id)
-    for row in rows:
-        click.echo("{at}  {status}  {conversation}  {turn_id}  …{to}".format_map(row))
-    if not rows:
-        click.echo("No notifications.", err=True)
+        form = "{at}  {status}  {conversation}  {turn_id}  …{to}"
+        _show(client.notifications(actor_id), form, "No notifications.")
 
 
 @main.group()
@@ -249,11 +248,8 @@ def dead(url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        letters = client.dead()
-    for letter in letters:
-        click.echo("{id}  {at}  {topic}  tries={tries}  {reason}".format_map(letter))
-    if not letters:
-        click.echo("No dead letters.", err=True)
+        form = "{id}  {at}  {topic}  tries={tries}  {reason}"
+        _show(client.dead(), form, "No dead letters.")
 
 
 @events.command()

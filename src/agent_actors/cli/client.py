@@ -88,18 +88,17 @@ class Client:
         with _body(answer) as body:
             return str(body["response"]["content"])
 
-    def history(self, actor_id: str) -> Iterator[dict[str, str]]:
+    def history(self, actor_id: str) -> list[dict[str, Any]]:
         """Every entry of a conversation, oldest first."""
-        pages, position = [], {"limit": PAGE}
+        entries: list[dict[str, Any]] = []
+        position = {"limit": PAGE}
         while True:
             answer = self._send("GET", f"{_chat(actor_id)}/history", params=position)
             with _body(answer) as body:
-                pages.append(_rows(body["history"], "role", "content"))
+                entries = _rows(body["history"], "role", "content") + entries
                 if body["next"] is None:
-                    break
+                    return entries
                 position["before"] = int(body["next"])
-        for page in reversed(pages):
-            yield from page
 
     def notifications(self, user: str) -> list[dict[str, Any]]:
         """The SMS notifications of a user, newest first."""

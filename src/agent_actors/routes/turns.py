@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Header, Path, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from agent_actors.conversation.runner import TurnRunner
@@ -28,6 +28,9 @@ KeyHeader = Annotated[
 ]
 PreferHeader = Annotated[
     str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
+]
+BeforeQuery = Annotated[
+    int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
 ]
 TurnIdPath = Annotated[str, Path(max_length=64, examples=[TURN_ID])]
 

@@ -63,10 +63,7 @@ class DeadLetters(Protocol):
         ...
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
-        """Delivers a letter again and forgets it if that succeeds.
-
-        Returns:
-            The letter, or None where there is none of that id.
+        """Delivers a letter again and forgets it if that succeeds; None if it is not there.
 
         Raises:
             Conflict: It failed again; the letter is still there.

@@ -4,7 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Path, Request
 from pydantic import AfterValidator
@@ -65,25 +65,18 @@ def services_of(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
+def _id_path(who: str) -> Any:
+    return Path(
+        # For the OpenAPI document only: `ids.actor_id` checks the id, with a better error text.
+        json_schema_extra={"pattern": f"^{ids.ID_FORM}$"},
+        description=f"{who}. It must not begin with `session:`.",
+        examples=["ada"],
+    )
+
+
 UserId = Annotated[str, AfterValidator(ids.actor_id)]
-# For the OpenAPI document only: `ids.actor_id` checks the id, with a better error text.
-_FORM = {"pattern": f"^{ids.ID_FORM}$"}
-ActorIdPath = Annotated[
-    UserId,
-    Path(
-        json_schema_extra=_FORM,
-        description="The conversation and its user. It must not begin with `session:`.",
-        examples=["ada"],
-    ),
-]
-UserIdPath = Annotated[
-    UserId,
-    Path(
-        json_schema_extra=_FORM,
-        description="The user. It must not begin with `session:`.",
-        examples=["ada"],
-    ),
-]
+ActorIdPath = Annotated[UserId, _id_path("The conversation and its user")]
+UserIdPath = Annotated[UserId, _id_path("The user")]
 Text = Annotated[str, AfterValidator(text)]
 
 
