@@ -11,6 +11,8 @@ from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.redis import RedisServer
 from agent_actors.engine.sidecar import SidecarProcess
 
+APP_ID = "agents"
+"""The id of the app, which is part of its state's keys."""
 CONFIGURATION = "configuration.yaml"
 """The file with the Configuration among the component files, if there is one."""
 
@@ -47,7 +49,7 @@ class LocalDapr:
             found,
             logs,
             self.plane,
-            app_id="agents",  # A part of the keys of its state.
+            app_id=APP_ID,
             app_port=app_port,
             namespace="default",
             components=self.components,

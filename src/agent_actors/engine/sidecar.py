@@ -9,6 +9,7 @@ from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.ports import LOOPBACK, free_port, status
 
 WITHIN = 30.0
+LARGEST_BODY = "16Mi"
 
 # By default, sidecars use mDNS, which reaches the whole network. Actors do not need it: placement
 # knows where they are.
@@ -65,7 +66,7 @@ class SidecarProcess(Child):
             "dapr-internal-grpc-listen-address": LOOPBACK,
             "enable-metrics": "false",
             "log-level": "info",
-            "max-body-size": "16Mi",
+            "max-body-size": LARGEST_BODY,
             "resources-path": str(components),
             "config": ",".join(map(str, configs)),
             "placement-host-address": plane.placement.address,
