@@ -187,7 +187,7 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
             "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr. Remove it: on the embedded runtime the"
             " ordinary turn has the same guarantees."
         )
-    return EmbeddedRuntime.open(
+    return EmbeddedRuntime(
         settings,
         clock,
         recover=frozenset({wire.SETTLE}),

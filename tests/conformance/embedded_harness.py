@@ -40,7 +40,7 @@ class EmbeddedHarness(Harness):
             drain=0.5,
         )
         delivery = DeliverySettings(TRIES, backoff=0.05)
-        self._runtime = EmbeddedRuntime.open(settings, SystemClock(), delivery=delivery)
+        self._runtime = EmbeddedRuntime(settings, SystemClock(), delivery=delivery)
         await self._register(self._runtime.actor_client, settings)
         await self._runtime.start(self._deliver)
 

@@ -11,8 +11,8 @@ from agent_actors import __version__
 from agent_actors.app import create_app
 from agent_actors.cli import main
 from agent_actors.engine.components import SHIPPED
-from agent_actors.engine.local import LocalDapr
-from agent_actors.engine.sidecar import SidecarProcess
+from agent_actors.engine.local import APP_ID
+from agent_actors.engine.sidecar import LARGEST_BODY
 from agent_actors.observability import exporter
 from agent_actors.protocol import wire
 from agent_actors.routes.sidecar.subscriptions import PATHS
@@ -113,17 +113,9 @@ def test_probes_ask_routes_that_exist():
 def test_the_sidecar_is_as_on_a_laptop():
     """App id and largest body are those of `agent-actors dev`: the id is part of every key."""
     given = annotations(rendered(PLAIN))
-    local = LocalDapr.__init__.__kwdefaults__ or {}
 
-    assert given["app-id"] == local["app_id"]
-    assert given["max-body-size"] == SidecarProcess._addresses(_Ports())["max-body-size"]
-
-
-class _Ports(SidecarProcess):
-    """A sidecar that is asked for its options only."""
-
-    def __init__(self) -> None:
-        self.http_port = self.grpc_port = 1
+    assert given["app-id"] == APP_ID
+    assert given["max-body-size"] == LARGEST_BODY
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)

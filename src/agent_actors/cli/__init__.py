@@ -4,7 +4,7 @@ Commands import what they need when they run, so that `--help` is fast.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,30 +17,35 @@ from agent_actors.errors import StartupError
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-class Interruptible(click.Group):
-    """Ctrl-C ends each command with exit code 130, and a newline for the shell's prompt."""
+class Commands(click.Group):
+    """The commands, which say in one line why they cannot start.
+
+    Ctrl-C ends each with exit code 130, and a newline for the shell's prompt.
+    """
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Parses the options, and prints the help."""
-        with _interruptible():
+        with _explained():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command."""
-        with _interruptible():
+        with _explained():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _explained() -> Iterator[None]:
     try:
         yield
+    except StartupError as error:
+        raise CannotStart(str(error)) from None
     except KeyboardInterrupt:
         click.echo(err=True)
         sys.exit(INTERRUPTED)
 
 
-@click.group(cls=Interruptible, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="agent-actors", message="%(prog)s %(version)s")
 def main() -> None:
     """AI agents as virtual actors: durable state, one turn at a time."""
@@ -107,17 +112,16 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
     With --runtime dapr and no sidecar, a local Dapr is started too, if its binaries are installed.
     """
-    with _starting():
-        from agent_actors.cli import service
+    from agent_actors.cli import service
 
-        settings = service.settings(data=data, drain=drain)
-        sock = service.listen(host, port, settings, insecure=insecure)
-        run = service.reload if reload else service.serve
-        kind = runtime or service.default_runtime(settings)
-        if kind == "dapr" and settings.dapr_http_port is None:
-            service.with_local_dapr(run, settings, sock)
-        else:
-            run(settings, kind, sock)
+    settings = service.settings(data=data, drain=drain)
+    sock = service.listen(host, port, settings, insecure=insecure)
+    run = service.reload if reload else service.serve
+    kind = runtime or service.default_runtime(settings)
+    if kind == "dapr" and settings.dapr_http_port is None:
+        service.with_local_dapr(run, settings, sock)
+    else:
+        run(settings, kind, sock)
 
 
 @main.command()
@@ -127,20 +131,11 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
 
     The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
     """
-    with _starting():
-        from agent_actors.cli import service
+    from agent_actors.cli import service
 
-        settings = service.settings()
-        sock = service.listen(host, port, settings, insecure=insecure)
-        service.serve(settings, runtime or service.default_runtime(settings), sock)
-
-
-@contextmanager
-def _starting() -> Iterator[None]:
-    try:
-        yield
-    except StartupError as error:
-        raise CannotStart(str(error)) from None
+    settings = service.settings()
+    sock = service.listen(host, port, settings, insecure=insecure)
+    service.serve(settings, runtime or service.default_runtime(settings), sock)
 
 
 @main.command()
@@ -170,7 +165,7 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
         settings = read()
     except StartupError as error:
         if not as_json:
-            raise CannotStart(str(error)) from None
+            raise
         print_unreadable(error)
         sys.exit(CannotStart.exit_code)
     if not diagnose(settings, runtime or "", url, data, as_json=as_json):
@@ -194,28 +189,21 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
     """Sends one message after the other; if input is a pipe, a failure also fails the command."""
-    failed: CommandFailed | None = None
-    while (line := _read_line(f"{actor_id}> ")) is not None:
-        if not line.strip():
-            continue
-        try:
-            click.echo(say(actor_id, line))
-        except CommandFailed as failure:
-            failure.show()
-            failed = failure
-    if failed is not None and not sys.stdin.isatty():
-        sys.exit(failed.exit_code)
-
-
-def _read_line(prompt: str) -> str | None:
-    """The next line, or None at the end of the input; without a prompt if the input is a pipe."""
-    terminal = sys.stdin.isatty()
-    if terminal:
+    terminal, failed = sys.stdin.isatty(), False
+    prompt = f"{actor_id}> " if terminal else ""
+    click.echo(prompt, nl=False)
+    for line in iter(sys.stdin.readline, ""):
+        if line.strip():
+            try:
+                click.echo(say(actor_id, line.rstrip("\n")))
+            except CommandFailed as failure:
+                failure.show()
+                failed = True
         click.echo(prompt, nl=False)
-    line = sys.stdin.readline()
-    if terminal and not line:
+    if terminal:
         click.echo()
-    return line.rstrip("\n") if line else None
+    elif failed:
+        sys.exit(CommandFailed.exit_code)
 
 
 @main.command()
@@ -226,12 +214,14 @@ def history(actor_id: str, url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        empty = True
-        for entry in client.history(actor_id):
-            click.echo(f"{entry['role']}: {entry['content']}")
-            empty = False
-    if empty:
-        click.echo("No messages yet.", err=True)
+        _show(client.history(actor_id), "{role}: {content}", "No messages yet.")
+
+
+def _show(rows: Sequence[Mapping[str, Any]], form: str, nothing: str) -> None:
+    for row in rows:
+        click.echo(form.format_map(row))
+    if not rows:
+        click.echo(nothing, err=True)
 
 
 @main.command()
@@ -242,11 +232,8 @@ def notifications(actor_id: str, url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        rows = client.notifications(actor_id)
-    for row in rows:
-        click.echo("{at}  {status}  {conversation}  {turn_id}  …{to}".format_map(row))
-    if not rows:
-        click.echo("No notifications.", err=True)
+        form = "{at}  {status}  {conversation}  {turn_id}  …{to}"
+        _show(client.notifications(actor_id), form, "No notifications.")
 
 
 @main.group()
@@ -261,11 +248,8 @@ def dead(url: str) -> None:
     from agent_actors.cli.client import Client
 
     with Client(url) as client:
-        letters = client.dead()
-    for letter in letters:
-        click.echo("{id}  {at}  {topic}  tries={tries}  {reason}".format_map(letter))
-    if not letters:
-        click.echo("No dead letters.", err=True)
+        form = "{id}  {at}  {topic}  tries={tries}  {reason}"
+        _show(client.dead(), form, "No dead letters.")
 
 
 @events.command()
@@ -286,10 +270,8 @@ def requeue(event_id: str, url: str) -> None:
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def backup(file: Path, data: Path | None, *, force: bool) -> None:
     """Copy the database of the embedded runtime to FILE; the service may be running."""
-    with _starting():
-        from agent_actors.cli import snapshot
-        from agent_actors.settings import read
+    from agent_actors.cli import snapshot
+    from agent_actors.settings import read
 
-        folder = data or read().data
-    database = snapshot.take(folder, file, force=force)
+    database = snapshot.take(data or read().data, file, force=force)
     click.echo(f"Saved {database} to {file}.")

@@ -5,8 +5,9 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Self
 from urllib.parse import quote
 
 import click
@@ -27,21 +28,14 @@ PAGE = 200
 LONGEST_LINE = 500
 """Characters of a server's text that are printed."""
 
-Value = TypeVar("Value")
-
-
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
+_to_stderr = partial(click.echo, err=True)
 
 
 class Client:
     """A client of a running service.
 
-    Args:
-        url: Its URL.
-        transport: Carries the requests; the network by default.
-        pause: Waits a number of seconds.
-        tell: Prints why the client waits.
+    `transport` carries the requests, by default the network; `pause` waits a number of seconds, and
+    `tell` prints why.
     """
 
     def __init__(
@@ -70,12 +64,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def say(self, actor_id: str, text: str) -> str:
@@ -96,32 +85,33 @@ class Client:
         answer = self._retry("POST", _chat(actor_id), content=content, headers=headers)
         if answer.status_code == httpx2.codes.ACCEPTED:
             return self._follow(_location(answer))
-        return _read(answer, _reply)
+        with _body(answer) as body:
+            return str(body["response"]["content"])
 
-    def history(self, actor_id: str) -> Iterator[dict[str, str]]:
+    def history(self, actor_id: str) -> list[dict[str, Any]]:
         """Every entry of a conversation, oldest first."""
-        pages, position = [], {"limit": PAGE}
+        entries: list[dict[str, Any]] = []
+        position = {"limit": PAGE}
         while True:
             answer = self._send("GET", f"{_chat(actor_id)}/history", params=position)
-            entries, before = _read(answer, _page)
-            pages.append(entries)
-            if before is None:
-                break
-            position["before"] = before
-        for page in reversed(pages):
-            yield from page
+            with _body(answer) as body:
+                entries = _rows(body["history"], "role", "content") + entries
+                if body["next"] is None:
+                    return entries
+                position["before"] = int(body["next"])
 
     def notifications(self, user: str) -> list[dict[str, Any]]:
         """The SMS notifications of a user, newest first."""
         answer = self._send("GET", f"/notifications/{quote(user, safe='')}")
-        columns = ("at", "status", "conversation", "turn_id", "to")
-        return _read(answer, lambda body: _rows(body["notifications"], columns))
+        with _body(answer) as body:
+            rows = body["notifications"]
+            return _rows(rows, "at", "status", "conversation", "turn_id", "to")
 
     def dead(self) -> list[dict[str, Any]]:
         """The dead letters, newest first."""
         answer = self._send("GET", "/events/dead", params={"limit": 1000}, headers=_operator())
-        columns = ("id", "at", "topic", "tries", "reason")
-        return _read(answer, lambda body: _rows(body["dead"], columns))
+        with _body(answer) as body:
+            return _rows(body["dead"], "id", "at", "topic", "tries", "reason")
 
     def requeue(self, letter_id: str) -> None:
         """Delivers a dead letter again."""
@@ -133,11 +123,13 @@ class Client:
         end, pause = self._paused + PATIENCE, 0.25
         while self._paused < end:
             answer = self._retry("GET", path)
-            status, error = _read(answer, lambda body: (str(body["status"]), body.get("error")))
-            if status == "done":
-                return _read(answer, _reply)
+            with _body(answer) as body:
+                status = str(body["status"])
+                if status == "done":
+                    return str(body["response"]["content"])
+                problem = _title_and_detail(body.get("error"))
             if status not in {"queued", "running"}:
-                raise CommandFailed(_title_and_detail(error) or f"The turn has {_line(status)}.")
+                raise CommandFailed(problem or f"The turn has {_line(status)}.")
             self._rest(pause)
             pause = min(pause * 1.5, 5.0)
         raise CommandFailed(f"The turn still runs after {PATIENCE:.0f} s; its status is at {path}")
@@ -157,7 +149,9 @@ class Client:
                 continue
             if pause is None or answer.status_code not in {429, 503}:
                 return _checked(answer)
-            asked = _retry_after(answer)
+            # What the service asks for, if it does.
+            seconds = answer.headers.get("retry-after", "")
+            asked = min(float(seconds), LONGEST_PAUSE) if seconds.isdecimal() else 0.0
             if asked > pause and answer.status_code != self._explained:
                 self._explained = answer.status_code
                 self._tell(f"{_problem(answer)} Trying again in {asked:g} s; press Ctrl-C to stop.")
@@ -215,19 +209,11 @@ def _location(answer: httpx2.Response) -> str:
     The host is ignored: behind a proxy it may be unknown here, and a foreign server could name any,
     which would then get our token.
     """
-    try:
+    with _body(answer):
         path = httpx2.URL(answer.headers["location"]).raw_path.decode()
-    except (KeyError, httpx2.InvalidURL):
-        raise _stranger(answer) from None
-    if not path.startswith("/") or path.startswith("//"):
-        raise _stranger(answer)
-    return path
-
-
-def _retry_after(answer: httpx2.Response) -> float:
-    """The seconds that the service asks to wait, up to `LONGEST_PAUSE`; 0 if it does not ask."""
-    seconds = answer.headers.get("retry-after", "")
-    return min(float(seconds), LONGEST_PAUSE) if seconds.isdecimal() else 0.0
+        if not path.startswith("/") or path.startswith("//"):
+            raise ValueError
+        return path
 
 
 def _checked(answer: httpx2.Response) -> httpx2.Response:
@@ -244,10 +230,8 @@ def _problem(answer: httpx2.Response) -> str:
     """Title and detail of a problem document, in one line."""
     text = ""
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        try:
+        with suppress(ValueError):
             text = _title_and_detail(answer.json())
-        except ValueError:
-            text = ""
     return text or f"The service answered {answer.status_code}."
 
 
@@ -261,31 +245,18 @@ def _line(text: str) -> str:
     return one_line(text, LONGEST_LINE)
 
 
-def _read(answer: httpx2.Response, part: Callable[[Any], Value]) -> Value:
-    """A part of a JSON body.
+@contextmanager
+def _body(answer: httpx2.Response) -> Iterator[Any]:
+    """The JSON body, which the block reads.
 
     Raises:
-        CommandFailed: The body has another form, so another program answered.
+        CommandFailed: The answer has another form, so another program answered.
     """
     try:
-        return part(answer.json())
-    except (ValueError, LookupError, TypeError):
-        raise _stranger(answer) from None
+        yield answer.json()
+    except (ValueError, LookupError, TypeError, AttributeError, httpx2.InvalidURL):
+        raise CommandFailed(f"The program at {answer.url} is not this service.") from None
 
 
-def _stranger(answer: httpx2.Response) -> CommandFailed:
-    return CommandFailed(f"The program at {answer.url} is not this service.")
-
-
-def _reply(body: Any) -> str:
-    return str(body["response"]["content"])
-
-
-def _page(body: Any) -> tuple[list[dict[str, str]], int | None]:
-    """Entries of a history, and the position of the page before them."""
-    before = body["next"]
-    return _rows(body["history"], ("role", "content")), None if before is None else int(before)
-
-
-def _rows(items: Any, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _rows(items: Any, *columns: str) -> list[dict[str, Any]]:
     return [{name: item[name] for name in columns} for item in items]

@@ -10,11 +10,7 @@ from agent_actors.routes.edge.problems import document
 
 
 class CutOff:
-    """Answers 503 to a request that the server cancels; uvicorn alone would answer 500.
-
-    Args:
-        app: The app to serve.
-    """
+    """Answers 503 to a request that the server cancels; uvicorn alone would answer 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

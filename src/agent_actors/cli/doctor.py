@@ -10,7 +10,7 @@ import click
 
 from agent_actors.clock import SystemClock
 from agent_actors.doctor.checks import open_checks, run_checks
-from agent_actors.doctor.finding import Context, Finding, Findings, Report
+from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
 
@@ -22,12 +22,7 @@ def diagnose(
 ) -> bool:
     """Runs the checks and prints each finding as it is made; returns whether none has failed.
 
-    Args:
-        settings: Those of the service.
-        runtime: The one that a start would use; an empty text where no option names it.
-        url: Where the service is, if that is known.
-        data: The option `--data`, if it was given.
-        as_json: Print one JSON list at the end instead.
+    `runtime` is empty if no option names it. With `as_json` it prints one JSON list at the end.
     """
     # The findings repeat what the service would log.
     for name in ("agent_actors", "opentelemetry"):
@@ -60,11 +55,7 @@ async def _findings(context: Context, *, show: bool) -> Findings:
         async for finding in run_checks(checks, context):
             findings.append(finding)
             if show:
-                _show(finding)
+                status = click.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
+                advice = f" — {finding.advice}" if finding.advice else ""
+                click.echo(f"{status} {finding.check:<10} {finding.found}{advice}")
     return findings
-
-
-def _show(finding: Finding) -> None:
-    status = click.style(f"{finding.status:<5}", fg=_COLOURS[finding.status])
-    advice = f" — {finding.advice}" if finding.advice else ""
-    click.echo(f"{status} {finding.check:<10} {finding.found}{advice}")

@@ -98,9 +98,21 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     if unknown := unknown_settings(os.environ):
         log.warning("%s; docs/settings.md lists them all", describe(unknown))
     settings = _with_address(settings, sock)
-    runtime = _open_runtime(kind, settings)
+    open_runtime = embedded if kind == "embedded" else DaprRuntime.open
+    runtime: Runtime = open_runtime(settings, SystemClock())
     app = create_app(settings, runtime=runtime)
-    server = _Server(_config(app, settings.drain), app.state.stopping)
+    config = uvicorn.Config(
+        CutOff(app),
+        lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,  # A header could claim to come from this machine.
+        timeout_keep_alive=KEEP_ALIVE,
+        # A moment longer than callers wait: each gets an answer with the URL of its turn.
+        timeout_graceful_shutdown=math.ceil(settings.drain) + 1,
+    )
+    server = _Server(config, app.state.stopping)
     if runtime.called_by_sidecar:
         server.drain = app.state.drain
     _stop_on_signals(server)
@@ -130,40 +142,21 @@ class _Server(uvicorn.Server):
         """Ends running turns while the socket is open: on Dapr, they call back through it."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the running turns, then the connections."""
+        """Ends the running turns, within the drain time the requests, then the connections."""
         if self.drain is not None:
             draining = asyncio.ensure_future(self.drain())
             while not draining.done() and not self.force_exit:  # A second signal stops at once.
                 await self._stopping.clock.sleep(0.02)
             draining.cancel()
             await asyncio.gather(draining, return_exceptions=True)
-            await self._requests_end()
+            while self.server_state.tasks and self._stopping.left() > 0 and not self.force_exit:
+                await self._stopping.clock.sleep(0.02)
         await super().shutdown(sockets)
-
-    async def _requests_end(self) -> None:
-        """Waits until no request is running, or the drain time is over."""
-        clock = self._stopping.clock
-        while self.server_state.tasks and self._stopping.left() > 0 and not self.force_exit:
-            await clock.sleep(0.02)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins the drain time, in which callers that wait for a parked turn get an answer."""
         self._stopping.begin()
         super().handle_exit(sig, frame)
-
-
-def _config(app: FastAPI, drain: float) -> uvicorn.Config:
-    return uvicorn.Config(
-        CutOff(app),
-        lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,  # A header could claim to come from this machine.
-        timeout_keep_alive=KEEP_ALIVE,
-        # A moment longer than callers wait: each gets an answer with the URL of its turn.
-        timeout_graceful_shutdown=math.ceil(drain) + 1,
-    )
 
 
 async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind: str) -> None:
@@ -237,11 +230,6 @@ def with_local_dapr(
             "app_api_token": dapr.app_token,
         }
         run(settings.model_copy(update=here), "dapr", sock)
-
-
-def _open_runtime(kind: str, settings: Settings) -> Runtime:
-    open_runtime = embedded if kind == "embedded" else DaprRuntime.open
-    return open_runtime(settings, SystemClock())
 
 
 def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:

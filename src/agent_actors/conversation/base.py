@@ -94,7 +94,7 @@ class ConversationBase(TurnActor):
         return len(head.queue) if head else 0
 
     async def _head(self) -> Head:
-        return await self.state.load(slots.HEAD) or Head()
+        return await self.state.load_or_new(slots.HEAD)
 
     def _draft(self, head: Head) -> Draft:
         return Draft(head, self._settings)

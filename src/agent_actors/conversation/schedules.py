@@ -133,7 +133,7 @@ class ScheduledTurns(ConversationBase):
     async def _schedules(self) -> Schedules:
         if ids.session_of(self.conversation) is not None:
             return Schedules()
-        return await self.state.load(slots.SCHEDULES) or Schedules()
+        return await self.state.load_or_new(slots.SCHEDULES)
 
     async def _end_schedule(self, schedule: Schedule) -> None:
         stored = await self._schedules()

@@ -11,9 +11,6 @@ from agent_actors.settings import Settings
 
 _NONE = "~doctor"
 """A state key and a reminder that nobody has written."""
-_NO_REMINDER = "ERR_ACTOR_REMINDER_NOT_FOUND"
-_FORBIDDEN = "error from actor service: (403)"
-_NO_SERVICE = "connection refused"
 _report = Report("actors")
 
 
@@ -86,23 +83,19 @@ async def _calls(sidecar: SidecarClient, types: tuple[str, ...]) -> Findings:
 
     answers = await asyncio.gather(*map(ping, types))
     for name, answer in zip(types, answers, strict=True):
-        if answer is None or not answer.ok:
-            reason, advice = _call_failure(answer)
-            return _report.fail(f"{name} cannot be called: {reason}", advice)
+        if answer is not None and answer.ok:
+            continue
+        reason, advice = "the sidecar does not answer", "check the sidecar's log"
+        if answer is not None:
+            reason = answer.code or str(answer.status)
+            if "error from actor service: (403)" in answer.message:
+                reason = "the service rejects the sidecar's token"
+                advice = "start both with the same APP_API_TOKEN"
+            elif "connection refused" in answer.message:
+                reason = "the service is not running"
+                advice = "start the service; the sidecar waits for it"
+        return _report.fail(f"{name} cannot be called: {reason}", advice)
     return []
-
-
-def _call_failure(answer: SidecarResponse | None) -> tuple[str, str]:
-    if answer is None:
-        return "the sidecar does not answer", "check the sidecar's log"
-    if _FORBIDDEN in answer.message:
-        return (
-            "the service rejects the sidecar's token",
-            "start both with the same APP_API_TOKEN",
-        )
-    if _NO_SERVICE in answer.message:
-        return "the service is not running", "start the service; the sidecar waits for it"
-    return answer.code or str(answer.status), "check the sidecar's log"
 
 
 async def _state(context: Context, sidecar: SidecarClient) -> Findings:
@@ -132,7 +125,7 @@ async def _reminders(sidecar: SidecarClient) -> Findings:
         answer = await sidecar.send("GET", path)
     except AgentError:
         answer = SidecarResponse(500, b"")
-    if answer.ok or answer.code == _NO_REMINDER:
+    if answer.ok or answer.code == "ERR_ACTOR_REMINDER_NOT_FOUND":
         return []
     return _report.fail(
         f"their reminders cannot be read ({answer.code or answer.status})",

@@ -1,7 +1,7 @@
 """The checks of each runtime, in order, each with a time limit."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import httpx2
@@ -30,57 +30,40 @@ Checks = Mapping[str, Check]
 async def open_checks(context: Context) -> AsyncIterator[Checks]:
     """The checks of the context's runtime by their names, with the connections that they need."""
     settings = context.settings
-    async with (
+    get_secret = FileSecretStores(settings).get
+    checks: dict[str, Check] = {
+        "settings": check_settings,
+        "python": check_python,
+        "limits": check_limits,
+        "access": check_access,
+    }
+    async with AsyncExitStack() as opened:
         # A web proxy does not lead to this machine, but it may lead to a model.
-        httpx2.AsyncClient(timeout=ANSWER, trust_env=False) as local,
-        httpx2.AsyncClient(timeout=ANSWER) as remote,
-    ):
-        first: Checks = {
-            "settings": check_settings,
-            "python": check_python,
-            "limits": check_limits,
-            "access": check_access,
-        }
-        service = partial(check_service, http=local)
-        get_secret = FileSecretStores(settings).get
-        sidecar: SidecarClient | None = None
-        runtime: Checks
+        local = await opened.enter_async_context(
+            httpx2.AsyncClient(timeout=ANSWER, trust_env=False)
+        )
+        remote = await opened.enter_async_context(httpx2.AsyncClient(timeout=ANSWER))
+        actors: Check
         if context.runtime == "embedded":
-            runtime = {
-                "data": check_data,
-                "components": check_embedded_files,
-                "service": service,
-                "actors": check_embedded_actors,
-            }
-        elif settings.dapr_http_port is None:
-            runtime = {
-                "sidecar": check_no_sidecar,
-                "components": check_components,
-                "files": check_dapr_files,
-                "service": service,
-                "actors": check_actors,
-            }
+            checks |= {"data": check_data, "components": check_embedded_files}
+            actors = check_embedded_actors
         else:
-            sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, ANSWER)
-            get_secret = DaprRuntime(sidecar, context.clock, ANSWER).get_secret
-            runtime = {
-                "sidecar": partial(check_sidecar, sidecar=sidecar),
-                "components": check_components,
-                "files": check_dapr_files,
-                "service": service,
-                "actors": partial(check_actors, sidecar=sidecar),
-            }
-            await sidecar.start()
-        last: Checks = {
+            sidecar, check = None, check_no_sidecar
+            if settings.dapr_http_port is not None:
+                sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, ANSWER)
+                await sidecar.start()
+                opened.push_async_callback(sidecar.stop)
+                get_secret = DaprRuntime(sidecar, context.clock, ANSWER).get_secret
+                check = partial(check_sidecar, sidecar=sidecar)
+            checks |= {"sidecar": check, "components": check_components, "files": check_dapr_files}
+            actors = partial(check_actors, sidecar=sidecar)
+        yield checks | {
+            "service": partial(check_service, http=local),
+            "actors": actors,
             "secrets": partial(check_secrets, get_secret=get_secret),
             "model": partial(check_model, http=remote, get_secret=get_secret),
             "clock": check_clock,
         }
-        try:
-            yield {**first, **runtime, **last}
-        finally:
-            if sidecar is not None:
-                await sidecar.stop()
 
 
 async def run_checks(

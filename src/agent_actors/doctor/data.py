@@ -20,8 +20,6 @@ TOO_LITTLE = 50 * 1024**2
 READING = 5.0
 """Seconds for reading the database; meanwhile, a service cannot truncate its write-ahead log."""
 LOCKS = Path("/proc/locks")
-_LOCK_FIELDS = 6
-"""Of a line: number, kind, advisory, read or write, process, device and file, …"""
 _STEPS = 10_000
 _ANOTHER = "set AGENT_ACTORS_DATA (or --data) to another folder"
 _report = Report("data")
@@ -43,10 +41,8 @@ async def check_data(
 ) -> Findings:
     """The folder can be used or is in use, its disk has room, and its database is whole.
 
-    Args:
-        context: Has the folder, which need not exist yet.
-        writable: Says whether a file or a folder may be written.
-        free: Says how many bytes a disk has left.
+    The folder need not exist yet. `writable` says whether a file or a folder may be written, `free`
+    how many bytes a disk has left.
     """
     folder = context.settings.data
     return await in_thread(
@@ -155,20 +151,14 @@ def lock_owner(lock: Path, locks: Path = LOCKS) -> int | None:
         file = lock.stat()
     except FileNotFoundError:
         return None
-    for line in lines:
-        fields = line.split()
-        exclusive = len(fields) >= _LOCK_FIELDS and fields[1:4] == ["FLOCK", "ADVISORY", "WRITE"]
-        if exclusive and _is_same_file(file, fields[5]):
-            return int(fields[4])
-    return None
-
-
-def _is_same_file(file: os.stat_result, listed: str) -> bool:
-    """Compares a file with `major:minor:inode`, the device in hexadecimal."""
-    device, _, inode = listed.rpartition(":")
-    if inode != str(file.st_ino):
-        return False
     major, minor = os.major(file.st_dev), os.minor(file.st_dev)
     # btrfs and overlayfs have no disk of their own (major 0): there, `stat` and the kernel's list
     # may differ in the minor number.
-    return device.startswith("00:") if major == 0 else device == f"{major:02x}:{minor:02x}"
+    disk = "00:" if major == 0 else f"{major:02x}:{minor:02x}"
+    for line in lines:
+        match line.split():
+            case [_, "FLOCK", "ADVISORY", "WRITE", process, listed, *_]:
+                device, _, inode = listed.rpartition(":")
+                if inode == str(file.st_ino) and device.startswith(disk):
+                    return int(process)
+    return None

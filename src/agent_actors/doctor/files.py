@@ -44,24 +44,36 @@ def _checked(report: Report, settings: Settings, *, strict: bool) -> Findings:
     try:
         where = components.find(settings.components)
         known = read_components(where)
-        if strict:
-            _require(known, where, settings)
+        if strict:  # The same as `EmbeddedRuntime` requires.
+            components.require(known, where, TOPICS[:1])
+            SecretStores.open(known.secret_stores).require(settings.secret_store)
+            RecordedOutputs(known.bindings).require(settings.sms_binding)
+            read_inputs(known.bindings)
         documents = [each for _, each in components.documents(where)] if where else []
     except StartupError as error:
-        return report.fail(*_failure(str(error)))
-    mistakes = [*_mistakes(documents), *_without_dead_letters(known)]
+        why, _, remedy = str(error).rstrip(".").partition("; ")
+        if why.startswith("AGENT_ACTORS_COMPONENTS"):
+            remedy = remedy or "set it to the folder of the component files"
+        elif why.startswith("AGENT_ACTORS_"):
+            remedy = remedy or "add its component file (docs/dapr.md), or unset the variable"
+        return report.fail(
+            why, remedy or "correct the file or remove it; docs/dapr.md describes ours"
+        )
+    mistakes = [
+        *_mistakes(documents),
+        *(
+            (
+                f"the subscription to {each.topic!r} of {each.pubsub!r} has no deadLetterTopic",
+                "add it, or Dapr loses events that cannot be applied",
+            )
+            for each in known.subscriptions
+            if (each.pubsub, each.topic) in TOPICS and each.dead_letter_topic is None
+        ),
+    ]
     if mistakes:
         return [finding for mistake in mistakes for finding in report.warn(*mistake)]
     number = sum(each.get("kind") == "Component" for each in documents)
     return report.ok(f"{number} components, {len(known.subscriptions)} subscriptions: {where}")
-
-
-def _require(known: components.Components, where: Path | None, settings: Settings) -> None:
-    """Checks the same as `EmbeddedRuntime.open`."""
-    components.require(known, where, TOPICS[:1])
-    SecretStores.open(known.secret_stores).require(settings.secret_store)
-    RecordedOutputs(known.bindings).require(settings.sms_binding)
-    read_inputs(known.bindings)
 
 
 def read_components(where: Path | None) -> components.Components:
@@ -84,16 +96,6 @@ def read_components(where: Path | None) -> components.Components:
 def _require_file(path: Path, name: str) -> None:
     if path.exists() and not path.is_file():
         raise StartupError(f"{name} cannot be used: it is not a regular file.")
-
-
-def _failure(text: str) -> tuple[str, str]:
-    """Splits an error of a start into what is wrong and what to do."""
-    why, _, remedy = text.rstrip(".").partition("; ")
-    if why.startswith("AGENT_ACTORS_COMPONENTS"):
-        remedy = remedy or "set it to the folder of the component files"
-    elif why.startswith("AGENT_ACTORS_"):
-        remedy = remedy or "add its component file (docs/dapr.md), or unset the variable"
-    return why, remedy or "correct the file or remove it; docs/dapr.md describes ours"
 
 
 def _mistakes(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -125,12 +127,3 @@ def _mistakes(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str
             )
         if kind == SMS and "tonumber" in values:
             yield f"{name!r} has a toNumber: one phone gets everybody's SMS", "remove it"
-
-
-def _without_dead_letters(known: components.Components) -> Iterator[tuple[str, str]]:
-    for each in known.subscriptions:
-        if (each.pubsub, each.topic) in TOPICS and each.dead_letter_topic is None:
-            yield (
-                f"the subscription to {each.topic!r} of {each.pubsub!r} has no deadLetterTopic",
-                "add it, or Dapr loses events that cannot be applied",
-            )

@@ -50,8 +50,7 @@ async def check_model(
     try:
         answer = await _get(http, endpoint, "models")
         note_skew(context, "the model's server", answer.headers)
-        refused = _refused(answer, endpoint, host)
-        return refused or await _model(http, settings, answer, endpoint)
+        return await _model(http, settings, answer, endpoint)
     except httpx2.TimeoutException:
         problem = "does not answer in time"
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -77,12 +76,10 @@ def _refused(answer: httpx2.Response, endpoint: Endpoint, host: str) -> Findings
         )
     if answer.is_server_error:
         return _report.fail(f"{host} returns an error ({status})", "try again later")
-    if not answer.is_success or _names(answer) is None:
-        return _report.warn(
-            f"{host} does not list its models ({status}), so the key could not be checked",
-            "try it with `agent-actors chat doctor hello`",
-        )
-    return []
+    return _report.warn(
+        f"{host} does not list its models ({status}), so the key could not be checked",
+        "try it with `agent-actors chat doctor hello`",
+    )
 
 
 async def _model(
@@ -90,10 +87,12 @@ async def _model(
 ) -> Findings:
     """Does the server have the model?"""
     host, _ = _host(endpoint.base_url)
+    names = _names(answer)
+    if names is None:
+        return _refused(answer, endpoint, host)
     if not endpoint.model:
         return _report.ok(f"{host} accepts the key from {endpoint.key_from}")
     found = f"{endpoint.model} at {host}, which accepts the key from {endpoint.key_from}"
-    names = _names(answer) or []
     # Gemini writes `models/` before a name, Ollama `:latest` after it.
     wanted = {endpoint.model, f"{endpoint.model}:latest"}
     if any(name.removeprefix("models/") in wanted for name in names):
@@ -143,8 +142,8 @@ def _cause(error: BaseException) -> str:
 
 
 def _names(answer: httpx2.Response) -> list[str] | None:
-    """The names in a list of models; None if it is not one."""
+    """The names in a list of models; None if it is not one, or the server refused."""
     models = json_object(answer.content).get("data")
-    if not isinstance(models, list):
+    if not answer.is_success or not isinstance(models, list):
         return None
     return [str(each["id"]) for each in models if isinstance(each, dict) and "id" in each]

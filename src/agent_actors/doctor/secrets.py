@@ -1,5 +1,7 @@
 """The secret store that the settings name."""
 
+from dataclasses import dataclass
+
 from agent_actors.doctor.files import read_components
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.thread import in_thread
@@ -33,16 +35,11 @@ async def check_secrets(context: Context, get_secret: GetSecret) -> Findings:
     return report.ok(f"{store!r} has {', '.join(present)}")
 
 
+@dataclass(frozen=True, slots=True)
 class FileSecretStores:
-    """The secret stores of the component files, opened at the first use.
+    """The secret stores of the component files that the settings name."""
 
-    Args:
-        settings: Name the folder of the files.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._where = settings.components
-        self._stores: SecretStores | None = None
+    settings: Settings
 
     async def get(self, store: str, name: str) -> str | None:
         """A secret, as the embedded runtime reads it.
@@ -51,10 +48,10 @@ class FileSecretStores:
             Invalid: There is no such store, or a component file is not valid.
             Unavailable: The store's file cannot be read now.
         """
-        if self._stores is None:
-            try:
-                known = await in_thread(lambda: read_components(components.find(self._where)))
-                self._stores = SecretStores.open(known.secret_stores)
-            except StartupError as error:
-                raise Invalid(str(error)) from None
-        return await self._stores.get(store, name)
+        where = self.settings.components
+        try:
+            known = await in_thread(lambda: read_components(components.find(where)))
+            stores = SecretStores.open(known.secret_stores)
+        except StartupError as error:
+            raise Invalid(str(error)) from None
+        return await stores.get(store, name)

@@ -35,7 +35,12 @@ async def check_service(context: Context, http: httpx2.AsyncClient) -> Findings:
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         return invalid
     except httpx2.HTTPError:
-        return _unreachable(context, url)
+        if context.data_user is None:  # Not running is no failure: doctor is useful before a start.
+            return _report.skip(f"no service answers at {url}", f"if it is running, {_ELSEWHERE}")
+        return _report.warn(
+            f"no service answers at {url}, but process {context.data_user} uses the data",
+            _ELSEWHERE,
+        )
     body = json_object(answer.content)
     if answer.status_code == httpx2.codes.OK and body.get("status") == "ok":
         context.service, context.ready = url, True
@@ -46,14 +51,6 @@ async def check_service(context: Context, http: httpx2.AsyncClient) -> Findings:
     context.service = url
     reason = str(body["detail"]).rstrip(".")
     return _report.fail(f"not ready at {url}: {reason}", "see below, and check its log")
-
-
-def _unreachable(context: Context, url: str) -> Findings:
-    if context.data_user is None:  # Not running is no failure: doctor is useful before a start.
-        return _report.skip(f"no service answers at {url}", f"if it is running, {_ELSEWHERE}")
-    return _report.warn(
-        f"no service answers at {url}, but process {context.data_user} uses the data", _ELSEWHERE
-    )
 
 
 def _app_url(metadata: Mapping[str, Any] | None) -> str | None:

@@ -1,7 +1,7 @@
 """The settings, who may call, and what runs the service: Python, its packages and its limits."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ from agent_actors.access import Access
 from agent_actors.access.origins import parse_origins
 from agent_actors.access.rates import Rate
 from agent_actors.doctor.actors import actor_types
-from agent_actors.doctor.finding import Context, Finding, Findings, Report
+from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.thread import in_thread
 from agent_actors.errors import StartupError
 from agent_actors.observability.exporter import require_usable
@@ -23,51 +23,46 @@ _REINSTALL = "`pip install --force-reinstall --no-deps dapr`"
 
 async def check_settings(context: Context) -> Findings:
     """What a start would refuse or warn about."""
-    report = Report("settings")
-    number = len(context.settings.model_fields_set)
-    found = [*_refused(context, report), *_warned(context, report)]
-    return found or report.ok(f"{number} set, runtime {context.runtime}")
+    report, settings = Report("settings"), context.settings
+    found = _refused(context, report)
+    if unknown := unknown_settings(context.environment):
+        found += report.warn(
+            describe(unknown), "correct the name (docs/settings.md lists them all), or remove it"
+        )
+    sidecar = context.runtime == "dapr" and settings.dapr_http_port is not None
+    if sidecar and settings.app_api_token is None:
+        found += report.warn(
+            "APP_API_TOKEN is not set here; if the service has none, anyone who reaches its port"
+            " can call actors",
+            "set the same token for service, sidecar and doctor",
+        )
+    return found or report.ok(f"{len(settings.model_fields_set)} set, runtime {context.runtime}")
 
 
-def _refused(context: Context, report: Report) -> Iterator[Finding]:
-    settings = context.settings
+def _refused(context: Context, report: Report) -> Findings:
+    settings, found = context.settings, Findings()
     dapr = context.runtime == "dapr"
     types = actor_types(settings, dapr=dapr)
     for name in settings.actor_types:
         if name not in types:
-            yield from report.fail(
+            found += report.fail(
                 f"AGENT_ACTORS_ACTOR_TYPES: unknown actor type {name!r}",
                 f"use one of {', '.join(sorted(types))}",
             )
     if not dapr and settings.orchestration == "workflow":
-        yield from report.fail(
+        found += report.fail(
             "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr", "unset it, or run on Dapr"
         )
     try:
         require_usable(_version("agent-actors"))
     except StartupError as error:
-        yield from report.fail(str(error).rstrip("."), "see docs/observability.md")
+        found += report.fail(str(error).rstrip("."), "see docs/observability.md")
     if dapr and settings.dapr_http_port is not None:
         try:
             DaprRuntime.open(settings, context.clock)
         except StartupError as error:
-            yield from report.fail(str(error).rstrip("."), "see docs/dapr.md")
-
-
-def _warned(context: Context, report: Report) -> Iterator[Finding]:
-    unknown = unknown_settings(context.environment)
-    if unknown:
-        yield from report.warn(
-            describe(unknown), "correct the name (docs/settings.md lists them all), or remove it"
-        )
-    settings = context.settings
-    sidecar = context.runtime == "dapr" and settings.dapr_http_port is not None
-    if sidecar and settings.app_api_token is None:
-        yield from report.warn(
-            "APP_API_TOKEN is not set here; if the service has none, anyone who reaches its port"
-            " can call actors",
-            "set the same token for service, sidecar and doctor",
-        )
+            found += report.fail(str(error).rstrip("."), "see docs/dapr.md")
+    return found
 
 
 async def check_access(context: Context) -> Findings:

@@ -91,12 +91,12 @@ async def check_components(context: Context) -> Findings:
     metadata = context.metadata
     if metadata is None:
         return report.skip(context.no_metadata)
-    missing = list(_missing(context, metadata))
-    if missing:
+    subscriptions = _objects(metadata.get("subscriptions"))
+    if missing := list(_missing(context, metadata)):
         return [finding for gap in missing for finding in report.fail(*gap)]
     without = [
         str(each.get("topic"))
-        for each in _subscriptions(metadata)
+        for each in subscriptions
         if _topic(each) in TOPICS and not each.get("deadLetterTopic")
     ]
     if without:
@@ -106,13 +106,14 @@ async def check_components(context: Context) -> Findings:
         )
     names = sorted(
         f"{each.get('name')} ({each.get('type')} {each.get('version')})"
-        for each in _components(metadata)
+        for each in _objects(metadata.get("components"))
     )
     return report.ok(", ".join(names))
 
 
 def _missing(context: Context, metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    types = {str(each.get("name")): str(each.get("type")) for each in _components(metadata)}
+    loaded = _objects(metadata.get("components"))
+    types = {str(each.get("name")): str(each.get("type")) for each in loaded}
     advice = "add its file to the sidecar's components folder (docs/dapr.md)"
     if not has_actor_store(metadata):
         yield "no state store that supports actors", f"use statestore.yaml: {advice}"
@@ -122,7 +123,7 @@ def _missing(context: Context, metadata: dict[str, Any]) -> Iterator[tuple[str, 
     binding = context.settings.sms_binding
     if binding is not None and not types.get(binding, "").startswith("bindings."):
         yield f"no binding {binding!r} (AGENT_ACTORS_SMS_BINDING)", advice
-    subscribed = {_topic(each) for each in _subscriptions(metadata)}
+    subscribed = {_topic(each) for each in _objects(metadata.get("subscriptions"))}
     for pubsub, topic in TOPICS:
         if (pubsub, topic) not in subscribed:
             yield (
@@ -133,19 +134,12 @@ def _missing(context: Context, metadata: dict[str, Any]) -> Iterator[tuple[str, 
 
 def has_actor_store(metadata: dict[str, Any]) -> bool:
     """Has the sidecar loaded a state store of a type that supports actors?"""
-    return any("ACTOR" in (each.get("capabilities") or ()) for each in _components(metadata))
+    loaded = _objects(metadata.get("components"))
+    return any("ACTOR" in (each.get("capabilities") or ()) for each in loaded)
 
 
 def _topic(subscription: dict[str, Any]) -> tuple[Any, Any]:
     return subscription.get("pubsubname"), subscription.get("topic")
-
-
-def _components(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    return _objects(metadata.get("components"))
-
-
-def _subscriptions(metadata: dict[str, Any]) -> list[dict[str, Any]]:
-    return _objects(metadata.get("subscriptions"))
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

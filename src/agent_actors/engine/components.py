@@ -8,15 +8,9 @@ SHIPPED = "localhost:6379"
 
 
 def components_for(redis_address: str, source: Path, target: Path) -> Path:
-    """Copies component files, and replaces the address of Redis.
+    """Copies component files to the target, which it returns, and replaces the address of Redis.
 
-    Args:
-        redis_address: Host and port.
-        source: The folder of the files, or several separated as in PATH.
-        target: The folder for the copies; old copies in it are removed.
-
-    Returns:
-        The target.
+    The source is a folder, or several separated as in PATH. Old copies are removed.
     """
     target.mkdir(parents=True, exist_ok=True)
     for old in _files(target):

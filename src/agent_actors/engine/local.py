@@ -4,7 +4,6 @@ import os
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from agent_actors.engine import binaries
 from agent_actors.engine.components import components_for
@@ -12,7 +11,8 @@ from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.redis import RedisServer
 from agent_actors.engine.sidecar import SidecarProcess
 
-NAMESPACE = "default"
+APP_ID = "agents"
+"""The id of the app, which is part of its state's keys."""
 CONFIGURATION = "configuration.yaml"
 """The file with the Configuration among the component files, if there is one."""
 
@@ -20,16 +20,9 @@ CONFIGURATION = "configuration.yaml"
 class LocalDapr:
     """Redis, control plane and a sidecar, as a context manager that starts and stops them.
 
-    State and reminders stay in the folder for the next run.
-
-    Args:
-        folder: The folder for data, logs, and the sidecar's copy of the component files.
-        app_port: The port of the app.
-        components: The folder of the component files, or several separated as in PATH; the first
-            may have the Configuration.
-        app_id: The id of the app, which is part of its state's keys.
-        servers: The servers, if they are not to be searched for.
-        app_token: The token that the sidecar sends to the app; by default a random one.
+    State and reminders stay in the folder for the next run, with the logs and the sidecar's copy of
+    the component files. Of several folders of component files, separated as in PATH, the first may
+    have the Configuration. The sidecar sends `app_token` to the app, by default a random one.
 
     Raises:
         StartupError: A server is missing; the text says which, and what to do.
@@ -41,11 +34,12 @@ class LocalDapr:
         app_port: int,
         *,
         components: Path,
-        app_id: str = "agents",
         servers: binaries.Binaries | None = None,
         app_token: str | None = None,
     ) -> None:
         found = servers or binaries.find()
+        first, _, _ = str(components).partition(os.pathsep)
+        configured = (Path(first) / CONFIGURATION).is_file()
         logs = folder / "logs"
         self.app_token = app_token or secrets.token_urlsafe(32)
         self.components = folder / "components"
@@ -55,11 +49,11 @@ class LocalDapr:
             found,
             logs,
             self.plane,
-            app_id=app_id,
+            app_id=APP_ID,
             app_port=app_port,
-            namespace=NAMESPACE,
+            namespace="default",
             components=self.components,
-            config=self.components / CONFIGURATION if _configured(components) else None,
+            config=self.components / CONFIGURATION if configured else None,
             app_token=self.app_token,
         )
         self._source = components
@@ -83,15 +77,5 @@ class LocalDapr:
             self._started = started.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._started.close()
-
-
-def _configured(components: Path) -> bool:
-    first, _, _ = str(components).partition(os.pathsep)
-    return (Path(first) / CONFIGURATION).is_file()

@@ -4,14 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from agent_actors.engine.binaries import Binaries
-from agent_actors.engine.child import Child, environment
+from agent_actors.engine.child import environment
 from agent_actors.engine.ports import LOOPBACK, accepts, free_port, status
-
-WITHIN = 60.0
-_REGISTERS = "Cron is ready"
+from agent_actors.engine.server import Server
 
 
-class _Server(Child):
+class _PlaneServer(Server):
     """A server of the control plane.
 
     In Dapr 1.18 its health port listens on every interface, whatever the flags. It reveals only
@@ -19,12 +17,11 @@ class _Server(Child):
     """
 
     def __init__(
-        self, binary: Path, options: dict[str, str], *, log: Path, lock: Path | None
+        self, binary: Path, options: dict[str, str], *, log: Path, folder: Path | None = None
     ) -> None:
-        self.port = free_port()
-        self._health = free_port()
+        port, self._health = free_port(), free_port()
         everywhere = {
-            "port": str(self.port),
+            "port": str(port),
             "listen-address": LOOPBACK,
             "healthz-port": str(self._health),
             "healthz-listen-address": LOOPBACK,
@@ -34,72 +31,36 @@ class _Server(Child):
         words = [f"--{name}={value}" for name, value in (everywhere | options).items()]
         # The scheduler names its data after this namespace, which is not that of the apps.
         env = environment(NAMESPACE="default")
-        super().__init__([binary, *words], log=log, env=env, lock=lock)
-
-    @property
-    def address(self) -> str:
-        """Host and port, as a sidecar expects them."""
-        return f"{LOOPBACK}:{self.port}"
-
-    def start(self) -> None:
-        """Starts the server and waits until it is ready.
-
-        Raises:
-            StartupError: It did not start; the text has the end of its log.
-        """
-        self.spawn()
-        self.wait()
-
-    def spawn(self) -> None:
-        """Starts the server; it is not ready yet."""
-        super().start()
-
-    def stop(self) -> None:
-        """Shuts the server down."""
-        self.terminate()
-
-    def wait(self) -> None:
-        """Waits until it is ready.
-
-        Raises:
-            StartupError: It did not become ready; the text has the end of its log.
-        """
-        self.wait_until(self.ready, WITHIN)
+        super().__init__([binary, *words], port=port, log=log, within=60.0, env=env, folder=folder)
 
     def ready(self) -> bool:
         """Is it ready?"""
         return status(self._health, "/healthz") == 200 and accepts(self.port)
 
 
-class Placement(_Server):
+class Placement(_PlaneServer):
     """The placement server; after a restart, the sidecars register again."""
 
     def __init__(self, binary: Path, logs: Path) -> None:
         # Raft in memory with one member: no data on disk and no election.
         options = {"id": "p0", "initial-cluster": f"p0={LOOPBACK}:{free_port()}"}
-        super().__init__(binary, options, log=logs / "placement.log", lock=None)
+        super().__init__(binary, options, log=logs / "placement.log")
 
 
-class Scheduler(_Server):
+class Scheduler(_PlaneServer):
     """The scheduler; its reminders are in a folder, and survive a restart."""
 
     def __init__(self, binary: Path, folder: Path, logs: Path) -> None:
-        self._data = folder / "scheduler"
+        data = folder / "scheduler"
         options = {
             "id": "s0",
-            "etcd-data-dir": str(self._data),
+            "etcd-data-dir": str(data),
             "etcd-client-port": str(free_port()),
             "etcd-client-listen-address": LOOPBACK,
             "etcd-initial-cluster": f"s0=http://{LOOPBACK}:{free_port()}",
-            "identity-directory-write": str(self._data / "identity"),
+            "identity-directory-write": str(data / "identity"),
         }
-        lock = self._data / "lock"
-        super().__init__(binary, options, log=logs / "scheduler.log", lock=lock)
-
-    def spawn(self) -> None:
-        """Starts the server; it is not ready yet."""
-        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        super().spawn()
+        super().__init__(binary, options, log=logs / "scheduler.log", folder=data)
 
     def ready(self) -> bool:
         """Can reminders be registered?
@@ -107,16 +68,13 @@ class Scheduler(_Server):
         Only its log tells: its health is good before that. A registration then waits, for about
         20 s after a scheduler was killed, until its successor may take over.
         """
-        return super().ready() and self.logged(_REGISTERS)
+        return super().ready() and self.logged("Cron is ready")
 
 
 class ControlPlane:
     """Placement and scheduler; each can also be stopped and started alone.
 
-    Args:
-        binaries: Where the servers are.
-        folder: The folder of the reminders, and of the logs by default.
-        logs: The folder of the logs.
+    The reminders are in the folder, and so are the logs, unless they have another.
     """
 
     def __init__(self, binaries: Binaries, folder: Path, *, logs: Path | None = None) -> None:

@@ -9,6 +9,7 @@ from agent_actors.engine.plane import ControlPlane
 from agent_actors.engine.ports import LOOPBACK, free_port, status
 
 WITHIN = 30.0
+LARGEST_BODY = "16Mi"
 
 # By default, sidecars use mDNS, which reaches the whole network. Actors do not need it: placement
 # knows where they are.
@@ -28,18 +29,10 @@ spec:
 class SidecarProcess(Child):
     """`daprd` beside an app; a restart keeps its ports.
 
-    Args:
-        binaries: Where `daprd` is.
-        folder: The folder for its log and its configuration.
-        plane: Its control plane.
-        app_id: The id of the app, the same for all its replicas.
-        app_port: The port of the app, which need not be running yet.
-        namespace: Actors and reminders of other namespaces are invisible.
-        components: The folder of the component files.
-        config: A file with a Configuration.
-        app_token: The token that the sidecar sends to the app.
-        api_token: The token that the app must send to the sidecar.
-        extra: More options.
+    Its log and its own configuration are in `folder`; `config` is another Configuration's file.
+    The app need not be running yet, and has the same `app_id` as its replicas; actors and reminders
+    of another `namespace` are invisible. The sidecar sends `app_token`, and the app must send
+    `api_token`.
     """
 
     def __init__(  # noqa: PLR0913 - The options of a sidecar.
@@ -64,22 +57,6 @@ class SidecarProcess(Child):
         options = {
             "app-id": app_id,
             "app-port": str(app_port),
-            "resources-path": str(components),
-            "config": ",".join(map(str, configs)),
-            "placement-host-address": plane.placement.address,
-            "scheduler-host-address": plane.scheduler.address,
-        }
-        words = [f"--{name}={value}" for name, value in (self._addresses() | options).items()]
-        tokens = {"APP_API_TOKEN": app_token, "DAPR_API_TOKEN": api_token}
-        given = {name: token for name, token in tokens.items() if token is not None}
-        super().__init__(
-            [binaries.daprd, *words, *extra],
-            log=folder / "daprd.log",
-            env=environment(NAMESPACE=namespace, DAPR_HOST_IP=LOOPBACK, **given),
-        )
-
-    def _addresses(self) -> dict[str, str]:
-        return {
             "app-protocol": "http",
             "app-channel-address": LOOPBACK,
             "dapr-listen-addresses": LOOPBACK,
@@ -89,8 +66,20 @@ class SidecarProcess(Child):
             "dapr-internal-grpc-listen-address": LOOPBACK,
             "enable-metrics": "false",
             "log-level": "info",
-            "max-body-size": "16Mi",
+            "max-body-size": LARGEST_BODY,
+            "resources-path": str(components),
+            "config": ",".join(map(str, configs)),
+            "placement-host-address": plane.placement.address,
+            "scheduler-host-address": plane.scheduler.address,
         }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        tokens = {"APP_API_TOKEN": app_token, "DAPR_API_TOKEN": api_token}
+        given = {name: token for name, token in tokens.items() if token is not None}
+        super().__init__(
+            [binaries.daprd, *words, *extra],
+            log=folder / "daprd.log",
+            env=environment(NAMESPACE=namespace, DAPR_HOST_IP=LOOPBACK, **given),
+        )
 
     def start(self) -> None:
         """Starts the sidecar; it is not ready yet.

@@ -51,7 +51,7 @@ class NotificationActor(Consumer, NotificationInterface):
     @turn
     async def notify(self, request: Notify) -> tuple[str, ...]:
         """Saves notifications, then starts sending them; the ids of events that came too early."""
-        record = await self._log()
+        record = await self.state.load_or_new(slots.NOTICES)
         due, early = await self.select(request.events, record.seen)
         if not due:
             return early
@@ -65,7 +65,7 @@ class NotificationActor(Consumer, NotificationInterface):
     @turn
     async def report(self, request: NotificationReport) -> None:
         """Saves the status of a notification; ignored if the notification is not kept any more."""
-        record = await self._log()
+        record = await self.state.load_or_new(slots.NOTICES)
         changed = tuple(
             replace(each, status=request.status) if each.id == request.notice_id else each
             for each in record.notices
@@ -77,9 +77,6 @@ class NotificationActor(Consumer, NotificationInterface):
     async def forget(self, request: ForgetUser) -> None:
         """Forgets the user; the marks move up."""
         await self.wipe(request, {slots.NOTICES: None})
-
-    async def _log(self) -> NotificationLog:
-        return await self.state.load(slots.NOTICES) or NotificationLog()
 
     def _with_event(
         self, record: NotificationLog, event: TurnEvent, phone: PhoneNumber, texts: list[Sms]

@@ -12,6 +12,7 @@ from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
     MESSAGE_RESPONSES,
     TURN_ID,
+    BeforeQuery,
     KeyHeader,
     PreferHeader,
     TurnDocument,
@@ -90,9 +91,7 @@ async def history(
     limit: Annotated[
         int | None, Query(ge=1, le=1000, description="Entries, rounded down to whole turns.")
     ] = None,
-    before: Annotated[
-        int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
-    ] = None,
+    before: BeforeQuery = None,
 ) -> HistoryPage | HistoryDocument:
     """The last two turns; with `limit` or `before`, any page of the whole transcript."""
     turns = max(1, (limit or SHOWN) // 2)

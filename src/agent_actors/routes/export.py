@@ -1,7 +1,6 @@
 """The export of a user: one JSON document, which is read and sent part by part."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -10,12 +9,12 @@ from agent_actors.protocol import ids
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.dead_letters import DeadLetter, is_about
 from agent_actors.protocol.messages import Message, Person, SessionExchange, Usage
-from agent_actors.protocol.schedules import Schedule
 from agent_actors.routes.analytics import UsageDocument
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.notifications import Notification, notifications_of
 from agent_actors.routes.schedules import ScheduleDocument
-from agent_actors.state.documents import Analytics, Head, Memory, Pair
+from agent_actors.state.documents import Analytics, Head, Pair
+from agent_actors.state.reader import StateReader
 
 PAIRS = 32
 """Turns that are read at once."""
@@ -66,107 +65,91 @@ class ExportDocument(BaseModel):
     dead_letters: list[DeadLetter]
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
-    """The data of a user; conversations and dead letters are read while they are sent."""
+async def export_of(services: Services, user: str) -> AsyncIterator[bytes] | None:
+    """The parts of the user's document; None if nothing is stored.
 
-    services: Services
-    user: str
-    memory: Memory
-    person: Person
-    exchanges: tuple[SessionExchange, ...]
-    preferences: dict[str, str]
-    analytics: Analytics | None
-    head: Head
-    schedules: Sequence[Schedule]
-    notifications: Sequence[Notification]
-    has_sessions: bool
-    has_letters: bool
+    Conversations and dead letters are read while the parts are sent. Without its last part, the
+    document is not valid JSON.
+    """
+    reader = services.reader
+    memory, person = await reader.memory(user), await reader.person(user)
+    exchanges, preferences = await reader.last_exchanges(user), await reader.preferences(user)
+    analytics = await reader.analytics(user)
+    schedules = (await reader.schedules(user)).schedules
+    stored = (
+        memory.entries,
+        person != Person.new(user),
+        exchanges,
+        preferences,
+        analytics,
+        schedules,
+        _has_turns(await reader.head(user)),
+        (await reader.sessions(user)).session_ids,
+        await anext(_letters(services, user), None),
+    )
+    if not any(stored):
+        return None
+    about = {
+        "user_id": user,
+        "exported_at": services.clock.now().isoformat(),
+        "profile": person,
+        "memory": memory.entries,
+        "preferences": preferences,
+        "last_exchanges": exchanges,
+        "analytics": UsageDocument.of(analytics or Analytics()).model_dump(),
+        "schedules": [ScheduleDocument.of(each).model_dump() for each in schedules],
+        "notifications": [each.model_dump() for each in await notifications_of(services, user)],
+    }
+    return _parts(services, user, about)
 
-    @classmethod
-    async def of(cls, services: Services, user: str) -> "Export":
-        """The export of a user, as stored now."""
-        reader = services.reader
-        return cls(
-            services,
-            user,
-            await reader.memory(user),
-            await reader.person(user),
-            await reader.last_exchanges(user),
-            await reader.preferences(user),
-            await reader.analytics(user),
-            await reader.head(user),
-            (await reader.schedules(user)).schedules,
-            await notifications_of(services, user),
-            bool((await reader.sessions(user)).session_ids),
-            await anext(_letters(services, user), None) is not None,
-        )
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is stored about the user."""
-        conversations = self.has_sessions or _has_turns(self.head) or self.schedules
-        consumers = self.memory.entries or self.exchanges or self.analytics or self.has_letters
-        settings = self.preferences or self.person != Person.new(self.user)
-        return not (conversations or consumers or settings)
-
-    async def parts(self) -> AsyncIterator[bytes]:
-        """The parts of the document; without its last part it is not valid JSON."""
-        about = {
-            "user_id": self.user,
-            "exported_at": self.services.clock.now().isoformat(),
-            "profile": self.person,
-            "memory": self.memory.entries,
-            "preferences": self.preferences,
-            "last_exchanges": self.exchanges,
-            "analytics": UsageDocument.of(self.analytics or Analytics()).model_dump(),
-            "schedules": [ScheduleDocument.of(each).model_dump() for each in self.schedules],
-            "notifications": [each.model_dump() for each in self.notifications],
-        }
-        yield encode(about)[:-1] + b',"conversations":['
-        comma = b""
-        async for conversation in self._conversations():
-            head = await self.services.reader.head(conversation)
-            if _has_turns(head) and head.user == self.user:
-                yield comma
-                comma = b","
-                async for part in self._conversation(conversation, head):
-                    yield part
-        yield b'],"dead_letters":['
-        comma = b""
-        async for letter in _letters(self.services, self.user):
-            yield comma + encode(letter)
+async def _parts(services: Services, user: str, about: dict[str, Any]) -> AsyncIterator[bytes]:
+    yield encode(about)[:-1] + b',"conversations":['
+    comma = b""
+    async for conversation in _conversations(services.reader, user):
+        head = await services.reader.head(conversation)
+        if _has_turns(head) and head.user == user:
+            yield comma
             comma = b","
-        yield b"]}"
+            async for part in _conversation(services.reader, conversation, head):
+                yield part
+    yield b'],"dead_letters":['
+    comma = b""
+    async for letter in _letters(services, user):
+        yield comma + encode(letter)
+        comma = b","
+    yield b"]}"
 
-    async def _conversations(self) -> AsyncIterator[str]:
-        yield self.user
-        page: int | None = 0
-        # A session that was opened long before its first turn may be in the list twice.
-        listed: set[str] = set()
-        while page is not None:
-            found = await self.services.reader.sessions(self.user, page)
-            for session_id in found.session_ids:
-                if session_id not in listed:
-                    yield ids.session(session_id)
-            listed.update(found.session_ids)
-            page = found.next
 
-    async def _conversation(self, conversation: str, head: Head) -> AsyncIterator[bytes]:
-        about = {
-            "session_id": ids.session_of(conversation) or "",
-            "summary": head.earlier.text,
-            "waiting": [queued.turn.message for queued in head.queue],
-        }
-        yield encode(about)[:-1] + b',"turns":['
-        comma = b""
-        for first in range(head.start + 1, head.seq + 1, PAIRS):
-            last = min(first + PAIRS - 1, head.seq)
-            pairs = await self.services.reader.pairs(conversation, head, first, last)
-            if pairs:  # They may have been cleared and erased since the head was read.
-                yield comma + b",".join(encode(_turn(pair)) for pair in pairs)
-                comma = b","
-        yield b"]}"
+async def _conversations(reader: StateReader, user: str) -> AsyncIterator[str]:
+    yield user
+    page: int | None = 0
+    # A session that was opened long before its first turn may be in the list twice.
+    listed: set[str] = set()
+    while page is not None:
+        found = await reader.sessions(user, page)
+        for session_id in found.session_ids:
+            if session_id not in listed:
+                yield ids.session(session_id)
+        listed.update(found.session_ids)
+        page = found.next
+
+
+async def _conversation(reader: StateReader, conversation: str, head: Head) -> AsyncIterator[bytes]:
+    about = {
+        "session_id": ids.session_of(conversation) or "",
+        "summary": head.earlier.text,
+        "waiting": [queued.turn.message for queued in head.queue],
+    }
+    yield encode(about)[:-1] + b',"turns":['
+    comma = b""
+    for first in range(head.start + 1, head.seq + 1, PAIRS):
+        last = min(first + PAIRS - 1, head.seq)
+        pairs = await reader.pairs(conversation, head, first, last)
+        if pairs:  # They may have been cleared and erased since the head was read.
+            yield comma + b",".join(encode(_turn(pair)) for pair in pairs)
+            comma = b","
+    yield b"]}"
 
 
 def _has_turns(head: Head) -> bool:

@@ -21,7 +21,7 @@ from agent_actors.forms import duration
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, check_message
 from agent_actors.protocol.schedules import RemoveSchedule, Schedule
-from agent_actors.routes.edge.dependencies import ActorIdPath, Services, services_of
+from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import TURN_ID, KeyHeader
 
@@ -62,19 +62,16 @@ def _instant(value: object) -> object:
         raise ValueError(msg) from None
 
 
-_DURATION = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1h30m", "PT24H", 90]}
-Wait = Annotated[
+_Duration = Annotated[
     float,
-    Field(ge=0, le=FURTHEST, allow_inf_nan=False),
+    Field(le=FURTHEST, allow_inf_nan=False),
     BeforeValidator(_seconds),
-    WithJsonSchema(_DURATION),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1h30m", "PT24H", 90]}
+    ),
 ]
-Period = Annotated[
-    float,
-    Field(ge=1, le=FURTHEST, allow_inf_nan=False),
-    BeforeValidator(_seconds),
-    WithJsonSchema(_DURATION),
-]
+Wait = Annotated[_Duration, Field(ge=0)]
+Period = Annotated[_Duration, Field(ge=1)]
 Instant = Annotated[
     float,
     BeforeValidator(_instant),
@@ -185,17 +182,21 @@ async def schedule(
     """
     services = services_of(request)
     check_message(Message("user", new.content), services.settings.message_bytes)
-    schedule = _schedule(services, actor_id, new, idempotency_key)
-    in_range = schedule.created <= schedule.next_due <= schedule.created + FURTHEST
+    hashed = "" if idempotency_key is None else ids.key_hash(idempotency_key)
+    schedule_id = ids.schedule_id(actor_id, hashed, new.plan) if hashed else services.new_turn_id()
+    now = services.clock.now().timestamp()
+    due = new.due(now)
+    schedule = Schedule(schedule_id, new.content, due, now, new.every, new.times, key_hash=hashed)
     # A retry may come after the time of its schedule.
-    if not in_range and not (await services.reader.schedules(actor_id)).knows(schedule.id):
+    in_range = now <= due <= now + FURTHEST
+    if not in_range and not (await services.reader.schedules(actor_id)).knows(schedule_id):
         reason = f"not a time from now to {FURTHEST / 86_400:.0f} days from now"
         row: dict[str, Any] = {"type": "value_error", "loc": ("body", "due_at"), "msg": reason}
         raise RequestValidationError([row])
     try:
         saved = await services.chat.add_schedule(actor_id, schedule)
     except TryLater as error:
-        if not schedule.key_hash:
+        if not hashed:
             error.retry = "no"  # It may have been saved: a retry would add a second schedule.
         raise
     response.headers["Location"] = f"/chat/{actor_id}/schedules/{saved.id}"
@@ -235,15 +236,6 @@ async def one(
 async def unschedule(actor_id: ActorIdPath, schedule_id: ScheduleIdPath, request: Request) -> None:
     """Delete a schedule; 204 also if it has ended already. The turns it has begun stay."""
     await services_of(request).chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
-
-
-def _schedule(services: Services, user: str, new: NewSchedule, key: str | None) -> Schedule:
-    hashed = "" if key is None else ids.key_hash(key)
-    schedule_id = ids.schedule_id(user, hashed, new.plan) if hashed else services.new_turn_id()
-    now = services.clock.now().timestamp()
-    return Schedule(
-        schedule_id, new.content, new.due(now), now, new.every, new.times, key_hash=hashed
-    )
 
 
 def _rfc_3339(seconds: float) -> str:

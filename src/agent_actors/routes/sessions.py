@@ -14,6 +14,7 @@ from agent_actors.routes.edge.permits import permit, permit_session, place_of_tu
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
     MESSAGE_RESPONSES,
+    BeforeQuery,
     KeyHeader,
     PreferHeader,
     TurnDocument,
@@ -133,9 +134,7 @@ async def history(
     limit: Annotated[
         int, Query(ge=2, le=1000, description="Entries, rounded down to whole turns.")
     ] = 1000,
-    before: Annotated[
-        int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
-    ] = None,
+    before: BeforeQuery = None,
     *,
     response: Response,
 ) -> SessionHistory:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Header, Path, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from agent_actors.conversation.runner import TurnRunner
@@ -28,6 +28,9 @@ KeyHeader = Annotated[
 ]
 PreferHeader = Annotated[
     str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")
+]
+BeforeQuery = Annotated[
+    int | None, Query(ge=1, le=2**53, description="Only turns below this number.")
 ]
 TurnIdPath = Annotated[str, Path(max_length=64, examples=[TURN_ID])]
 
@@ -61,14 +64,7 @@ MESSAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
 def new_turn(
     services: Services, conversation: str, user: str, message: Message, key: str | None
 ) -> Turn:
-    """The turn of a message. A retry with the same key is the same turn.
-
-    Args:
-        services: Its settings have the limits of a message.
-        conversation: The conversation's id.
-        user: The user's id.
-        message: The user's message.
-        key: The `Idempotency-Key`, if there is one.
+    """The turn of a message. A retry with the same `Idempotency-Key` is the same turn.
 
     Raises:
         CallerError: The message or the key is invalid.
@@ -86,8 +82,7 @@ async def run(
 ) -> tuple[TurnState, dict[str, str]]:
     """Runs a turn, and waits for its end as long as the caller prefers.
 
-    Returns:
-        The turn's state, and the headers of the answer: `Preference-Applied`, or none.
+    Returns its state, and the headers of the answer: `Preference-Applied`, or none.
 
     Raises:
         AgentError: The turn was not accepted.

@@ -11,7 +11,7 @@ from agent_actors.errors import NotFound
 from agent_actors.forms import phone_number
 from agent_actors.routes.edge.dependencies import Text, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
-from agent_actors.routes.export import Export, ExportDocument
+from agent_actors.routes.export import ExportDocument, export_of
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -138,10 +138,10 @@ async def prefer(
 )
 async def export(user_id: UserIdPath, request: Request) -> StreamingResponse:
     """Everything that is stored about the user, as one JSON document."""
-    found = await Export.of(services_of(request), user_id)
-    if found.empty:
+    parts = await export_of(services_of(request), user_id)
+    if parts is None:
         raise NotFound("Nothing is stored about this user.")
-    return StreamingResponse(found.parts(), media_type="application/json")
+    return StreamingResponse(parts, media_type="application/json")
 
 
 @router.delete("/{user_id}", status_code=204, responses=responses(422, 503))

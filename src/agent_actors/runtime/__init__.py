@@ -63,10 +63,7 @@ class DeadLetters(Protocol):
         ...
 
     async def requeue(self, letter_id: str) -> DeadLetter | None:
-        """Delivers a letter again and forgets it if that succeeds.
-
-        Returns:
-            The letter, or None where there is none of that id.
+        """Delivers a letter again and forgets it if that succeeds; None if it is not there.
 
         Raises:
             Conflict: It failed again; the letter is still there.
@@ -103,13 +100,7 @@ class Runtime(Protocol):
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Invokes an output binding and returns its response, which may be empty.
-
-        Args:
-            name: The name of the component.
-            operation: The operation, such as `create`.
-            data: Any JSON value.
-            metadata: Metadata of the operation.
+        """Invokes an output binding, with any JSON value, and returns its response, maybe empty.
 
         Raises:
             Invalid: There is no such binding, or it does not have this operation.

@@ -75,6 +75,10 @@ class ActorState:
             self._cache[slot.key] = value
         return value
 
+    async def load_or_new(self, slot: Slot[D]) -> D:
+        """A document, an empty one if there is none; raises as `StateStore.read`."""
+        return await self.load(slot) or slot.kind()
+
     def cached(self, slot: Slot[D]) -> D | None:
         """A document if it is in the cache; for gauges: it does not count as read."""
         return cast("D | None", self._cache.get(slot.key))

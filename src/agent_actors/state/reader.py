@@ -10,20 +10,14 @@ from agent_actors.errors import NotFound
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Person, SessionExchange, Sessions, Turn, TurnState
-from agent_actors.protocol.notifications import NotificationLog, NotificationRecord, PhoneNumber
+from agent_actors.protocol.notifications import NotificationRecord, PhoneNumber
 from agent_actors.protocol.schedules import Schedules
 from agent_actors.state import slots
 from agent_actors.state.documents import (
     Analytics,
     Head,
-    LastExchanges,
-    Mark,
     Memory,
     Pair,
-    Profile,
-    SessionIndex,
-    SessionPage,
-    UserPreferences,
     first_of,
     segment_of,
 )
@@ -62,7 +56,7 @@ class StateReader:
 
     async def head(self, conversation: str) -> Head:
         """The head of a conversation; an empty one before its first turn."""
-        return await self._read(wire.CHAT, conversation, slots.HEAD) or Head()
+        return await self._read_or_new(wire.CHAT, conversation, slots.HEAD)
 
     async def count(self, conversation: str) -> int:
         """The number of committed turns; clearing does not lower it.
@@ -120,7 +114,7 @@ class StateReader:
 
     async def schedules(self, user: str) -> Schedules:
         """The user's schedules."""
-        return await self._read(wire.CHAT, user, slots.SCHEDULES) or Schedules()
+        return await self._read_or_new(wire.CHAT, user, slots.SCHEDULES)
 
     def _history(self, conversation: str) -> History:
         return History(
@@ -131,19 +125,17 @@ class StateReader:
 
     async def memory(self, user: str) -> Memory:
         """The user's last messages."""
-        memory = await self._read(wire.MEMORY, ids.memory_id(user), slots.MEMORY)
-        return memory or Memory()
+        return await self._read_or_new(wire.MEMORY, ids.memory_id(user), slots.MEMORY)
 
     async def person(self, user: str) -> Person:
         """Who the user is."""
-        profile = await self._read(wire.MEMORY, ids.memory_id(user), slots.PROFILE)
-        return (profile or Profile()).person(user)
+        profile = await self._read_or_new(wire.MEMORY, ids.memory_id(user), slots.PROFILE)
+        return profile.person(user)
 
     async def mark(self, user: str, conversation: str) -> int:
         """The number of the conversation's last event that memory has applied."""
         slot = slots.mark(conversation)
-        mark = await self._read(wire.MEMORY, ids.memory_id(user), slot)
-        return (mark or Mark()).seq
+        return (await self._read_or_new(wire.MEMORY, ids.memory_id(user), slot)).seq
 
     async def phone(self, user: str) -> PhoneNumber | None:
         """The phone number for notifications, if the user has one."""
@@ -151,28 +143,25 @@ class StateReader:
 
     async def notices(self, user: str) -> tuple[NotificationRecord, ...]:
         """The user's last notifications, oldest first."""
-        log = await self._read(wire.NOTIFICATIONS, user, slots.NOTICES)
-        return (log or NotificationLog()).notices
+        return (await self._read_or_new(wire.NOTIFICATIONS, user, slots.NOTICES)).notices
 
     async def last_exchanges(self, user: str) -> tuple[SessionExchange, ...]:
         """The user's last exchanges over all conversations, newest last."""
-        last = await self._read(wire.SESSION, user, slots.EXCHANGES)
-        return (last or LastExchanges()).exchanges
+        return (await self._read_or_new(wire.SESSION, user, slots.EXCHANGES)).exchanges
 
     async def preferences(self, user: str) -> dict[str, str]:
         """The user's preferences, by name."""
-        stored = await self._read(wire.SESSION, user, slots.PREFERENCES)
-        return dict((stored or UserPreferences()).values)
+        return dict((await self._read_or_new(wire.SESSION, user, slots.PREFERENCES)).values)
 
     async def sessions(self, user: str, page: int = 0) -> Sessions:
         """A page of the user's sessions, in the order in which they were opened."""
-        index = await self._read(wire.SESSION, user, slots.SESSIONS) or SessionIndex()
+        index = await self._read_or_new(wire.SESSION, user, slots.SESSIONS)
         number = max(page, index.open)
         if number > index.last:
             return Sessions(())
-        read = await self._read(wire.SESSION, user, slots.session_page(number))
+        read = await self._read_or_new(wire.SESSION, user, slots.session_page(number))
         following = number + 1 if number < index.last else None
-        return Sessions((read or SessionPage()).session_ids, following)
+        return Sessions(read.session_ids, following)
 
     async def analytics(self, user: str) -> Analytics | None:
         """The user's message and token counts; None if nothing is counted."""
@@ -187,6 +176,9 @@ class StateReader:
         """Whether the user was forgotten at or after a time; False if the time is not known."""
         forgotten = None if at is None else await self.forgotten_at(user)
         return at is not None and forgotten is not None and at <= forgotten
+
+    async def _read_or_new(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D:
+        return await self.store.read(ActorRef(actor_type, actor_id), slot) or slot.kind()
 
     async def _read(self, actor_type: str, actor_id: str, slot: Slot[D]) -> D | None:
         return await self.store.read(ActorRef(actor_type, actor_id), slot)

@@ -26,7 +26,7 @@ class AnalyticsActor(Consumer, AnalyticsInterface):
 
         An event without a number comes from another service. Its id is the id of the turn.
         """
-        analytics = await self._analytics()
+        analytics = await self.state.load_or_new(slots.ANALYTICS)
         due, early = await self.select(events, analytics.seen)
         if due:
             total = functools.reduce(with_turn, due, analytics)
@@ -36,21 +36,20 @@ class AnalyticsActor(Consumer, AnalyticsInterface):
     @turn
     async def get_message_count(self) -> int:
         """The number of answered messages."""
-        return (await self._analytics()).message_count
+        return (await self.state.load_or_new(slots.ANALYTICS)).message_count
 
     @turn
     async def initialize(self, message_count: int) -> None:
         """Sets the number of messages; the token usage stays."""
-        analytics = replace(await self._analytics(), message_count=message_count)
+        analytics = replace(
+            await self.state.load_or_new(slots.ANALYTICS), message_count=message_count
+        )
         await self.state.save({slots.ANALYTICS: analytics})
 
     @turn
     async def forget(self, request: ForgetUser) -> None:
         """Forgets the user; the marks move up."""
         await self.wipe(request, {slots.ANALYTICS: None})
-
-    async def _analytics(self) -> Analytics:
-        return await self.state.load(slots.ANALYTICS) or Analytics()
 
 
 def with_turn(analytics: Analytics, event: TurnEvent) -> Analytics:

@@ -45,7 +45,7 @@ class Consumer(TurnActor, ConsumerInterface):
             return "duplicate" if late else "applied"
         mark = (marks or {}).get(event.conversation)
         if mark is None:
-            mark = (await self._mark(event.conversation)).seq
+            mark = (await self.state.load_or_new(slots.mark(event.conversation))).seq
         mark = max(mark, event.floor)
         if event.seq <= mark:
             return "duplicate"
@@ -58,7 +58,7 @@ class Consumer(TurnActor, ConsumerInterface):
         """
         marks = {
             slots.mark(event.conversation): replace(
-                await self._mark(event.conversation), seq=event.seq
+                await self.state.load_or_new(slots.mark(event.conversation)), seq=event.seq
             )
             for event in events
             if event.seq is not None
@@ -87,13 +87,13 @@ class Consumer(TurnActor, ConsumerInterface):
     @turn
     async def get_mark(self, request: MarkRequest) -> int:
         """The number of the last applied event of a conversation; 0 before the first."""
-        return (await self._mark(request.conversation)).seq
+        return (await self.state.load_or_new(slots.mark(request.conversation))).seq
 
     async def wipe(self, request: ForgetUser, effect: Changes) -> None:
         """Saves an effect, moves the marks up, and notes when the user was forgotten."""
         marks: dict[Slot[Mark], Mark] = {}
         for each in request.passed:
-            mark = await self._mark(each.conversation)
+            mark = await self.state.load_or_new(slots.mark(each.conversation))
             marks[slots.mark(each.conversation)] = replace(mark, seq=max(each.seq, mark.seq))
         await self.state.save({**effect, **marks, slots.TOMBSTONE: Tombstone(at=request.at)})
 
@@ -102,14 +102,11 @@ class Consumer(TurnActor, ConsumerInterface):
 
         None if the consumer has already forgotten these turns.
         """
-        mark = await self._mark(upto.conversation)
+        mark = await self.state.load_or_new(slots.mark(upto.conversation))
         if upto.seq <= mark.forgotten:
             return None
         mark = replace(mark, seq=max(upto.seq, mark.seq), forgotten=upto.seq)
         return {slots.mark(upto.conversation): mark}
-
-    async def _mark(self, conversation: str) -> Mark:
-        return await self.state.load(slots.mark(conversation)) or Mark()
 
 
 def without_turns(

@@ -58,7 +58,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     @turn
     async def update_memory(self, event: TurnEvent) -> EventResult:
         """Applies an event. If an earlier one is missing, the result is `gap`; nothing is saved."""
-        memory = await self._memory()
+        memory = await self.state.load_or_new(slots.MEMORY)
         status = await self.classify(event, memory.seen)
         if status == "applied":
             memory = with_exchange(memory, event)
@@ -70,19 +70,20 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     @turn
     async def get_memory(self) -> tuple[Message, ...]:
         """The entries, newest last."""
-        return (await self._memory()).entries
+        return (await self.state.load_or_new(slots.MEMORY)).entries
 
     @turn
     async def recall(self) -> MemorySnapshot:
         """The entries, and who the user is."""
         await self.state.prepare(slots.MEMORY, slots.PROFILE)
-        memory, profile = await self._memory(), await self._profile()
+        memory = await self.state.load_or_new(slots.MEMORY)
+        profile = await self.state.load_or_new(slots.PROFILE)
         return MemorySnapshot(memory.entries, profile.person(user_of(self.id.id)))
 
     @turn
     async def initialize(self, person: Person) -> None:
         """Sets who the user is. A summary of earlier messages that is under way will be ignored."""
-        memory = await self._memory()
+        memory = await self.state.load_or_new(slots.MEMORY)
         memory = replace(memory, summarised=memory.events, fresh=(), fresh_origins=())
         profile = Profile(
             name=person.name,
@@ -94,7 +95,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     @turn
     async def keep_summary(self, request: UserSummary) -> None:
         """Saves a summary, unless there is a newer one or the user was forgotten meanwhile."""
-        memory = await self._memory()
+        memory = await self.state.load_or_new(slots.MEMORY)
         if not memory.summarised < request.events <= memory.events:
             return
         left = 2 * (memory.events - request.events)
@@ -105,7 +106,8 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
             fresh_origins=memory.fresh_origins[max(0, len(memory.fresh_origins) - left) :],
         )
         text = request.user_summary
-        profile = replace(await self._profile(), user_summary=text, summed_up=True)
+        profile = await self.state.load_or_new(slots.PROFILE)
+        profile = replace(profile, user_summary=text, summed_up=True)
         await self.state.save({slots.MEMORY: memory, slots.PROFILE: profile})
 
     @turn
@@ -118,7 +120,9 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
         marks = await self.cleared_mark(passed)
         if marks is None:
             return
-        memory, profile = await asyncio.gather(self._memory(), self._profile())
+        memory, profile = await asyncio.gather(
+            self.state.load_or_new(slots.MEMORY), self.state.load_or_new(slots.PROFILE)
+        )
         if profile.summed_up:
             profile = replace(profile, user_summary=None, summed_up=False)
         entries, origins = without_turns(memory.entries, memory.origins, passed)
@@ -137,15 +141,9 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
     @turn
     async def forget(self, request: ForgetUser) -> None:
         """Forgets the user; the marks move up, and the number of events stays."""
-        events = (await self._memory()).events
+        events = (await self.state.load_or_new(slots.MEMORY)).events
         empty = Memory(events=events, summarised=events)
         await self.wipe(request, {slots.MEMORY: empty, slots.PROFILE: None})
-
-    async def _memory(self) -> Memory:
-        return await self.state.load(slots.MEMORY) or Memory()
-
-    async def _profile(self) -> Profile:
-        return await self.state.load(slots.PROFILE) or Profile()
 
 
 def with_exchange(memory: Memory, event: TurnEvent) -> Memory:

@@ -18,7 +18,7 @@ from agent_actors.protocol.messages import (
 )
 from agent_actors.protocol.notifications import PhoneNumber
 from agent_actors.state import slots
-from agent_actors.state.documents import LastExchanges, SessionIndex, SessionPage, UserPreferences
+from agent_actors.state.documents import LastExchanges, SessionPage, UserPreferences
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.actor import turn
 from agent_actors.users.consumer import Consumer, origin_of, with_id, without_turns
@@ -42,7 +42,7 @@ class UserSessionActor(Consumer, UserSessionInterface):
     @turn
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
         """Applies events in one transaction; returns the ids of those that came too early."""
-        last = await self._last()
+        last = await self.state.load_or_new(slots.EXCHANGES)
         due, early = await self.select(events, last.seen)
         if due:
             await self.apply(due, {slots.EXCHANGES: functools.reduce(with_exchange, due, last)})
@@ -51,12 +51,12 @@ class UserSessionActor(Consumer, UserSessionInterface):
     @turn
     async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
         """The last exchanges, newest last."""
-        return (await self._last()).exchanges
+        return (await self.state.load_or_new(slots.EXCHANGES)).exchanges
 
     @turn
     async def clear_history(self) -> None:
         """Drops the last exchanges, but not the ids of applied events."""
-        last = await self._last()
+        last = await self.state.load_or_new(slots.EXCHANGES)
         if last.exchanges:
             await self.state.save({slots.EXCHANGES: replace(last, exchanges=(), origins=())})
 
@@ -66,7 +66,7 @@ class UserSessionActor(Consumer, UserSessionInterface):
         marks = await self.cleared_mark(passed)
         if marks is None:
             return
-        last = await self._last()
+        last = await self.state.load_or_new(slots.EXCHANGES)
         exchanges, origins = without_turns(last.exchanges, last.origins, passed)
         kept = replace(last, exchanges=exchanges, origins=origins)
         await self.state.save({**marks, slots.EXCHANGES: kept})
@@ -85,8 +85,8 @@ class UserSessionActor(Consumer, UserSessionInterface):
     @turn
     async def open_session(self, request: OpenSession) -> None:
         """Adds a session to the list, unless it is on the last page."""
-        index = await self._index()
-        page = await self._page(index.last)
+        index = await self.state.load_or_new(slots.SESSIONS)
+        page = await self.state.load_or_new(slots.session_page(index.last))
         if request.session_id in page.session_ids:
             return
         if len(page.session_ids) >= PAGE:
@@ -101,8 +101,8 @@ class UserSessionActor(Consumer, UserSessionInterface):
         A session whose first turn is still on its way is then on the closed list, and is closed
         before that turn comes, or it was opened after the deletion began.
         """
-        index = await self._index()
-        if (await self._page(index.last)).session_ids:
+        index = await self.state.load_or_new(slots.SESSIONS)
+        if (await self.state.load_or_new(slots.session_page(index.last))).session_ids:
             index = replace(index, last=index.last + 1)
         if index.open < index.last:
             await self.state.save({slots.SESSIONS: replace(index, open=index.last)})
@@ -110,11 +110,11 @@ class UserSessionActor(Consumer, UserSessionInterface):
     @turn
     async def closed_sessions(self) -> Sessions:
         """The first page of the closed list; empty if there is none."""
-        index = await self._index()
+        index = await self.state.load_or_new(slots.SESSIONS)
         if index.first >= index.open:
             return Sessions(())
         following = index.first + 1
-        page = await self._page(index.first)
+        page = await self.state.load_or_new(slots.session_page(index.first))
         return Sessions(page.session_ids, following if following < index.open else None)
 
     @turn
@@ -123,8 +123,8 @@ class UserSessionActor(Consumer, UserSessionInterface):
 
         This turn may run twice; the sessions of the following page are not forgotten yet.
         """
-        index = await self._index()
-        first = await self._page(index.first)
+        index = await self.state.load_or_new(slots.SESSIONS)
+        first = await self.state.load_or_new(slots.session_page(index.first))
         if index.first < index.open and first.session_ids == page.session_ids:
             following = replace(index, first=index.first + 1)
             await self.state.save(
@@ -136,15 +136,6 @@ class UserSessionActor(Consumer, UserSessionInterface):
         """Forgets the user, except for the list of sessions; the marks move up."""
         gone = (slots.EXCHANGES, slots.PREFERENCES, slots.PHONE)
         await self.wipe(request, dict.fromkeys(gone))
-
-    async def _last(self) -> LastExchanges:
-        return await self.state.load(slots.EXCHANGES) or LastExchanges()
-
-    async def _index(self) -> SessionIndex:
-        return await self.state.load(slots.SESSIONS) or SessionIndex()
-
-    async def _page(self, number: int) -> SessionPage:
-        return await self.state.load(slots.session_page(number)) or SessionPage()
 
 
 def with_exchange(last: LastExchanges, event: TurnEvent) -> LastExchanges:

@@ -1,7 +1,6 @@
 """The commands as they are called, without a process of their own."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,9 @@ class Spoken:
             raise CommandFailed("The model failed: Try again.")
         return f"{actor_id} heard {text}"
 
-    def history(self, actor_id: str) -> Iterator[dict[str, str]]:
-        yield {"role": "user", "content": "Hello"}
-        yield {"role": "assistant", "content": f"I am {actor_id}\nover two lines"}
+    def history(self, actor_id: str) -> list[dict[str, str]]:
+        reply = {"role": "assistant", "content": f"I am {actor_id}\nover two lines"}
+        return [{"role": "user", "content": "Hello"}, reply]
 
     def dead(self) -> list[dict[str, Any]]:
         letter = {"id": "7", "at": "2024-01-05T10:00:00Z", "topic": "user-chat", "tries": 5}

@@ -8,7 +8,7 @@ import pytest
 
 from agent_actors.errors import Unavailable
 from agent_actors.protocol.messages import HighWaterMark
-from agent_actors.routes.export import PAIRS, Export, ExportDocument
+from agent_actors.routes.export import PAIRS, ExportDocument, export_of
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.unit.routes.sidecar.lessons import (
@@ -164,8 +164,9 @@ async def test_what_was_cleared_is_not_exported(serve: Serve):
 
 async def parts_of(served: Served, user: str = "ada") -> AsyncIterator[bytes]:
     """The parts in which the document is sent."""
-    export = await Export.of(served.services, user)
-    return export.parts()
+    parts = await export_of(served.services, user)
+    assert parts is not None
+    return parts
 
 
 async def test_a_long_conversation_is_sent_in_bounded_parts(serve: Serve):

@@ -11,12 +11,9 @@ from agent_actors.routes.edge.problems import document
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 with a problem document.
+    """ASGI middleware that answers 413 with a problem document, except for exempt paths.
 
-    Args:
-        app: Serves the requests.
-        largest: The most bytes that a body may have.
-        exempt: Paths without a limit.
+    `largest` is the most bytes that a body may have.
     """
 
     def __init__(self, app: ASGIApp, largest: int, exempt: Container[str] = ()) -> None:
@@ -28,20 +25,15 @@ class BodyLimit:
         """Serves one request."""
         if scope["type"] != "http" or scope["path"] in self._exempt:
             await self._app(scope, receive, send)
-        elif self._declares_more(Headers(scope=scope)):
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isascii() and length.isdigit() and int(length) > self._largest:
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")
             await document(error)(scope, receive, send)
-        else:
-            await self._app(scope, self._counted(receive), send)
-
-    def _declares_more(self, headers: Headers) -> bool:
-        length = headers.get("content-length", "")
-        return length.isascii() and length.isdigit() and int(length) > self._largest
-
-    def _counted(self, receive: Receive) -> Receive:
+            return
         received = 0
 
-        async def counting() -> Message:
+        async def count() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -49,4 +41,4 @@ class BodyLimit:
                 raise HTTPException(413)
             return message
 
-        return counting
+        await self._app(scope, count, send)

@@ -4,7 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Path, Request
 from pydantic import AfterValidator
@@ -65,25 +65,18 @@ def services_of(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
+def _id_path(who: str) -> Any:
+    return Path(
+        # For the OpenAPI document only: `ids.actor_id` checks the id, with a better error text.
+        json_schema_extra={"pattern": f"^{ids.ID_FORM}$"},
+        description=f"{who}. It must not begin with `session:`.",
+        examples=["ada"],
+    )
+
+
 UserId = Annotated[str, AfterValidator(ids.actor_id)]
-# For the OpenAPI document only: `ids.actor_id` checks the id, with a better error text.
-_FORM = {"pattern": f"^{ids.ID_FORM}$"}
-ActorIdPath = Annotated[
-    UserId,
-    Path(
-        json_schema_extra=_FORM,
-        description="The conversation and its user. It must not begin with `session:`.",
-        examples=["ada"],
-    ),
-]
-UserIdPath = Annotated[
-    UserId,
-    Path(
-        json_schema_extra=_FORM,
-        description="The user. It must not begin with `session:`.",
-        examples=["ada"],
-    ),
-]
+ActorIdPath = Annotated[UserId, _id_path("The conversation and its user")]
+UserIdPath = Annotated[UserId, _id_path("The user")]
 Text = Annotated[str, AfterValidator(text)]
 
 
@@ -97,9 +90,6 @@ def callback(request: Request) -> Services:
     if services.token is not None and not carries(request.scope, services.token):
         raise Forbidden("This route is for the runtime; it needs its dapr-api-token.")
     return services
-
-
-_FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
 
 
 def operator(request: Request) -> Services:
@@ -140,7 +130,8 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 def _loopback(scope: Scope) -> bool:
     """Whether a request comes from this machine, and not from a proxy on it."""
     client = scope.get("client")
-    if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
+    forwarded = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
+    if client is None or any(name in forwarded for name, _ in scope["headers"]):
         return False
     try:
         return ipaddress.ip_address(client[0]).is_loopback

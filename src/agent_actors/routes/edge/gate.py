@@ -6,8 +6,8 @@ no tokens and has no rate limit, there is no gate.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,7 +15,6 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent_actors.access import Access
-from agent_actors.access.caller import Caller
 from agent_actors.access.rates import RateLimiter
 from agent_actors.access.rules import OF_USERS, RULES, Rule
 from agent_actors.errors import AgentError, Forbidden, NotFound, TooOften, Unauthorized
@@ -26,31 +25,11 @@ _FREE = frozenset({"open", "runtime"})
 """Routes with these rules need no token and have no rate limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteRule:
-    """A route of the table. Its path is matched by the same expression as in the router."""
-
-    path: re.Pattern[str]
-    rule: Rule
-
-
-def rows(rules: Mapping[str, Rule]) -> dict[str, list[RouteRule]]:
-    """The rows of the table, by method."""
-    found: dict[str, list[RouteRule]] = {}
-    for route, rule in rules.items():
-        method, _, path = route.partition(" ")
-        found.setdefault(method, []).append(RouteRule(compile_path(path)[0], rule))
-    return found
-
-
 class Gate:
     """Admits a request, or answers 401, 403, 404, 429 or 503.
 
-    Args:
-        app: The application behind the gate.
-        access: Identifies the caller; None if anybody may call.
-        rates: The rate limit; None if there is none.
-        token: The sidecar's token.
+    Without `access` anybody may call, and without `rates` as often as they like; `token` is the
+    sidecar's.
     """
 
     def __init__(
@@ -60,14 +39,17 @@ class Gate:
         self._access = access
         self._rates = rates
         self._token = token
-        self._rows = rows(RULES)
+        self._rules: dict[str, list[tuple[re.Pattern[str], Rule]]] = defaultdict(list)
+        for route, rule in RULES.items():
+            method, _, path = route.partition(" ")
+            # The same expression as in the router.
+            self._rules[method].append((compile_path(path)[0], rule))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles a request."""
         if scope["type"] == "websocket" and self._access is not None:
-            await send(
-                {"type": "websocket.close", "code": 1008}
-            )  # There are no rules for websockets.
+            # There are no rules for websockets.
+            await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] == "http":
             try:
@@ -84,7 +66,11 @@ class Gate:
         if self._access is None or self._from_sidecar(scope, rule):
             self._count(_peer(scope))
             return
-        caller = await self._caller(scope, self._access)
+        try:
+            caller = await self._access.caller(_authorization(scope["headers"]))
+        except Unauthorized:
+            self._count(_peer(scope))  # Guessing tokens is limited as well.
+            raise
         self._count(f"user {caller.subject}")
         scope[CALLER] = caller
         if caller.admin or rule in {"own body", "own session"}:
@@ -107,19 +93,12 @@ class Gate:
         """The rule for a request, and the user in its path."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path: str = scope["path"]
-        for row in self._rows.get(method, ()):
-            found = row.path.match(path)
+        for pattern, rule in self._rules.get(method, ()):
+            found = pattern.match(path)
             if found is not None:
                 parts = found.groupdict()
-                return row.rule, next((parts[name] for name in OF_USERS if name in parts), "")
+                return rule, next((parts[name] for name in OF_USERS if name in parts), "")
         return None, ""
-
-    async def _caller(self, scope: Scope, access: Access) -> Caller:
-        try:
-            return await access.caller(_authorization(scope["headers"]))
-        except Unauthorized:
-            self._count(_peer(scope))  # Guessing tokens is limited as well.
-            raise
 
     def _count(self, who: str) -> None:
         """Counts a request of a caller.

@@ -29,12 +29,7 @@ _PREFLIGHT_AGE = 600
 
 
 class SecurityHeaders:
-    """Adds security headers to every answer.
-
-    Args:
-        app: The application that answers.
-        hsts: Whether browsers must use https from now on.
-    """
+    """Adds security headers to every answer; with `hsts`, browsers must use https from now on."""
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self._app = app

@@ -33,11 +33,8 @@ _JSON = (b"content-type", b"application/json")
 class Callbacks:
     """ASGI middleware that answers callbacks and passes every other request on.
 
-    Args:
-        app: Serves the other requests.
-        token: Callers have to send it; None accepts any caller.
-        events: The subscriptions, by path.
-        inputs: The input bindings, by path.
+    Callers have to send the token, if there is one. The subscriptions and the input bindings are
+    given by path.
     """
 
     def __init__(
@@ -58,8 +55,9 @@ class Callbacks:
         if not self._is_callback(scope):
             await self._app(scope, receive, send)
             return
+        trace = _text(scope, b"traceparent") if tracing.enabled() else None
         try:
-            with tracing.join(_traceparent(scope)):
+            with tracing.join(trace):
                 body = await self._answer(scope, receive)
         except ClientDisconnect:
             log.warning("the request to %r was interrupted; nothing was done", scope["path"])
@@ -84,7 +82,11 @@ class Callbacks:
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         if self._token is not None and not carries(scope, self._token):
-            self._warn()
+            if not self._warned:
+                log.warning(
+                    "refused a callback without this app's APP_API_TOKEN; does the sidecar have it?"
+                )
+            self._warned = True
             raise Forbidden("This route is for the sidecar; it needs its dapr-api-token.")
         event = self._events.get(scope["path"])
         if event is not None:
@@ -94,17 +96,9 @@ class Callbacks:
             return await binding(await _body(receive, cut=True), scope["headers"])
         return await _actor(scope, receive)
 
-    def _warn(self) -> None:
-        """Logs once that the token was missing: the sidecar may be configured with another one."""
-        if not self._warned:
-            log.warning(
-                "refused a callback without this app's APP_API_TOKEN; does the sidecar have it?"
-            )
-        self._warned = True
 
-
-def _traceparent(scope: Scope) -> str | None:
-    given = header(scope, b"traceparent") if tracing.enabled() else None
+def _text(scope: Scope, name: bytes) -> str | None:
+    given = header(scope, name)
     return None if given is None else given.decode("latin-1")
 
 
@@ -113,36 +107,25 @@ async def _actor(scope: Scope, receive: Receive) -> bytes:
     parts = scope["path"].removeprefix(ACTORS).split("/")
     match scope["method"], parts:
         case "PUT", [kind, actor_id, "method", name]:
-            given = header(scope, REENTRANCY_HEADER)
-            reentrancy = None if given is None else given.decode("latin-1")
-            return await _method(kind, actor_id, name, await _body(receive), reentrancy)
+            body, chain = await _body(receive), _text(scope, REENTRANCY_HEADER)
+            try:
+                result: bytes = await ActorRuntime.dispatch(kind, actor_id, name, body, chain)
+            except ActorMethodNotFoundError:
+                raise NotFound(f"{kind} has no method {name!r}.") from None
+            return result
         case "PUT", [kind, actor_id, "method", "remind", name]:
             await ActorRuntime.fire_reminder(kind, actor_id, name, await _body(receive))
         case "PUT", [kind, actor_id, "method", "timer", name]:
             await ActorRuntime.fire_timer(kind, actor_id, name, await _body(receive))
         case "DELETE", [kind, actor_id]:
-            await _deactivate(kind, actor_id)
+            try:
+                await ActorRuntime.deactivate(kind, actor_id)
+            except ValueError:
+                # The SDK does not know the actor, for instance because the app was restarted.
+                log.debug("%s was not active", kind)
         case _:
             raise NotFound("There is no such route of an actor.")
     return b"{}"
-
-
-async def _method(
-    kind: str, actor_id: str, name: str, body: bytes, reentrancy: str | None
-) -> bytes:
-    try:
-        result: bytes = await ActorRuntime.dispatch(kind, actor_id, name, body, reentrancy)
-    except ActorMethodNotFoundError:
-        raise NotFound(f"{kind} has no method {name!r}.") from None
-    return result
-
-
-async def _deactivate(kind: str, actor_id: str) -> None:
-    try:
-        await ActorRuntime.deactivate(kind, actor_id)
-    except ValueError:
-        # The SDK does not know the actor, for instance because the app was restarted.
-        log.debug("%s was not active", kind)
 
 
 async def _body(receive: Receive, *, cut: bool = False) -> bytes:

@@ -24,11 +24,8 @@ def deliverer(
 ) -> Deliver:
     """A function that delivers to paths of the app.
 
-    Args:
-        app: Gets a POST for every other path, such as that of a route that was added to it.
-        token: Sent with such a POST.
-        callbacks: By path; called directly, because routing would cost a fifth of a turn.
-        inputs: The same for input bindings.
+    Callbacks and input bindings are called directly, because routing would cost a fifth of a turn.
+    Every other path, such as that of a route that was added to the app, gets a POST with the token.
     """
     secret = (TOKEN_HEADER.encode(), token.encode())
 

@@ -18,13 +18,10 @@ from agent_actors.protocol.messages import Message
 
 
 class InvalidEvent(Exception):
-    """An event that cannot be applied.
+    """An event that cannot be applied; the reason never repeats what it holds.
 
-    Args:
-        reason: Why; it never repeats what the event holds.
-        event_id: The id, if there is one. Anyone who can publish chooses it, so it is made safe to
-            log.
-        permanent: No later release or retry can apply it.
+    The id, if there is one, is chosen by whoever publishes, so it is made safe to log. If it is
+    permanent, no later release or retry can apply the event.
     """
 
     def __init__(self, reason: str, event_id: str = "", *, permanent: bool = True) -> None:

@@ -19,11 +19,7 @@ from agent_actors.protocol.messages import AdoptTurn, Message, Reply, Turn, Usag
 from agent_actors.routes.edge.bodies import EventStatus
 from agent_actors.routes.edge.dependencies import Services, callback
 from agent_actors.routes.edge.problems import responses
-from agent_actors.routes.sidecar.envelope import (
-    ForeignEvent,
-    InvalidEvent,
-    read_foreign_event,
-)
+from agent_actors.routes.sidecar.envelope import InvalidEvent, read_foreign_event
 from agent_actors.routes.sidecar.events import FAILED, keep, status
 from agent_actors.users.session import open_session
 
@@ -92,12 +88,17 @@ async def take_conversation(services: Services, body: bytes) -> EventStatus:
     try:
         foreign = read_foreign_event(body)
         event = ConversationEvent.model_validate(foreign.data)
-        request = _adoption(services, foreign, event)
+        user = ids.actor_id(event.user_id)
+        message = Message("user", event.user_message)
+        check_message(message, services.settings.message_bytes)
+        check_message(Message("assistant", event.assistant_reply), REPLY_BYTES)
         conversation = ids.session(ids.session_id(event.session_id))
     except (InvalidEvent, ValidationError, AgentError) as error:
-        outcome = _invalid(error)
-    else:
-        outcome = await _adopt(services, request, conversation, foreign.at)
+        return status(services, wire.CONVERSATIONS, _invalid(error))
+    turn = Turn(event.turn_id or foreign.id, "", ids.body_hash(message), user, message)
+    usage = Usage(event.usage.input_tokens, event.usage.output_tokens)
+    request = AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage))
+    outcome = await _adopt(services, request, conversation, foreign.at)
     return status(services, wire.CONVERSATIONS, outcome)
 
 
@@ -139,16 +140,6 @@ async def _keep(services: Services, body: bytes, topic: str) -> EventStatus:
     except (InvalidEvent, Invalid):
         log.debug("a dead letter names no user")
     return await keep(services, body, FAILED, topic)
-
-
-def _adoption(services: Services, foreign: ForeignEvent, event: ConversationEvent) -> AdoptTurn:
-    user = ids.actor_id(event.user_id)
-    message = Message("user", event.user_message)
-    check_message(message, services.settings.message_bytes)
-    check_message(Message("assistant", event.assistant_reply), REPLY_BYTES)
-    turn = Turn(event.turn_id or foreign.id, "", ids.body_hash(message), user, message)
-    usage = Usage(event.usage.input_tokens, event.usage.output_tokens)
-    return AdoptTurn(turn, Reply(event.assistant_reply, event.model, usage))
 
 
 async def _adopt(

@@ -75,10 +75,6 @@ class ReceiveResult(BaseModel):
 class InvalidRecord(Exception):
     """A record that cannot become a turn; the reason never repeats what it holds."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
 
 @dataclass(frozen=True, slots=True)
 class KafkaRecord:
@@ -128,7 +124,12 @@ async def receive(services: Services, body: bytes, headers: Headers) -> ReceiveR
     try:
         return await _take(services, record)
     except InvalidRecord as error:
-        return await _park(services, record, error.reason)
+        log.warning("record %s is kept as a dead letter: %s", record.id, error)
+        letter_id = await services.dead_letters.keep(
+            topic=BINDING, event=_letter(record), reason=str(error), tries=1
+        )
+        services.counters.dead_letter_kept(BINDING)
+        return ReceiveResult(status="Message parked", letter_id=letter_id)
 
 
 async def requeue(services: Services, letter: bytes) -> ReceiveResult:
@@ -141,7 +142,7 @@ async def requeue(services: Services, letter: bytes) -> ReceiveResult:
     try:
         return await _take(services, read_letter(letter))
     except InvalidRecord as error:
-        raise Conflict(f"It failed again, and its letter is still there: {error.reason}") from None
+        raise Conflict(f"It failed again, and its letter is still there: {error}") from None
 
 
 def read_record(body: bytes, headers: Headers) -> KafkaRecord:
@@ -256,15 +257,6 @@ def _message(received: KafkaMessage) -> Message:
 def _ignore(record: KafkaRecord, reason: str) -> ReceiveResult:
     log.info("record %s is ignored: %s", record.id, reason)
     return ReceiveResult(status="Message ignored")
-
-
-async def _park(services: Services, record: KafkaRecord, reason: str) -> ReceiveResult:
-    """Keeps a record as a dead letter, once."""
-    log.warning("record %s is kept as a dead letter: %s", record.id, reason)
-    event = _letter(record)
-    letter_id = await services.dead_letters.keep(topic=BINDING, event=event, reason=reason, tries=1)
-    services.counters.dead_letter_kept(BINDING)
-    return ReceiveResult(status="Message parked", letter_id=letter_id)
 
 
 def _letter(record: KafkaRecord) -> bytes:

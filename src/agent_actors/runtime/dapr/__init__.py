@@ -21,7 +21,7 @@ from agent_actors.protocol.events import CloudEvent
 from agent_actors.protocol.wire import CHAT, PING, READINESS, RESPONSE
 from agent_actors.runtime import Deliver, Withdraw
 from agent_actors.runtime.dapr.client import DaprActorClient
-from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, failure, part, section
+from agent_actors.runtime.dapr.sidecar import SidecarClient, failure, part, section
 from agent_actors.runtime.dapr.watch import SidecarWatch
 from agent_actors.settings import Settings
 
@@ -33,18 +33,12 @@ CALL_TIME = 30.0
 """Seconds that a call of an actor through the sidecar may take: longer than any turn."""
 _PROBE = 2.0
 """Time limit of a readiness probe, in seconds."""
-_WAITING = (CHAT, RESPONSE)
-"""The actor types that wait for a model."""
-_NO_STORE = frozenset({"ERR_SECRET_STORE_NOT_FOUND", "ERR_SECRET_STORES_NOT_CONFIGURED"})
 
 
 class DaprRuntime:
     """`Runtime` on a sidecar; made by `open`, which opens no connection.
 
-    Args:
-        sidecar: The sidecar.
-        clock: The time.
-        deadline: Time limit of a call of an actor, in seconds.
+    A call of an actor may take `deadline` seconds.
     """
 
     called_by_sidecar = True
@@ -70,14 +64,24 @@ class DaprRuntime:
                 "The dapr runtime needs a sidecar, but DAPR_HTTP_PORT is not set: start it with"
                 " `dapr run`, or use --runtime embedded."
             )
-        if any(settings.rules_of(each).idle_timeout <= settings.parking_time for each in _WAITING):
+        if settings.parking_time >= min(
+            settings.rules_of(waiting).idle_timeout for waiting in (CHAT, RESPONSE)
+        ):
             # daprd counts idle time from the start of a turn, and cuts the turn when it is over.
             raise StartupError(
                 "AGENT_ACTORS_IDLE_TIMEOUT (or that of a type in AGENT_ACTORS_ACTOR_TYPES) must be"
                 " longer than AGENT_ACTORS_PARKING_TIME on Dapr."
             )
+        if settings.app_api_token is None and settings.require_token:
+            raise StartupError(
+                "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"
+                " sidecar."
+            )
         if settings.app_api_token is None:
-            _check_no_token(required=settings.require_token)
+            log.warning(
+                "APP_API_TOKEN is not set: whoever reaches this port can call actors and publish"
+                " events"
+            )
         sidecar = SidecarClient(settings.dapr_http_port, settings.dapr_api_token, CALL_TIME)
         return cls(sidecar, clock, CALL_TIME)
 
@@ -123,17 +127,22 @@ class DaprRuntime:
         if not hosting.get("hostReady") or hosting.get("runtimeStatus") != "RUNNING":
             return f"The sidecar hosts no actors yet ({hosting.get('placement', 'no placement')})."
         types = ActorRuntime.get_registered_actor_types()
-        unreachable = await asyncio.gather(*map(self._unreachable, types))
-        return next(
-            (f"Actors of type {name} cannot be called." for name in unreachable if name), None
-        )
+        answers = await asyncio.gather(*map(self._answers, types))
+        for actor_type, answered in zip(types, answers, strict=True):
+            if not answered:
+                return f"Actors of type {actor_type} cannot be called."
+        return None
+
+    async def _answers(self, actor_type: str) -> bool:
+        try:
+            async with self._clock.timeout(_PROBE):
+                await self._client.invoke_method(actor_type, READINESS, PING)
+        except (AgentError, TimeoutError):
+            return False
+        return True
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
-        """Hands an event to the broker.
-
-        Raises:
-            Unavailable: The broker did not confirm the event, but may have taken it.
-        """
+        """Hands an event to the broker."""
         named = {
             "metadata.cloudevent.id": event.id,
             "metadata.cloudevent.source": event.source,
@@ -149,33 +158,32 @@ class DaprRuntime:
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Invokes an output binding and returns its response, which may be empty.
-
-        Raises:
-            BindingFailed: The binding has failed, or there is none of that name.
-            Unavailable: The sidecar did not answer; the operation may have taken effect.
-        """
+        """Invokes an output binding; it is `BindingFailed`, too, if there is none of that name."""
         asked = encode({"operation": operation, "data": data, "metadata": metadata})
         answer = await self._sidecar.send("POST", f"bindings/{part(name)}", asked)
         if answer.ok:
             return answer.body
-        if answer.code.endswith("_OUTPUT_BINDING"):
-            raise _binding_failed(name, answer)
-        raise failure(answer, "bindings")
+        if not answer.code.endswith("_OUTPUT_BINDING"):
+            raise failure(answer, "bindings")
+        # Only a status of the sidecar's message: the rest may contain credentials.
+        status = re.search(r"\((\d{3})\)", answer.message)
+        if status:
+            raise BindingFailed(f"What the binding {name!r} speaks to has answered {status[1]}.")
+        if "find output binding" in answer.message:
+            raise BindingFailed(f"The sidecar has no output binding {name!r}.")
+        raise BindingFailed(f"The binding {name!r} could not reach what it speaks to, or refused.")
 
     async def get_secret(self, store: str, name: str) -> str | None:
         """A secret, or None if the store has none of that name.
 
         Local stores and Kubernetes report a missing secret; other stores may fail instead.
-
-        Raises:
-            Invalid: There is no such store.
-            Unavailable: The store failed or cannot be reached.
         """
         answer = await self._sidecar.send("GET", f"secrets/{part(store)}/{part(name)}")
-        if answer.code in _NO_STORE:
+        if answer.code in {"ERR_SECRET_STORE_NOT_FOUND", "ERR_SECRET_STORES_NOT_CONFIGURED"}:
             raise Invalid(f"There is no secret store {store!r}.")
-        if _has_none(answer, name):
+        # Dapr has one code for all errors of a store.
+        missing = (f"secret {name} not found", f'secrets "{name}" not found')
+        if answer.code == "ERR_SECRET_GET" and answer.message.endswith(missing):
             return None
         if not answer.ok:
             raise failure(answer, "secrets")
@@ -183,39 +191,3 @@ class DaprRuntime:
         secrets = from_json(answer.body, cache_strings="none") if answer.body else {}
         found = secrets.get(name)
         return found if isinstance(found, str) and found else None
-
-    async def _unreachable(self, actor_type: str) -> str | None:
-        """The type's name if its actors cannot be called."""
-        try:
-            async with self._clock.timeout(_PROBE):
-                await self._client.invoke_method(actor_type, READINESS, PING)
-        except (AgentError, TimeoutError):
-            return actor_type
-        return None
-
-
-def _binding_failed(name: str, answer: SidecarResponse) -> BindingFailed:
-    """The error, with only a status of the sidecar's message: it may contain credentials."""
-    status = re.search(r"\((\d{3})\)", answer.message)
-    if status:
-        return BindingFailed(f"What the binding {name!r} speaks to has answered {status[1]}.")
-    if "find output binding" in answer.message:
-        return BindingFailed(f"The sidecar has no output binding {name!r}.")
-    return BindingFailed(f"The binding {name!r} could not reach what it speaks to, or refused.")
-
-
-def _has_none(answer: SidecarResponse, name: str) -> bool:
-    """Does the store have no secret of that name? Dapr has one code for all errors of a store."""
-    words = (f"secret {name} not found", f'secrets "{name}" not found')
-    return answer.code == "ERR_SECRET_GET" and answer.message.endswith(words)
-
-
-def _check_no_token(*, required: bool) -> None:
-    if required:
-        raise StartupError(
-            "AGENT_ACTORS_REQUIRE_TOKEN is set and APP_API_TOKEN is not: set it here and at the"
-            " sidecar."
-        )
-    log.warning(
-        "APP_API_TOKEN is not set: whoever reaches this port can call actors and publish events"
-    )

@@ -15,18 +15,13 @@ _UNTIL_DECIDED = aiohttp.ClientTimeout(total=None)
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 """Seconds between two tries of a call while its actor has no host."""
-_NO_PLACE = frozenset({"ERR_ACTOR_NO_ADDRESS", "ERR_ACTOR_NO_PLACEMENT"})
-_NO_PLACE_WORDS = ("did not find address", "failed to lookup actor", "placement is disconnected")
-_NOT_HERE = "ERR_ACTOR_INSTANCE_MISSING"
+_NO_PLACE = ("did not find address", "failed to lookup actor", "placement is disconnected")
 
 
 class DaprActorClient(DaprActorClientBase):
     """Calls, state, reminders and timers of actors.
 
-    Args:
-        sidecar: The sidecar.
-        clock: Measures the deadline of a call.
-        deadline: Time limit of a call of an actor, with finding its host, in seconds.
+    A call may take `deadline` seconds, with finding the actor's host.
     """
 
     def __init__(self, sidecar: SidecarClient, clock: Clock, deadline: float) -> None:
@@ -50,11 +45,15 @@ class DaprActorClient(DaprActorClientBase):
         end = self._clock.monotonic() + self._deadline
         pause = FIRST_PAUSE
         while True:
-            answer = await self._send(path, data or b"", headers)
+            try:
+                answer = await self._sidecar.send("POST", path, data or b"", headers)
+            except Unavailable as error:
+                raise Unreachable(error.detail) from None
             if answer.ok:
                 return answer.body
             if not _unplaced(answer) or self._clock.monotonic() + pause > end:
-                raise _lost(failure(answer, f"{actor_type}.{method}"))
+                failed = failure(answer, f"{actor_type}.{method}")
+                raise failed if isinstance(failed, Defect) else Unreachable(failed.detail)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -97,36 +96,20 @@ class DaprActorClient(DaprActorClientBase):
     async def register_reminder(
         self, actor_type: str, actor_id: str, name: str, data: bytes
     ) -> None:
-        """Registers a reminder with the scheduler, in place of one of the same name.
-
-        Raises:
-            Unavailable: The scheduler is away.
-        """
+        """Registers a reminder with the scheduler, in place of one of the same name."""
         await self._sidecar.ask("PUT", _named(actor_type, actor_id, "reminders", name), data)
 
     async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Removes a reminder, if it is there. Raises as above."""
+        """Removes a reminder, if it is there."""
         await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "reminders", name))
 
     async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
-        """Starts a timer in the sidecar's memory, in place of one of the same name.
-
-        Raises:
-            Unavailable: The sidecar is away, or the actor is not active there.
-        """
+        """Starts a timer of an active actor in the sidecar's memory, in place of its namesake."""
         await self._sidecar.ask("PUT", _named(actor_type, actor_id, "timers", name), data)
 
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
-        """Stops a timer, if it is there. Raises as above."""
+        """Stops a timer, if it is there."""
         await self._sidecar.ask("DELETE", _named(actor_type, actor_id, "timers", name))
-
-    async def _send(
-        self, path: str, body: bytes, headers: dict[str, str] | None
-    ) -> SidecarResponse:
-        try:
-            return await self._sidecar.send("POST", path, body, headers)
-        except Unavailable as error:
-            raise _lost(error) from None
 
     async def _save(self, actor: ActorRef, data: bytes) -> None:
         path = f"{_actor(*actor)}/state"
@@ -135,7 +118,7 @@ class DaprActorClient(DaprActorClientBase):
         answer = await self._sidecar.send("POST", path, data, patience=_UNTIL_DECIDED)
         if answer.ok:
             return
-        if answer.code == _NOT_HERE:
+        if answer.code == "ERR_ACTOR_INSTANCE_MISSING":
             raise Deactivated("The actor lives elsewhere by now; send the request again.")
         raise failure(answer, f"the save of {actor.type}")
 
@@ -160,13 +143,9 @@ def _named(actor_type: str, actor_id: str, kind: str, name: str) -> str:
     return f"{_actor(actor_type, actor_id)}/{kind}/{part(name)}"
 
 
-def _lost(error: Unavailable | Defect) -> Unreachable | Defect:
-    return error if isinstance(error, Defect) else Unreachable(error.detail)
-
-
 def _unplaced(answer: SidecarResponse) -> bool:
     """Does the actor have no host? Then nothing ran, and the call may be sent again."""
-    if answer.code in _NO_PLACE:
+    if answer.code in {"ERR_ACTOR_NO_ADDRESS", "ERR_ACTOR_NO_PLACEMENT"}:
         return True
     message = answer.message
-    return any(words in message for words in _NO_PLACE_WORDS) and "actor service" not in message
+    return any(words in message for words in _NO_PLACE) and "actor service" not in message

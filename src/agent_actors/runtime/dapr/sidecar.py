@@ -55,12 +55,10 @@ class SidecarResponse:
 
 
 class SidecarClient:
-    """The sidecar's HTTP API.
+    """The sidecar's HTTP API, on a port of loopback.
 
-    Args:
-        port: Its port on loopback.
-        token: The token it requires (`DAPR_API_TOKEN`), if any.
-        timeout: Time limit of a request in seconds, longer than any turn.
+    `token` is the one that it requires (`DAPR_API_TOKEN`), if any; `timeout` is the time limit of a
+    request in seconds, longer than any turn.
     """
 
     def __init__(self, port: int, token: str | None, timeout: float) -> None:
@@ -94,14 +92,10 @@ class SidecarClient:
         *,
         patience: aiohttp.ClientTimeout | None = None,
     ) -> SidecarResponse:
-        """Sends one request.
+        """Sends one request with a JSON body, to a path whose segments are quoted by `part`.
 
-        Args:
-            method: The HTTP method.
-            path: The path below `/v1.0/`, with each segment quoted by `part`.
-            body: JSON.
-            headers: Headers beside the token and the content type.
-            patience: A timeout in place of the usual one.
+        `headers` are those beside the token and the content type; `patience` replaces the usual
+        timeout.
 
         Raises:
             Unavailable: The sidecar could not be reached, or did not answer in time.

@@ -25,13 +25,7 @@ WITHIN = 2.0
 
 
 class SidecarWatch:
-    """Checks the mark again and again.
-
-    Args:
-        sidecar: The sidecar.
-        clock: The time.
-        withdraw: Deactivates every actor of this process.
-    """
+    """Checks the mark again and again; `withdraw` deactivates every actor of this process."""
 
     def __init__(self, sidecar: SidecarClient, clock: Clock, withdraw: Withdraw) -> None:
         self._sidecar = sidecar
@@ -63,18 +57,21 @@ class SidecarWatch:
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> bool:
+        reason = None
         try:
-            await self._compare()
+            await self._mark_sidecar()
         except AgentError as error:
-            self._report(error.detail)
+            reason = error.detail
         except TimeoutError:
-            self._report("The sidecar did not answer in time.")
-        else:
-            self._report(None)
-            return True
-        return False
+            reason = "The sidecar did not answer in time."
+        if reason is not None and reason != self._reason:
+            log.warning("the sidecar is away (%s)", reason.partition(";")[0].rstrip("."))
+        elif self._reason is not None and reason is None:
+            log.info("the sidecar is there")
+        self._reason = reason
+        return reason is None
 
-    async def _compare(self) -> None:
+    async def _mark_sidecar(self) -> None:
         metadata = await self._sidecar.metadata(WITHIN)
         if section(metadata, "extended").get(MARK) == self._mark:
             return
@@ -85,11 +82,3 @@ class SidecarWatch:
         async with self._clock.timeout(WITHIN):
             await self._sidecar.ask("PUT", f"metadata/{MARK}", self._mark.encode())
         self._marked = True
-
-    def _report(self, reason: str | None) -> None:
-        """Logs why the sidecar cannot be used, or that it can, when this changes."""
-        if reason is not None and reason != self._reason:
-            log.warning("the sidecar is away (%s)", reason.partition(";")[0].rstrip("."))
-        elif self._reason is not None and reason is None:
-            log.info("the sidecar is there")
-        self._reason = reason

@@ -7,25 +7,22 @@ actor is not deactivated while its turn runs.
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from dapr.clients.base import DaprActorClientBase
 
 from agent_actors.clock import Clock
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.protocol.dead_letters import LetterLimits
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.runtime import DeadLetters, Deliver, Withdraw
 from agent_actors.runtime.embedded.client import EmbeddedActorClient
 from agent_actors.runtime.embedded.disk.database import Database
-from agent_actors.runtime.embedded.disk.dead_letters import DeadLetterTable, EmbeddedDeadLetters
+from agent_actors.runtime.embedded.disk.dead_letters import EmbeddedDeadLetters
 from agent_actors.runtime.embedded.disk.folder import DataFolder
 from agent_actors.runtime.embedded.files import components
-from agent_actors.runtime.embedded.files.components import Components
 from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
 from agent_actors.runtime.embedded.files.secrets import SecretStores
-from agent_actors.runtime.embedded.kafka.component import KafkaInput, read_inputs
+from agent_actors.runtime.embedded.kafka.component import read_inputs
 from agent_actors.runtime.embedded.kafka.inputs import KafkaInputs
 from agent_actors.runtime.embedded.time.reminders import Reminders
 from agent_actors.runtime.embedded.time.timers import Timers
@@ -38,94 +35,55 @@ __all__ = ["EmbeddedRuntime"]
 DATABASE = "agent-actors.db"
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What `open` has opened and read; `stop` closes it."""
-
-    folder: DataFolder
-    store: Database
-    components: Components
-    secrets: SecretStores
-    outputs: RecordedOutputs
-    inputs: tuple[KafkaInput, ...]
-
-
 class EmbeddedRuntime:
-    """`Runtime` in one process; made by `open`, which takes the data folder.
+    """`Runtime` in one process: reads the component files, takes the data folder, opens the store.
 
     Args:
         settings: The settings of the process.
         clock: The time.
-        held: What `open` has opened.
         recover: Names of reminders that fire at every start, whatever their due time.
-        delivery: How deliveries are tried.
+        topics: Pub/sub component and topic of each subscription that must exist.
+        delivery: How deliveries are tried, if not as usual.
+
+    Raises:
+        StartupError: One of them cannot be used; the text names it and says why.
     """
+
+    called_by_sidecar = False
 
     def __init__(
         self,
-        settings: Settings,
-        clock: Clock,
-        held: _Held,
-        recover: frozenset[str],
-        delivery: DeliverySettings,
-    ) -> None:
-        self._drain = settings.drain
-        self._clock = clock
-        self._folder = held.folder
-        self._store = held.store
-        self._secrets = held.secrets
-        self._outputs = held.outputs
-        self._turns = ActorTurns(clock, settings.rules_of)
-        self._reminders = Reminders(held.store, clock, self._turns.remind, recover)
-        self._timers = Timers(clock, self._turns.tick)
-        self._client = EmbeddedActorClient(self._turns, held.store, self._reminders, self._timers)
-        graveyard = DeadLetterTable(held.store, clock, LetterLimits())
-        self._topics = Topics(held.components, clock, delivery, graveyard)
-        self._inputs = KafkaInputs(held.inputs, clock)
-        self._letters = EmbeddedDeadLetters(graveyard, self._redeliver)
-        self._started = False
-        self._end: asyncio.Task[None] | None = None
-
-    @classmethod
-    def open(
-        cls,
         settings: Settings,
         clock: Clock,
         *,
         recover: frozenset[str] = frozenset(),
         topics: frozenset[tuple[str, str]] = frozenset(),
         delivery: DeliverySettings | None = None,
-    ) -> "EmbeddedRuntime":
-        """Takes the data folder, opens the database and reads the component files.
-
-        Args:
-            settings: The settings of the process.
-            clock: The time.
-            recover: Names of reminders that fire at every start, whatever their due time.
-            topics: Pub/sub component and topic of each subscription that must exist.
-            delivery: How deliveries are tried, if not as usual.
-
-        Raises:
-            StartupError: One of them cannot be used; the text names it and says why.
-        """
+    ) -> None:
+        self._drain = settings.drain
+        self._clock = clock
+        self._started = False
+        self._end: asyncio.Task[None] | None = None
         where = components.find(settings.components)
         known = components.read(where)
         components.require(known, where, topics)
-        secrets = SecretStores.open(known.secret_stores)
-        secrets.require(settings.secret_store)
-        outputs = RecordedOutputs(known.bindings)
-        outputs.require(settings.sms_binding)
-        inputs = read_inputs(known.bindings)
-        folder = DataFolder.take(settings.data)
+        self._secrets = SecretStores.open(known.secret_stores)
+        self._secrets.require(settings.secret_store)
+        self._outputs = RecordedOutputs(known.bindings)
+        self._outputs.require(settings.sms_binding)
+        self._inputs = KafkaInputs(read_inputs(known.bindings), clock)
+        self._folder = DataFolder.take(settings.data)
         try:
-            store = Database.open(folder.path / DATABASE, settings.synchronous)
+            self._store = Database.open(self._folder.path / DATABASE, settings.synchronous)
         except StartupError:
-            folder.release()
+            self._folder.release()
             raise
-        held = _Held(folder, store, known, secrets, outputs, inputs)
-        return cls(settings, clock, held, recover, delivery or DeliverySettings())
-
-    called_by_sidecar = False
+        self._turns = ActorTurns(clock, settings.rules_of)
+        self._reminders = Reminders(self._store, clock, self._turns.remind, recover)
+        self._timers = Timers(clock, self._turns.tick)
+        self._client = EmbeddedActorClient(self._turns, self._store, self._reminders, self._timers)
+        self._letters = EmbeddedDeadLetters(self._store, clock, self._redeliver)
+        self._topics = Topics(known, clock, delivery or DeliverySettings(), self._letters)
 
     @property
     def actor_client(self) -> DaprActorClientBase:
@@ -138,31 +96,17 @@ class EmbeddedRuntime:
         return self._letters
 
     async def publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
-        """Takes an event for delivery in the background.
-
-        Raises:
-            Invalid: There is no such pub/sub component.
-            Unavailable: Too many events wait, or the runtime is not running.
-        """
+        """Takes an event for delivery in the background; raises like `Topics.publish`."""
         self._topics.publish(pubsub, topic, event)
 
     async def invoke_binding(
         self, name: str, operation: str, data: Any, metadata: dict[str, str]
     ) -> bytes:
-        """Invokes an output binding and returns its response.
-
-        Raises:
-            Invalid: There is no such binding, or it does not have this operation.
-        """
+        """Records the output, and sends nothing; raises like `RecordedOutputs.invoke`."""
         return await self._outputs.invoke(name, operation, data, metadata)
 
     async def get_secret(self, store: str, name: str) -> str | None:
-        """A secret, or None if the store has none of that name; read anew each time.
-
-        Raises:
-            Invalid: There is no such store.
-            Unavailable: The store's file cannot be used now.
-        """
+        """A secret, or None if the store has none of that name; read anew each time."""
         return await self._secrets.get(store, name)
 
     async def start(self, deliver: Deliver, withdraw: Withdraw | None = None) -> None:  # noqa: ARG002 - there is no sidecar that could be replaced
@@ -195,11 +139,7 @@ class EmbeddedRuntime:
         """Does nothing: there is no sidecar."""
 
     async def purge(self) -> None:
-        """Removes deleted state from the disk and from the write-ahead log.
-
-        Raises:
-            Unavailable: It may still be there.
-        """
+        """Removes deleted state from the disk and from the write-ahead log."""
         await self._store.purge()
 
     async def unready(self) -> str | None:
@@ -225,7 +165,11 @@ class EmbeddedRuntime:
             self._topics.refuse()
             self._inputs.refuse()
             self._turns.refuse()
-            await self._drain_work()
+            with suppress(TimeoutError):
+                async with self._clock.timeout(self._drain):
+                    await self._topics.drain()
+                    await self._inputs.drain()
+                    await self._turns.drain()
             await self._reminders.stop()
             await self._timers.stop()
             await self._topics.stop()
@@ -234,10 +178,3 @@ class EmbeddedRuntime:
         finally:
             await self._store.close()
             self._folder.release()
-
-    async def _drain_work(self) -> None:
-        with suppress(TimeoutError):
-            async with self._clock.timeout(self._drain):
-                await self._topics.drain()
-                await self._inputs.drain()
-                await self._turns.drain()

@@ -3,11 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from dapr.common.reentrancy_context import reentrancy_ctx
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, Unavailable
@@ -27,26 +26,16 @@ _UPSERT = (
 _DELETE = "DELETE FROM state WHERE type = ? AND id = ? AND key = ?"
 
 
-class _Written(BaseModel):
+class _Document(BaseModel):
     key: str
     value: Any = None
 
 
-class _Removed(BaseModel):
-    key: str
+class _Change(BaseModel):
+    operation: Literal["upsert", "delete"]
+    request: _Document
 
 
-class _Upsert(BaseModel):
-    operation: Literal["upsert"]
-    request: _Written
-
-
-class _Delete(BaseModel):
-    operation: Literal["delete"]
-    request: _Removed
-
-
-_Change = Annotated[_Upsert | _Delete, Field(discriminator="operation")]
 _changes: TypeAdapter[list[_Change]] = TypeAdapter(list[_Change])
 
 
@@ -69,12 +58,7 @@ class EmbeddedActorClient(DocumentClient):
         return await self._turns.call(ActorRef(actor_type, actor_id), method, data or b"", chain)
 
     async def save_state_transactionally(self, actor_type: str, actor_id: str, data: bytes) -> None:
-        """Saves all of the changes or none; returns once they are committed.
-
-        Args:
-            actor_type: The type of the actor.
-            actor_id: Its id.
-            data: Dapr's JSON array of `upsert` and `delete` operations.
+        """Saves all changes of Dapr's JSON array or none; returns once they are committed.
 
         Raises:
             Invalid: The array has another form.
@@ -87,7 +71,12 @@ class EmbeddedActorClient(DocumentClient):
             raise Invalid(f"The state transaction is malformed: {fields(error)}") from None
         except ValueError:
             raise Invalid("The state transaction is malformed: it is not JSON.") from None
-        await self.save_documents(actor_type, actor_id, _prepare(changes))
+        # Encoded here, on the loop, to keep the writer's transaction short.
+        documents: list[tuple[str, bytes | None]] = []
+        for change in changes:
+            value = to_json(change.request.value) if change.operation == "upsert" else None
+            documents.append((change.request.key, value))
+        await self.save_documents(actor_type, actor_id, documents)
 
     async def save_documents(
         self, actor_type: str, actor_id: str, changes: Sequence[tuple[str, bytes | None]]
@@ -98,7 +87,15 @@ class EmbeddedActorClient(DocumentClient):
             raise Unavailable(
                 f"The actor {actor_type}/{actor_id} is not active; nothing was saved."
             )
-        decided = self._store.submit(partial(_save, actor_type, actor_id, changes))
+
+        def save(connection: sqlite3.Connection) -> None:
+            for key, value in changes:
+                if value is None:
+                    connection.execute(_DELETE, (actor_type, actor_id, key))
+                else:
+                    connection.execute(_UPSERT, (actor_type, actor_id, key, value))
+
+        decided = self._store.submit(save)
         self._turns.hold(actor, decided)
         await asyncio.shield(decided)
 
@@ -110,18 +107,7 @@ class EmbeddedActorClient(DocumentClient):
     async def register_reminder(
         self, actor_type: str, actor_id: str, name: str, data: bytes
     ) -> None:
-        """Saves a reminder, in place of one of the same name, and returns once it is committed.
-
-        Args:
-            actor_type: The type of the actor.
-            actor_id: Its id.
-            name: The reminder's name.
-            data: Dapr's JSON object with `dueTime`, `period`, `ttl` and `data`.
-
-        Raises:
-            Invalid: The object has another form.
-            Unavailable: The store is away.
-        """
+        """Saves a reminder (Dapr's JSON object); raises like `Reminders.register`."""
         await self._reminders.register((actor_type, actor_id, name), data)
 
     async def unregister_reminder(self, actor_type: str, actor_id: str, name: str) -> None:
@@ -129,18 +115,7 @@ class EmbeddedActorClient(DocumentClient):
         await self._reminders.unregister((actor_type, actor_id, name))
 
     async def register_timer(self, actor_type: str, actor_id: str, name: str, data: bytes) -> None:
-        """Starts a timer in memory, in place of one of the same name.
-
-        Args:
-            actor_type: The type of the actor.
-            actor_id: Its id.
-            name: The timer's name.
-            data: Dapr's JSON object with `dueTime`, `period`, `ttl`, `callback` and `data`.
-
-        Raises:
-            Invalid: The object has another form.
-            Unavailable: The actor is not active, or the runtime is stopping.
-        """
+        """Starts a timer of an active actor (Dapr's JSON object); raises like `Timers.register`."""
         if not self._turns.active(ActorRef(actor_type, actor_id)):
             raise Unavailable(f"The actor {actor_type}/{actor_id} is not active; it has no timers.")
         self._timers.register(actor_type, actor_id, name, data)
@@ -148,27 +123,3 @@ class EmbeddedActorClient(DocumentClient):
     async def unregister_timer(self, actor_type: str, actor_id: str, name: str) -> None:
         """Stops a timer, if it is there."""
         self._timers.unregister(actor_type, actor_id, name)
-
-
-def _prepare(changes: list[_Change]) -> list[tuple[str, bytes | None]]:
-    # Encoded here, on the loop, to keep the writer's transaction short.
-    return [
-        (
-            change.request.key,
-            to_json(change.request.value) if isinstance(change, _Upsert) else None,
-        )
-        for change in changes
-    ]
-
-
-def _save(
-    actor_type: str,
-    actor_id: str,
-    changes: Sequence[tuple[str, bytes | None]],
-    connection: sqlite3.Connection,
-) -> None:
-    for key, value in changes:
-        if value is None:
-            connection.execute(_DELETE, (actor_type, actor_id, key))
-        else:
-            connection.execute(_UPSERT, (actor_type, actor_id, key, value))

@@ -13,12 +13,7 @@ _LOOK_AGAIN = 3600.0
 
 
 class IdleActors:
-    """A list in order of time for each actor type, since each has its own idle timeout.
-
-    Args:
-        clock: The time.
-        rules_of: The rules of each actor type, with its idle timeout.
-    """
+    """A list in order of time for each actor type, since each has its own idle timeout."""
 
     def __init__(self, clock: Clock, rules_of: RulesOf) -> None:
         self._clock = clock
@@ -47,8 +42,7 @@ class IdleActors:
 
     async def wait(self) -> None:
         """Returns when an actor has reached its idle timeout; other tasks run in between."""
-        while (wait := self._until_first()) != 0:
-            wait = _LOOK_AGAIN if wait is None else wait
+        while (wait := min(map(self._until, self._since), default=_LOOK_AGAIN)) > 0:
             self._earlier.clear()
             self._wakes_at = self._clock.monotonic() + wait
             # An actor of another type with a shorter timeout may be added meanwhile.
@@ -64,13 +58,9 @@ class IdleActors:
                 return ActorRef(actor_type, next(iter(self._since[actor_type])))
         return None
 
-    def _until_first(self) -> float | None:
-        waits = [self._until(actor_type) for actor_type in self._since]
-        return min((wait for wait in waits if wait is not None), default=None)
-
-    def _until(self, actor_type: str) -> float | None:
+    def _until(self, actor_type: str) -> float:
         since = self._since[actor_type]
         if not since:
-            return None
+            return _LOOK_AGAIN
         end = next(iter(since.values())) + self._rules_of(actor_type).idle_timeout
         return max(0.0, end - self._clock.monotonic())

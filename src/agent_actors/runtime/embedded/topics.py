@@ -15,9 +15,9 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, Invalid, Unavailable
+from agent_actors.protocol.codec import json_object
 from agent_actors.protocol.events import CloudEvent
-from agent_actors.runtime import Deliver, DeliveryResponse, Headers
-from agent_actors.runtime.embedded.disk.dead_letters import DeadLetterTable
+from agent_actors.runtime import DeadLetters, Deliver, DeliveryResponse, Headers
 from agent_actors.runtime.embedded.files.components import Components, Subscription
 from agent_actors.runtime.embedded.time.agenda import Agenda
 from agent_actors.runtime.embedded.turns import begin_work
@@ -27,8 +27,6 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 64
 _ROUTE_TIME = 30.0
 _LONGEST_WAIT = 60.0
-_WAITING = 100_000
-_BYTES = 256 * 1024 * 1024
 
 _Lane = tuple[str, str, str, str]
 """Pub/sub component, topic, source and subject."""
@@ -55,19 +53,16 @@ class _Waiting:
 class DeliverySettings:
     """How deliveries are tried.
 
-    Args:
-        tries: Deliveries of an event before it is a dead letter.
-        backoff: Seconds before the second one; doubles each time, with jitter.
-        random: Where the jitter comes from.
-        waiting: The most events that may wait.
-        bytes: The size of waiting events from which no more are taken.
+    After `tries` deliveries an event is a dead letter; `backoff` are the seconds before the second
+    one, doubled each time, with jitter from `random`. No more events are taken once `waiting`
+    events or `bytes` wait.
     """
 
     tries: int = 5
     backoff: float = 0.2
     random: Random = field(default_factory=Random)
-    waiting: int = _WAITING
-    bytes: int = _BYTES
+    waiting: int = 100_000
+    bytes: int = 256 * 1024 * 1024
 
 
 class Topics:
@@ -78,7 +73,7 @@ class Topics:
         components: Components,
         clock: Clock,
         delivery: DeliverySettings,
-        graveyard: DeadLetterTable,
+        graveyard: DeadLetters,
     ) -> None:
         self._pubsubs = components.pubsubs
         self._subscriptions = {(each.pubsub, each.topic): each for each in components.subscriptions}
@@ -91,14 +86,14 @@ class Topics:
         self._retries: Agenda[_Waiting] = Agenda(clock, clock.monotonic)
         self._waiting = self._bytes = 0
         self._workers: list[asyncio.Task[None]] = []
-        self._retrier: list[asyncio.Task[None]] = []
+        self._retrier: asyncio.Task[None] | None = None
         self._refusing = False
 
     def start(self, deliver: Deliver) -> None:
         """Starts to deliver."""
         self._deliver = deliver
         self._workers = [asyncio.create_task(self._work()) for _ in range(_AT_ONCE)]
-        self._retrier = [asyncio.create_task(self._retry())]
+        self._retrier = asyncio.create_task(self._retry())
 
     def refuse(self) -> None:
         """Starts no more deliveries."""
@@ -114,11 +109,12 @@ class Topics:
     async def stop(self) -> None:
         """Cancels running deliveries and drops waiting events, which their publishers still owe."""
         self.refuse()
-        tasks = [*self._workers, *self._retrier]
+        if self._retrier is None:
+            return
+        tasks = [*self._workers, self._retrier]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await asyncio.wait(tasks)
 
     @property
     def waiting(self) -> int:
@@ -143,7 +139,9 @@ class Topics:
             raise Unavailable("Too many events wait to be delivered; try again later.")
         lane = (pubsub, topic, event.source, event.subject)
         envelope = self._envelope(pubsub, topic, event)
-        self._accept(_Waiting(subscription, lane, event.id, event.type, envelope))
+        self._waiting += 1
+        self._bytes += len(envelope)
+        self._line_up(_Waiting(subscription, lane, event.id, event.type, envelope))
 
     async def redeliver(self, topic: str, envelope: bytes) -> None:
         """Delivers a dead letter to its topic's route, once and at once.
@@ -151,36 +149,35 @@ class Topics:
         Raises:
             Conflict: The route did not take it, or there is none.
         """
-        pubsub, kind = _attributes(envelope)
-        subscription = self._subscriptions.get((pubsub, topic))
+        event = json_object(envelope)
+        subscription = self._subscriptions.get((str(event.get("pubsubname")), topic))
         if subscription is None:
             raise Conflict(f"Nothing subscribes to the topic {topic!r}; the letter is kept.")
-        answer = await self._offer(subscription, kind, envelope)
+        answer = await self._offer(subscription, str(event.get("type", "")), envelope)
         if answer.end != "done":
             raise Conflict(f"The letter failed again and is kept: {answer.reason}.")
 
     def _envelope(self, pubsub: str, topic: str, event: CloudEvent) -> bytes:
-        traced = {} if event.traceparent is None else {"traceparent": event.traceparent}
-        return _encode(
-            {
-                "id": event.id,
-                "source": event.source,
-                "type": event.type,
-                "subject": event.subject,
-                "specversion": "1.0",
-                "datacontenttype": "application/json",
-                "topic": topic,
-                "pubsubname": pubsub,
-                "time": self._clock.now().isoformat().replace("+00:00", "Z"),
-                "data": event.data,
-                **traced,
-            }
-        )
-
-    def _accept(self, event: _Waiting) -> None:
-        self._waiting += 1
-        self._bytes += len(event.envelope)
-        self._line_up(event)
+        envelope = {
+            "id": event.id,
+            "source": event.source,
+            "type": event.type,
+            "subject": event.subject,
+            "specversion": "1.0",
+            "datacontenttype": "application/json",
+            "topic": topic,
+            "pubsubname": pubsub,
+            "time": self._clock.now().isoformat().replace("+00:00", "Z"),
+            "data": event.data,
+        }
+        if event.traceparent is not None:
+            envelope["traceparent"] = event.traceparent
+        try:
+            return to_json(envelope)
+        except PydanticSerializationError as error:
+            raise Invalid(
+                "The event is not JSON (a value or a character that JSON has not)."
+            ) from error
 
     def _settle(self, event: _Waiting) -> None:
         self._waiting -= 1
@@ -259,7 +256,8 @@ class Topics:
             self._line_up(replace(event, subscription=grave, lane=lane, tries=0, before=tries))
             return
         try:
-            await self._graveyard.keep(_topic(event), event.envelope, reason, tries)
+            topic = str(from_json(event.envelope)["topic"])  # Where it was published.
+            await self._graveyard.keep(topic, event.envelope, reason, tries)
         except AgentError as error:
             _log.warning("event %s cannot be kept yet: %s", event.id, error.detail)
             self._later(event)
@@ -288,28 +286,3 @@ async def posted(
         raise RouteFailed(f"{path}: {error.detail}") from None
     except Exception as error:  # noqa: BLE001 - as promised
         raise RouteFailed(f"{path} raised {type(error).__name__}") from None
-
-
-def _encode(envelope: dict[str, object]) -> bytes:
-    try:
-        return to_json(envelope)
-    except PydanticSerializationError as error:
-        raise Invalid(
-            "The event is not JSON (a value or a character that JSON has not)."
-        ) from error
-
-
-def _topic(event: _Waiting) -> str:
-    """The topic that the event was published to."""
-    return str(from_json(event.envelope)["topic"])
-
-
-def _attributes(envelope: bytes) -> tuple[str, str]:
-    """The pub/sub component and the type of an event; empty if it is no envelope."""
-    try:
-        event = from_json(envelope)
-    except ValueError:
-        return "", ""
-    if not isinstance(event, dict):
-        return "", ""
-    return str(event.get("pubsubname", "")), str(event.get("type", ""))

@@ -74,12 +74,7 @@ class _Slot:
 
 
 class ActorTurns:
-    """The actors of this process, one turn at a time each, in the order of the calls.
-
-    Args:
-        clock: Measures how long an actor is idle.
-        rules_of: The rules of each actor type.
-    """
+    """The actors of this process, one turn at a time each, in the order of the calls."""
 
     def __init__(self, clock: Clock, rules_of: RulesOf) -> None:
         self._clock = clock
@@ -89,29 +84,24 @@ class ActorTurns:
         self._running: set[asyncio.Task[Any]] = set()
         self._open = self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
-        self._leaving: Callable[[str, str], None] = _nobody
+        self._leaving: Callable[[str, str], None]
 
-    def start(self, leaving: Callable[[str, str], None] | None = None) -> None:
+    def start(self, leaving: Callable[[str, str], None]) -> None:
         """Starts to take turns and to deactivate idle actors.
 
-        Args:
-            leaving: Called with the type and id of each actor before it is deactivated.
+        Before an actor is deactivated, `leaving` is called with its type and id.
         """
-        self._leaving = leaving or _nobody
+        self._leaving = leaving
         self._open = True
         self._sweeper = asyncio.create_task(self._sweep(), name="idle actors")
 
     async def call(
         self, actor: ActorRef, method: str, data: bytes, chain: str | None = None
     ) -> bytes:
-        """Runs a method and returns what it returned.
+        """Runs a method, with its argument in JSON, and returns what it returned.
 
-        Args:
-            actor: The actor.
-            method: The method's wire name.
-            data: Its argument, in JSON.
-            chain: The id of the chain of calls that this one belongs to. An actor of a type that
-                is not reentrant passes it on, as daprd does, and waits in line all the same.
+        `chain` is the id of the chain of calls that this one belongs to. An actor of a type that is
+        not reentrant passes it on, as daprd does, and waits in line all the same.
 
         Raises:
             Unavailable: The runtime is stopping, or something the actor needs is away.
@@ -166,7 +156,9 @@ class ActorTurns:
     async def stop(self) -> None:
         """Cancels the running turns, then deactivates every actor."""
         self.refuse()
-        await _end(self._sweeper)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait({self._sweeper})
         for task in self._running:
             task.cancel()
         await self._drain_shortly()
@@ -209,7 +201,14 @@ class ActorTurns:
         ended = asyncio.get_running_loop().create_future()
         task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
         await ended
-        return _outcome(task, actor, what)
+        if task.cancelled():
+            raise Unavailable(f"The turn of actor {actor.id!r} was cut off; try again later.")
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if isinstance(error, Unavailable):
+            raise Unavailable(error.detail)
+        raise Defect(f"{what!r} of the actor {actor.type}/{actor.id} failed; the log says where.")
 
     def _admit(self, actor: ActorRef, chain: str | None) -> None:
         if self._refused():
@@ -218,15 +217,17 @@ class ActorTurns:
             raise Defect(f"There is no actor type {actor.type!r} in this service.")
         slot = self._slots.get(actor)
         depth = self._rules_of(actor.type).depth
-        lock = None if slot is None else slot.lock
-        if lock is not None and chain and lock.chain == chain and lock.inside >= depth:
+        if slot and chain and slot.lock.chain == chain and slot.lock.inside >= depth:
             raise Defect(
                 f"A chain of calls is in the actor {actor.type}/{actor.id} {depth} times already,"
                 " which is its reentrancy depth."
             )
 
     def _refused(self) -> bool:
-        return not self._open and not _begun()
+        if self._open:
+            return False
+        task = _work.get()
+        return task is None or task.done()
 
     def _enter(self, actor: ActorRef, *, use: bool = True) -> _Slot:
         slot = self._slots.get(actor)
@@ -265,8 +266,11 @@ class ActorTurns:
             slot.saving.add_done_callback(lambda _: self._free(actor, slot))
         if not task.cancelled() and (error := task.exception()) is not None:
             # Not the text of the exception: it may contain people's messages.
+            frames = traceback.extract_tb(error.__traceback__)[-3:]
+            where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
             level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-            _log.log(level, "%s of %s/%s failed: %s", what, *actor, _trace(error))
+            reason = type(error).__name__
+            _log.log(level, "%s of %s/%s failed: %s at %s", what, *actor, reason, where)
 
     def _free(self, actor: ActorRef, slot: _Slot) -> None:
         if slot.saving is not None and slot.saving.done():
@@ -308,35 +312,3 @@ async def _as_work(work: "partial[Coroutine[Any, Any, T]]", lock: TurnLock) -> T
     finally:
         # The task is in its own context: a cycle that only the garbage collector would free.
         _work.set(None)
-
-
-def _nobody(actor_type: str, actor_id: str) -> None:
-    """No timers are stopped."""
-
-
-def _begun() -> bool:
-    task = _work.get()
-    return task is not None and not task.done()
-
-
-async def _end(task: "asyncio.Task[Any] | None") -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-def _outcome(task: "asyncio.Task[T]", actor: ActorRef, what: str) -> T:
-    if task.cancelled():
-        raise Unavailable(f"The turn of actor {actor.id!r} was cut off; try again later.")
-    error = task.exception()
-    if error is None:
-        return task.result()
-    if isinstance(error, Unavailable):
-        raise Unavailable(error.detail)
-    raise Defect(f"{what!r} of the actor {actor.type}/{actor.id} failed; the log says where.")
-
-
-def _trace(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
-    return f"{type(error).__name__} at {where}"

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic_core import from_json
-
+from agent_actors.protocol.codec import json_object
 from agent_actors.runtime import DeliveryResponse
 
 
@@ -22,21 +21,12 @@ def judge(path: str, answer: DeliveryResponse) -> DeliveryVerdict:
         return DeliveryVerdict("drop", f"{path} answered 404")
     if not 200 <= answer.status < 300:
         return DeliveryVerdict("retry", f"{path} answered {answer.status}")
-    status = _status(answer.body)
-    if status in ("", "SUCCESS"):
+    # daprd cannot parse a response whose status is no string, and uses the HTTP status alone.
+    status = json_object(answer.body).get("status")
+    if not isinstance(status, str) or status in ("", "SUCCESS"):
         return DeliveryVerdict("done")
     if status == "DROP":
         return DeliveryVerdict("drop", f"{path} answered DROP")
     if status == "RETRY":
         return DeliveryVerdict("retry", f"{path} answered RETRY")
     return DeliveryVerdict("retry", f"{path} answered an unknown status")
-
-
-def _status(body: bytes) -> str:
-    try:
-        answer = from_json(body)
-    except ValueError:
-        return ""
-    status = answer.get("status") if isinstance(answer, dict) else None
-    # daprd cannot parse a response whose status is no string, and uses the HTTP status alone.
-    return status if isinstance(status, str) else ""

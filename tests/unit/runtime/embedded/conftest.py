@@ -67,7 +67,7 @@ class World:
         settings = Settings(
             data=self.folder / "data", components=self.folder / "components", **self.settings
         )
-        self.runtime = EmbeddedRuntime.open(
+        self.runtime = EmbeddedRuntime(
             settings, self.clock, recover=recover, delivery=DeliverySettings(random=Random(1))
         )
         return self.runtime

@@ -133,7 +133,11 @@ class Database:
             # Also after a bug in this thread: nobody must be left waiting.
             self._open = False
             self._writer.close()
-            _answer([*batch, *self._left()], None)
+            while not self._jobs.empty():
+                job = self._jobs.get_nowait()
+                if job is not None:
+                    batch.append(job)
+            _answer(batch, [Unavailable("The store was closed.") for _ in batch])
 
     def _take(self) -> list[_Job]:
         """The queued jobs, at least one; none when the database is closed."""
@@ -148,35 +152,26 @@ class Database:
             self._jobs.put(None)
         return batch
 
-    def _left(self) -> list[_Job]:
-        left: list[_Job] = []
-        with suppress(queue.Empty):
-            while True:
-                job = self._jobs.get_nowait()
-                if job is not None:
-                    left.append(job)
-        return left
-
     def _commit(self, batch: list[_Job]) -> list[Any]:
-        """Commits all jobs in one transaction; if one fails, each in a transaction of its own."""
+        """Commits all jobs in one transaction; if one fails, each in a transaction of its own.
+
+        Returns the result of each job, or its error.
+        """
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            return [_Failed(error)] * len(batch)
+            return [_saving_failed(error) for _ in batch]
         try:
             results = [operation(self._writer) for operation, _ in batch]
             self._writer.execute("COMMIT")
         except _FAILURES as error:
-            self._roll_back()
+            # After some errors, such as a full disk, SQLite has already rolled back, and refuses.
+            with suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
             if len(batch) == 1:
-                return [_Failed(error)]
+                return [_saving_failed(error)]
             return [self._commit([job])[0] for job in batch]
         return results
-
-    def _roll_back(self) -> None:
-        # After some errors, such as a full disk, SQLite has already rolled back, and refuses.
-        with suppress(sqlite3.Error):
-            self._writer.execute("ROLLBACK")
 
 
 def _retrieve_error(result: "asyncio.Future[Any]") -> None:
@@ -185,30 +180,20 @@ def _retrieve_error(result: "asyncio.Future[Any]") -> None:
         result.exception()
 
 
-class _Failed:
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+def _answer(batch: list[_Job], results: list[Any]) -> None:
+    def resolve() -> None:
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
-
-def _answer(batch: list[_Job], results: list[Any] | None) -> None:
-    if not batch:
-        return
     # If the loop is closed, nobody is waiting.
-    with suppress(RuntimeError):
-        batch[0][1].get_loop().call_soon_threadsafe(_resolve, batch, results)
-
-
-def _resolve(batch: list[_Job], results: list[Any] | None) -> None:
-    for number, (_, future) in enumerate(batch):
-        if future.done():
-            continue
-        result = results[number] if results is not None else None
-        if results is None:
-            future.set_exception(Unavailable("The store was closed."))
-        elif isinstance(result, _Failed):
-            future.set_exception(_saving_failed(result.error))
-        else:
-            future.set_result(result)
+    if batch:
+        with suppress(RuntimeError):
+            batch[0][1].get_loop().call_soon_threadsafe(resolve)
 
 
 def _saving_failed(error: Exception) -> Exception:

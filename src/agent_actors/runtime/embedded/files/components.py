@@ -37,8 +37,6 @@ _PACKAGE = Path(__file__).parents[3]
 _DEFAULTS = (Path("components"), _PACKAGE / "components", _PACKAGE.parents[1] / "components")
 """Tried in this order: the user's own, the copy in the package, the one of a source checkout."""
 
-_Document = tuple[Path, dict[str, Any]]
-"""A component file, and one of its documents."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -77,7 +75,12 @@ class Component(BaseModel):
             return {}
         form = _Item if kind in SERVED_STORES else _BindingItem
         read = adapter(list[form] | None).validate_python(items) or ()  # type: ignore[valid-type]
-        return {each.name.lower(): _text(each.value) for each in read if each.value is not None}
+        # As Dapr passes them to a component.
+        values = {each.name.lower(): each.value for each in read if each.value is not None}
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in values.items()
+        }
 
     def bad(self, reason: str) -> StartupError:
         """The error that says why the component cannot be used."""
@@ -184,13 +187,8 @@ def read(folder: Path | None) -> Components:
 def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, str]]) -> None:
     """Refuses to start if a subscription is missing: its events would be lost silently.
 
-    Args:
-        known: The components that were found.
-        folder: The folder of their files.
-        topics: Pub/sub component and topic of each subscription that is needed.
-
     Raises:
-        StartupError: One is missing; the text names it and the folder.
+        StartupError: One of the topics (component and topic) has none; the text names the folder.
     """
     subscribed = {(each.pubsub, each.topic) for each in known.subscriptions}
     for pubsub, topic in topics:
@@ -202,7 +200,7 @@ def require(known: Components, folder: Path | None, topics: Iterable[tuple[str, 
             )
 
 
-def documents(listed: Path) -> Iterator[_Document]:
+def documents(listed: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every document in the files of a folder, or of a list of folders, with its file.
 
     Raises:
@@ -252,11 +250,6 @@ def _validated(model: type[Model], path: Path, document: dict[str, Any]) -> Mode
         return model.model_validate(document)
     except ValidationError as error:
         raise _bad(path, fields(error)) from None
-
-
-def _text(value: str | bool | int | float) -> str:
-    """A value as Dapr passes it to a component."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bad(path: Path, reason: str) -> StartupError:

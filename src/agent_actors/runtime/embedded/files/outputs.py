@@ -29,11 +29,7 @@ class RecordedOutput:
 
 
 class RecordedOutputs:
-    """Records outputs instead of sending them: a laptop should not send SMS to anybody.
-
-    Args:
-        bindings: The bindings of the component files.
-    """
+    """Records outputs instead of sending them: a laptop should not send SMS to anybody."""
 
     def __init__(self, bindings: Sequence[Component]) -> None:
         self._served = {each.name: each for each in bindings if each.type in SERVED}

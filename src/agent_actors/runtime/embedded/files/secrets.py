@@ -14,11 +14,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, StartupError, Unavailable
-from agent_actors.runtime.embedded.files.components import (
-    ENVIRONMENT_STORE,
-    FILE_STORE,
-    Component,
-)
+from agent_actors.runtime.embedded.files.components import ENVIRONMENT_STORE, FILE_STORE, Component
 
 _SEPARATOR = ":"
 _TRUE = frozenset({"y", "yes", "true", "t", "on", "1"})
@@ -35,10 +31,8 @@ class _Store(Protocol):
 class FileSecretStore:
     """`secretstores.local.file`: a nested value is named by its path, `outer:inner`.
 
-    Args:
-        path: The JSON file; relative to the working directory, as with daprd.
-        separator: Joins the names of a path.
-        multi_valued: Each name at the top is a secret with several values of its own.
+    Like daprd, it takes `path` from the working directory. If it is `multi_valued`, each name at
+    the top is a secret with several values of its own.
     """
 
     path: Path
@@ -52,7 +46,7 @@ class FileSecretStore:
             OSError: The file cannot be read.
             ValueError: The file is not a JSON object.
         """
-        values = self._read()
+        values = self.read()
         if self.multi_valued:
             secret = values.get(name)
             if not isinstance(secret, dict):
@@ -60,11 +54,8 @@ class FileSecretStore:
             values = secret
         return dict(self._flat(values)).get(name)
 
-    def check(self) -> None:
-        """Raises as `get` does if the file cannot be used."""
-        self._read()
-
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """The file's JSON object; raises as `get` does if it cannot be used."""
         # By default, the parser caches short strings: secrets would stay in memory.
         values = from_json(self.path.read_bytes(), cache_strings="none")
         if not isinstance(values, dict):
@@ -77,16 +68,14 @@ class FileSecretStore:
             for key, each in items:
                 yield from self._flat(each, (*path, str(key)))
         else:
-            yield self.separator.join(path), _text(value)
+            # A secret that is not a string is its JSON; null is an empty string.
+            text = value if isinstance(value, str) else to_json(value).decode()
+            yield self.separator.join(path), "" if value is None else text
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSecretStore:
-    """`secretstores.local.env`: the variables of this process, except for Dapr's tokens.
-
-    Args:
-        prefix: Is put before each name.
-    """
+    """`secretstores.local.env`: this process's variables with a prefix, except Dapr's tokens."""
 
     prefix: str = ""
 
@@ -98,18 +87,14 @@ class EnvironmentSecretStore:
 
 
 class SecretStores:
-    """The secret stores of the component files; use `open` to make them.
-
-    Args:
-        stores: The stores by name; None for a type that only Dapr has.
-    """
+    """The secret stores by name, made by `open`; None is one of a type that only Dapr has."""
 
     def __init__(self, stores: Mapping[str, _Store | None]) -> None:
         self._stores = stores
 
     @classmethod
     def open(cls, components: Sequence[Component]) -> "SecretStores":
-        """The secret stores of these components. Types that only Dapr has are not served.
+        """The secret stores of the component files.
 
         Raises:
             StartupError: A store cannot be used; the text names its component file and says why.
@@ -159,16 +144,9 @@ def _opened(component: Component) -> _Store | None:
     multi_valued = metadata.get("multivalued", "").strip().lower() in _TRUE
     store = FileSecretStore(path, metadata.get("nestedseparator") or _SEPARATOR, multi_valued)
     try:
-        store.check()
+        store.read()
     except OSError as error:
         raise component.bad(f"its secretsFile {str(path)!r}: {error.strerror}") from None
     except ValueError:
         raise component.bad(f"its secretsFile {str(path)!r} is not a JSON object") from None
     return store
-
-
-def _text(value: object) -> str:
-    """A secret that is not a string is its JSON; null is an empty string."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else to_json(value).decode()

@@ -53,10 +53,6 @@ _TUNING = frozenset(
 """Metadata that does not change what is delivered: ignored."""
 
 
-def _absolute(route: str) -> str:
-    return route if route.startswith("/") else f"/{route}"
-
-
 def _names(topics: str) -> list[str]:
     names = [name.strip() for name in topics.split(",")]
     for name in names:
@@ -79,7 +75,9 @@ class KafkaInput(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     name: str
-    route: Annotated[_Text, AfterValidator(_absolute)]
+    route: Annotated[
+        _Text, AfterValidator(lambda route: route if route.startswith("/") else f"/{route}")
+    ]
     brokers: _Text
     topics: Annotated[tuple[str, ...], BeforeValidator(_names)]
     group: _Text = Field(validation_alias="consumergroup")

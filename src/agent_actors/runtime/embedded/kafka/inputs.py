@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agent_actors.background import Background
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Conflict, StartupError, TryLater
 from agent_actors.runtime import Deliver, Headers
@@ -43,12 +44,7 @@ _Partition = tuple[str, int]
 
 
 class KafkaInputs:
-    """The Kafka bindings of a runtime.
-
-    Args:
-        inputs: The bindings of the component files.
-        clock: The clock for pauses.
-    """
+    """The Kafka bindings of a runtime."""
 
     def __init__(self, inputs: Sequence[KafkaInput], clock: Clock) -> None:
         self._routes = {each.name: each.route for each in inputs}
@@ -103,18 +99,13 @@ class KafkaInputs:
 
 
 class _Reader:
-    """The reader of a binding: a thread that polls the broker, and a task for each partition.
-
-    Args:
-        spec: The binding.
-        clock: The clock for pauses.
-    """
+    """The reader of a binding: a thread that polls the broker, and a task for each partition."""
 
     def __init__(self, spec: KafkaInput, clock: Clock) -> None:
         self._spec = spec
         self._clock = clock
         self._lanes: dict[_Partition, _Lane] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._posting = Background("a Kafka input stopped")
         self._refusing = asyncio.Event()
         self._closed = asyncio.Event()
         self._ending = threading.Event()
@@ -132,7 +123,9 @@ class _Reader:
         self._loop = asyncio.get_running_loop()
         self._deliver = deliver
         try:
-            consumer = Consumer(_configuration(self._spec, self._on_error))
+            consumer = Consumer(
+                _configuration(self._spec, lambda error: self._call(self._trouble, error))
+            )
         except KafkaException as error:
             reason = error.args[0].str()
             raise StartupError(f"The binding {self._spec.name!r} cannot start: {reason}") from None
@@ -144,14 +137,11 @@ class _Reader:
         self._refusing.set()
 
     async def drain(self) -> None:
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._posting.drain()
 
     async def stop(self) -> None:
         self.refuse()
-        for task in self._tasks:
-            task.cancel()
-        await self.drain()
+        await self._posting.stop()
         if not self._started:
             return
         self._ending.set()
@@ -167,12 +157,16 @@ class _Reader:
 
     def _read(self, consumer: "Consumer") -> None:
         """Passes records to the event loop, which makes all decisions."""
-        consumer.subscribe(
-            list(self._spec.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
-        )
+
+        def revoke(_: object, partitions: "list[TopicPartition]") -> None:
+            self._run_orders(consumer)  # Offsets are committed with the partitions.
+            self._call(self._drop, [(each.topic, each.partition) for each in partitions])
+
+        def assign(_: object, partitions: "list[TopicPartition]") -> None:
+            self._call(self._begin, [(each.topic, each.partition) for each in partitions])
+
+        topics = list(self._spec.topics)
+        consumer.subscribe(topics, on_assign=assign, on_revoke=revoke, on_lost=revoke)
         while not self._ending.is_set():
             self._run_orders(consumer)
             message = consumer.poll(POLL)
@@ -196,16 +190,6 @@ class _Reader:
             except KafkaException as error:
                 _log.debug("binding %s: %s", self._spec.name, error)
 
-    def _on_assign(self, _: "Consumer", partitions: "list[TopicPartition]") -> None:
-        self._call(self._begin, [(each.topic, each.partition) for each in partitions])
-
-    def _on_revoke(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
-        self._run_orders(consumer)  # Offsets are committed with the partitions.
-        self._call(self._drop, [(each.topic, each.partition) for each in partitions])
-
-    def _on_error(self, error: "KafkaError") -> None:
-        self._call(self._trouble, error)
-
     def _call(self, function: Callable[..., object], *arguments: Any) -> None:
         with suppress(RuntimeError):  # The loop is closed.
             self._loop.call_soon_threadsafe(function, *arguments)
@@ -222,18 +206,18 @@ class _Reader:
         lane = self._lanes.setdefault(where, _Lane())
         lane.waiting.append(message)
         if len(lane.waiting) == 1:
-            task = asyncio.create_task(self._serve(where, lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._posting.begin(self._serve(where, lane))
         elif len(lane.waiting) >= WAITING and not lane.paused:
             lane.paused = True
-            self._orders.append(partial(_pause, where))
+            self._orders.append(lambda client: client.pause([_partition(where)]))
 
     async def _serve(self, where: _Partition, lane: "_Lane") -> None:
         """Posts the waiting records of a partition, one after the other."""
         begin_work()
         while lane.waiting and await self._posted(lane, lane.waiting[0]):
-            self._orders.append(partial(_store, lane.waiting.popleft()))
+            # The client commits the offset of a record that is done, about once a second.
+            done = lane.waiting.popleft()
+            self._orders.append(partial(_store, done))
         if lane.paused and not lane.waiting:
             lane.paused = False
             self._orders.append(partial(_resume, where))
@@ -247,25 +231,30 @@ class _Reader:
                 return not lane.gone
             tries += 1
             level = logging.WARNING if tries == 1 else logging.DEBUG
-            _log.log(level, "binding %s: record %s will be posted again: %s", self._spec.name,
-                     _position(message), reason)  # fmt: skip
-            await self._rest()
+            _log.log(level, "binding %s: record %s/%s/%s will be posted again: %s", self._spec.name,
+                     message.topic(), message.partition(), message.offset(), reason)  # fmt: skip
+            with suppress(TimeoutError):
+                async with self._clock.timeout(self._spec.pause):
+                    await self._refusing.wait()
         return False
 
     async def _post(self, message: "Message") -> str | None:
         """Posts a record once; returns why the route did not accept it, or None if it did."""
         value = message.value()
         body = TOMBSTONE if value is None else bytes(value)
+        # The record's position, but none of the headers that its producer has chosen.
+        headers = (
+            _JSON,
+            (b"__topic", str(message.topic()).encode()),
+            (b"__partition", str(message.partition()).encode()),
+            (b"__offset", str(message.offset()).encode()),
+            (b"__timestamp", b"%d" % max(message.timestamp()[1], -1)),
+        )
         try:
-            answer = await posted(self._deliver, self._spec.route, body, _headers(message))
+            answer = await posted(self._deliver, self._spec.route, body, headers)
         except (RouteFailed, TimeoutError) as error:
             return str(error) or f"{self._spec.route} took too long"
         return None if answer.status == 200 else f"{self._spec.route} answered {answer.status}"
-
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with self._clock.timeout(self._spec.pause):
-                await self._refusing.wait()
 
     def _begin(self, partitions: list[_Partition]) -> None:
         """This consumer now has these partitions, and none of their records wait.
@@ -303,25 +292,8 @@ class _Lane:
     gone: bool = False
 
 
-def _headers(message: "Message") -> Headers:
-    """The position of a record, but none of the headers that its producer has chosen."""
-    _, milliseconds = message.timestamp()
-    return (
-        _JSON,
-        (b"__topic", str(message.topic()).encode()),
-        (b"__partition", str(message.partition()).encode()),
-        (b"__offset", str(message.offset()).encode()),
-        (b"__timestamp", b"%d" % max(milliseconds, -1)),
-    )
-
-
 def _store(message: "Message", client: "Consumer") -> None:
-    """Marks a record as done; the client commits its offset, about once a second."""
     client.store_offsets(message)
-
-
-def _pause(where: _Partition, client: "Consumer") -> None:
-    client.pause([_partition(where)])
 
 
 def _resume(where: _Partition, client: "Consumer") -> None:
@@ -332,10 +304,6 @@ def _partition(where: _Partition) -> "TopicPartition":
     from confluent_kafka import TopicPartition
 
     return TopicPartition(*where)
-
-
-def _position(message: "Message") -> str:
-    return f"{message.topic()}/{message.partition()}/{message.offset()}"
 
 
 def _configuration(spec: KafkaInput, on_error: "Callable[[KafkaError], None]") -> dict[str, Any]:

@@ -16,12 +16,7 @@ _LONGEST_WAIT = 30.0
 
 
 class Agenda(Generic[T]):
-    """A queue by time.
-
-    Args:
-        clock: The clock that waits.
-        now: The present time in seconds, by which entries are due.
-    """
+    """A queue by time; `now` is the present time in seconds, by which entries are due."""
 
     def __init__(self, clock: Clock, now: Callable[[], float]) -> None:
         self._clock = clock
@@ -46,15 +41,14 @@ class Agenda(Generic[T]):
 
     async def take(self) -> tuple[float, T]:
         """Waits until the first entry is due, and removes it."""
-        while (wait := self._until_first()) > 0:
+        while True:
+            wait = _LONGEST_WAIT
+            if self._entries:
+                wait = min(wait, self._entries[0][0] - self._now())
+            if wait <= 0:
+                due, _, entry = heapq.heappop(self._entries)
+                return due, entry
             self._changed.clear()
             with suppress(TimeoutError):
                 async with self._clock.timeout(wait):
                     await self._changed.wait()
-        due, _, entry = heapq.heappop(self._entries)
-        return due, entry
-
-    def _until_first(self) -> float:
-        if not self._entries:
-            return _LONGEST_WAIT
-        return min(_LONGEST_WAIT, self._entries[0][0] - self._now())

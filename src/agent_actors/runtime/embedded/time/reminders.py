@@ -7,19 +7,17 @@ only ticks that fire count as repetitions.
 
 import asyncio
 import logging
-import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from dapr.actor import ActorRuntime
 
+from agent_actors.background import Background
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Unavailable
 from agent_actors.runtime.embedded.disk.database import Database
 from agent_actors.runtime.embedded.time.agenda import Agenda
-from agent_actors.runtime.embedded.time.schedules import Recurrence, Registration, parse
+from agent_actors.runtime.embedded.time.schedules import Recurrence, parse
 
 Key = tuple[str, str, str]
 """The actor's type and id, and the reminder's name."""
@@ -63,13 +61,9 @@ class _Reminder:
 
 
 class Reminders:
-    """The reminders of every actor of this process.
+    """The reminders of every actor of this process, saved in the store.
 
-    Args:
-        store: The database in which they are saved.
-        clock: The clock by which they are due.
-        fire: Fires a reminder.
-        recover: Names of reminders that fire at the start, even if they are not due yet.
+    Those whose name is in `recover` fire at the start, even if they are not due yet.
     """
 
     def __init__(self, store: Database, clock: Clock, fire: Fire, recover: frozenset[str]) -> None:
@@ -81,7 +75,7 @@ class Reminders:
         self._firing: set[Key] = set()
         self._agenda: Agenda[tuple[Key, int]] = Agenda(clock, self._now)
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("a reminder stopped")
         self._version = 0
         self._refusing = False
         self._scheduler: asyncio.Task[None] | None = None
@@ -98,11 +92,11 @@ class Reminders:
                 early.append(key)
             else:
                 self._agenda.add(schedule.due, (key, version))
-        self._scheduler = self._spawn(self._run())
+        self._scheduler = self._background.begin(self._run())
         self._firing.update(early)
         waiting = iter(early)
         for _ in range(min(_RECOVER_AT_ONCE, len(early))):
-            self._spawn(self._recover_some(waiting))
+            self._background.begin(self._recover_some(waiting))
 
     def refuse(self) -> None:
         """From now on no reminder fires; those that are due stay saved."""
@@ -113,10 +107,7 @@ class Reminders:
     async def stop(self) -> None:
         """Cancels the fires under way, like a crash: they are repeated at the next start."""
         self.refuse()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._background.stop()
 
     async def register(self, key: Key, body: bytes) -> None:
         """Saves a reminder and replaces one of the same name; returns when it is committed.
@@ -125,12 +116,11 @@ class Reminders:
             Invalid: The body does not have Dapr's form.
             Unavailable: The store is unavailable.
         """
-        registration: Registration = parse(body, self._now())
+        schedule, data = parse(body, self._now())
         self._version += 1
-        reminder = _Reminder(registration.schedule, registration.data, self._version)
-        schedule = reminder.schedule
+        reminder = _Reminder(schedule, data, self._version)
         row = (*key, schedule.due, schedule.period, schedule.expires, schedule.left)
-        await self._execute(_UPSERT, *row, reminder.data, reminder.version)
+        await self._execute(_UPSERT, *row, data, reminder.version)
         self._known[key] = reminder
         self._agenda.add(schedule.due, (key, reminder.version))
         if len(self._agenda) > 2 * len(self._known) + _VOID_KEPT:
@@ -148,16 +138,11 @@ class Reminders:
     async def _run(self) -> None:
         while True:
             await self._room.acquire()
-            key = await self._next()
-            self._firing.add(key)
-            self._spawn(self._fire_in_room(key))
-
-    async def _next(self) -> Key:
-        """The next reminder that is due, is still registered as it was, and is not firing now."""
-        while True:
             _, entry = await self._agenda.take()
-            if self._is_current(entry) and entry[0] not in self._firing:
-                return entry[0]
+            while not self._is_current(entry) or entry[0] in self._firing:
+                _, entry = await self._agenda.take()
+            self._firing.add(entry[0])
+            self._background.begin(self._fire_in_room(entry[0]))
 
     def _is_current(self, entry: tuple[Key, int]) -> bool:
         """Whether an entry is of the present registration; older ones stay until they are due."""
@@ -240,14 +225,4 @@ class Reminders:
         return self._clock.now().timestamp()
 
     async def _execute(self, sql: str, *values: object) -> None:
-        await self._store.write(partial(_execute, sql, values))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-def _execute(sql: str, values: tuple[object, ...], connection: sqlite3.Connection) -> None:
-    connection.execute(sql, values)
+        await self._store.write(lambda connection: connection.execute(sql, values))

@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
@@ -17,10 +17,7 @@ from agent_actors.errors import Invalid
 from agent_actors.forms.duration import seconds
 from agent_actors.protocol.codec import decode, fields
 
-_TIME = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)",
-    re.ASCII,
-)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _CALENDAR = re.compile(
     r"P(?=\d)(?:(?P<years>\d{1,4})Y)?(?:(?P<months>\d{1,4})M)?(?P<rest>.*)", re.ASCII
 )
@@ -28,8 +25,6 @@ _REPEATED = re.compile(r"R(?P<times>-?\d{1,15})/(?P<period>P.*)", re.ASCII)
 _DAYS = re.compile(r"(?:^|/)P[^T]*\d[YMWD]", re.ASCII)
 _SHORTEST = 0.001
 """Seconds: a shorter period would keep the process from everything else."""
-
-B = TypeVar("B", bound="_Body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,50 +55,40 @@ class Recurrence:
         return replace(self, due=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """A reminder's schedule, and its data: the JSON that the actor gets with each fire."""
 
     schedule: Recurrence
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TimerRegistration:
-    """A timer's schedule, and the body of each fire.
-
-    `schedule` is None if the time to live is over before the first fire.
-    """
+class TimerRegistration(NamedTuple):
+    """A timer's schedule, None if its time to live is over at once; and the body of each fire."""
 
     schedule: Recurrence | None
     body: bytes
 
 
 class _Body(BaseModel):
+    """The registration of a reminder or a timer; only a timer has a callback."""
+
     due_time: str | None = Field(None, alias="dueTime")
     period: str | None = None
     ttl: str | None = None
     data: Any = None
-
-
-class _TimerBody(_Body):
     callback: str | None = None
 
 
 def parse(body: bytes, now: float) -> Registration:
-    """Reads the registration of a reminder.
+    """Reads the registration of a reminder; the schedule is in wall time.
 
     A period of zero means no period: Dapr 1.18 would fire such a reminder in a hot loop
     (docs/dapr-behaviour.md#reminders).
 
-    Args:
-        body: Dapr's JSON object.
-        now: The wall time in seconds; the schedule is in wall time.
-
     Raises:
         Invalid: The body has another form, has no time and no period, or a `ttl` without a period.
     """
-    given = _read(body, _Body, "reminder")
+    given = _read(body, "reminder")
     if not given.due_time and not given.period:
         raise Invalid("The reminder has neither a dueTime nor a period.")
     if given.period and _DAYS.search(given.period):
@@ -120,17 +105,14 @@ def parse(body: bytes, now: float) -> Registration:
 
 
 def parse_timer(body: bytes, now: float, wall: float) -> TimerRegistration:
-    """Reads the registration of a timer.
+    """Reads the registration of a timer; the schedule is in monotonic time.
 
-    Args:
-        body: Dapr's JSON object.
-        now: The monotonic time in seconds; the schedule is in monotonic time.
-        wall: The same moment in wall time.
+    `now` and `wall` are the same moment in monotonic and in wall time.
 
     Raises:
         Invalid: The body has another form, or its period has no repetitions.
     """
-    given = _read(body, _TimerBody, "timer")
+    given = _read(body, "timer")
     period, left = _period(given.period)
     if left == 0:
         raise Invalid(f"The period {given.period!r} of a timer repeats nothing.")
@@ -148,9 +130,9 @@ def parse_timer(body: bytes, now: float, wall: float) -> TimerRegistration:
     return TimerRegistration(None if over else Recurrence(due, period, last, left), to_json(fired))
 
 
-def _read(body: bytes, form: type[B], what: str) -> B:
+def _read(body: bytes, what: str) -> _Body:
     try:
-        return decode(body, form)
+        return decode(body, _Body)
     except ValidationError as error:
         raise Invalid(f"The {what} is malformed: {fields(error)}") from None
 

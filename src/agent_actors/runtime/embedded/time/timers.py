@@ -8,13 +8,13 @@ the actor from becoming idle, and cannot be stopped by its own callback
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from functools import partial
 
+from agent_actors.background import Background
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, Unavailable
 from agent_actors.protocol.ids import ActorRef
-from agent_actors.runtime.embedded.time.schedules import Recurrence, TimerRegistration, parse_timer
+from agent_actors.runtime.embedded.time.schedules import Recurrence, parse_timer
 
 Key = tuple[str, str, str]
 """The actor's type and id, and the timer's name."""
@@ -26,18 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 class Timers:
-    """The timers of every actor of this process; each is a task.
-
-    Args:
-        clock: The clock by which they are due.
-        fire: Fires a timer.
-    """
+    """The timers of every actor of this process; each is a task."""
 
     def __init__(self, clock: Clock, fire: Fire) -> None:
         self._clock = clock
         self._fire = fire
         self._ticking: dict[ActorRef, dict[str, asyncio.Task[None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background("a timer stopped")
         self._refusing = False
 
     def __len__(self) -> int:
@@ -53,14 +48,12 @@ class Timers:
         if self._refusing:
             raise Unavailable("The service is stopping; try again later.")
         wall = self._clock.now().timestamp()
-        registration = parse_timer(body, self._clock.monotonic(), wall)
+        schedule, fired = parse_timer(body, self._clock.monotonic(), wall)
         self.unregister(actor_type, actor_id, name)
         key = (actor_type, actor_id, name)
-        # An empty context: the timer must not inherit the caller's reentrancy id.
-        task = asyncio.create_task(self._tick(key, registration), context=Context())
+        task = self._background.begin(self._tick(key, schedule, fired))
         self._ticking.setdefault(ActorRef(actor_type, actor_id), {})[name] = task
-        self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, key))
+        task.add_done_callback(partial(self._forget, key))
 
     def unregister(self, actor_type: str, actor_id: str, name: str) -> None:
         """Stops a timer, if it exists. A turn that it has begun continues."""
@@ -83,23 +76,17 @@ class Timers:
     async def stop(self) -> None:
         """Stops all timers, and waits until they have stopped."""
         self.refuse()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self._background.drain()
 
-    async def _tick(self, key: Key, registration: TimerRegistration) -> None:
-        schedule: Recurrence | None = registration.schedule
+    async def _tick(self, key: Key, schedule: Recurrence | None, body: bytes) -> None:
         while schedule is not None:
             await self._clock.sleep(max(0.0, schedule.due - self._clock.monotonic()))
             try:
-                await self._fire(*key, registration.body)
+                await self._fire(*key, body)
             except AgentError as error:
                 _log.warning("timer %s of %s/%s failed: %s", key[2], *key[:2], error.title)
             # Only now: a timer does not overlap with itself, and skips the ticks it has missed.
             schedule = schedule.next(self._clock.monotonic())
-
-    def _ended(self, key: Key, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._forget(key, task)
 
     def _forget(self, key: Key, task: "asyncio.Task[None]") -> None:
         """Removes a timer, unless a new one of the same name has replaced it."""

@@ -55,8 +55,7 @@ async def test_the_newest_come_first_and_as_many_as_asked(world: World):
 async def test_the_oldest_go_when_there_are_too_many(unstarted: World):
     """Their number is bounded."""
     await unstarted.start()
-    table = unstarted.runtime._topics._graveyard
-    table._bounds = LetterLimits(number=3)
+    unstarted.runtime._letters._bounds = LetterLimits(number=3)
     for number in range(10):
         await unstarted.runtime.dead_letters.keep("news", envelope(number), "why", 1)
 

@@ -185,7 +185,7 @@ async def test_nothing_is_left_at_a_stop(active: World):
     active.journal.gates["gate"].set()
     await asyncio.gather(turn, stop)
 
-    assert not active.runtime._timers._tasks
+    assert not active.runtime._timers._background
 
     await active.start()
     await active.call("a", "Echo", "again")
