@@ -192,6 +192,11 @@ class AnyService:
         number: int = (await self.http.get(f"/response/{user}/count")).json()["count"]
         return number
 
+    async def status(self, address: str) -> str:
+        """Where a turn is."""
+        status: str = (await self.http.get(address)).json()["status"]
+        return status
+
     async def memory(self, user: str) -> list[dict[str, str]]:
         """What the agent remembers."""
         entries: list[dict[str, str]] = (await self.http.get(f"/memory/{user}")).json()["memory"]
