@@ -44,14 +44,6 @@ CALLBACKS = [
     ("POST", "/subscribe/dead", {}),
     ("POST", "/receive-message", {"actor_id": "ada", "message": {"role": "user", "content": "x"}}),
 ]
-TEXTS = [
-    "10m",
-    "2024-01-05 standup",
-    "“quotes” 'and' \"quotes\" \\ \\n",
-    "🦕 e\u0301 \u200d \ufeff \u2028 \U0010ffff",
-    "\x01\x07\x1b[31m\x7f\t\r\n",
-    "x" * 65_536,
-]
 NONSENSE = [
     b"",
     b"not json",
@@ -245,20 +237,6 @@ async def test_the_lessons_form_of_a_call(service: DaprService):
     assert set(answer.json()) == {"role", "content"}
     assert answer.json()["role"] == "assistant"
     assert history.json() == [HELLO, answer.json()]
-
-
-@pytest.mark.parametrize(
-    "text", TEXTS, ids=["duration", "date", "quotes", "emoji", "control", "long"]
-)
-async def test_any_text_survives_the_actor_api(service: DaprService, text: str):
-    """What comes by the sidecar's own API is kept as it is, in history and in memory."""
-    user = f"eve{len(text)}"
-    body = json.dumps({"role": "user", "content": text}).encode()
-    answer = await act(service, user, "ProcessMessage", body)
-    await service.remembered(user, text)
-
-    assert f"Got your message: {text} at" in answer.json()["content"]
-    assert (await service.history(user))[0] == {"role": "user", "content": text}
 
 
 @pytest.mark.parametrize("body", NONSENSE)

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent_actors.protocol import wire
 from tests.dapr.engine import COMPONENTS, Engine
 from tests.dapr.twilio import Twilio
-from tests.e2e.dapr import DaprService, Redis
+from tests.e2e.dapr import DaprService
 from tests.e2e.service import becomes, clock, eventually
 
 ACCOUNT = "AC0123456789abcdef"
@@ -24,7 +23,6 @@ SETTINGS: dict[str, Any] = {
     "recovery_period": 1,
     "feed_time": 0.05,
     "sms_binding": "twilio-binding",
-    "sms_per_day": 5,
 }
 
 
@@ -194,40 +192,6 @@ async def test_a_crash_costs_an_sms_and_never_doubles_it(
     await become(service, "unknown", "sent")
 
     assert [text[22:27] for text in twilio.texts] == (["lost ", "told "] if reached else ["told "])
-
-
-async def test_what_comes_again_is_told_once(service: DaprService, twilio: Twilio):
-    """An event of a turn, whoever delivers it once more."""
-    await service.reply("ada", "one")
-    await service.reply("ada", "two")
-    await become(service, "sent", "sent")
-    with Redis(service.cluster.redis) as redis:
-        entries = redis.ask(b"XRANGE", wire.USER_CHAT.encode(), b"-", b"+")
-    events = [json.loads(fields[fields.index(b"data") + 1]) for _, fields in entries]
-    for event in (*events, *reversed(events)):
-        await service.http.post(
-            service.beside("publish/daca-pubsub/user-chat"),
-            json=event,
-            headers={"content-type": "application/cloudevents+json"},
-        )
-    await service.reply("ada", "three")
-    await become(service, "sent", "sent", "sent")
-
-    assert [text[22:25] for text in twilio.texts] == ["one", "two", "thr"]
-    assert len(events) == 2
-
-
-async def test_a_day_has_a_limit(service: DaprService, twilio: Twilio):
-    """What goes beyond it is kept as such, and not sent; another user has a day of his own."""
-    limit = SETTINGS["sms_per_day"]
-    await has_number(service, "bob", "+14155550199")
-    for number in range(limit + 2):
-        await service.reply("ada", f"turn {number}")
-    await become(service, *["sent"] * limit, *["over the limit"] * 2)
-    await service.reply("bob", "hello")
-    await become(service, "sent", user="bob")
-
-    assert len(twilio.posted) == limit + 1
 
 
 async def test_nothing_of_it_stays_of_a_user_who_is_deleted(service: DaprService, twilio: Twilio):

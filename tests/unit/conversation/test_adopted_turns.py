@@ -63,16 +63,6 @@ async def test_a_queue_is_not_touched(talk: Talk):
     assert talk.said == ["told", "slow"]
 
 
-async def test_a_queue_goes_on_that_a_new_activation_finds(talk: Talk):
-    """Its process may be gone: the parked turn is looked up before the other one is committed."""
-    await talk.parked("slow")
-    talk.activate()
-    await talk.adopt("told")
-
-    assert talk.starts == [True, False]
-    assert talk.said == ["told"]
-
-
 async def test_an_adopted_turn_that_is_queued_here_ends_once(talk: Talk):
     """While it is in our queue, it ends there."""
     await talk.parked("slow")

@@ -168,7 +168,7 @@ async def test_an_unknown_reminder_is_nothing(talk: Talk):
 
 
 async def test_clearing_hides_at_once(talk: Talk):
-    """One save: nothing is shown, and the count stays."""
+    """In one save; numbers go on, and readers and the model see only the turns since."""
     await talk.answered("hi", key="k")
     await talk.chat.clear_history()
 
@@ -176,6 +176,10 @@ async def test_clearing_hides_at_once(talk: Talk):
     assert (talk.head.seq, talk.head.start) == (1, 1)
     assert talk.saves == 2
     assert problem(await talk.process(a_turn("hi", key="k"))).status == 410
+    await talk.answered("new")
+    history = [entry.content for entry in await talk.chat.get_conversation_history()]
+    assert (talk.head.seq, history) == (2, ["new", "re new"])
+    assert (talk.responses.asked[-1].window, talk.responses.asked[-1].number) == ((), 2)
 
 
 async def test_clearing_cancels_what_waits(talk: Talk):
@@ -218,21 +222,6 @@ async def test_cleared_pairs_are_erased_when_memory_has_them(talk: Talk):
     assert talk.head.tail == ()
     assert b'"m9"' not in b"".join(talk.client.state[ADA].values())
     assert not talk.armed
-
-
-async def test_a_conversation_goes_on_after_a_clear(talk: Talk):
-    """Its numbers go on; readers and the model see only the turns since."""
-    await talk.answered("old")
-    await talk.chat.clear_history()
-    await talk.answered("new")
-
-    assert talk.head.seq == 2
-    assert [entry.content for entry in await talk.chat.get_conversation_history()] == [
-        "new",
-        "re new",
-    ]
-    assert talk.responses.asked[-1].window == ()
-    assert talk.responses.asked[-1].number == 2
 
 
 async def test_a_history_may_be_bounded():
@@ -293,18 +282,6 @@ async def test_a_segment_that_is_closed_early_is_continued(talk: Talk):
 
     assert history == [str(number) for number in range(8)]
     assert talk.said == ["next"]
-
-
-async def test_a_retry_after_a_crash_starts_the_turn_at_once(talk: Talk):
-    """A retry does not wait for the tick; its start is counted as the tick's is."""
-    await talk.parked("order")
-    talk.crash()
-    state = await talk.process(a_turn("order"))
-
-    assert state.status == "running"
-    assert talk.starts == [True, False, True]
-    assert talk.tries[0] == 2
-    assert talk.armed
 
 
 async def test_a_message_after_a_crash_sets_the_queue_going(talk: Talk):

@@ -199,15 +199,3 @@ async def test_of_a_forgotten_user_the_usual_is_known(bench: MemoryBench):
 
     assert (await bench.person(), await bench.memory.get_memory()) == (NEW, ())
     assert bench.client.value(bench.key, slots.PROFILE) is None
-
-
-async def test_a_summary_that_was_under_way_at_the_end_is_ignored(bench: MemoryBench):
-    """Also when as much has been said since as it knows of: events are counted on."""
-    await bench.take(event(1), event(2))
-    await bench.forget(("ada", 2))
-    await bench.take(event(3), event(4))
-    await bench.memory.keep_summary(UserSummary(2, "of before"))
-
-    assert await bench.person() == NEW
-    await bench.take(event(5))
-    assert bench.unsummed[-1] == 3
