@@ -62,15 +62,25 @@ class FakeMemories(MemoryClient):
     events: list[tuple[str, TurnEvent]] = field(default_factory=list)
     forgot: list[tuple[str, str, int]] = field(default_factory=list)
     """User, conversation, and up to which turn."""
+    error: BaseException | None = None
+    """What recollections and requests for a mark raise, if anything."""
+    gate: asyncio.Event | None = None
+    """What recollections wait for, if anything."""
 
     async def forget_conversation(self, user: str, conversation: str, upto: int) -> None:
         self.forgot.append((user, conversation, upto))
 
     async def recall(self, user: str) -> MemorySnapshot:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
         return MemorySnapshot(self.entries, Person.new(user))
 
     async def mark(self, user: str, conversation: str) -> int:
         self.asked.append((user, conversation))
+        if self.error is not None:
+            raise self.error
         return self.marks.get((user, conversation), 0)
 
     async def remember(self, user: str, event: TurnEvent) -> EventResult:

@@ -27,7 +27,7 @@ from agent_actors.state.slots import Slot
 from agent_actors.turns.activations import Activations
 from agent_actors.turns.actor import Host
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 
 async def eventually(holds: Callable[[], Any], within: float = DEADLINE) -> None:

@@ -1,10 +1,8 @@
 """An issuer of JWTs with real keys, and a small server on loopback that publishes them."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -15,6 +13,7 @@ from pydantic_core import to_json
 
 from agent_actors.clock import SystemClock
 from agent_actors.engine.ports import free_port
+from tests.serving import serving
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "agent-actors"
@@ -86,25 +85,10 @@ class Published:
     @contextmanager
     def served(self) -> Iterator["Published"]:
         """Answers until the block ends."""
-        published = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                published.asked += 1
-                self.send_response(published.status)
-                self.send_header("content-type", "application/json")
-                self.end_headers()
-                self.wfile.write(published.body)
+        def respond(path: str, sent: bytes) -> tuple[int, bytes]:
+            self.asked += 1
+            return self.status, self.body
 
-            def log_message(self, *_: object) -> None:
-                """Nothing: a test's output is its own."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
+        with serving(self.port, respond):
             yield self
-        finally:
-            server.shutdown()
-            thread.join(10)
-            server.server_close()

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from tests.conformance.harness import CallFailed
+from tests.conformance.harness import Harness
 
 Body = dict[str, Any]
 
@@ -15,15 +15,28 @@ DUE_TIMES: list[Body] = [
     )
 ]
 """Due times that reminders and timers both have."""
+NO_TIMES: list[Body] = [
+    *(
+        {"dueTime": form}
+        for form in (
+            *("soon", "5", 5, "1d", "P", "PT1.5S", "R3/PT1S", "9999999h"),
+            *("2099-01-01", "2099-01-01T00:00:00"),
+        )
+    ),
+    *(
+        {"dueTime": "1h", "period": form}
+        for form in ("soon", "R/PT1H", "R3/1h", "@every 1h", "2099-01-01T00:00:00Z")
+    ),
+    *(
+        {"dueTime": "1h", "period": "1h", "ttl": form}
+        for form in ("-1s", "soon", "R2/PT1H", "2000-01-01T00:00:00Z")
+    ),
+]
+"""What neither takes for times."""
 
 
-async def taken(register: Callable[..., Awaitable[object]], bodies: Sequence[Body]) -> list[Body]:
+async def taken(
+    runtime: Harness, register: Callable[..., Awaitable[object]], bodies: Sequence[Body]
+) -> list[Body]:
     """Those of the bodies that may be registered."""
-    found = []
-    for body in bodies:
-        try:
-            await register("a", "odd", **body)
-        except CallFailed:
-            continue
-        found.append(body)
-    return found
+    return [each for each in bodies if not await runtime.refuses(register("a", "odd", **each))]

@@ -23,8 +23,9 @@ from agent_actors.runtime import DeliveryResponse, Headers, Runtime
 from agent_actors.settings import Settings
 from agent_actors.turns.activations import Activations
 from agent_actors.turns.actor import Host
-from tests.conformance.probe import PROBE, Journal, Probe
+from tests.conformance.probe import PROBE, Arm, Journal, Probe
 from tests.conformance.teller import CALL_TIME, Teller
+from tests.fakes import eventually
 
 PUBSUB = "conformance"
 TOPIC = "events"
@@ -214,6 +215,24 @@ class Harness(ABC):
         saving = self._client.save_state_transactionally(PROBE, actor_id, transaction.encode())
         await _told(saving)
 
+    async def fired(self, count: int) -> None:
+        """Waits for so many fires of reminders."""
+        await eventually(lambda: len(self.journal.of("fired")) >= count)
+
+    async def passed(self, seconds: float) -> None:
+        """Waits on the runtime's own time: that of another actor's reminder."""
+        name = f"later {len(self.journal.entries)}"
+        await self.call("later", "Arm", Arm(name, due=seconds))
+        await eventually(lambda: ("fired", "later", name, "nothing") in self.journal.entries)
+
+    async def refuses(self, asked: Awaitable[object]) -> bool:
+        """Whether it does not do it."""
+        try:
+            await asked
+        except CallFailed:
+            return True
+        return False
+
     async def publish(self, event: CloudEvent, topic: str = TOPIC) -> None:
         """Publishes to a topic."""
         await self._running.publish(PUBSUB, topic, event)
@@ -256,14 +275,6 @@ class Harness(ABC):
                 message_serializer=ValueSerializer(),
                 state_serializer=ValueSerializer(),
             )
-
-
-async def eventually(holds: Callable[[], bool], within: float = DEADLINE) -> None:
-    """Waits for a condition on real time; the suite also runs where no clock can be moved."""
-    clock = SystemClock()
-    async with clock.timeout(within):
-        while not holds():
-            await clock.sleep(0.01)
 
 
 async def _told(asked: Awaitable[R]) -> R:

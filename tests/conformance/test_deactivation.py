@@ -2,8 +2,9 @@
 
 import asyncio
 
-from tests.conformance.harness import Harness, eventually
+from tests.conformance.harness import Harness
 from tests.conformance.probe import Hold
+from tests.fakes import eventually
 
 
 async def test_an_idle_actor_is_deactivated_and_comes_back(stopped: Harness):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.harness import CallFailed, Harness, eventually
+from tests.conformance.harness import Harness
 from tests.conformance.probe import Hold
+from tests.fakes import eventually
 
 
 def upsert(key: str, value: Any) -> dict[str, Any]:
@@ -46,11 +47,9 @@ async def test_an_empty_value_is_not_a_missing_one(runtime: Harness, value: Any)
 
 async def test_a_bad_change_spoils_its_whole_transaction(runtime: Harness):
     """Where one change of a transaction cannot be made, none is."""
-    with pytest.raises(CallFailed):
-        await runtime.call(
-            "a", "Save", '[{"operation":"upsert","request":{"key":"k","value":1}},7]'
-        )
+    bad = '[{"operation":"upsert","request":{"key":"k","value":1}},7]'
 
+    assert await runtime.refuses(runtime.call("a", "Save", bad))
     assert await runtime.state("a", "k") == b""
 
 
@@ -59,13 +58,11 @@ async def test_a_bad_change_spoils_its_whole_transaction(runtime: Harness):
     [
         "10m",
         "2024-01-05 standup",
-        "👩‍👧 ünï",
         'a "quote" \\ and \' more\n\t\x00',
         "x" * 65_536,
-        "\u2028",
-        'é "quote" \\ 👩‍👧\n' * 2_200,
+        'é "quote" \\ \u2028 👩‍👧\n' * 2_200,
     ],
-    ids=["duration", "date", "emoji", "quotes", "64KiB", "separator", "64KiB of everything"],
+    ids=["duration", "date", "quotes", "64KiB", "64KiB of everything"],
 )
 async def test_what_was_said_is_what_is_stored(runtime: Harness, text: str):
     """Any text comes back exactly: from state, and as an argument and result of a method."""
@@ -102,9 +99,7 @@ async def test_ids_of_every_form_stay_apart(runtime: Harness):
 
 async def test_only_an_active_actor_saves(runtime: Harness):
     """A save in the name of an actor that is not active is refused and changes nothing."""
-    with pytest.raises(CallFailed):
-        await runtime.save("away", json.dumps([upsert("k", 1)]))
-
+    assert await runtime.refuses(runtime.save("away", json.dumps([upsert("k", 1)])))
     assert await runtime.state("away", "k") == b""
 
     await runtime.call("away", "Echo", "now it is active")

@@ -2,17 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.dapr.engine import Engine
 from tests.e2e.dapr import DaprService
 from tests.e2e.service import clock, eventually
 
-SETTINGS: dict[str, Any] = {"model": "scripted", "parking_time": 0.3, "recovery_period": 1}
 LESSON = {
     "actor_id": "ada",
     "input": {"role": "user", "content": "I am Ada"},
@@ -26,16 +20,6 @@ BROKEN = {
 }
 PATIENCE = 60.0
 """A failing event is tried seven times, half a second apart, before it is a dead letter."""
-
-
-@pytest.fixture
-async def service(engine: Engine, tmp_path: Path) -> AsyncIterator[DaprService]:
-    """A replica that is ready."""
-    service = DaprService(engine, tmp_path, **SETTINGS)
-    try:
-        yield await service.start()
-    finally:
-        await service.close()
 
 
 async def publish(service: DaprService, data: object, event_id: str | None = None) -> None:
@@ -59,11 +43,12 @@ async def dead(service: DaprService) -> list[dict[str, Any]]:
 async def buried(service: DaprService, number: int) -> list[dict[str, Any]]:
     """Waits for that many dead letters."""
 
-    async def there() -> bool:
-        return len(await dead(service)) >= number
+    async def there() -> list[dict[str, Any]]:
+        letters = await dead(service)
+        return letters if len(letters) >= number else []
 
-    await eventually(there, f"{number} dead letters", PATIENCE)
-    return await dead(service)
+    letters: list[dict[str, Any]] = await eventually(there, f"{number} dead letters", PATIENCE)
+    return letters
 
 
 async def test_an_event_that_can_never_be_applied(service: DaprService):

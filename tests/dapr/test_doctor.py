@@ -3,8 +3,7 @@
 import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from agent_actors.engine.child import environment
 from agent_actors.engine.ports import free_port
-from tests.dapr.engine import COMPONENTS, ROOT, Cluster, Engine, Replica
+from tests.dapr.engine import COMPONENTS, Cluster, Engine, Replica
+from tests.e2e import service
 
 API_TOKEN = "sesame"
-LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,16 +43,9 @@ def command(
         "APP_API_TOKEN": replica.token,
         "DAPR_API_TOKEN": API_TOKEN,
         "DAPR_HTTP_PORT": str(replica.sidecar.http_port),
-        "PYTHONPATH": f"{ROOT / 'src'}",
     } | given
-    return subprocess.run(
-        [sys.executable, "-m", "agent_actors", "doctor", "--json", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT,
-        env=environment(**{name: text for name, text in settings.items() if text is not None}),
-    )
+    set_ones = {name: text for name, text in settings.items() if text is not None}
+    return service.command("doctor", "--json", *options, **set_ones)
 
 
 def doctor(replica: Replica, **given: str | None) -> Diagnosis:
@@ -86,9 +77,9 @@ def with_token(cluster: Cluster, **settings: Any) -> Replica:
     return cluster.replica(sidecar={"api_token": API_TOKEN}, **settings)
 
 
-def started_unready(cluster: Cluster) -> Replica:
+def started_unready(cluster: Cluster, replica: Replica | None = None) -> Replica:
     """Starts a replica that will not become ready, until its sidecar is."""
-    replica = with_token(cluster)
+    replica = replica or with_token(cluster)
     cluster.redis.start()
     cluster._started.callback(cluster.redis.kill)
     replica.spawn()
@@ -132,8 +123,7 @@ def test_a_wrong_token_of_the_sidecar_is_reported(replica: Replica):
     """The sidecar refuses; what needs it is not tried."""
     diagnosis = doctor(replica, DAPR_API_TOKEN="another")
 
-    assert diagnosis.code == 1
-    assert diagnosis.failed == {"sidecar"}
+    assert (diagnosis.code, diagnosis.failed) == (1, {"sidecar"})
     assert diagnosis.of("sidecar")["advice"] == "set the same DAPR_API_TOKEN for both"
     assert diagnosis.of("actors")["status"] == "skip"
     assert diagnosis.of("actors")["found"] == "the sidecar rejects our token"
@@ -147,30 +137,32 @@ def test_the_apps_token_is_not_needed(replica: Replica):
     assert diagnosis.of("settings")["status"] == "warn"
 
 
-def test_a_type_that_is_not_hosted_is_named(replica: Replica):
-    """Doctor was given a setting that the service does not have."""
-    diagnosis = doctor(replica, AGENT_ACTORS_SMS_BINDING="twilio-binding")
+@pytest.mark.parametrize(
+    ("given", "failed"),
+    [
+        (
+            {"AGENT_ACTORS_SMS_BINDING": "twilio-binding"},
+            {
+                "components": "no binding 'twilio-binding'",
+                "actors": "not hosted here: NotificationActor",
+            },
+        ),
+        (
+            {"AGENT_ACTORS_SECRET_STORE": "vault"},
+            {"secrets": "There is no secret store 'vault'", "model": ""},
+        ),
+        ({"DAPR_HTTP_PORT": str(free_port())}, {"sidecar": "no sidecar answers"}),
+    ],
+    ids=["a type that is not hosted", "an unknown secret store", "no sidecar at the port"],
+)
+def test_a_setting_that_the_service_does_not_have_is_reported(
+    replica: Replica, given: dict[str, str], failed: dict[str, str]
+):
+    """Each check that it concerns fails, and says why."""
+    diagnosis = doctor(replica, AGENT_ACTORS_URL=replica.url, **given)
 
-    assert diagnosis.failed == {"components", "actors"}
-    assert "no binding 'twilio-binding'" in diagnosis.of("components")["found"]
-    assert diagnosis.of("actors")["found"] == "not hosted here: NotificationActor"
-
-
-def test_a_secret_store_that_is_not_there_is_reported(replica: Replica):
-    """The sidecar knows no such store, and so there is no key for a model."""
-    diagnosis = doctor(replica, AGENT_ACTORS_SECRET_STORE="vault")
-
-    assert diagnosis.failed == {"secrets", "model"}
-    assert diagnosis.of("secrets")["found"] == "There is no secret store 'vault'"
-
-
-def test_a_sidecar_that_is_gone_is_reported(replica: Replica):
-    """Nobody answers on its port."""
-    diagnosis = doctor(replica, DAPR_HTTP_PORT=str(free_port()), AGENT_ACTORS_URL=replica.url)
-
-    assert diagnosis.code == 1
-    assert diagnosis.failed == {"sidecar"}
-    assert "no sidecar answers" in diagnosis.of("sidecar")["found"]
+    assert (diagnosis.code, diagnosis.failed) == (1, set(failed))
+    assert all(words in diagnosis.of(check)["found"] for check, words in failed.items())
 
 
 def test_no_sidecar_named_is_reported(replica: Replica):
@@ -220,39 +212,44 @@ def test_a_service_that_was_not_started_is_no_failure(cluster: Cluster):
     assert (diagnosis.of("sidecar")["status"], diagnosis.of("actors")["status"]) == ("ok", "skip")
 
 
-def test_a_missing_state_store_is_reported(engine: Engine, tmp_path: Path):
-    """The service calls itself ready, and could keep nothing."""
-    files = shutil.copytree(COMPONENTS, tmp_path / "files")
-    (files / "statestore.yaml").unlink()
-    with engine.cluster(tmp_path, components=files) as cluster:
-        diagnosis = doctor(started_unready(cluster))
-
-    assert "components" in diagnosis.failed
-    assert "no state store" in diagnosis.of("components")["found"]
-    assert "actors" in diagnosis.failed
+def without(name: str) -> Callable[[Path], None]:
+    return lambda files: (files / name).unlink()
 
 
-def test_a_state_store_that_is_not_that_of_the_actors_is_reported(engine: Engine, tmp_path: Path):
-    """The sidecar shows the store, but not whether actors are kept in it; a read tells."""
-    files = shutil.copytree(COMPONENTS, tmp_path / "files")
+def not_of_the_actors(files: Path) -> None:
     store = files / "statestore.yaml"
     store.write_text(store.read_text().replace("actorStateStore", "someOtherStore"))
-    with engine.cluster(tmp_path, components=files) as cluster:
-        diagnosis = doctor(started_unready(cluster))
-
-    assert diagnosis.failed == {"actors"}
-    assert "actorStateStore" in diagnosis.of("actors")["advice"]
 
 
-def test_a_missing_subscription_is_reported(engine: Engine, tmp_path: Path):
-    """Nothing would be remembered without it."""
+@pytest.mark.parametrize(
+    ("change", "failed", "said"),
+    [
+        (without("statestore.yaml"), {"components", "actors"}, "no state store"),
+        (not_of_the_actors, {"actors"}, "actorStateStore"),
+        (
+            without("message-subscription.yaml"),
+            {"components"},
+            "no Subscription to the topic 'user-chat'",
+        ),
+    ],
+    ids=["no state store", "a store that is not that of the actors", "no subscription"],
+)
+def test_component_files_that_are_wrong_are_reported(
+    engine: Engine,
+    tmp_path: Path,
+    change: Callable[[Path], None],
+    failed: set[str],
+    said: str,
+):
+    """The service calls itself ready, and could keep or remember nothing."""
     files = shutil.copytree(COMPONENTS, tmp_path / "files")
-    (files / "message-subscription.yaml").unlink()
+    change(files)
     with engine.cluster(tmp_path, components=files) as cluster:
         diagnosis = doctor(started_unready(cluster))
 
-    assert diagnosis.failed == {"components"}
-    assert "no Subscription to the topic 'user-chat'" in diagnosis.of("components")["found"]
+    assert diagnosis.failed == failed
+    found = [each for each in diagnosis.findings if each["status"] == "FAIL"]
+    assert said in f"{found}"
 
 
 def test_a_scheduler_that_has_gone_is_reported(cluster: Cluster):
@@ -271,11 +268,7 @@ def test_two_tokens_that_differ_are_reported(cluster: Cluster):
     """The sidecar calls with another token than the service wants."""
     replica = with_token(cluster)
     replica.app._env["APP_API_TOKEN"] = "another"
-    cluster.redis.start()
-    cluster._started.callback(cluster.redis.kill)
-    replica.spawn()
-    replica.sidecar.wait_ready()
-    diagnosis = doctor(replica)
+    diagnosis = doctor(started_unready(cluster, replica))
 
     assert {"service", "actors"} <= diagnosis.failed
     assert "rejects the sidecar's token" in diagnosis.of("actors")["found"]

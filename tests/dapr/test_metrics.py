@@ -1,40 +1,21 @@
 """What is counted beside a real sidecar and its broker."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from tests.dapr.engine import Engine
 from tests.e2e.dapr import DaprService
-from tests.e2e.service import eventually
+from tests.e2e.service import becomes, eventually
 from tests.readings import read
 
-SETTINGS: dict[str, Any] = {"model": "scripted", "parking_time": 0.3, "recovery_period": 1}
 PATIENCE = 60.0
 """A failing event is tried seven times, half a second apart, before it is a dead letter."""
-
-
-@pytest.fixture
-async def service(engine: Engine, tmp_path: Path) -> AsyncIterator[DaprService]:
-    """A replica that is ready."""
-    service = DaprService(engine, tmp_path, **SETTINGS)
-    try:
-        yield await service.start()
-    finally:
-        await service.close()
 
 
 async def test_a_turn_beside_a_sidecar(service: DaprService):
     """Its calls pass through the sidecar, and its event through the broker: all are counted."""
     await service.reply("ada", "hello")
 
-    async def applied() -> bool:
-        events = (await read(service.http)).of("events_total", topic="user-chat", result="applied")
-        return events == 1
+    async def applied() -> float:
+        return (await read(service.http)).of("events_total", topic="user-chat", result="applied")
 
-    await eventually(applied, "memory has the event")
+    await becomes(applied, 1)
     readings = await read(service.http)
 
     assert readings.of("turns_total", kind="message", outcome="done") == 1

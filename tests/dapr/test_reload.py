@@ -84,11 +84,7 @@ class Reloaded(DaprService):
 
     async def started_again(self, before: int) -> None:
         """Waits until another process than that serves, and actors can be called."""
-
-        async def another() -> bool:
-            return self.serving() != before
-
-        await eventually(another, "the service was started again")
+        await eventually(lambda: self.serving() != before, "the service was started again")
         await self.ready()
 
 
@@ -165,11 +161,7 @@ async def test_a_mistake_is_told_and_the_next_change_mends_it(service: Reloaded)
     """Code that does not load ends the process that serves, not the one that watches."""
     before = service.serving()
     service.change("class EchoModel", "clas EchoModel")
-
-    async def told() -> bool:
-        return "SyntaxError" in service.logged()
-
-    await eventually(told, "the mistake is in the log")
+    await eventually(lambda: "SyntaxError" in service.logged(), "the mistake is in the log")
     assert service.code is None
 
     service.change("clas EchoModel", "class EchoModel")
@@ -186,11 +178,7 @@ async def test_sigterm_leaves_no_process(service: Reloaded):
 
     assert await service.ended(within=20.0) == 0
     assert "Traceback" not in service.logged()
-
-    async def nobody() -> bool:
-        return not service.processes()
-
-    await eventually(nobody, "all its processes have ended", within=5.0)
+    await eventually(lambda: not service.processes(), "all have ended", within=5.0)
 
 
 @pytest.fixture
@@ -234,7 +222,11 @@ async def test_without_a_sidecar_dapr_stays_while_the_service_is_replaced(
 
     assert child.code == 0
     assert "Traceback" not in child.log.read_text()
-    await eventually(lambda: none_of(everybody), "all that it started have ended", within=10.0)
+    await eventually(
+        lambda: not any(places(PROC / str(each)) for each in everybody),
+        "all that it started have ended",
+        within=10.0,
+    )
 
 
 def said(port: int, text: str) -> str:
@@ -247,10 +239,6 @@ def said(port: int, text: str) -> str:
     assert [each["content"] for each in mine] == ["one", "two"][: len(mine)]
     assert mine[-1]["content"] == text
     return reply
-
-
-async def none_of(processes: set[int]) -> bool:
-    return not any(places(PROC / str(each)) for each in processes)
 
 
 def must(process: int | None) -> int:

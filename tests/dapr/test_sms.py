@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent_actors.protocol import wire
 from tests.dapr.engine import COMPONENTS, Engine
 from tests.dapr.twilio import Twilio
-from tests.e2e.dapr import DaprService, Redis
-from tests.e2e.service import clock, eventually
+from tests.e2e.dapr import DaprService
+from tests.e2e.service import becomes, clock, eventually
 
 ACCOUNT = "AC0123456789abcdef"
 TOKEN = "the-token-of-the-account"
@@ -24,7 +23,6 @@ SETTINGS: dict[str, Any] = {
     "recovery_period": 1,
     "feed_time": 0.05,
     "sms_binding": "twilio-binding",
-    "sms_per_day": 5,
 }
 
 
@@ -84,13 +82,9 @@ async def statuses(service: DaprService, user: str = "ada") -> list[str]:
     return [each["status"] for each in reversed(await notified(service, user))]
 
 
-async def become(service: DaprService, *wanted: str, within: float = 15.0) -> None:
+async def become(service: DaprService, *wanted: str, user: str = "ada") -> None:
     """Waits until the user's notifications have these statuses, oldest first."""
-
-    async def are() -> bool:
-        return await statuses(service) == [*wanted]
-
-    await eventually(are, f"notifications: {wanted}", within)
+    await becomes(lambda: statuses(service, user), [*wanted], 15.0)
 
 
 async def letters(service: DaprService) -> list[dict[str, Any]]:
@@ -149,23 +143,13 @@ async def test_what_twilio_refuses_is_kept_and_can_be_sent_again(
     assert twilio.posted[-1].form["To"] == "+4915112345678"
     assert twilio.texts[-1].startswith("New message from ada: turn 4 -> ")
     assert len(await letters(service)) == len(refusals) - 1
-    shows_no_secret(service, await told_by_the_sidecar(service), json.dumps(dead))
 
-
-async def told_by_the_sidecar(service: DaprService) -> str:
-    """What it says of itself, and of a call that no component takes."""
     metadata = await service.http.get(service.beside("metadata"))
     broken = await service.http.post(service.beside("bindings/twilio-binding"), json={})
     assert "bindings.twilio.sms" in metadata.text
     assert broken.status_code >= 400
-    return metadata.text + broken.text
-
-
-def shows_no_secret(service: DaprService, *texts: str) -> None:
-    """Neither logs nor these texts have a word of the account, or a number."""
-    for text in (service.logged(), *texts):
-        for secret in (ACCOUNT, TOKEN, SENDER, NUMBER, "+4915112345678"):
-            assert secret not in text
+    for secret in (ACCOUNT, TOKEN, SENDER, NUMBER, "+4915112345678"):
+        assert secret not in service.logged() + metadata.text + broken.text + json.dumps(dead)
 
 
 async def test_no_turn_waits_for_twilio(service: DaprService, twilio: Twilio):
@@ -177,11 +161,7 @@ async def test_no_turn_waits_for_twilio(service: DaprService, twilio: Twilio):
     assert clock.monotonic() - begun < 5.0
     await become(service, "unknown")
     assert (await service.http.get("/analytics/ada")).json() == {"message_count": 1}
-
-    async def given_up() -> bool:
-        return "no answer came in time" in service.logged()
-
-    await eventually(given_up, "the first was given up")
+    await eventually(lambda: "no answer came in time" in service.logged(), "it was given up")
     await clock.sleep(1.5)  # A recovery period and more.
     assert len(twilio.posted) == 1
     twilio.free.set()
@@ -203,11 +183,7 @@ async def test_a_crash_costs_an_sms_and_never_doubles_it(
     await service.reply("ada", "lost")
     await become(service, "unknown")
     if reached:
-
-        async def posted() -> bool:
-            return bool(twilio.posted)
-
-        await eventually(posted, "the request is there")
+        await eventually(lambda: twilio.posted, "the request is there")
     service.kill()
     gate.set()
     await service.start()
@@ -216,49 +192,6 @@ async def test_a_crash_costs_an_sms_and_never_doubles_it(
     await become(service, "unknown", "sent")
 
     assert [text[22:27] for text in twilio.texts] == (["lost ", "told "] if reached else ["told "])
-
-
-async def test_what_comes_again_is_told_once(service: DaprService, twilio: Twilio):
-    """An event of a turn, whoever delivers it once more."""
-    await service.reply("ada", "one")
-    await service.reply("ada", "two")
-    await become(service, "sent", "sent")
-    with Redis(service.cluster.redis) as redis:
-        entries = redis.ask(b"XRANGE", wire.USER_CHAT.encode(), b"-", b"+")
-    events = [json.loads(fields[fields.index(b"data") + 1]) for _, fields in entries]
-    for event in (*events, *reversed(events)):
-        await service.http.post(
-            service.beside("publish/daca-pubsub/user-chat"),
-            json=event,
-            headers={"content-type": "application/cloudevents+json"},
-        )
-    await service.reply("ada", "three")
-    await become(service, "sent", "sent", "sent")
-
-    assert [text[22:25] for text in twilio.texts] == ["one", "two", "thr"]
-    assert len(events) == 2
-
-
-async def test_a_day_has_a_limit(service: DaprService, twilio: Twilio):
-    """What goes beyond it is kept as such, and not sent; another user has a day of his own."""
-    limit = SETTINGS["sms_per_day"]
-    await has_number(service, "bob", "+14155550199")
-    for number in range(limit + 2):
-        await service.reply("ada", f"turn {number}")
-    await become(service, *["sent"] * limit, *["over the limit"] * 2)
-    await service.reply("bob", "hello")
-    await become_of(service, "bob")
-
-    assert len(twilio.posted) == limit + 1
-
-
-async def become_of(service: DaprService, user: str) -> None:
-    """Waits until the user's one notification is sent."""
-
-    async def sent() -> bool:
-        return await statuses(service, user) == ["sent"]
-
-    await eventually(sent, f"{user} was told")
 
 
 async def test_nothing_of_it_stays_of_a_user_who_is_deleted(service: DaprService, twilio: Twilio):

@@ -39,7 +39,7 @@ async def test_the_sidecars_spans_are_in_the_trace(
         roots = {span.trace for span in spans if span.name == "POST /chat/{actor_id}"}
         return [span for span in spans if span.trace in roots]
 
-    async def whole() -> bool:
+    def whole() -> bool:
         names = {span.name for span in trace()}
         return A_TURN | {CALL} <= names and is_whole(trace())
 

@@ -1,27 +1,20 @@
 """A stand-in for Twilio: what daprd sends to `api.twilio.com` comes here, by a proxy of its own.
 
 The address is a constant of Dapr's component, so the proxy answers CONNECT itself, with a
-certificate of its own making for that name.
+certificate for that name.
 """
 
 import base64
-import datetime
 import ssl
 import threading
 from dataclasses import dataclass
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from agent_actors.clock import SystemClock
 from agent_actors.engine.ports import free_port
+from tests.kubernetes.certificates import Authority
 
 HOST = "api.twilio.com"
 HELD = 60.0
@@ -49,15 +42,15 @@ class Twilio:
         self.posted: list[Posted] = []
         self.status = 201
         """What the next requests are answered."""
-        self.reachable = _set()
-        """While it is not set, nothing gets past the proxy."""
-        self.free = _set()
-        """While it is not set, requests wait before they are answered."""
-        self.certificate = folder / "twilio.pem"
-        key = folder / "twilio.key"
-        _certify(self.certificate, key)
+        self.reachable, self.free = threading.Event(), threading.Event()
+        """While one is not set, nothing gets past the proxy, or requests wait for their answer."""
+        self.reachable.set()
+        self.free.set()
+        authority = Authority(folder)
+        authority.server("twilio", names=[HOST], addresses=[])
+        self.certificate = authority.certificate
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(self.certificate, key)
+        self.tls.load_cert_chain(folder / "twilio.crt", folder / "twilio.key")
         self._server = _Server(("127.0.0.1", free_port()), self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
@@ -122,7 +115,11 @@ class _Resource(BaseHTTPRequestHandler):
         """Keeps the request, then answers what it is told to."""
         twilio = self.server.twilio
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        twilio.posted.append(_posted(self.path, self.headers, body))
+        form = {name: value for name, (value,) in parse_qs(body, strict_parsing=True).items()}
+        scheme, _, given = self.headers["Authorization"].partition(" ")
+        assert scheme == "Basic"
+        account, _, token = base64.b64decode(given).decode().partition(":")
+        twilio.posted.append(Posted(self.path, account, token, form))
         twilio.free.wait(HELD)
         answer = b'{"message": "as a test wants it"}'
         self.send_response(twilio.status)
@@ -133,47 +130,3 @@ class _Resource(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""
-
-
-def _set() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event
-
-
-def _posted(path: str, headers: Message, body: str) -> Posted:
-    scheme, _, given = headers["Authorization"].partition(" ")
-    assert scheme == "Basic"
-    account, _, token = base64.b64decode(given).decode().partition(":")
-    form = {name: value for name, (value,) in parse_qs(body, strict_parsing=True).items()}
-    return Posted(path, account, token, form)
-
-
-def _certify(certificate: Path, key_file: Path) -> None:
-    """A certificate that vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = SystemClock().now()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    key_file.write_bytes(secret)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def still(text: str) -> str:
     for varies, name in VARIES:
         text = varies.sub(name, text)
     return text
+
+
+async def answered(example: str, port: int) -> str:
+    """What an example prints at a service on that port, without what differs at each run."""
+    return still(await printed(shlex.split(example.replace("localhost:8000", f"127.0.0.1:{port}"))))
 
 
 async def printed(arguments: list[str]) -> str:

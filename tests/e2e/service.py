@@ -4,6 +4,7 @@
 one beside a sidecar.
 """
 
+import inspect
 import os
 import signal
 import sqlite3
@@ -34,19 +35,49 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | settings
 
 
-async def eventually(
-    holds: Callable[[], Awaitable[bool]], what: str, within: float = DEADLINE
-) -> None:
-    """Asks until it holds.
+async def eventually(holds: Callable[[], Any], what: str, within: float = DEADLINE) -> Any:
+    """Asks until the answer, or what it promises, is true; that answer.
 
     Raises:
-        AssertionError: It did not within that many seconds.
+        AssertionError: It was not within that many seconds.
     """
     end = clock.monotonic() + within
-    while not await holds():
+    while True:
+        found = holds()
+        if found := await found if inspect.isawaitable(found) else found:
+            return found
         if clock.monotonic() > end:
             raise AssertionError(f"not within {within} s: {what}")
         await clock.sleep(PAUSE)
+
+
+async def becomes(
+    ask: Callable[[], Awaitable[Any]], wanted: object, within: float = DEADLINE
+) -> None:
+    """Asks until that is the answer.
+
+    Raises:
+        AssertionError: It was not within that many seconds; the text has the last answer.
+    """
+    end = clock.monotonic() + within
+    while (found := await ask()) != wanted:
+        assert clock.monotonic() < end, f"not within {within} s: {found} is not {wanted}"
+        await clock.sleep(PAUSE)
+
+
+def command(
+    *arguments: str, typed: str | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command that has ended: its exit code, its output, its errors."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=environment(**variables),
+    )
 
 
 class AnyService:
@@ -120,11 +151,7 @@ class AnyService:
 
     async def ended(self, within: float = DEADLINE) -> int | None:
         """The exit code, once the app has ended by itself."""
-
-        async def gone() -> bool:
-            return self.code is not None
-
-        await eventually(gone, "the process has ended", within)
+        await eventually(lambda: self.code is not None, "the process has ended", within)
         return self.code
 
     async def close(self) -> None:
@@ -165,6 +192,11 @@ class AnyService:
         number: int = (await self.http.get(f"/response/{user}/count")).json()["count"]
         return number
 
+    async def status(self, address: str) -> str:
+        """Where a turn is."""
+        status: str = (await self.http.get(address)).json()["status"]
+        return status
+
     async def memory(self, user: str) -> list[dict[str, str]]:
         """What the agent remembers."""
         entries: list[dict[str, str]] = (await self.http.get(f"/memory/{user}")).json()["memory"]
@@ -173,11 +205,10 @@ class AnyService:
     async def parked(self, content: str) -> None:
         """Waits until a turn is saved whose model takes its time; the model goes on."""
         said = content.encode()
-
-        async def saved() -> bool:
-            return any(said in each for each in self.stored("ChatAgent"))
-
-        await eventually(saved, f"the turn is saved: {content}")
+        await eventually(
+            lambda: any(said in each for each in self.stored("ChatAgent")),
+            f"the turn is saved: {content}",
+        )
 
     async def remembered(self, user: str, content: str) -> None:
         """Waits until memory has that."""
@@ -214,11 +245,6 @@ class Service(AnyService):
             self._process = subprocess.Popen(
                 [*COMMAND, *arguments], stdout=log, stderr=log, env=environment(**self._settings)
             )
-
-    @property
-    def alive(self) -> bool:
-        """Does the process run?"""
-        return self._process is not None and self._process.poll() is None
 
     @property
     def code(self) -> int | None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 import httpx2
 
 from tests.e2e.conftest import SETTINGS, Launch
-from tests.e2e.service import COMMAND, environment
+from tests.e2e.service import command
 from tests.issuer import AUDIENCE, ISSUER, Published, SigningKey
 
 ADA = "ada-0123456789abcdef"
@@ -17,18 +16,6 @@ ENTRIES = [
     {"token": ADA, "subject": "ada"},
     {"token": ROOT, "subject": "root", "admin": True},
 ]
-
-
-def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """What a command has said, with variables of its own."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=60,
-        check=False,
-    )
 
 
 async def test_a_service_for_others_asks_for_tokens(tmp_path: Path):

@@ -1,48 +1,33 @@
 """The commands that speak to a running service."""
 
 import asyncio
-import subprocess
 
 import pytest
 
-from tests.e2e.service import COMMAND, AnyService, environment
+from tests.e2e.service import AnyService, command
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LIMIT = 30.0
 
-
-async def command(shared: AnyService, *arguments: str, typed: str = "") -> tuple[int, str, str]:
+async def ask(shared: AnyService, *arguments: str, typed: str = "") -> tuple[int, str, str]:
     """Another command that speaks to the service: exit code, output, errors."""
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments, "--url", shared.url],
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-            env=environment(),
-        )
-
-    done = await asyncio.to_thread(run)
+    done = await asyncio.to_thread(command, *arguments, "--url", shared.url, typed=typed)
     return done.returncode, done.stdout, done.stderr
 
 
 async def test_chat_and_history_speak_to_the_service(shared: AnyService):
     """One message, a conversation from a pipe, and all that was said."""
-    code, out, err = await command(shared, "chat", "ada1", "Hello from the terminal")
+    code, out, err = await ask(shared, "chat", "ada1", "Hello from the terminal")
 
     assert (code, err) == (0, "")
     assert "Got your message: Hello from the terminal at" in out
 
-    code, out, _ = await command(shared, "chat", "ada1", typed="one\n\ntwo ☃\n")
+    code, out, _ = await ask(shared, "chat", "ada1", typed="one\n\ntwo ☃\n")
 
     assert code == 0
     assert [line.rpartition("message: ")[2][:3] for line in out.splitlines()] == ["one", "two"]
 
-    code, out, _ = await command(shared, "history", "ada1")
+    code, out, _ = await ask(shared, "history", "ada1")
 
     assert code == 0
     assert [line for line in out.splitlines() if line.startswith("user: ")] == [
@@ -54,7 +39,7 @@ async def test_chat_and_history_speak_to_the_service(shared: AnyService):
 
 async def test_a_slow_answer_reaches_the_terminal(shared: AnyService):
     """The command waits for a parked turn."""
-    code, out, _ = await command(shared, "chat", "ada2", "/slow 1 hi")
+    code, out, _ = await ask(shared, "chat", "ada2", "/slow 1 hi")
 
     assert code == 0
     assert "Got your message: /slow 1 hi at" in out
@@ -62,7 +47,7 @@ async def test_a_slow_answer_reaches_the_terminal(shared: AnyService):
 
 async def test_a_refusal_is_one_line_at_the_terminal(shared: AnyService):
     """A model that fails is told on stderr, with exit code 1."""
-    code, out, err = await command(shared, "chat", "ada3", "/fail")
+    code, out, err = await ask(shared, "chat", "ada3", "/fail")
 
     assert (code, out) == (1, "")
     assert len(err.strip().splitlines()) == 1

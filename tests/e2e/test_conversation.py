@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.e2e.service import AnyService, clock, eventually
+from tests.e2e.service import AnyService, becomes, clock, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -75,7 +75,7 @@ async def test_reads_answer_while_the_model_is_held(shared: AnyService):
     assert len(await shared.history("ada4")) == 2
     assert len(await shared.memory("ada4")) == 2
     assert await shared.count("ada4") == 1
-    assert (await shared.http.get(address)).json()["status"] == "running"
+    assert await shared.status(address) == "running"
     assert clock.monotonic() - before < 2.0
 
 
@@ -97,11 +97,7 @@ async def test_a_caller_need_not_wait(shared: AnyService):
     assert accepted.headers["preference-applied"] == "respond-async"
     assert accepted.json()["turn_id"] == address.rpartition("/")[2]
     assert address.startswith("/chat/ada6/turns/")
-
-    async def done() -> bool:
-        return (await shared.http.get(address)).json()["status"] == "done"
-
-    await eventually(done, "the turn is done")
+    await becomes(lambda: shared.status(address), "done")
     answer = (await shared.http.get(address)).json()
 
     assert "Got your message: /slow 0.5 hi at" in answer["response"]["content"]
@@ -125,11 +121,11 @@ async def test_a_clear_hides_what_was_said(shared: AnyService):
     assert (await shared.http.delete("/chat/ada8/history")).status_code == 204
     assert await shared.history("ada8") == []
     assert await shared.count("ada8") == 1
-
-    async def erased() -> bool:
-        return all(secret.encode() not in value for value in shared.stored("ChatAgent"))
-
-    await eventually(erased, "the text is gone from the conversation's state", 10.0)
+    await eventually(
+        lambda: all(secret.encode() not in value for value in shared.stored("ChatAgent")),
+        "the text is gone from the conversation's state",
+        10.0,
+    )
 
 
 async def test_a_hundred_conversations_at_once(shared: AnyService):
@@ -138,16 +134,15 @@ async def test_a_hundred_conversations_at_once(shared: AnyService):
     async def talk(user: str) -> None:
         for number in range(3):
             said = f"{user} says {number}"
-            answers: list[httpx2.Response] = []
 
-            async def answered(said: str = said, answers: list[httpx2.Response] = answers) -> bool:
-                answers.append(await shared.say(user, said, key=said.replace(" ", "-")))
-                return answers[-1].status_code != 503  # A busy machine may put some off.
+            async def answered(said: str = said) -> httpx2.Response | None:
+                answer = await shared.say(user, said, key=said.replace(" ", "-"))
+                return None if answer.status_code == 503 else answer  # A busy machine puts off.
 
-            await eventually(answered, f"{said} is answered", 60.0)
+            answer: httpx2.Response = await eventually(answered, f"{said} is answered")
 
-            assert answers[-1].status_code == 200, answers[-1].text
-            assert f"{said} at" in answers[-1].json()["response"]["content"]
+            assert answer.status_code == 200, answer.text
+            assert f"{said} at" in answer.json()["response"]["content"]
 
     users = [f"user{number}" for number in range(100)]
     await asyncio.gather(*(talk(user) for user in users))

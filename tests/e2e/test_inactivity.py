@@ -24,11 +24,10 @@ async def test_a_timer_logs_how_many_messages_there_are(
     """Every five seconds while the actor is active."""
     async with launch(tmp_path, **settings | {"history_ttl": 3_600}) as service:
         await service.reply("ada", "Hello")
-
-        async def counted() -> bool:
-            return "conversation ada has 2 messages" in service.logged()
-
-        await eventually(counted, "the messages were counted")
+        await eventually(
+            lambda: "conversation ada has 2 messages" in service.logged(),
+            "the messages were counted",
+        )
 
 
 async def test_a_silent_conversation_is_cleared_over_a_restart(

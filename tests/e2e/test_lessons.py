@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.service import AnyService, eventually
+from tests.e2e.service import AnyService, becomes, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,13 +28,13 @@ async def got(service: AnyService, path: str) -> Any:
     return answer.json()
 
 
-async def becomes(service: AnyService, path: str, told: Any) -> None:
-    """Waits until a route tells that."""
+async def tells(service: AnyService, path: str, told: Any) -> None:
+    """Waits until a route answers with that."""
 
-    async def tells() -> bool:
-        return bool((await service.http.get(path)).json() == told)
+    async def ask() -> Any:
+        return (await service.http.get(path)).json()
 
-    await eventually(tells, f"{path} is {told}")
+    await becomes(ask, told)
 
 
 async def say(service: AnyService, user: str, text: str, session: str | None = None) -> Any:
@@ -115,7 +115,7 @@ async def test_the_lesson_of_events(shared: AnyService):
     assert all(entry.keys() == {"role", "content", "timestamp"} for entry in told)
     said = f"'What time is it?'; 'Tomorrow we will pack for SF?'; '{asked}'"
     known = junaid | {"user_summary": f"Junaid lately said: {said}."}
-    await becomes(shared, "/memories/junaid", known)
+    await tells(shared, "/memories/junaid", known)
 
 
 async def test_the_lesson_of_actors(shared: AnyService):
@@ -136,8 +136,8 @@ async def test_the_lesson_of_actors(shared: AnyService):
         history.append({"message": text, "reply": reply})
 
     assert f"user: {said[0]}" in history[1]["reply"]
-    await becomes(shared, "/analytics/bob", {"message_count": 5})
-    await becomes(shared, "/users/bob/session", {"history": history})
+    await tells(shared, "/analytics/bob", {"message_count": 5})
+    await tells(shared, "/users/bob/session", {"history": history})
     assert await got(shared, "/analytics/alice") == {"message_count": 5}
     blank = await shared.http.post("/chat/", json={"user_id": "bob", "text": ""})
     assert (blank.status_code, blank.json()["detail"]) == (400, "Message text cannot be empty")
@@ -154,9 +154,9 @@ async def test_events_of_other_services_are_effective_once(shared: AnyService):
     await shared.publish("conversations", conversation("c2", "carol", "carols", "Bye"))
     await said_in(shared, "carols", "Bye")
     assert await texts(shared, "carols") == ["Hello", "answer to Hello", "Bye", "answer to Bye"]
-    await becomes(shared, "/analytics/carol", {"message_count": 3})
+    await tells(shared, "/analytics/carol", {"message_count": 3})
     last = [{"message": each, "reply": f"answer to {each}"} for each in ("Hello", "Bye")]
-    await becomes(shared, "/users/carol/session", {"history": last})
+    await tells(shared, "/users/carol/session", {"history": last})
     await shared.remembered("carol", "Bye")
     assert "user: Bye" in (await say(shared, "carol", "And now?", "carols"))["reply"]
 
@@ -195,7 +195,7 @@ async def test_a_deleted_user_leaves_no_text(shared: AnyService):
     ))  # fmt: skip
     await shared.http.put(f"/users/{user}/preferences", json={"language": MARKER})
     await shared.publish("conversations", conversation("d2", user, "a b", MARKER))
-    await becomes(shared, f"/analytics/{user}", {"message_count": 12})
+    await tells(shared, f"/analytics/{user}", {"message_count": 12})
 
     async def kept() -> bool:
         return "d2" in await dead(shared)
@@ -220,5 +220,5 @@ async def test_a_deleted_user_leaves_no_text(shared: AnyService):
 
     again = await say(shared, user, "hello again")
     assert "Message count: 1" in again["reply"]
-    await becomes(shared, f"/analytics/{user}", {"message_count": 1})
+    await tells(shared, f"/analytics/{user}", {"message_count": 1})
     assert set(shared.places_of(MARKER)) <= STREAMS

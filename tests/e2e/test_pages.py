@@ -1,11 +1,10 @@
 """The commands of `docs/actors.md` give the answers of the page, on each runtime."""
 
 import json
-import shlex
 from pathlib import Path
 
 from tests.e2e.conftest import SETTINGS, Launch
-from tests.e2e.pages import examples, printed, still
+from tests.e2e.pages import answered, examples, still
 
 
 async def test_the_examples_of_the_actors_page(launch: Launch, tmp_path: Path):
@@ -15,8 +14,7 @@ async def test_the_examples_of_the_actors_page(launch: Launch, tmp_path: Path):
     assert len(shown) >= 1
     async with launch(tmp_path, **settings) as service:
         for command, answer in shown:
-            arguments = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}"))
-            got = still(await printed(arguments))
+            got = await answered(command, service.port)
             # The second answer depends on whether memory has the first turn by then.
             follow_up = json.loads(got).get("follow_up") if got else None
             if follow_up:

@@ -1,37 +1,25 @@
 """The README's commands give the README's answers."""
 
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.pages import examples, printed, still
-from tests.e2e.service import Service, eventually
+from tests.e2e.pages import answered, examples, still
+from tests.e2e.service import Service, eventually, running
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    running = await Service(tmp_path).start()
-    yield running
-    await running.close()
-
-
-async def test_the_curl_lines_give_the_answers_of_the_readme(service: Service):
+async def test_the_curl_lines_give_the_answers_of_the_readme(tmp_path: Path):
     """Each is run in order, and answers what the README prints below it."""
     assert len(examples("README.md")) == 3
 
-    for command, answer in examples("README.md"):
-        arguments = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}"))
-        got = await printed(arguments)
-        if answer:
-            assert still(got) == still(answer)
-        await eventually(lambda: remembered(service), "memory has what was said")
+    async with running(tmp_path) as service:
+        for command, answer in examples("README.md"):
+            got = await answered(command, service.port)
+            assert not answer or got == still(answer)
+            await eventually(lambda: remembered(service), "memory has what was said")
 
 
 async def remembered(service: Service) -> bool:

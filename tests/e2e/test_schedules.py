@@ -20,11 +20,12 @@ async def plan(service: AnyService, content: str, **when: Any) -> str:
 async def said(service: AnyService, turns: int) -> list[str]:
     """What was said, once there are that many turns."""
 
-    async def there() -> bool:
-        return len(await service.history("ada")) >= 2 * turns
+    async def there() -> list[str]:
+        history = [entry["content"] for entry in (await service.history("ada"))[::2]]
+        return history if len(history) >= turns else []
 
-    await eventually(there, f"{turns} turns are in the history")
-    return [entry["content"] for entry in (await service.history("ada"))[::2]]
+    contents: list[str] = await eventually(there, f"{turns} turns are in the history")
+    return contents
 
 
 async def at_rest(service: AnyService, address: str) -> None:
@@ -100,12 +101,12 @@ async def test_a_schedule_survives_a_kill(service: AnyService):
 async def test_an_occurrence_survives_a_kill(service: AnyService):
     """Killed while the model is at work, it is answered after the start, once."""
     address = await plan(service, "/slow 2 hi", due_in=0.2)
-
-    async def accepted() -> bool:
-        stored = service.stored("ChatAgent")
-        return any(b'"/slow 2 hi"' in each and b'"tries"' in each for each in stored)
-
-    await eventually(accepted, "the turn is in the queue")
+    await eventually(
+        lambda: any(
+            b'"/slow 2 hi"' in each and b'"tries"' in each for each in service.stored("ChatAgent")
+        ),
+        "the turn is in the queue",
+    )
     service.kill()
     await service.start()
     assert await said(service, 1) == ["/slow 2 hi"]

@@ -47,7 +47,7 @@ async def traced(
         roots = {span.trace for span in spans if span.name == "POST /chat/{actor_id}"}
         return [[span for span in spans if span.trace == root] for root in roots]
 
-    async def there() -> bool:
+    def there() -> bool:
         whole = [each for each in found() if names <= {span.name for span in each}]
         return len(whole) == traces
 
@@ -155,11 +155,9 @@ async def test_a_collector_that_is_away_harms_nothing(
     async with launch(tmp_path, **SETTINGS) as service:
         for number in range(3):
             await service.reply("ada", f"{SAID} {number}")
-
-        async def told() -> bool:
-            return "Failed to export" in service.logged()
-
-        await eventually(told, "the log says that spans cannot be sent")
+        await eventually(
+            lambda: "Failed to export" in service.logged(), "that spans cannot be sent is logged"
+        )
         await service.reply("ada", SAID)
 
     assert service.logged().count("Failed to export") == 1

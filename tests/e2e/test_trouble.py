@@ -57,13 +57,6 @@ async def test_a_message_that_cannot_be_answered(
     assert await quick.count(user) == 0
 
 
-async def test_a_role_that_is_not_the_users(quick: AnyService):
-    """Nobody speaks as the system."""
-    answer = await quick.http.post("/chat/ada", json={"role": "system", "content": "x"})
-
-    assert answer.status_code == 422
-
-
 @pytest.mark.parametrize("user", ["a%20b", "%2B1555", "a%2Fb", "session:x", "x" * 129, "%C3%A4"])
 async def test_an_id_of_another_form(quick: AnyService, user: str):
     """422, or 404 where the URL names another place."""

@@ -6,19 +6,19 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from agent_actors.engine.ports import free_port
-from tests.e2e.pages import ROOT, examples, printed, still
-from tests.e2e.service import AnyService, environment, eventually, running
+from tests.e2e.pages import ROOT, answered, examples, printed, still
+from tests.e2e.service import AnyService, becomes, environment, eventually, running
+from tests.serving import serving
 from tests.unit.model.agents_sdk import vendor
 
 PAGE = "docs/tutorial.md"
@@ -32,15 +32,10 @@ async def test_the_curl_lines_give_the_answers_of_the_tutorial(tmp_path: Path):
 
     async with running(tmp_path) as service:
         for command, answer in shown:
-            arguments = shlex.split(command.replace("localhost:8000", f"127.0.0.1:{service.port}"))
-            if "-d" in arguments:
-                assert still(await printed(arguments)) == still(answer)
-                continue
-
-            async def as_shown(arguments: list[str] = arguments, answer: str = answer) -> bool:
-                return still(await printed(arguments)) == still(answer)
-
-            await eventually(as_shown, f"{command} prints {answer}")
+            if " -d " in command:
+                assert await answered(command, service.port) == still(answer)
+            else:
+                await becomes(partial(answered, command, service.port), still(answer))
 
 
 def test_the_ids_of_the_tutorial_are_the_true_ones():
@@ -53,43 +48,24 @@ def test_the_ids_of_the_tutorial_are_the_true_ones():
     assert TEXT.count(ids.turn_id("bob", ids.key_hash("tea-1"), body)) == 4
 
 
-class ModelServer(ThreadingHTTPServer):
+class ModelServer:
     """An OpenAI-compatible server: gives prepared answers in order and keeps the requests."""
 
     def __init__(self, *answers: httpx2.Response) -> None:
-        super().__init__(("127.0.0.1", free_port()), _ModelHandler)
+        self.port = free_port()
         self.answers = deque(answers)
         self.requests: list[dict[str, Any]] = []
 
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Answers until the block ends."""
 
-class _ModelHandler(BaseHTTPRequestHandler):
-    server: ModelServer
+        def respond(path: str, body: bytes) -> tuple[int, bytes]:
+            self.requests.append(json.loads(body))
+            return 200, self.answers.popleft().content
 
-    def do_POST(self) -> None:
-        length = int(self.headers["content-length"])
-        self.server.requests.append(json.loads(self.rfile.read(length)))
-        answer = self.server.answers.popleft()
-        self.send_response(answer.status_code)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(answer.content)))
-        self.end_headers()
-        self.wfile.write(answer.content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class has it
-        """Nothing: the requests are kept."""
-
-
-@contextmanager
-def serving(*answers: httpx2.Response) -> Iterator[ModelServer]:
-    """A model server in a thread, closed at the end."""
-    with ModelServer(*answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+        with serving(self.port, respond):
+            yield
 
 
 class OwnAgent(AnyService):
@@ -102,7 +78,7 @@ class OwnAgent(AnyService):
         self._folder = folder
         self._environment = environment(
             AGENT_ACTORS_MODEL="small",
-            AGENT_ACTORS_MODEL_BASE_URL=f"http://127.0.0.1:{model.server_port}/v1",
+            AGENT_ACTORS_MODEL_BASE_URL=f"http://127.0.0.1:{model.port}/v1",
         )
         self._process: subprocess.Popen[bytes]
 
@@ -142,10 +118,11 @@ async def test_the_agent_of_the_tutorial_calls_its_tool_once(tmp_path: Path):
     """The model's call books one table for the user, and the model gets the tool's result."""
     (command,) = re.findall(r"^curl .*$", TEXT, flags=re.MULTILINE)
     arguments = '{"guests": 4}'
-    with serving(
+    model = ModelServer(
         vendor.calling(vendor.tool_call("book_table", arguments)),
         vendor.answer("Table 1 is yours."),
-    ) as model:
+    )
+    with model.served():
         service = OwnAgent(tmp_path, model)
         try:
             service.spawn()

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -255,12 +255,3 @@ def calls(cluster: Cluster) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         found += [json.loads(line) | {"replica": number} for line in lines]
     return found
-
-
-async def until(holds: Callable[[], bool], what: str, within: float = 30.0) -> None:
-    """Asks until it holds."""
-
-    async def held() -> bool:
-        return holds()
-
-    await eventually(held, what, within)

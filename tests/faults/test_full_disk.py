@@ -98,12 +98,7 @@ async def test_a_parked_turn_survives_a_full_disk(serve: Serve):
         assert state["status"] == "running"
 
         await limit(served, None)
-
-        async def done() -> bool:
-            found = await served.http.get(accepted.headers["location"])
-            return bool(found.json()["status"] == "done")
-
-        await eventually(done)
+        await served.remembered("ada", 1)
         assert await served.services.reader.count("ada") == 1
         assert len(model.prompts) == 1
 

@@ -54,15 +54,6 @@ async def strike(service: Service, random: Random) -> None:
     await service.ready()
 
 
-async def at_rest(service: Service) -> None:
-    """Waits until nothing is owed: then no reminder is registered any more."""
-
-    async def settled() -> bool:
-        return service.reminders() == 0
-
-    await eventually(settled, "every conversation is settled", 15.0)
-
-
 @pytest.mark.deep
 @pytest.mark.timeout(600)
 async def test_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path):
@@ -87,7 +78,7 @@ async def test_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path):
         stop.set()
         async with clock.timeout(REST):
             await asyncio.gather(*talks)
-        await at_rest(service)
+        await eventually(lambda: not service.reminders(), "every conversation is settled", 15.0)
         for client in clients:
             await check_conversation(place, client)
     finally:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.dapr.engine import Cluster, Engine
-from tests.e2e.service import clock, eventually
+from tests.e2e.service import becomes, clock, eventually
 from tests.faults import people
 from tests.faults.people import Turn
-from tests.faults.rig import Storm, calls, storm, until
+from tests.faults.rig import Storm, calls, storm
 
 LONG: dict[str, Any] = {"parking_time": 0.5, "talkers": 0, "watchers": 8}
 
@@ -34,7 +34,7 @@ async def say(weather: Storm, seconds: float) -> list[Turn]:
 
 async def begun(weather: Storm) -> None:
     """Waits until everyone's model call runs and its turn is parked."""
-    await until(lambda: len(calls(weather.cluster)) >= len(weather.watchers), "each call runs")
+    await eventually(lambda: len(calls(weather.cluster)) >= len(weather.watchers), "each call runs")
     for person in weather.watchers:
 
         async def parked(user: str = person.user) -> bool:
@@ -49,15 +49,6 @@ async def active(weather: Storm) -> int:
     hosted = told["actorRuntime"].get("activeActors", [])
     counts = {each["type"]: each.get("count", 0) for each in hosted}
     return counts.get("ChatAgent", 0) + counts.get("ResponseAgent", 0)
-
-
-async def deactivate(weather: Storm) -> None:
-    """Waits until the sidecar has put every conversation away."""
-
-    async def gone() -> bool:
-        return await active(weather) == 0
-
-    await eventually(gone, "every actor is deactivated")
 
 
 def bills(cluster: Cluster) -> list[Counter[str]]:
@@ -88,20 +79,11 @@ async def test_a_call_that_outlives_its_actors_is_paid_once(engine: Engine, tmp_
             talks.create_task(say(weather, 8.0))
             await begun(weather)
             for _ in range(2):
-                await deactivate(weather)
-                await until_active(weather)
+                await becomes(lambda: active(weather), 0)
+                await eventually(lambda: active(weather), "a reminder has woken an actor")
         (paid,) = await check(weather)
 
         assert set(paid.values()) == {1}
-
-
-async def until_active(weather: Storm) -> None:
-    """Waits until a reminder has woken an actor."""
-
-    async def woken() -> bool:
-        return await active(weather) > 0
-
-    await eventually(woken, "an actor is active again")
 
 
 async def test_a_call_that_outlives_its_sidecar_is_paid_once(engine: Engine, tmp_path: Path):
@@ -150,7 +132,7 @@ async def test_a_call_of_a_minute_is_committed_once(engine: Engine, tmp_path: Pa
         async with asyncio.TaskGroup() as talks:
             talks.create_task(say(weather, 60.0))
             await begun(weather)
-            await deactivate(weather)
+            await becomes(lambda: active(weather), 0)
             await clock.sleep(10.0)
             sidecar.kill()
             sidecar.start()

@@ -6,11 +6,13 @@ What is drawn by chance is drawn from `SEED` (1). Each part is taken away `STRIK
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.dapr.engine import Engine
+from tests.dapr.engine import Cluster, Engine
 from tests.e2e.service import clock
 from tests.faults.rig import storm
 
@@ -21,61 +23,36 @@ AWAY = 3.0
 """Seconds that a part of the control plane is away."""
 
 
-async def test_a_killed_app_loses_nothing(engine: Engine, tmp_path: Path):
-    """The app is killed while its sidecar goes on."""
-    async with storm("app killed", engine, tmp_path) as weather:
-        app = weather.cluster.replicas[0].app
+@pytest.mark.parametrize(
+    ("name", "part", "away", "loses_calls"),
+    [
+        ("app killed", lambda cluster: cluster.replicas[0].app, 0.0, True),
+        ("sidecar killed", lambda cluster: cluster.replicas[0].sidecar, 0.0, False),
+        ("app and sidecar killed", lambda cluster: cluster.replicas[0], 0.0, True),
+        ("Redis killed for 1 s", lambda cluster: cluster.redis, 1.0, False),
+    ],
+    ids=["app", "sidecar", "both", "redis"],
+)
+async def test_a_killed_part_loses_nothing(
+    engine: Engine,
+    tmp_path: Path,
+    name: str,
+    part: Callable[[Cluster], Any],
+    away: float,
+    loses_calls: bool,
+):
+    """It comes back; only a call of the model that its process was making is paid again."""
+    async with storm(name, engine, tmp_path) as weather:
+        killed = part(weather.cluster)
         async with weather.blowing():
             for _ in range(STRIKES):
                 await weather.pause()
+                killed.kill()
+                await clock.sleep(away)
                 begun = clock.monotonic()
-                app.kill()
-                app.start()
+                await asyncio.to_thread(killed.start)
                 await weather.recovered(begun)
-        await weather.check(paid=1 + STRIKES)
-
-
-async def test_a_killed_sidecar_loses_nothing(engine: Engine, tmp_path: Path):
-    """The sidecar is killed while its app goes on; the model is not paid again for that."""
-    async with storm("sidecar killed", engine, tmp_path) as weather:
-        sidecar = weather.cluster.replicas[0].sidecar
-        async with weather.blowing():
-            for _ in range(STRIKES):
-                await weather.pause()
-                begun = clock.monotonic()
-                sidecar.kill()
-                sidecar.start()
-                await weather.recovered(begun)
-        await weather.check()
-
-
-async def test_a_killed_machine_loses_nothing(engine: Engine, tmp_path: Path):
-    """App and sidecar are killed at once, and come back."""
-    async with storm("app and sidecar killed", engine, tmp_path) as weather:
-        replica = weather.cluster.replicas[0]
-        async with weather.blowing():
-            for _ in range(STRIKES):
-                await weather.pause()
-                begun = clock.monotonic()
-                replica.kill()
-                replica.spawn()
-                await weather.recovered(begun)
-        await weather.check(paid=1 + STRIKES)
-
-
-async def test_a_killed_redis_loses_nothing(engine: Engine, tmp_path: Path):
-    """Redis is killed, and reads its append-only file when it is started again."""
-    async with storm("Redis killed for 1 s", engine, tmp_path) as weather:
-        redis = weather.cluster.redis
-        async with weather.blowing():
-            for _ in range(STRIKES):
-                await weather.pause()
-                redis.kill()
-                await clock.sleep(1.0)
-                begun = clock.monotonic()
-                await asyncio.to_thread(redis.start)
-                await weather.recovered(begun)
-        await weather.check()
+        await weather.check(paid=1 + STRIKES * loses_calls)
 
 
 async def test_a_scheduler_that_is_away_is_waited_for(engine: Engine, tmp_path: Path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.dapr.engine import COMPONENTS, Engine
 from tests.e2e.dapr import DaprService
-from tests.e2e.service import AnyService, Service, eventually
+from tests.e2e.service import AnyService, Service, becomes, eventually
 from tests.kafka.broker import Broker
 
 BINDING = COMPONENTS / "bindings" / "kafka-binding.yaml"
@@ -116,15 +116,7 @@ class Listening:
 
     async def heard(self, actor_id: str, *contents: str) -> None:
         """Waits until this was said and answered, in this order, and nothing else."""
-
-        async def there() -> bool:
-            return await self.contents(actor_id) == [*contents]
-
-        try:
-            await eventually(there, "what was said is in the history")
-        except AssertionError:
-            assert await self.contents(actor_id) == [*contents]
-            raise
+        await becomes(lambda: self.contents(actor_id), [*contents])
 
     async def letters(self) -> dict[str, dict[str, Any]]:
         """The dead letters of the topic, by their records' ids."""
@@ -134,15 +126,13 @@ class Listening:
     async def letter(self, offset: int, *, partition: int = 0) -> dict[str, Any]:
         """Waits for the letter of a record."""
         begins = f"{self.topic}/{partition}/{offset}/"
-        found: list[dict[str, Any]] = []
 
-        async def there() -> bool:
-            letters = await self.letters()
-            found[:] = [letters[name] for name in letters if name.startswith(begins)]
-            return bool(found)
+        async def there() -> dict[str, Any] | None:
+            letters = (await self.letters()).items()
+            return next((each for name, each in letters if name.startswith(begins)), None)
 
-        await eventually(there, f"the record {begins} is a dead letter")
-        return found[0]
+        letter: dict[str, Any] = await eventually(there, f"the record {begins} is a dead letter")
+        return letter
 
     async def requeue(self, letter: dict[str, Any]) -> int:
         """The status of requeueing it."""
@@ -152,7 +142,7 @@ class Listening:
     async def taken(self, *, partition: int = 0) -> None:
         """Waits until the group has taken all of a partition."""
 
-        async def all_of_it() -> bool:
+        def all_of_it() -> bool:
             done = self.broker.committed(self.topic, self.topic, partition)
             return done == self.broker.end(self.topic, partition)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.e2e.pages import ROOT, printed, still
 from tests.e2e.service import clock, eventually
 from tests.kafka.broker import Broker
-from tests.kafka.rig import SETTINGS, listening
+from tests.kafka.rig import SETTINGS, Listening, listening
 
 DRAIN = float(SETTINGS["drain"])
 
@@ -42,13 +42,13 @@ async def test_a_broker_that_is_away_holds_up_nobody(broker: Broker, tmp_path: P
     broker.stop()
     async with listening(broker, "away", tmp_path, None) as listener:
         service = listener.service
-        await eventually(lambda: told(listener.service.logged(), 1), "that it waits is told")
+        await told(listener, 1)
         assert await service.reply("ada", "without")
         broker.start()
         listener.say("ada", "with")
         await listener.heard("ada", "without", "with")
         broker.stop()
-        await eventually(lambda: told(listener.service.logged(), 2), "that it waits is told again")
+        await told(listener, 2)
         begun = clock.monotonic()
         service.send(signal.SIGTERM)
 
@@ -58,16 +58,19 @@ async def test_a_broker_that_is_away_holds_up_nobody(broker: Broker, tmp_path: P
         assert "Traceback" not in service.logged()
 
 
-async def told(log: str, times: int) -> bool:
-    """Was it told that often?"""
-    return log.count("is waiting for Kafka") == times
+async def told(listener: Listening, times: int) -> None:
+    """Waits until the log says that often that the service waits."""
+    await eventually(
+        lambda: listener.service.logged().count("is waiting for Kafka") == times,
+        f"that it waits is told {times} times",
+    )
 
 
 async def test_a_topic_that_is_made_later_is_read(broker: Broker, tmp_path: Path):
     """Until then it is told that it is not there; a start without it is no mistake."""
     broker.start()
     async with listening(broker, "later", tmp_path, None) as listener:
-        await eventually(lambda: told(listener.service.logged(), 1), "that it waits is told")
+        await told(listener, 1)
         broker.topic("later")
         listener.say("ada", "Hello")
 

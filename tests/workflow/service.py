@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from tests.dapr.engine import Engine
-from tests.e2e.dapr import DaprService, Redis
+from tests.e2e.dapr import DaprService, Redis, running_on_dapr
 from tests.e2e.service import eventually
+from tests.faults.rig import calls
+from tests.workflow.app import REACHED
 
 COMMAND = [sys.executable, "-m", "tests.workflow.app"]
 SETTINGS: dict[str, Any] = {
@@ -24,14 +25,11 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@asynccontextmanager
-async def carried(engine: Engine, folder: Path, **settings: Any) -> AsyncIterator[DaprService]:
+def carried(
+    engine: Engine, folder: Path, **settings: Any
+) -> AbstractAsyncContextManager[DaprService]:
     """A service that is ready, with a Redis of its own; all of it is killed at the end."""
-    service = DaprService(engine, folder, **(SETTINGS | settings))
-    try:
-        yield await service.start()
-    finally:
-        await service.close()
+    return running_on_dapr(engine, folder, **(SETTINGS | settings))
 
 
 async def say(
@@ -68,7 +66,7 @@ def sent(service: DaprService, user: str) -> list[str]:
 async def delivered(service: DaprService) -> None:
     """Waits until every `MessageSent` was delivered, and its delivery answered."""
 
-    async def done() -> bool:
+    def done() -> bool:
         with Redis(service.cluster.redis) as redis:
             groups = redis.ask(b"XINFO", b"GROUPS", b"messages")
         owed = [dict(zip(each[::2], each[1::2], strict=True)) for each in groups]
@@ -77,14 +75,26 @@ async def delivered(service: DaprService) -> None:
     await eventually(done, "every MessageSent was delivered")
 
 
+async def erased(service: DaprService) -> None:
+    """Waits until nothing of any workflow is stored."""
+    await eventually(lambda: not workflows(service), "nothing of the workflows is stored")
+
+
 def workflows(service: DaprService) -> list[str]:
     """What the store has of workflows."""
     with Redis(service.cluster.redis) as redis:
         return sorted(key.decode() for key in redis.ask(b"KEYS", b"*||dapr.internal.*"))
 
 
+async def stand(service: DaprService, *points: str) -> None:
+    """Waits until turns stand at these points, where they stop."""
+    path = service.cluster.folder / "replica-0" / REACHED
+    await eventually(
+        lambda: path.is_file() and set(path.read_text().split()) == {*points},
+        "each turn stands at its point",
+    )
+
+
 def model_calls(service: DaprService, user: str) -> list[dict[str, Any]]:
     """The calls of the model for a user."""
-    path = service.cluster.folder / "replica-0" / "calls"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [call for call in map(json.loads, lines) if call["user"] == user]
+    return [call for call in calls(service.cluster) if call["user"] == user]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dapr.engine import Cluster, Engine, Replica
 from tests.e2e.service import eventually
+from tests.faults.rig import calls
 from tests.workflow.service import SETTINGS
 
 USERS = [f"user{n}" for n in range(8)]
@@ -30,7 +31,7 @@ async def test_a_replica_that_is_lost(cluster: Cluster):
     left, lost = cluster.replicas
     async with httpx2.AsyncClient(timeout=60.0, trust_env=False) as http:
         asked = [asyncio.create_task(say(http, left, user, "/slow 2")) for user in USERS]
-        await eventually(lambda: _begun(cluster), "every model call has begun")
+        await eventually(lambda: len(calls(cluster)) >= len(USERS), "every model call has begun")
         lost.kill()
         answers = await asyncio.gather(*asked)
 
@@ -51,8 +52,3 @@ async def say(http: httpx2.AsyncClient, replica: Replica, user: str, text: str) 
     """Posts a message of a user's session through that replica."""
     body = {"user_id": user, "text": text, "metadata": {"session_id": user}}
     return await http.post(f"{replica.url}/chat/", json=body, headers={"Idempotency-Key": "k"})
-
-
-async def _begun(cluster: Cluster) -> bool:
-    paths = [cluster.folder / f"replica-{n}" / "calls" for n in range(2)]
-    return sum(len(path.read_text().splitlines()) for path in paths if path.is_file()) >= len(USERS)

@@ -11,27 +11,16 @@ from dapr.proto import api_service_v1, api_v1
 
 from tests.dapr.engine import CONFIGURATION, Engine
 from tests.e2e.dapr import DaprService
-from tests.e2e.service import eventually
-from tests.workflow.app import REACHED, RELEASED
-from tests.workflow.service import carried, history, say, workflows
+from tests.workflow.app import RELEASED
+from tests.workflow.service import carried, erased, history, say, stand, workflows
 
 POINT = "before.generate_reply"
-
-
-async def stands(service: DaprService) -> None:
-    """Waits until a turn stands at the point."""
-    path = service.cluster.folder / "replica-0" / REACHED
-
-    async def there() -> bool:
-        return path.is_file() and POINT in path.read_text()
-
-    await eventually(there, "the turn stands at its point")
 
 
 async def terminated(service: DaprService) -> httpx2.Response:
     """The answer to a caller whose workflow an operator has terminated."""
     asked = asyncio.create_task(say(service, POINT, "hello", POINT, idempotency_key="k"))
-    await stands(service)
+    await stand(service, POINT)
     (turn_id,) = {key.split("||")[2] for key in workflows(service) if ".workflow||" in key}
     client = DaprWorkflowClient("127.0.0.1", str(service.replica.sidecar.grpc_port))
     await client.terminate_workflow(turn_id)
@@ -55,11 +44,7 @@ async def test_a_workflow_that_was_terminated(engine: Engine, tmp_path: Path):
         assert (told.json()["status"], told.json()["error"]["status"]) == ("failed", 503)
 
         (service.cluster.folder / "replica-0" / RELEASED).touch()
-
-        async def erased() -> bool:
-            return not workflows(service)
-
-        await eventually(erased, "nothing of the workflow is stored", 20.0)
+        await erased(service)
         again = await say(service, POINT, "hello", POINT, idempotency_key="k")
 
         assert again.status_code == 200

@@ -12,17 +12,17 @@ import pytest_asyncio
 from agent_actors.clock import SystemClock
 from tests.dapr.engine import Engine
 from tests.e2e.dapr import DaprService
-from tests.e2e.service import eventually
+from tests.e2e.service import becomes, eventually
 from tests.workflow.service import (
     SETTINGS,
     carried,
     count,
     delivered,
+    erased,
     history,
     model_calls,
     say,
     sent,
-    workflows,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,25 +42,13 @@ async def service(
 
 async def ends(service: DaprService, path: str) -> Any:
     """Where a turn is once it has ended."""
-    told: list[Any] = []
 
-    async def ended() -> bool:
+    async def ended() -> Any:
         answer = await service.http.get(path)
         assert answer.status_code == 200, answer.text
-        told.append(answer.json())
-        return told[-1]["status"] not in {"queued", "running"}
+        return answer.json()["status"] not in {"queued", "running"} and answer.json()
 
-    await eventually(ended, f"{path} has ended")
-    return told[-1]
-
-
-async def erased(service: DaprService) -> None:
-    """Waits until nothing of any workflow is stored."""
-
-    async def none() -> bool:
-        return not workflows(service)
-
-    await eventually(none, "nothing of the workflows is stored")
+    return await eventually(ended, f"{path} has ended")
 
 
 async def test_an_answer_has_the_lessons_form(service: DaprService):
@@ -79,11 +67,7 @@ async def test_an_answer_has_the_lessons_form(service: DaprService):
     # The model was told what was said before, and what is remembered of the user.
     assert "Message count: 1" in replies[0]
     assert "hello 0" in replies[1]
-
-    async def counted() -> bool:
-        return len(sent(service, "ada")) == 3 and await count(service, "ada") == 3
-
-    await eventually(counted, "each turn is counted")
+    await becomes(lambda: count(service, "ada"), 3)
     await delivered(service)
     assert await count(service, "ada") == 3
     assert len(set(sent(service, "ada"))) == 3
@@ -222,11 +206,7 @@ async def test_a_session_of_another_user(service: DaprService):
 async def test_a_user_who_is_forgotten_meanwhile(service: DaprService):
     """The answer comes too late: nothing of the turn is stored, published or counted."""
     answer = await say(service, "kim", f"/slow 2 {SECRET}-kim", "of-kim", prefer="respond-async")
-
-    async def running() -> bool:
-        return bool(model_calls(service, "kim"))
-
-    await eventually(running, "the turn runs")
+    await eventually(lambda: model_calls(service, "kim"), "the turn runs")
     assert (await service.http.delete("/users/kim")).status_code == 204
     await erased(service)
 
@@ -242,11 +222,7 @@ async def test_a_stop_lets_the_turn_go_on(engine: Engine, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("stop")
     async with carried(engine, folder, drain=1) as service:
         asked = asyncio.create_task(say(service, "ada", "/slow 4", "of-ada"))
-
-        async def running() -> bool:
-            return bool(model_calls(service, "ada"))
-
-        await eventually(running, "the turn runs")
+        await eventually(lambda: model_calls(service, "ada"), "the turn runs")
         begun = clock.monotonic()
         service.send(signal.SIGTERM)
         answer = await asked

@@ -63,11 +63,6 @@ def said(talk: Talk) -> list[tuple[str, str]]:
     return [(pair.input.content, pair.schedule) for pair in talk.head.tail]
 
 
-def waiting(talk: Talk) -> list[str]:
-    """What is in the queue."""
-    return [queued.turn.message.content for queued in talk.head.queue]
-
-
 def ended(talk: Talk) -> CompleteTurn:
     """The model's end of the queue's first turn."""
     return CompleteTurn(talk.head.queue[0].turn.turn_id, Reply("hello"))

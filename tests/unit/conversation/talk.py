@@ -23,6 +23,7 @@ from agent_actors.protocol.messages import (
     Problem,
     ProcessTurn,
     Reply,
+    ResponseState,
     Turn,
     TurnState,
 )
@@ -99,11 +100,45 @@ class Talk:
         """How the turns ended that the head records."""
         return [record.status for record in self.head.recent]
 
+    @property
+    def said(self) -> list[str]:
+        """The messages in the head's open segment."""
+        return [pair.input.content for pair in self.head.tail]
+
+    @property
+    def waiting(self) -> list[str]:
+        """The messages in the queue."""
+        return [queued.turn.message.content for queued in self.head.queue]
+
+    @property
+    def tries(self) -> list[int]:
+        """How often each turn of the queue was started."""
+        return [queued.tries for queued in self.head.queue]
+
+    @property
+    def starts(self) -> list[bool]:
+        """Whether each request to ResponseAgent was to start a turn, or to look for it."""
+        return [request.start for request in self.responses.asked]
+
     async def process(self, turn: Turn | Message, wait: float = 1.5) -> Any:
         """A turn: its state, or the error it returned."""
         request = ProcessTurn(turn, wait) if isinstance(turn, Turn) else turn
         answer: object = await self.chat.process_message(request)
         return answer.error if isinstance(answer, Failure) else answer
+
+    async def say(self, *contents: str) -> None:
+        """Quick turns, one after another."""
+        for content in contents:
+            await self.answered(content)
+
+    async def turns(self, number: int) -> None:
+        """So many quick turns: m0, m1 and so on."""
+        await self.say(*(f"m{each}" for each in range(number)))
+
+    def crash(self) -> None:
+        """The process is gone, and with it the model's call: nobody knows the turn that ran."""
+        self.activate()
+        self.responses.will(ResponseState("unknown"))
 
     async def answered(self, content: str, *, key: str = "", reply: str = "") -> TurnState:
         """A quick turn."""

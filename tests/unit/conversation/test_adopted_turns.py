@@ -3,14 +3,9 @@
 import pytest
 
 from agent_actors.errors import Unavailable
-from agent_actors.protocol.messages import AdoptTurn, Failure, Problem, Reply, ResponseState
+from agent_actors.protocol.messages import AdoptTurn, Failure, Problem, Reply
 from tests.fakes import a_turn
 from tests.unit.conversation.talk import Talk, problem
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
 
 
 async def test_an_adopted_turn_is_committed_like_any(talk: Talk):
@@ -38,8 +33,7 @@ async def test_a_turn_is_adopted_once(talk: Talk, restarted: bool):
 async def test_a_turn_is_adopted_once_after_many_others(talk: Talk):
     """Its record has left the head by then."""
     await talk.adopt("hi")
-    for number in range(60):
-        await talk.answered(f"m{number}")
+    await talk.turns(60)
 
     assert (await talk.adopt("hi")).reply == Reply("re hi", "theirs")
     assert talk.head.seq == 61
@@ -56,36 +50,17 @@ async def test_a_save_that_fails_adopts_nothing_twice(talk: Talk, worked: bool):
 
 
 async def test_a_queue_is_not_touched(talk: Talk):
-    """What was accepted goes on, behind the adopted turn; its starts stay counted."""
+    """What was accepted goes on behind the adopted turn; what kills its process gets no new try."""
     await talk.parked("slow", "next")
-    before = talk.head.queue
+    talk.crash()
     await talk.tick()
+    before = talk.head.queue
     await talk.adopt("told")
 
     assert talk.head.queue == before
+    assert talk.tries == [2, 0]
     await talk.complete("slow", Reply("done"))
-    assert [pair.input.content for pair in talk.head.tail] == ["told", "slow"]
-
-
-async def test_the_starts_of_a_queued_turn_stay_counted(talk: Talk):
-    """A message that kills its process gets no new tries from an adopted turn."""
-    await talk.parked("deadly")
-    talk.activate()
-    talk.responses.will(ResponseState("unknown"))
-    await talk.tick()
-    await talk.adopt("told")
-
-    assert [queued.tries for queued in talk.head.queue] == [2]
-
-
-async def test_a_queue_goes_on_that_a_new_activation_finds(talk: Talk):
-    """Its process may be gone: the parked turn is looked up before the other one is committed."""
-    await talk.parked("slow")
-    talk.activate()
-    await talk.adopt("told")
-
-    assert [request.start for request in talk.responses.asked] == [True, False]
-    assert [pair.input.content for pair in talk.head.tail] == ["told"]
+    assert talk.said == ["told", "slow"]
 
 
 async def test_an_adopted_turn_that_is_queued_here_ends_once(talk: Talk):
@@ -98,20 +73,16 @@ async def test_an_adopted_turn_that_is_queued_here_ends_once(talk: Talk):
     assert (await talk.adopt("slow")).reply == Reply("ours")
 
 
-async def test_another_users_conversation_is_not_there(talk: Talk):
-    """A turn cannot be adopted into the conversation of another user."""
+@pytest.mark.parametrize(("user", "closed", "status"), [("eve", False, 404), ("ada", True, 410)])
+async def test_no_turn_is_adopted_where_none_may_be(
+    talk: Talk, user: str, closed: bool, status: int
+):
+    """Into the conversation of another user, or one that was deleted with its user."""
     await talk.answered("hi")
+    if closed:
+        await talk.forget(close=True)
 
-    assert problem(await talk.adopt("told", user="eve")).status == 404
-    assert talk.head.seq == 1
-
-
-async def test_a_closed_conversation_takes_no_turn(talk: Talk):
-    """It was deleted with its user."""
-    await talk.answered("hi")
-    await talk.forget(close=True)
-
-    assert problem(await talk.adopt("told")).status == 410
+    assert problem(await talk.adopt("told", user=user)).status == status
     assert talk.head.seq == 1
 
 
@@ -122,14 +93,6 @@ async def test_an_adopted_turn_that_was_cleared_is_gone(talk: Talk):
 
     assert problem(await talk.adopt("hi")).status == 410
     assert talk.head.seq == 1
-
-
-async def test_the_bell_rings_for_an_adopted_turn(talk: Talk):
-    """The bell rings as for any other end."""
-    with talk.bell.listen("ada") as bell:
-        await talk.adopt("hi")
-
-        assert bell.is_set()
 
 
 async def test_a_failure_is_adopted_like_an_answer(talk: Talk):

@@ -1,6 +1,8 @@
 """ChatAgent, turn by turn: the quick path, parking, keys, and what is saved when."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -19,11 +21,6 @@ from tests.hand_clock import settle
 from tests.unit.conversation.talk import ADA, Talk, problem
 
 FAILED = Failure(Problem.of(ModelFailed("It failed.")))
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
 
 
 async def test_a_quick_turn_is_committed_in_one_save(talk: Talk):
@@ -76,7 +73,7 @@ async def test_a_message_behind_a_parked_one_waits(talk: Talk):
     """It is queued durably and does not overtake; its model call does not start yet."""
     await talk.parked("slow", "next")
 
-    assert [queued.tries for queued in talk.head.queue] == [1, 0]
+    assert talk.tries == [1, 0]
     assert len(talk.responses.asked) == 1
 
 
@@ -89,7 +86,7 @@ async def test_the_end_of_a_parked_turn_is_committed_like_a_quick_one(talk: Talk
     assert talk.head.seq == 1
     assert talk.published() == [1]
     assert [queued.turn.turn_id for queued in talk.head.queue] == ["turn of next"]
-    assert talk.head.queue[0].tries == 1
+    assert talk.tries[0] == 1
     assert (asked.turn_id, asked.start, asked.wait, asked.number) == ("turn of next", True, 0.0, 2)
 
 
@@ -99,7 +96,7 @@ async def test_a_queue_runs_in_order(talk: Talk):
     talk.responses.will("re b", "re c")
     await talk.complete("a", Reply("re a"))
 
-    assert [pair.input.content for pair in talk.head.tail] == ["a", "b", "c"]
+    assert talk.said == ["a", "b", "c"]
     assert talk.published() == [1, 2, 3]
     assert talk.head.queue == ()
 
@@ -135,12 +132,13 @@ async def test_an_end_that_comes_twice_counts_once(talk: Talk):
     assert talk.head.tail[0].output.content == "done"
 
 
-async def test_a_failed_quick_turn_saves_nothing(talk: Talk):
-    """The error is returned, nothing is recorded, and the same key may try again."""
-    talk.responses.will(FAILED)
+@pytest.mark.parametrize(("fails", "status"), [(FAILED, 502), (Unavailable("away"), 503)])
+async def test_a_failed_quick_turn_saves_nothing(talk: Talk, fails: Any, status: int):
+    """The model, or ResponseAgent: nothing is recorded, and the same key may try again."""
+    talk.responses.will(fails)
     failed = problem(await talk.process(a_turn("hi", key="k")))
 
-    assert (failed.status, failed.retry) == (502, "same-key")
+    assert (failed.status, failed.retry) == (status, "same-key")
     assert not talk.client.state[ADA]
     assert (await talk.answered("hi", key="k")).status == "done"
 
@@ -195,8 +193,7 @@ async def test_a_key_with_another_body_is_refused(talk: Talk, parked: bool):
 async def test_a_key_is_remembered_for_many_turns(talk: Talk):
     """Also when its record has left the head, after a restart."""
     first = await talk.answered("hi", key="k")
-    for number in range(60):
-        await talk.answered(f"m{number}")
+    await talk.turns(60)
     talk.activate()
 
     assert len(talk.head.recent) <= 32
@@ -208,8 +205,7 @@ async def test_a_key_is_forgotten_in_the_end():
     """Beyond the outcomes kept it is a new message."""
     talk = Talk(outcomes_kept=32)
     await talk.answered("hi", key="k")
-    for number in range(100):
-        await talk.answered(f"m{number}")
+    await talk.turns(100)
     await talk.answered("hi", key="k")
 
     assert talk.head.seq == 102
@@ -224,22 +220,19 @@ async def test_a_foreign_conversation_is_not_there(talk: Talk):
     assert talk.saves == 1
 
 
-async def test_too_many_messages_are_refused():
-    """Beyond the queue's length: 429, and the queue is as it was."""
-    talk = Talk(queue_length=2)
-    await talk.parked("a", "b")
+@pytest.mark.parametrize(
+    ("settings", "contents"),
+    [({"queue_length": 2}, ["a", "b"]), ({"message_bytes": QUEUE_BYTES}, ["x" * QUEUE_BYTES])],
+    ids=["messages", "bytes"],
+)
+async def test_a_queue_is_bounded(settings: dict[str, int], contents: list[str]):
+    """In messages and in bytes: 429, and it is as it was; a single message always fits."""
+    talk = Talk(**settings)
+    await talk.parked(*contents)
     before = talk.head
 
-    assert problem(await talk.process(a_turn("c"))).status == 429
+    assert problem(await talk.process(a_turn("more"))).status == 429
     assert talk.head == before
-
-
-async def test_too_many_bytes_are_refused():
-    """Beyond the queue's bytes, too; a single message always fits."""
-    talk = Talk(message_bytes=QUEUE_BYTES)
-    await talk.parked("x" * QUEUE_BYTES)
-
-    assert problem(await talk.process(a_turn("y"))).status == 429
 
 
 @pytest.mark.parametrize("worked", [False, True])
@@ -280,7 +273,7 @@ async def test_a_cut_turn_leaves_no_trace(talk: Talk):
 
     assert not talk.client.state[ADA]
     await talk.answered("next")
-    assert [pair.input.content for pair in talk.head.tail] == ["next"]
+    assert talk.said == ["next"]
 
 
 async def test_a_bare_message_is_a_turn_without_a_key(talk: Talk):
@@ -299,35 +292,34 @@ async def test_a_bare_message_is_checked_like_any(talk: Talk, content: str, stat
     assert not talk.responses.asked
 
 
-async def test_the_history_of_the_actor_begins_with_a_user(talk: Talk):
-    """Two exchanges at most, oldest first."""
-    for content in "abc":
-        await talk.answered(content)
+@pytest.mark.parametrize("turns", [3, 9])
+async def test_the_history_of_the_actor_is_two_exchanges(talk: Talk, turns: int):
+    """Oldest first, wherever a segment ends."""
+    await talk.turns(turns)
+    talk.activate()
 
     assert await talk.chat.get_conversation_history() == (
-        Message("user", "b"),
-        Message("assistant", "re b"),
-        Message("user", "c"),
-        Message("assistant", "re c"),
+        Message("user", f"m{turns - 2}"),
+        Message("assistant", f"re m{turns - 2}"),
+        Message("user", f"m{turns - 1}"),
+        Message("assistant", f"re m{turns - 1}"),
     )
 
 
-async def test_the_history_of_the_actor_crosses_segments(talk: Talk):
-    """The pair before an open segment's first one is read from its segment."""
-    for number in range(9):
-        await talk.answered(f"m{number}")
-    talk.activate()
-
-    history = await talk.chat.get_conversation_history()
-
-    assert [entry.content for entry in history] == ["m7", "re m7", "m8", "re m8"]
-
-
-async def test_the_bell_rings_when_a_turn_ends(talk: Talk):
-    """The bell rings after the save."""
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda talk: talk.complete("slow", Reply("done")),
+        lambda talk: talk.adopt("other"),
+        lambda talk: talk.forget(),
+    ],
+    ids=["committed", "adopted", "cancelled"],
+)
+async def test_the_bell_rings_when_a_turn_ends(talk: Talk, end: Callable[[Talk], Awaitable[Any]]):
+    """However it ends, and after the save."""
     await talk.parked("slow")
     with talk.bell.listen("ada") as bell:
-        await talk.complete("slow", Reply("done"))
+        await end(talk)
 
         assert bell.is_set()
 
@@ -339,15 +331,6 @@ async def test_an_event_that_cannot_be_published_does_not_fail_its_turn(talk: Ta
 
     assert talk.head.seq == 1
     assert talk.armed
-
-
-async def test_a_response_agent_that_is_away_fails_the_turn(talk: Talk):
-    """Nothing was saved, and the same request may come again."""
-    talk.responses.will(Unavailable("away"))
-    refused = problem(await talk.process(a_turn("hi", key="k")))
-
-    assert (refused.status, refused.retry) == (503, "same-key")
-    assert not talk.client.state[ADA]
 
 
 async def test_a_caller_that_does_not_wait_is_parked_at_once(talk: Talk):

@@ -10,11 +10,6 @@ from tests.fakes import a_turn
 from tests.unit.conversation.talk import ADA, Talk, problem, segment
 
 
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
-
-
 def reader(talk: Talk) -> StateReader:
     return StateReader(StateStore(talk.client, talk.clock, 5.0), 256)
 
@@ -26,8 +21,7 @@ def text(talk: Talk) -> str:
 
 async def test_a_forgotten_conversation_says_how_far_it_came(talk: Talk):
     """It is hidden in one save, and no later event has that number, or a lower one."""
-    for content in "abc":
-        await talk.answered(content)
+    await talk.say(*"abc")
 
     assert await talk.forget() == HighWaterMark("ada", 3)
     assert await talk.chat.get_conversation_history() == ()
@@ -47,15 +41,6 @@ async def test_what_is_queued_is_cancelled(talk: Talk):
     assert (talk.head.queue, talk.statuses) == ((), ["cancelled", "cancelled"])
     assert talk.head.seq == 0
     assert "late" not in text(talk)
-
-
-async def test_the_bell_rings_for_cancelled_turns(talk: Talk):
-    """A cancelled turn has ended."""
-    await talk.parked("slow")
-    with talk.bell.listen("ada") as bell:
-        await talk.forget()
-
-        assert bell.is_set()
 
 
 async def test_another_users_conversation_is_not_forgotten(talk: Talk):
@@ -116,24 +101,16 @@ async def test_a_conversation_that_is_not_closed_can_be_begun_again(talk: Talk):
     assert talk.head.ended == ""
 
 
-async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk):
-    """Until the next turn; the count then goes on, since numbers never go back."""
+@pytest.mark.parametrize("close", [False, True])
+async def test_the_count_of_a_forgotten_conversation_is_not_there(talk: Talk, close: bool):
+    """One that is not closed goes on with the next turn, since numbers never go back."""
     await talk.answered("old")
-    await talk.forget()
+    await talk.forget(close=close)
     with pytest.raises(NotFound):
         await reader(talk).count("ada")
-
-    await talk.answered("new")
-    assert await reader(talk).count("ada") == 2
-
-
-async def test_the_count_of_a_closed_conversation_is_not_there(talk: Talk):
-    """It stays closed."""
-    await talk.answered("old")
-    await talk.forget(close=True)
-
-    with pytest.raises(NotFound):
-        await reader(talk).count("ada")
+    if not close:
+        await talk.answered("new")
+        assert await reader(talk).count("ada") == 2
 
 
 async def test_a_forgotten_answer_is_gone(talk: Talk):
@@ -178,8 +155,7 @@ async def test_the_reminder_is_there_before_the_end_is_saved(talk: Talk):
 
 async def test_settling_erases_what_consumers_have_passed(talk: Talk):
     """And rests: the reminder goes."""
-    for number in range(12):
-        await talk.answered(f"m{number}")
+    await talk.turns(12)
     await talk.forget()
     talk.remembers(12)
 
@@ -191,8 +167,7 @@ async def test_settling_erases_what_consumers_have_passed(talk: Talk):
 
 async def test_settling_waits_for_the_consumers(talk: Talk):
     """What one of them has not passed is not erased, but published again."""
-    for content in "abc":
-        await talk.answered(content)
+    await talk.say(*"abc")
     await talk.forget()
     talk.remembers(2)
     talk.runtime.published.clear()
@@ -205,8 +180,7 @@ async def test_the_slowest_consumer_is_waited_for():
     """The mark of each is read."""
     talk = Talk()
     slow = talk.another_consumer()
-    for content in "abc":
-        await talk.answered(content)
+    await talk.say(*"abc")
     talk.runtime.published.clear()
     talk.remembers(3)
     slow.marks["ada", "ada"] = 1
@@ -233,8 +207,7 @@ async def test_settling_does_not_wait_for_later_turns(talk: Talk):
 async def test_settling_erases_some_segments_at_a_time():
     """Twenty segments; the caller calls again."""
     talk = Talk()
-    for number in range(8 * 21):
-        await talk.answered(f"m{number}")
+    await talk.turns(8 * 21)
     await talk.forget()
     talk.remembers(8 * 21)
 
@@ -247,10 +220,6 @@ async def test_settling_that_fails_returns_its_error(talk: Talk):
     """The caller gets the error, and does not take it for done."""
     await talk.answered("a")
     await talk.forget()
-
-    async def away(user: str, conversation: str) -> int:
-        raise Unavailable("away")
-
-    talk.memories.mark = away  # type: ignore[method-assign]
+    talk.memories.error = Unavailable("away")
 
     assert isinstance(await talk.settle(), Failure)

@@ -7,7 +7,6 @@ import pytest
 from agent_actors.conversation import inactivity
 from agent_actors.errors import AgentError, Defect, Invalid, Unavailable
 from agent_actors.protocol.messages import Reply
-from tests.fakes import a_turn
 from tests.unit.conversation.talk import Talk
 
 DAY = 86_400.0
@@ -30,12 +29,15 @@ def counts(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.message for each in caplog.records if "messages" in each.message]
 
 
-async def test_by_default_nothing_is_counted_or_cleared():
-    """A turn registers the recovery reminder, and nothing else."""
-    talk = Talk()
+async def test_by_default_nothing_is_counted_cleared_or_forgotten(talk: Talk):
+    """A turn registers the recovery reminder only, and memory keeps what was cleared by hand."""
     await talk.answered("hi")
-
     assert (talk.counting, talk.expires_in) == (False, None)
+
+    await talk.chat.clear_history()
+    await talk.tick()
+    assert talk.published() == [1, 1]
+    assert talk.memories.forgot == []
 
 
 async def test_messages_are_counted_some_times(counted: Talk, caplog: pytest.LogCaptureFixture):
@@ -213,28 +215,6 @@ async def test_the_tick_goes_on_until_all_have_forgotten():
     assert talk.memories.forgot[-1] == ("ada", "ada", 1)
 
 
-async def test_by_default_clearing_is_not_published():
-    """Memory keeps what it has, as it always did."""
-    talk = Talk()
-    await talk.answered("hi")
-    await talk.chat.clear_history()
-    await talk.tick()
-
-    assert talk.published() == [1, 1]
-    assert talk.memories.forgot == []
-
-
-async def test_what_comes_after_the_clearing_is_kept():
-    """A turn of a cleared conversation is an ordinary one."""
-    talk = Talk(clearing_forgets=True)
-    await talk.answered("hi")
-    await talk.chat.clear_history()
-    talk.responses.will("re new")
-    state = await talk.process(a_turn("new"))
-
-    assert (state.status, talk.head.seq, talk.head.start, talk.head.clearing) == ("done", 2, 1, 1)
-
-
 async def test_of_a_forgotten_user_no_reminder_stays(idle: Talk):
     """Not even one that has nothing to do: it has the user's id."""
     await idle.answered("hi")
@@ -249,11 +229,12 @@ async def test_of_a_forgotten_user_no_reminder_stays(idle: Talk):
 
 
 async def test_turns_after_a_clearing_are_not_forgotten():
-    """The tick has the cleared turns forgotten, and no later ones."""
+    """They are ordinary ones; the tick has the cleared turns forgotten, and no later ones."""
     talk = Talk(clearing_forgets=True)
     await talk.answered("hi")
     await talk.chat.clear_history()
     await talk.answered("new")
+    assert (talk.head.seq, talk.head.start, talk.head.clearing) == (2, 1, 1)
     talk.remembers(2)
     await talk.tick()
 

@@ -17,14 +17,8 @@ from tests.unit.conversation.planning import (
     remove,
     said,
     seconds,
-    waiting,
 )
 from tests.unit.conversation.talk import ADA, Talk, problem
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
 
 
 async def test_a_retry_of_a_key_is_the_same_schedule(talk: Talk):
@@ -105,7 +99,7 @@ async def test_clearing_leaves_schedules(talk: Talk):
     await plan(talk, "hi", every=60.0)
     await fire_at(talk, 60.0, "hi")
     await talk.chat.clear_history()
-    assert (talk.statuses, waiting(talk)) == (["cancelled"], [])
+    assert (talk.statuses, talk.waiting) == (["cancelled"], [])
 
     talk.responses.will("hello")
     await fire_at(talk, 60.0, "hi")
@@ -164,7 +158,7 @@ async def test_a_conversation_of_another_user_has_no_schedules(talk: Talk):
     assert problem(await plan(talk, "ho")).status == 404
     assert await fire_at(talk, 10.0, "hi") is None
 
-    assert (waiting(talk), due_in(talk, "hi")) == (["mine"], None)
+    assert (talk.waiting, due_in(talk, "hi")) == (["mine"], None)
     assert await kept(talk) == Schedules()
 
 

@@ -9,28 +9,21 @@ from agent_actors.protocol.messages import Failure, Reply, ResponseState
 from tests.fakes import a_turn
 from tests.unit.conversation.talk import ADA, Talk, problem, segment
 
-UNKNOWN = ResponseState("unknown")
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
-
 
 async def test_a_settled_conversation_ends_its_reminder(talk: Talk):
-    """Nothing waits and memory has everything: no reminder is left."""
+    """Nothing waits and memory has everything; before the next turn is saved it is there again."""
     await talk.answered("hi")
     talk.remembers(1)
     await talk.tick()
+    assert (talk.armed, talk.saves) == (False, 1)
 
-    assert not talk.armed
-    assert talk.saves == 1
+    await talk.answered("again")
+    assert talk.armed
 
 
 async def test_the_reminder_stays_while_memory_is_behind(talk: Talk):
     """It publishes what memory has not applied, oldest first, and checks again later."""
-    for content in "abc":
-        await talk.answered(content)
+    await talk.say(*"abc")
     talk.runtime.published.clear()
     talk.remembers(1)
     await talk.tick()
@@ -41,8 +34,7 @@ async def test_the_reminder_stays_while_memory_is_behind(talk: Talk):
 
 async def test_a_republished_event_is_the_same_event(talk: Talk):
     """Same id, same payload, also when it is rebuilt from a segment after a restart."""
-    for number in range(10):
-        await talk.answered(f"m{number}")
+    await talk.turns(10)
     first = list(talk.runtime.published)
     talk.runtime.published.clear()
     talk.activate()
@@ -53,8 +45,7 @@ async def test_a_republished_event_is_the_same_event(talk: Talk):
 
 async def test_a_tick_publishes_the_oldest_events_and_the_newest(talk: Talk):
     """Twenty, and the newest: its receiver reads from the history what lies between."""
-    for number in range(30):
-        await talk.answered(f"m{number}")
+    await talk.turns(30)
     talk.runtime.published.clear()
     await talk.tick()
 
@@ -88,15 +79,14 @@ async def test_an_empty_conversation_asks_nobody(talk: Talk):
 async def test_a_turn_that_a_crash_left_starts_again(talk: Talk):
     """The start is counted before it is made."""
     await talk.parked("slow")
-    talk.activate()
-    talk.responses.will(UNKNOWN)
+    talk.crash()
     await talk.tick()
 
     assert [(each.start, each.wait) for each in talk.responses.asked[1:]] == [
         (False, 0.0),
         (True, 0.0),
     ]
-    assert talk.head.queue[0].tries == 2
+    assert talk.tries[0] == 2
     assert talk.armed
 
 
@@ -105,8 +95,8 @@ async def test_a_turn_that_still_runs_is_left_alone(talk: Talk):
     await talk.parked("slow")
     await talk.tick()
 
-    assert [each.start for each in talk.responses.asked] == [True, False]
-    assert talk.head.queue[0].tries == 1
+    assert talk.starts == [True, False]
+    assert talk.tries[0] == 1
 
 
 async def test_a_turn_whose_end_was_not_taken_is_settled_by_the_tick(talk: Talk):
@@ -116,7 +106,7 @@ async def test_a_turn_whose_end_was_not_taken_is_settled_by_the_tick(talk: Talk)
     await talk.tick()
 
     assert talk.head.tail[0].output == Reply("late")
-    assert [each.start for each in talk.responses.asked] == [True, False]
+    assert talk.starts == [True, False]
 
 
 async def test_a_turn_that_ends_its_process_each_time_has_failed(
@@ -126,14 +116,12 @@ async def test_a_turn_that_ends_its_process_each_time_has_failed(
     caplog.set_level(logging.INFO, "agent_actors")
     await talk.parked("deadly", "next")
     for _ in range(2):
-        talk.activate()
-        talk.responses.will(UNKNOWN)
+        talk.crash()
         await talk.tick()
 
-    assert talk.head.queue[0].tries == 3
+    assert talk.tries[0] == 3
 
-    talk.activate()
-    talk.responses.will(UNKNOWN)
+    talk.crash()
     await talk.tick()
 
     assert talk.statuses == ["failed"]
@@ -149,36 +137,25 @@ async def test_a_turn_that_ends_its_process_each_time_has_failed(
 async def test_a_start_that_cannot_be_counted_is_not_made(talk: Talk):
     """Without a store, too, a deadly message does not run for ever."""
     await talk.parked("deadly")
-    talk.activate()
-    talk.responses.will(UNKNOWN)
+    talk.crash()
     talk.client.fail("save", Unavailable("away"))
     answer = await talk.tick()
 
     assert isinstance(answer, Failure)
-    assert [each.start for each in talk.responses.asked] == [True, False]
+    assert talk.starts == [True, False]
 
 
-async def test_a_tick_that_fails_is_armed_for_the_next(talk: Talk):
-    """The reminder repeats until one tick finds everything settled."""
+@pytest.mark.parametrize("fails", ["memory", "unregistering"])
+async def test_a_tick_that_fails_keeps_the_reminder(talk: Talk, fails: str):
+    """It repeats until one tick finds everything settled, and every consumer has confirmed it."""
     await talk.answered("hi")
-    talk.client.fail("unregister", Unavailable("away"))
     talk.remembers(1)
-    await talk.tick()
+    if fails == "memory":
+        talk.memories.error = Unavailable("away")
+    else:
+        talk.client.fail("unregister", Unavailable("away"))
 
-    assert talk.armed
-
-    await talk.answered("again")
-
-    assert talk.armed
-
-
-async def test_a_new_turn_after_the_end_arms_again(talk: Talk):
-    """The reminder is there again before the next turn is saved."""
-    await talk.answered("a")
-    talk.remembers(1)
-    await talk.tick()
-    await talk.answered("b")
-
+    assert isinstance(await talk.tick(), Failure)
     assert talk.armed
 
 
@@ -191,7 +168,7 @@ async def test_an_unknown_reminder_is_nothing(talk: Talk):
 
 
 async def test_clearing_hides_at_once(talk: Talk):
-    """One save: nothing is shown, and the count stays."""
+    """In one save; numbers go on, and readers and the model see only the turns since."""
     await talk.answered("hi", key="k")
     await talk.chat.clear_history()
 
@@ -199,6 +176,10 @@ async def test_clearing_hides_at_once(talk: Talk):
     assert (talk.head.seq, talk.head.start) == (1, 1)
     assert talk.saves == 2
     assert problem(await talk.process(a_turn("hi", key="k"))).status == 410
+    await talk.answered("new")
+    history = [entry.content for entry in await talk.chat.get_conversation_history()]
+    assert (talk.head.seq, history) == (2, ["new", "re new"])
+    assert (talk.responses.asked[-1].window, talk.responses.asked[-1].number) == ((), 2)
 
 
 async def test_clearing_cancels_what_waits(talk: Talk):
@@ -226,8 +207,7 @@ async def test_clearing_an_empty_conversation_saves_nothing(talk: Talk):
 
 async def test_cleared_pairs_are_erased_when_memory_has_them(talk: Talk):
     """Not before: memory would miss an event, and with it every later one."""
-    for number in range(10):
-        await talk.answered(f"m{number}")
+    await talk.turns(10)
     await talk.chat.clear_history()
     talk.remembers(4)
     await talk.tick()
@@ -244,26 +224,10 @@ async def test_cleared_pairs_are_erased_when_memory_has_them(talk: Talk):
     assert not talk.armed
 
 
-async def test_a_conversation_goes_on_after_a_clear(talk: Talk):
-    """Its numbers go on; readers and the model see only the turns since."""
-    await talk.answered("old")
-    await talk.chat.clear_history()
-    await talk.answered("new")
-
-    assert talk.head.seq == 2
-    assert [entry.content for entry in await talk.chat.get_conversation_history()] == [
-        "new",
-        "re new",
-    ]
-    assert talk.responses.asked[-1].window == ()
-    assert talk.responses.asked[-1].number == 2
-
-
 async def test_a_history_may_be_bounded():
     """With `history_turns` older pairs are hidden, and erased once memory has them."""
     talk = Talk(history_turns=4)
-    for number in range(20):
-        await talk.answered(f"m{number}")
+    await talk.turns(20)
     talk.remembers(20)
     await talk.tick()
 
@@ -274,8 +238,7 @@ async def test_a_history_may_be_bounded():
 
 async def test_the_model_sees_the_last_exchanges(talk: Talk):
     """Eight of them by default, oldest first, across segments and restarts."""
-    for number in range(12):
-        await talk.answered(f"m{number}")
+    await talk.turns(12)
     talk.activate()
     await talk.answered("now")
     window = talk.responses.asked[-1].window
@@ -286,8 +249,7 @@ async def test_the_model_sees_the_last_exchanges(talk: Talk):
 async def test_a_wide_window_spans_segments():
     """As many exchanges as the setting says, wherever the last segment ends, and after a clear."""
     talk = Talk(window_turns=20)
-    for number in range(44):
-        await talk.answered(f"m{number}")
+    await talk.turns(44)
     widths = {len(request.window) for request in talk.responses.asked[20:]}
     await talk.chat.clear_history()
     await talk.answered("a")
@@ -295,17 +257,6 @@ async def test_a_wide_window_spans_segments():
 
     assert widths == {20}
     assert len(talk.responses.asked[-1].window) == 1
-
-
-async def test_the_window_is_bounded_in_bytes():
-    """What does not fit is left out, from the oldest on."""
-    talk = Talk(window_tokens=25)
-    for number in range(4):
-        await talk.answered(f"{number}" + "x" * 19, reply=f"{number}" * 20)
-    await talk.answered("now")
-    window = talk.responses.asked[-1].window
-
-    assert [exchange.output.content[0] for exchange in window] == ["2", "3"]
 
 
 async def test_a_turn_costs_the_same_however_long_the_conversation(talk: Talk):
@@ -330,45 +281,17 @@ async def test_a_segment_that_is_closed_early_is_continued(talk: Talk):
     history = [pair["input"]["content"][0] for pair in segment(talk, 0)["pairs"]]
 
     assert history == [str(number) for number in range(8)]
-    assert [pair.input.content for pair in talk.head.tail] == ["next"]
-
-
-async def test_a_tick_without_memory_fails_and_keeps_the_reminder(talk: Talk):
-    """A consumer that cannot be reached has confirmed nothing."""
-    await talk.answered("hi")
-
-    async def away(user: str, conversation: str) -> int:
-        raise Unavailable("away")
-
-    talk.memories.mark = away  # type: ignore[method-assign]
-    answer = await talk.tick()
-
-    assert isinstance(answer, Failure)
-    assert talk.armed
-
-
-async def test_a_retry_after_a_crash_starts_the_turn_at_once(talk: Talk):
-    """A retry does not wait for the tick; its start is counted as the tick's is."""
-    await talk.parked("order")
-    talk.activate()
-    talk.responses.will(UNKNOWN)
-    state = await talk.process(a_turn("order"))
-
-    assert state.status == "running"
-    assert [each.start for each in talk.responses.asked] == [True, False, True]
-    assert talk.head.queue[0].tries == 2
-    assert talk.armed
+    assert talk.said == ["next"]
 
 
 async def test_a_message_after_a_crash_sets_the_queue_going(talk: Talk):
     """The turn before it starts again, and it waits behind that one."""
     await talk.parked("order")
-    talk.activate()
-    talk.responses.will(UNKNOWN)
+    talk.crash()
     state = await talk.process(a_turn("next"))
 
     assert state.status == "queued"
-    assert [queued.tries for queued in talk.head.queue] == [2, 0]
+    assert talk.tries == [2, 0]
 
 
 async def test_an_answer_that_was_ready_before_the_crash_is_taken(talk: Talk):
@@ -379,7 +302,7 @@ async def test_an_answer_that_was_ready_before_the_crash_is_taken(talk: Talk):
     state = await talk.process(a_turn("order"))
 
     assert (state.status, state.reply) == ("done", Reply("served"))
-    assert [each.start for each in talk.responses.asked] == [True, False]
+    assert talk.starts == [True, False]
 
 
 async def test_a_queue_that_goes_is_left_alone(talk: Talk):

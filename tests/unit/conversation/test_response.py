@@ -13,7 +13,6 @@ from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import (
     Failure,
-    MemorySnapshot,
     Message,
     Outcome,
     Person,
@@ -67,61 +66,42 @@ def bench() -> Bench:
 
 
 async def test_a_quick_model_is_answered_in_the_same_turn(bench: Bench):
-    """Done, with its reply; nothing is handed over."""
+    """Done, with its reply; nothing is handed over, and nothing stored."""
     bench.model.free.set()
     responding = await bench.ask()
 
     assert (responding.state, responding.outcome) == ("done", Reply("reply to hi", "held"))
-    assert bench.handed == []
+    assert (bench.handed, bench.client.did("save")) == ([], [])
 
 
-async def test_the_model_sees_memory_and_the_turns_number(bench: Bench):
-    """What the request carries, and what memory holds at its start."""
+async def test_the_model_sees_what_request_and_memory_have(bench: Bench):
+    """Of the turn, of the user, and of what came before."""
     bench.model.free.set()
-    await bench.ask()
-    (prompt,) = bench.model.prompts
-
-    assert (prompt.conversation, prompt.user, prompt.turn_id, prompt.number) == (
-        "ada",
-        "ada",
-        "t",
-        3,
-    )
-    assert prompt.memory == (Message("user", "remembered"),)
-
-
-async def test_the_model_sees_who_the_user_is_and_what_came_before(bench: Bench):
-    """From memory, and from what ChatAgent has of the conversation."""
-    bench.model.free.set()
-    request = ResponseRequest("ada", "t", "ada", 3, SAID, (), True, 1.5, "They greeted.")
+    request = ResponseRequest("ada", "t", "eve", 3, SAID, (), True, 1.5, "They greeted.")
     await bench.actor.process_message(request)
     (prompt,) = bench.model.prompts
 
-    assert (prompt.person, prompt.earlier) == (Person.new("ada"), "They greeted.")
+    assert (prompt.conversation, prompt.user, prompt.turn_id) == ("ada", "eve", "t")
+    assert (prompt.number, prompt.earlier) == (3, "They greeted.")
+    assert (prompt.memory, prompt.person) == (bench.memories.entries, Person.new("eve"))
 
 
-@pytest.mark.parametrize(("converses", "told"), [(True, 7), (False, 0)])
+@pytest.mark.parametrize(
+    ("converses", "stored", "count"), [(True, 7, 7), (True, None, 0), (False, 7, 0)]
+)
 async def test_only_a_conversing_model_gets_the_message_count(
-    bench: Bench, converses: bool, told: int
+    bench: Bench, converses: bool, stored: int | None, count: int
 ):
-    """For the others it is not read."""
+    """For the others it is not read; where analytics have none yet it is 0."""
     bench.model.free.set()
     bench.model.uses_history = converses
-    analytics = encode(Analytics(message_count=7))
-    bench.client.state[wire.ANALYTICS, "ada"][slots.ANALYTICS.key] = analytics
+    if stored is not None:
+        analytics = encode(Analytics(message_count=stored))
+        bench.client.state[wire.ANALYTICS, "ada"][slots.ANALYTICS.key] = analytics
     await bench.ask()
 
-    assert bench.model.prompts[0].message_count == told
+    assert bench.model.prompts[0].message_count == count
     assert len(bench.client.did("get")) == converses
-
-
-async def test_a_user_without_analytics_has_a_count_of_zero(bench: Bench):
-    """Analytics may be behind."""
-    bench.model.free.set()
-    bench.model.uses_history = True
-    await bench.ask()
-
-    assert bench.model.prompts[0].message_count == 0
 
 
 async def test_a_slow_model_is_waited_for_the_parking_time(bench: Bench):
@@ -195,11 +175,7 @@ async def test_two_turns_do_not_displace_each_other(bench: Bench):
 
 async def test_no_model_is_started_without_memory(bench: Bench):
     """An unavailable memory fails the turn; it is not taken for an empty one."""
-
-    async def away(user: str) -> MemorySnapshot:
-        raise Unavailable("away")
-
-    bench.memories.recall = away  # type: ignore[method-assign]
+    bench.memories.error = Unavailable("away")
     answer = await bench.ask()
 
     assert isinstance(answer, Failure)
@@ -209,17 +185,11 @@ async def test_no_model_is_started_without_memory(bench: Bench):
 
 async def test_an_activation_that_was_deactivated_starts_no_model(bench: Bench):
     """It may have been moved while it called memory: another activation starts it then."""
-    gate = asyncio.Event()
-
-    async def slowly(user: str) -> MemorySnapshot:
-        await gate.wait()
-        return MemorySnapshot((), Person.new(user))
-
-    bench.memories.recall = slowly  # type: ignore[method-assign]
+    bench.memories.gate = asyncio.Event()
     asked = asyncio.create_task(bench.ask())
     await settle()
     bench.host.activations.withdraw_all()
-    gate.set()
+    bench.memories.gate.set()
     answer = await asked
 
     assert isinstance(answer, Failure)
@@ -233,11 +203,3 @@ async def test_the_count_is_that_of_the_conversation(bench: Bench):
 
     assert await bench.actor.get_message_count() == 7
     assert not bench.client.did("invoke")
-
-
-async def test_it_stores_nothing(bench: Bench):
-    """ResponseAgent has no state of its own."""
-    bench.model.free.set()
-    await bench.ask()
-
-    assert not bench.client.did("save")

@@ -42,7 +42,8 @@ def desk() -> Desk:
 
 
 async def test_a_quick_turn_is_not_looked_for(desk: Desk):
-    """Its state comes with the call."""
+    """Its state comes with the call; nor is any, for a caller that does not wait."""
+    assert await desk.ask(0.0) == RUNNING
     desk.chat.result = DONE
 
     assert await desk.ask() == DONE
@@ -137,12 +138,6 @@ async def test_a_caller_waits_no_longer_than_it_wants(desk: Desk):
     await desk.clock.advance(0.2)
 
     assert await asked == RUNNING
-
-
-async def test_a_caller_that_does_not_wait_gets_an_answer_at_once(desk: Desk):
-    """Nothing is looked for."""
-    assert await desk.ask(0.0) == RUNNING
-    assert desk.reader.looks == 0
 
 
 async def test_a_store_that_is_away_for_a_moment_is_waited_out(desk: Desk):

@@ -14,14 +14,8 @@ from tests.unit.conversation.planning import (
     plan,
     remove,
     said,
-    waiting,
 )
 from tests.unit.conversation.talk import ADA, Talk, problem
-
-
-@pytest.fixture
-def talk() -> Talk:
-    return Talk()
 
 
 async def test_the_reminder_is_there_before_the_schedule(talk: Talk):
@@ -42,7 +36,7 @@ async def test_a_schedule_that_could_not_be_saved_is_no_schedule(talk: Talk):
     assert await fire_at(talk, 10.0, "hi") is None
 
     assert due_in(talk, "hi") is None
-    assert (talk.responses.asked, waiting(talk)) == ([], [])
+    assert (talk.responses.asked, talk.waiting) == ([], [])
 
 
 async def test_the_agent_speaks_up_when_it_is_due(talk: Talk):
@@ -130,7 +124,7 @@ async def test_a_fire_that_comes_twice_is_one_turn(talk: Talk, every: float | No
         await fire(talk, "hi")
         talk.activate()
 
-    assert waiting(talk) == ["hi"]
+    assert talk.waiting == ["hi"]
     assert [asked.turn_id for asked in talk.responses.asked if asked.start] == [
         talk.head.queue[0].turn.turn_id
     ]
@@ -150,7 +144,7 @@ async def test_an_occurrence_is_accepted_once_whatever_the_save_says(talk: Talk,
 
     found = (await kept(talk)).find("hi")
     assert found is not None
-    assert (found.number, waiting(talk)) == (1, ["hi"])
+    assert (found.number, talk.waiting) == (1, ["hi"])
     assert due_in(talk, "hi") == "0h0m30s0ms0μs"
     await talk.tick()
     assert len({asked.turn_id for asked in talk.responses.asked}) == 1
@@ -182,7 +176,7 @@ async def test_a_reminder_that_cannot_be_ended_ends_itself(talk: Talk):
         await fire_at(talk, 30.0, name)
 
         assert due_in(talk, name) is None
-    assert waiting(talk) == ["hi 0"]
+    assert talk.waiting == ["hi 0"]
 
 
 async def test_a_failing_model_is_a_recorded_failure(talk: Talk):
@@ -201,8 +195,8 @@ async def test_an_occurrence_does_not_overtake(talk: Talk):
     await plan(talk, "hi", 10.0)
     await talk.parked("slow", "next")
     await fire_at(talk, 10.0, "hi")
-    assert waiting(talk) == ["slow", "next", "hi"]
-    assert [queued.tries for queued in talk.head.queue] == [1, 0, 0]
+    assert talk.waiting == ["slow", "next", "hi"]
+    assert talk.tries == [1, 0, 0]
 
     talk.responses.will("re next", "hello")
     await talk.complete("slow", Reply("re slow"))
@@ -226,13 +220,13 @@ async def test_a_full_queue_lets_it_wait():
     await plan(talk, "hi", 10.0)
     await talk.parked("slow", "next")
     assert await fire_at(talk, 10.0, "hi") is None
-    assert waiting(talk) == ["slow", "next"]
+    assert talk.waiting == ["slow", "next"]
     assert due_in(talk, "hi") == "0h0m10s0ms0μs"
     assert (await kept(talk)).find("hi") is not None
 
     await talk.complete("slow", Reply("re slow"))
     await fire_at(talk, 30.0, "hi")
-    assert waiting(talk) == ["next", "hi"]
+    assert talk.waiting == ["next", "hi"]
 
 
 async def test_a_schedule_waits_for_its_own_answer(talk: Talk):
@@ -241,11 +235,11 @@ async def test_a_schedule_waits_for_its_own_answer(talk: Talk):
     for later, rest in ((1.0, "1s0ms"), (1.0, "1s0ms"), (1.25, "0s750ms"), (1.0, "0s750ms")):
         await fire_at(talk, later, "hi")
         assert due_in(talk, "hi") == f"0h0m{rest}0μs"
-    assert waiting(talk) == ["hi"]
+    assert talk.waiting == ["hi"]
 
     await talk.chat.complete_turn(ended(talk))
     await fire_at(talk, 1.0, "hi")
-    assert waiting(talk) == ["hi"]
+    assert talk.waiting == ["hi"]
     assert talk.head.seq == 1
 
 
@@ -254,8 +248,8 @@ async def test_a_crash_leaves_an_occurrence_to_the_recovery(talk: Talk):
     await plan(talk, "hi", 10.0)
     talk.responses.will(Unavailable("away"))
     assert isinstance(await fire_at(talk, 10.0, "hi"), Failure)
-    assert (waiting(talk), talk.armed) == (["hi"], True)
-    assert talk.head.queue[0].tries == 1
+    assert (talk.waiting, talk.armed) == (["hi"], True)
+    assert talk.tries[0] == 1
 
     talk.activate()
     talk.responses.will("hello")

@@ -32,18 +32,16 @@ def took(talk: Talk, path: str) -> float:
     return readings(talk).of("turn_seconds_count", path=path)
 
 
-async def test_a_turn_that_its_caller_waits_for():
+async def test_a_turn_that_its_caller_waits_for(talk: Talk):
     """Done, and timed as direct."""
-    talk = Talk()
     await talk.answered("hello")
 
     assert counted(talk) == {("message", "done"): 1}
     assert (took(talk, "direct"), took(talk, "parked")) == (1, 0)
 
 
-async def test_a_turn_that_is_parked():
+async def test_a_turn_that_is_parked(talk: Talk):
     """Counted as parked at once, as done with its end, and timed from its beginning."""
-    talk = Talk()
     await talk.parked("one")
 
     assert counted(talk) == {}
@@ -67,9 +65,8 @@ async def test_a_turn_that_is_parked():
         (GuardrailRefused("no"), "guardrail"),
     ],
 )
-async def test_a_turn_that_the_model_fails(error: Any, end: str):
+async def test_a_turn_that_the_model_fails(talk: Talk, error: Any, end: str):
     """By its reason, and the same whether somebody waits or not."""
-    talk = Talk()
     talk.responses.will(Failure(Problem.of(error)))
     await talk.process(a_turn("one"))
     await talk.parked("two")
@@ -78,9 +75,8 @@ async def test_a_turn_that_the_model_fails(error: Any, end: str):
     assert counted(talk) == {("message", end): 2}
 
 
-async def test_turns_that_are_cleared():
+async def test_turns_that_are_cleared(talk: Talk):
     """Each that waited is cancelled; none is timed."""
-    talk = Talk()
     await talk.parked("one", "two", "three")
     await talk.chat.clear_history()
 
@@ -98,18 +94,16 @@ async def test_a_message_that_finds_the_queue_full():
     assert talk.chat.waiting == 2
 
 
-async def test_a_turn_that_ended_elsewhere():
+async def test_a_turn_that_ended_elsewhere(talk: Talk):
     """It is adopted, and how long it took is not known here."""
-    talk = Talk()
     await talk.adopt("one")
 
     assert counted(talk) == {("adopted", "done"): 1}
     assert took(talk, "direct") == 0
 
 
-async def test_a_turn_whose_save_fails_has_not_ended():
-    """It is sent again, and counted then, once."""
-    talk = Talk()
+async def test_a_turn_whose_save_fails_has_not_ended(talk: Talk):
+    """It is sent again, and counted then, once, however often it comes after that."""
     talk.responses.will("hi")
     talk.client.fail("save", Unavailable("away"))
     await talk.process(a_turn("one", key="k"))
@@ -117,22 +111,13 @@ async def test_a_turn_whose_save_fails_has_not_ended():
     assert counted(talk) == {}
 
     await talk.answered("one", key="k")
-
-    assert counted(talk) == {("message", "done"): 1}
-
-
-async def test_a_turn_that_comes_again_is_counted_once():
-    """Its answer is repeated, and nothing is counted."""
-    talk = Talk()
-    await talk.answered("one", key="k")
     await talk.process(a_turn("one", key="k"))
 
     assert counted(talk) == {("message", "done"): 1}
 
 
-async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed():
+async def test_a_parked_turn_of_a_process_that_is_gone_is_counted_and_not_timed(talk: Talk):
     """When it was received is not known here."""
-    talk = Talk()
     await talk.parked("one")
     talk.activate()
     await talk.complete("one", Reply("done"))

@@ -13,11 +13,6 @@ from agent_actors.state.documents import LETTERS as PAGE
 from tests.unit.dead_letters.graveyard import LETTERS, Graveyard, envelope
 
 
-@pytest.fixture
-def graveyard() -> Graveyard:
-    return Graveyard()
-
-
 async def whole(graveyard: Graveyard) -> bool:
     """Whether index, pages and letters agree, and nothing else is stored."""
     stored = graveyard.stored
@@ -32,21 +27,14 @@ async def whole(graveyard: Graveyard) -> bool:
     )
 
 
-async def test_a_letter_page_and_index_are_one_transaction(graveyard: Graveyard):
-    """A crash can leave none without the others."""
-    (letter_id,) = await graveyard.keep(1)
-
-    assert graveyard.client.did("save") == [("save", *LETTERS, "index", "p0", f"l:{letter_id}")]
-    assert await whole(graveyard)
-
-
 async def test_the_same_envelope_is_kept_once(graveyard: Graveyard):
-    """An event that is kept is not saved again; on another topic it is another letter."""
+    """Letter, page and index in one transaction; on another topic it is another letter."""
     ids = await graveyard.keep(1, 1)
+    assert graveyard.client.did("save") == [("save", *LETTERS, "index", "p0", f"l:{ids[0]}")]
     other = await graveyard.letters.keep("plain", envelope(1), "why", 1)
 
     assert ids[0] == ids[1] != other
-    assert len(graveyard.client.did("save")) == 2
+    assert await whole(graveyard)
 
 
 async def test_the_oldest_go_when_there_are_too_many():
@@ -101,32 +89,24 @@ async def test_a_page_of_old_ones_goes_whole(graveyard: Graveyard):
     assert await whole(graveyard)
 
 
-async def test_an_old_letter_that_dies_again_is_kept_anew(graveyard: Graveyard):
-    """It stays although its first page goes: it is listed on one page only."""
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_letter_that_dies_again_is_kept_anew(graveyard: Graveyard, forgotten: bool):
+    """Too old or forgotten, it is listed on one page only, and its old page goes without it."""
     first, *_ = await graveyard.keep(*range(2 * PAGE))
-    graveyard.clock.jump(1001)
-    again, *_ = await graveyard.keep(0, 1000, 1001, 1002)
+    if forgotten:
+        await graveyard.actor.forget(ForgetDeadLetter(first, 0))
+    graveyard.clock.jump(999 if forgotten else 1001)
+    (again,) = await graveyard.keep(0)
+    graveyard.clock.jump(2)
+    await graveyard.keep(1000, 1001, 1002)
 
     assert again == first
     assert await graveyard.numbers() == [1002, 1001, 1000, 0]
     assert await whole(graveyard)
 
 
-async def test_a_forgotten_letter_that_dies_again_is_kept_anew(graveyard: Graveyard):
-    """The limits of its old page do not affect it."""
-    (letter_id, *_) = await graveyard.keep(*range(2 * PAGE))
-    await graveyard.actor.forget(ForgetDeadLetter(letter_id, 0))
-    graveyard.clock.jump(999)
-    await graveyard.keep(0)
-    graveyard.clock.jump(2)
-    await graveyard.keep(1000, 1001, 1002)
-
-    assert await graveyard.numbers() == [1002, 1001, 1000, 0]
-    assert await whole(graveyard)
-
-
 async def test_a_letter_is_forgotten_once(graveyard: Graveyard):
-    """Again, of another page, or of no letter at all, it changes nothing."""
+    """Again, of another page, or of no letter at all, it changes nothing; the last one, too."""
     first, second = await graveyard.keep(1, 2)
     for forget in (
         ForgetDeadLetter(first, 0),
@@ -139,18 +119,10 @@ async def test_a_letter_is_forgotten_once(graveyard: Graveyard):
     assert await graveyard.numbers() == [2]
     assert len(graveyard.client.did("save")) == 3
     assert await whole(graveyard)
-
-
-async def test_the_last_letter_leaves_an_empty_place(graveyard: Graveyard):
-    """Only the index is left, and the next letter is kept as the first was."""
-    (letter_id,) = await graveyard.keep(1)
-    await graveyard.actor.forget(ForgetDeadLetter(letter_id, 0))
-
+    await graveyard.actor.forget(ForgetDeadLetter(second, 0))
     assert graveyard.stored.keys() == {"index"}
     assert await graveyard.numbers() == []
-
     await graveyard.keep(1)
-
     assert await graveyard.numbers() == [1]
 
 

@@ -45,14 +45,6 @@ def test_the_places_have_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("place", ["path", "home/.dapr/bin", "cache/agent-actors/dapr-1"])
-def test_every_place_is_looked_at(tmp_path: Path, place: str):
-    """Servers are found in each of the places."""
-    folder = servers(tmp_path / place)
-
-    assert binaries.dapr() == folder
-
-
 def test_servers_of_two_folders_are_not_mixed(tmp_path: Path):
     """A folder that has not all three is passed over."""
     servers(tmp_path / "cache" / "agent-actors" / "dapr-1", "daprd", "placement")

@@ -1,17 +1,16 @@
 """One process of the engine."""
 
+import asyncio
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from agent_actors.engine.child import Child, environment
 from agent_actors.errors import StartupError
+from tests.fakes import eventually
 
 SLEEPS = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
@@ -34,13 +33,6 @@ threading.Event().wait()
 
 def child(folder: Path, argv: list[str] | None = None, *, lock: Path | None = None) -> Child:
     return Child(argv or SLEEPS, log=folder / "thing.log", lock=lock)
-
-
-def eventually(holds: Callable[[], bool], within: float = 10.0) -> None:
-    end, pause = monotonic() + within, threading.Event()
-    while not holds():
-        assert monotonic() < end
-        pause.wait(0.01)
 
 
 def state(pid: int | None) -> str:
@@ -68,14 +60,14 @@ def test_a_child_is_started_once_and_ended_once(tmp_path: Path):
     assert state(pid) == ""
 
 
-def test_a_child_starts_again_and_its_log_goes_on(tmp_path: Path):
+async def test_a_child_starts_again_and_its_log_goes_on(tmp_path: Path):
     """The log keeps the output of earlier starts, but `logged` reads only the last one."""
     sleeper = child(tmp_path, [sys.executable, "-c", "print('once')"])
     sleeper.start()
-    eventually(lambda: not sleeper.alive)
+    await eventually(lambda: not sleeper.alive)
     sleeper.argv[-1] = "print('again')"
     sleeper.start()
-    eventually(lambda: not sleeper.alive)
+    await eventually(lambda: not sleeper.alive)
 
     assert sleeper.log.read_text() == "once\nagain\n"
     assert sleeper.logged("again")
@@ -94,15 +86,15 @@ def test_a_stubborn_child_is_killed(tmp_path: Path):
     assert not stubborn.alive
 
 
-def test_a_frozen_child_ends_when_asked(tmp_path: Path):
+async def test_a_frozen_child_ends_when_asked(tmp_path: Path):
     """Freezing stops a child, thawing lets it go on, and ending one does not need thawing."""
     sleeper = child(tmp_path)
     try:
         sleeper.start()
         sleeper.freeze()
-        eventually(lambda: "T" in state(sleeper.pid))
+        await eventually(lambda: "T" in state(sleeper.pid))
         sleeper.thaw()
-        eventually(lambda: "T" not in state(sleeper.pid))
+        await eventually(lambda: "T" not in state(sleeper.pid))
         sleeper.freeze()
     finally:
         sleeper.terminate()
@@ -185,4 +177,4 @@ def test_a_child_does_not_outlive_a_killed_owner(tmp_path: Path):
 
         owner.send_signal(signal.SIGKILL)
 
-    eventually(lambda: state(pid) in {"", "Z"})
+    asyncio.run(eventually(lambda: state(pid) in {"", "Z"}))

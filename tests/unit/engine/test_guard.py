@@ -10,14 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_actors.engine import guard
-
-SLEEPS = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
-STUBBORN = [
-    sys.executable,
-    "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    " print(flush=True); time.sleep(60)",
-]
+from tests.unit.engine.test_child import SLEEPS, STUBBORN
 
 
 def started(argv: list[str]) -> subprocess.Popen[bytes]:

@@ -1,13 +1,12 @@
 """Ports of loopback."""
 
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from agent_actors.engine.ports import accepts, free_port, status
 from agent_actors.errors import StartupError
+from tests.serving import serving
 
 
 def test_a_free_port_is_free_and_low():
@@ -40,23 +39,11 @@ def test_a_machine_without_free_ports_is_an_error(monkeypatch: pytest.MonkeyPatc
 
 def test_a_status_is_what_the_server_says(monkeypatch: pytest.MonkeyPatch):
     """A proxy of the environment is not asked about loopback."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(204 if self.path == "/healthz" else 503)
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
-
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_port
-
+    port = free_port()
+    with serving(port, lambda path, _: (204 if path == "/healthz" else 503, b"")):
         assert status(port, "/healthz") == 204
         assert status(port, "/other") == 503
-        server.shutdown()
 
 
 def test_a_silent_port_has_no_status():

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from agent_actors.errors import Defect, Invalid, ModelFailed, Unavailable
+from agent_actors.errors import AgentError, Defect, Invalid, ModelFailed, Unavailable
 from agent_actors.model import Prompt, calls
 from agent_actors.model.calls import ModelCalls
 from agent_actors.protocol.messages import Failure, Message, Outcome, Reply
@@ -114,11 +114,12 @@ async def test_a_hand_over_is_left_to_the_reminder_in_the_end(
     assert not calling._tasks
 
 
+@pytest.mark.parametrize("error", [Invalid("no"), Defect("bug")])
 async def test_a_hand_over_that_can_never_work_is_not_repeated(
-    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
+    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock, error: AgentError
 ):
-    """A permanent refusal ends it."""
-    desk.errors = [Invalid("no")] * 2
+    """A permanent refusal ends it, as a defect of ChatAgent does; the reminder tries again."""
+    desk.errors = [error] * 2
     calling.start(a_prompt()).awaited = True
     model.free.set()
     await settle()
@@ -142,12 +143,12 @@ async def test_the_model_runs_in_an_empty_context(clock: HandClock, desk: Desk):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(ModelFailed("no"), 502), (RuntimeError("secret"), 502)]
+    "error", [ModelFailed("no"), RuntimeError("secret"), asyncio.CancelledError("secret")]
 )
 async def test_a_model_that_raises_has_failed(
-    calling: ModelCalls, model: HeldModel, error: Exception, status: int
+    calling: ModelCalls, model: HeldModel, error: BaseException
 ):
-    """A model's error or any other exception fails the turn, and its text is not shown."""
+    """A model's error, any other exception, or cancelling itself; its text is not shown."""
     model.error = error
     model.free.set()
     call = calling.start(a_prompt())
@@ -155,7 +156,7 @@ async def test_a_model_that_raises_has_failed(
 
     assert isinstance(call.outcome, Failure)
     assert call.failed
-    assert call.outcome.error.status == status
+    assert call.outcome.error.status == 502
     assert "secret" not in call.outcome.error.detail
 
 
@@ -174,21 +175,6 @@ async def test_a_model_that_takes_too_long_is_ended(
     assert isinstance(call.outcome, Failure)
     assert call.outcome.error.status == 504
     assert not calling._tasks
-
-
-async def test_a_model_that_cancels_itself_has_failed(clock: HandClock, desk: Desk):
-    """A model library that raises CancelledError still ends its turn."""
-
-    class Cancelling(QuickModel):
-        async def reply(self, prompt: Prompt) -> Reply:
-            raise asyncio.CancelledError
-
-    calling = ModelCalls(Cancelling(), clock, 120.0, desk.complete)
-    call = calling.start(a_prompt())
-    await settle()
-
-    assert isinstance(call.outcome, Failure)
-    assert call.outcome.error.status == 502
 
 
 async def test_a_conversation_remembers_eight_calls(calling: ModelCalls, model: HeldModel):
@@ -250,7 +236,10 @@ async def test_a_stop_ends_what_runs(calling: ModelCalls, desk: Desk):
     assert not desk.offers
 
 
-async def test_a_drain_lets_calls_end(calling: ModelCalls, model: HeldModel, clock: HandClock):
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_drain_lets_calls_end(
+    calling: ModelCalls, model: HeldModel, clock: HandClock, ends: bool
+):
     """It returns when the last call has ended, or when its time is over."""
     await calling.drain(7.0)
     calling.start(a_prompt())
@@ -260,34 +249,12 @@ async def test_a_drain_lets_calls_end(calling: ModelCalls, model: HeldModel, clo
 
     assert not drained.done()
 
-    model.free.set()
-    await settle()
-
-    assert drained.done()
-
-
-async def test_a_drain_ends_in_time(calling: ModelCalls, clock: HandClock):
-    """A model that hangs delays the stop by no more than the drain time."""
-    calling.start(a_prompt())
-    drained = asyncio.create_task(calling.drain(7.0))
-    await settle()
-    await clock.advance(7.0)
+    if ends:
+        model.free.set()
+    await clock.advance(0.0 if ends else 0.1)
 
     assert drained.done()
     await calling.stop()
-
-
-async def test_a_defect_of_the_chat_agent_ends_the_hand_over(
-    calling: ModelCalls, model: HeldModel, desk: Desk, clock: HandClock
-):
-    """A repeated delivery would not help; the recovery reminder tries again."""
-    desk.errors = [Defect("bug")] * 3
-    calling.start(a_prompt()).awaited = True
-    model.free.set()
-    await settle()
-    await clock.advance(100)
-
-    assert desk.offers == 1
 
 
 @pytest.mark.parametrize("said", ["half \ud83d", "x" * (calls.REPLY_BYTES + 1)])

@@ -34,16 +34,9 @@ async def test_a_reply_has_what_memory_holds():
 
 
 async def test_an_entry_is_cut_to_80_characters():
-    """Its content, not its role; characters, not bytes."""
-    long = Message("user", "☃" * 81)
+    """Its content, not its role; characters, not bytes. The new message is repeated in full."""
+    long, said = Message("user", "☃" * 81), 'x"\\\n' * 1000
 
-    assert (await reply(a_prompt("hi", long))).content == (
-        f"Memory: user: {'☃' * 80}. Got your message: hi at {AT}"
+    assert (await reply(a_prompt(said, long))).content == (
+        f"Memory: user: {'☃' * 80}. Got your message: {said} at {AT}"
     )
-
-
-async def test_the_message_is_not_cut():
-    """The new message is repeated in full."""
-    said = 'x"\\\n' * 1000
-
-    assert f"Got your message: {said} at {AT}" in (await reply(a_prompt(said))).content

@@ -127,12 +127,14 @@ async def test_a_key_is_read_from_the_secret_store():
 
 
 async def test_the_environment_wins():
-    """With a key in the environment the store is not read."""
+    """With a key in the environment the store is not read, not even when the key is refused."""
     secrets = Secrets(openai_api_key="stored")
-    endpoint = await finder_of(secrets, OPENAI_API_KEY="set").find()
+    finder = finder_of(secrets, OPENAI_API_KEY="set")
+    endpoint = await finder.find()
 
     assert endpoint is not None
     assert endpoint.key.get_secret_value() == "set"
+    assert await finder.renew(endpoint) is None
     assert not secrets.asked
 
 
@@ -169,17 +171,6 @@ async def test_a_refused_key_is_looked_for_again():
     assert (same, gone, silent) == (None, None, None)
     assert fresh is not None
     assert fresh.key.get_secret_value() == "new"
-
-
-async def test_a_refused_key_of_the_environment_has_no_other():
-    """The store is not read for a key that came from elsewhere."""
-    secrets = Secrets(openai_api_key="stored")
-    finder = finder_of(secrets, OPENAI_API_KEY="set")
-    endpoint = await finder.find()
-    assert endpoint is not None
-
-    assert await finder.renew(endpoint) is None
-    assert not secrets.asked
 
 
 async def test_a_secret_that_no_header_can_carry_is_none(caplog: pytest.LogCaptureFixture):

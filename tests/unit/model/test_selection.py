@@ -88,13 +88,14 @@ def test_settings_that_contradict_each_other_are_refused():
 
 
 async def test_without_a_key_it_is_echo(caplog: pytest.LogCaptureFixture):
-    """The log says once which variable to set; `echo` uses no history."""
+    """The log says once which variable to set; a summary quotes the last messages."""
     model = choose_model(Settings(), HandClock())
     await model.start()
     replies = [(await model.reply(a_prompt())).model for _ in range(2)]
+    summary = await model.summarise(SummaryPrompt("ada", "", (Message("user", "hi"),)))
     warnings = [record.getMessage() for record in caplog.records]
 
-    assert replies == ["echo", "echo"]
+    assert (replies, summary) == (["echo", "echo"], "ada lately said: 'hi'.")
     assert (model.unready(), model.uses_history) == (None, False)
     (line,) = warnings
     assert "OPENAI_API_KEY" in line
@@ -231,15 +232,6 @@ sys.exit(" ".join({"agents", "openai"} & set(sys.modules)) or None)
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-
-
-async def test_a_summary_of_the_last_resort_is_the_plain_one():
-    """It quotes the last messages."""
-    model = choose_model(Settings(), HandClock())
-    summary = await model.summarise(SummaryPrompt("ada", "", (Message("user", "hi"),)))
-
-    assert summary == "ada lately said: 'hi'."
-    await model.stop()
 
 
 async def test_a_held_answer_does_not_hold_the_model_back():

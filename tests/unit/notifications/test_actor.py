@@ -164,23 +164,15 @@ async def test_each_conversation_has_a_mark_of_its_own(bench: Bench):
     assert await bench.mark("session:s1") == 1
 
 
-async def test_turns_from_before_the_number_are_skipped(bench: Bench):
-    """The mark moves, but nothing is sent or kept."""
-    early = bench.turn(1, ago=1)
-    assert bench.phone.since == bench.now() - 1
+@pytest.mark.parametrize(("later", "ages"), [(0, (1, 0)), (2 * NEWS, (NEWS, NEWS - 1))])
+async def test_old_turns_are_skipped(bench: Bench, later: float, ages: tuple[float, float]):
+    """From before the number, or late for whatever reason: the mark moves, and nothing is kept."""
+    bench.clock.jump(later)
+    await bench.take(*(bench.turn(seq, ago=ago) for seq, ago in enumerate(ages, 1)))
 
-    await bench.take(early, bench.turn(2))
     assert bench.numbers == [2]
     assert len(bench.statuses) == 1
     assert await bench.mark() == 2
-
-
-async def test_an_old_turn_causes_no_notification(bench: Bench):
-    """Whatever delayed its event."""
-    bench.clock.jump(2 * NEWS)
-    await bench.take(bench.turn(1, ago=NEWS), bench.turn(2, ago=NEWS - 1))
-
-    assert bench.numbers == [2]
 
 
 async def test_turns_below_the_floor_are_not_missed(bench: Bench):

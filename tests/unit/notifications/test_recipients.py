@@ -109,31 +109,25 @@ async def test_notifications_continue_after_a_new_number(marked: Actor, kept: Ke
     assert marked.applied == 5
 
 
-async def test_cleared_turns_cause_no_notification(marked: Actor, kept: Kept):
-    """Their erasure does not wait for one either."""
+@pytest.mark.parametrize(
+    ("later", "ages", "more", "mark"),
+    [
+        (5, [3, 2, 1], {"start": 2}, 2),
+        (2 * NEWS, [NEWS + 1, NEWS + 1, 10], {}, 2),
+        (5, [1.0] * (LOOK_BACK + 8), {}, 8),
+        (0, [-1, -1], {"start": 1, "user": "bob"}, 0),
+    ],
+    ids=["cleared", "old", "beyond the look back", "another user's"],
+)
+async def test_turns_that_cause_no_notification_are_not_missed(
+    marked: Actor, kept: Kept, later: float, ages: list[float], more: dict[str, Any], mark: int
+):
+    """The mark is past them, so that nothing waits for them; an event may name any conversation."""
     kept.number()
-    kept.clock.jump(5)
-    kept.history(3, 2, 1, start=2)
+    kept.clock.jump(later)
+    kept.history(*ages, **more)
 
-    assert await marked.mark("ada", "ada") == 2
-
-
-async def test_old_turns_are_not_missed(marked: Actor, kept: Kept):
-    """A binding that is added later causes no notifications of the past."""
-    kept.number()
-    kept.clock.jump(2 * NEWS)
-    kept.history(NEWS + 1, NEWS + 1, 10)
-
-    assert await marked.mark("ada", "ada") == 2
-
-
-async def test_the_look_back_is_bounded(marked: Actor, kept: Kept):
-    """A consumer that was away for long starts near the end."""
-    kept.number()
-    kept.clock.jump(5)
-    kept.history(*[1.0] * (LOOK_BACK + 8))
-
-    assert await marked.mark("ada", "ada") == 8
+    assert await marked.mark("ada", "ada") == mark
 
 
 async def test_who_has_all_reads_no_more_than_the_head(marked: Actor, kept: Kept):
@@ -147,14 +141,6 @@ async def test_who_has_all_reads_no_more_than_the_head(marked: Actor, kept: Kept
         (wire.SESSION, "ada", "phone"),
         (wire.CHAT, "ada", "head"),
     ]
-
-
-async def test_another_users_conversation_is_ignored(marked: Actor, kept: Kept):
-    """An event may name any conversation."""
-    kept.number()
-    kept.history(-1, -1, start=1, user="bob")
-
-    assert await marked.mark("ada", "ada") == 0
 
 
 async def test_what_is_read_from_the_history_has_its_time(marked: Actor, kept: Kept):

@@ -20,6 +20,7 @@ from agent_actors.state import slots
 from agent_actors.state.documents import Tombstone
 from tests.fakes import FakeDeadLetters
 from tests.hand_clock import settle
+from tests.readings import counted
 from tests.unit.notifications.phones import NUMBER, Kept
 
 WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
@@ -103,9 +104,11 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 async def test_an_sms_is_sent_and_reported(bench: Bench):
-    """As Dapr's component wants it: the number beside the text."""
+    """As Dapr's component wants it; it inherits nothing of its turn, such as a reentrancy id."""
+    WHOSE.set("the turn's")
     await bench.send(bench.sms())
 
+    assert bench.contexts == ["nobody's"]
     assert bench.asked == [("sms", "create", "text 1", {"toNumber": NUMBER})]
     assert bench.statuses == [("sms 1", "sent")]
     assert bench.letters.kept == {}
@@ -153,18 +156,18 @@ async def test_not_too_many_are_sent_at_once(bench: Bench):
 async def test_what_failed_is_a_dead_letter(
     bench: Bench, error: AgentError, caplog: pytest.LogCaptureFixture
 ):
-    """Found by its user; neither the number nor the text is logged, and it is not sent again."""
+    """Found by its user, and not sent again; the log has neither number nor text."""
     caplog.set_level("DEBUG")
     bench.errors = [error]
-    await bench.send(bench.sms())
+    await bench.send(bench.sms(1), bench.sms(2))
     (letter,) = bench.letters.kept.values()
 
-    assert bench.statuses == [("sms 1", "failed")]
+    assert bench.statuses == [("sms 1", "failed"), ("sms 2", "sent")]
     assert (letter.topic, letter.reason, letter.tries) == ("sms", error.detail.rstrip("."), 1)
     assert is_about(letter.event, "ada")
     assert letter.event["data"]["text"] == "text 1"
     assert NUMBER not in json.dumps(letter.event)
-    assert len(bench.asked) == 1
+    assert bench.sent == ["text 1", "text 2"]
     assert "sms 1" in caplog.text
     assert NUMBER not in caplog.text
     assert "text 1" not in caplog.text
@@ -184,14 +187,6 @@ async def test_without_an_answer_it_is_unknown(bench: Bench):
     assert bench.statuses == [("sms 1", "unknown"), ("sms 2", "unknown")]
     assert bench.letters.kept == {}
     assert len(bench.asked) == 2
-
-
-async def test_a_failure_holds_up_nothing(bench: Bench):
-    """The next one is sent."""
-    bench.errors = [BindingFailed("no")]
-    await bench.send(bench.sms(1), bench.sms(2))
-
-    assert bench.statuses == [("sms 1", "failed"), ("sms 2", "sent")]
 
 
 @pytest.mark.parametrize("number", [None, "+14155550199"])
@@ -382,9 +377,16 @@ async def test_a_defect_is_logged_without_its_text(bench: Bench, caplog: pytest.
     assert bench.statuses == [("sms 2", "sent")]
 
 
-async def test_an_sms_inherits_nothing_of_the_turn_that_wants_it(bench: Bench):
-    """A caller's reentrancy id would let its report in beside a running turn."""
-    WHOSE.set("the turn's")
-    await bench.send(bench.sms())
+async def test_each_sms_is_counted_by_its_end(bench: Bench):
+    """Also one that is sent by hand; what was refused is a dead letter, once."""
+    bench.errors = [BindingFailed("refused"), Unavailable("away")]
+    await bench.send(bench.sms(1), bench.sms(2), bench.sms(3))
+    bench.errors = [BindingFailed("still refused")]
+    with pytest.raises(Conflict):
+        await bench.requeue()
+    await bench.requeue()
+    readings = counted(bench.sending._counters)
+    ends = {each: readings.of("sms_total", result=each) for each in ("sent", "failed", "unknown")}
 
-    assert bench.contexts == ["nobody's"]
+    assert ends == {"sent": 2, "failed": 2, "unknown": 1}
+    assert readings.of("dead_letters_total", topic="sms") == 1

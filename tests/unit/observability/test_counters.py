@@ -46,18 +46,14 @@ def test_models_beyond_the_limit_share_one_name():
 
 
 def test_a_known_model_keeps_its_name_when_the_names_are_used_up():
-    """The first names stay; a call without a name then counts as `other`."""
+    """The first names stay; a failed call has no name: it is unknown, and then other."""
+    assert Counters().model_called("", "failed", 1.0) == "unknown"
     counters = Counters()
     for number in range(100):
         counters.model_called(f"model {number}", "done", 1.0)
 
     assert counters.model_called("model 0", "failed", 1.0) == "model 0"
     assert counters.model_called("", "failed", 1.0) == "other"
-
-
-def test_a_call_without_a_model_name_counts_as_unknown():
-    """A failed call names no model."""
-    assert Counters().model_called("", "failed", 1.0) == "unknown"
 
 
 def test_an_unknown_value_counts_as_other():

@@ -1,6 +1,8 @@
 """Typed clients of our actors."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -53,145 +55,90 @@ SAID = Message("user", "10m")
 ADA = Person("Ada", "formal", "Ada counts.")
 
 
-@pytest.fixture
-def client() -> FakeActorClient:
-    return FakeActorClient()
+DONE = TurnState("t", "done", Reply("hi"))
+MARK = HighWaterMark("session:x", 3)
+PAGE = Sessions(("a",), 1)
+EVENT = TurnEvent("session:x", "e", SAID, SAID, 1)
+ASKED = ResponseRequest("ada", "t", "ada", 1, SAID, (), True, 1.5)
+FAILED = ResponseState("done", Failure(Problem(502, "t", "d")))
+LETTER = KeepDeadLetter("news", "why", 1, Envelope.of(b"{}"))
+CHAT, SESSION = ("ChatAgent", "session:x"), ("UserSessionActor", "ada")
+MEMORY, ANALYTICS = ("MemoryAgentActor", "memory-ada"), ("AnalyticsActor", "ada")
+RESPONSE, LETTERS = ("ResponseAgent", "response-ada"), ("DeadLetterActor", "user-chat")
+CALLS: list[tuple[Any, tuple[str, str], str, bytes, Callable[[Any], Any], object]] = [
+    (ChatClient, CHAT, "ProcessMessage", encode(DONE),
+     lambda chat: chat.process("session:x", ProcessTurn(a_turn(), 1.5)), DONE),
+    (ChatClient, CHAT, "AdoptTurn", encode(DONE),
+     lambda chat: chat.adopt("session:x", AdoptTurn(a_turn("hi"), Reply("yes"))), DONE),
+    (ChatClient, CHAT, "CompleteTurn", b"null",
+     lambda chat: chat.complete("session:x", CompleteTurn("t", Reply("x"))), None),
+    (ChatClient, CHAT, "ClearHistory", b"", lambda chat: chat.clear("session:x"), None),
+    (ChatClient, CHAT, "SumUp", b"null",
+     lambda chat: chat.sum_up("session:x", ConversationSummary(0, 4, "They greeted.")), None),
+    (ChatClient, CHAT, "Forget", encode(MARK),
+     lambda chat: chat.forget("session:x", ForgetConversation("ada", close=True)), MARK),
+    (ChatClient, CHAT, "Settle", b"true", lambda chat: chat.settle(MARK), True),
+    (ResponseClient, RESPONSE, "ProcessMessage", encode(ResponseState("done", Reply("hi"))),
+     lambda response: response.process(ASKED), ResponseState("done", Reply("hi"))),
+    (ResponseClient, RESPONSE, "ProcessMessage", encode(FAILED),
+     lambda response: response.process(ASKED), FAILED),
+    (MemoryClient, MEMORY, "Recall", encode(MemorySnapshot((SAID,), ADA)),
+     lambda memory: memory.recall("ada"), MemorySnapshot((SAID,), ADA)),
+    (MemoryClient, MEMORY, "GetMark", b"7", lambda memory: memory.mark("ada", "session:x"), 7),
+    (MemoryClient, MEMORY, "UpdateMemory", encode(EventResult("gap")),
+     lambda memory: memory.remember("ada", EVENT), EventResult("gap")),
+    (MemoryClient, MEMORY, "Initialize", b"null",
+     lambda memory: memory.initialize("ada", ADA), None),
+    (MemoryClient, MEMORY, "KeepSummary", b"null",
+     lambda memory: memory.keep_summary("ada", UserSummary(1, "counts")), None),
+    (MemoryClient, MEMORY, "Forget", b"null",
+     lambda memory: memory.forget("ada", ForgetUser((MARK,), 1.5)), None),
+    (SessionClient, SESSION, "AddExchanges", b'["e"]',
+     lambda sessions: sessions.apply("ada", [EVENT]), ("e",)),
+    (SessionClient, SESSION, "GetMark", b"7", lambda sessions: sessions.mark("ada", "ada"), 7),
+    (SessionClient, SESSION, "ClosedSessions", encode(PAGE),
+     lambda sessions: sessions.closed("ada"), PAGE),
+    (SessionClient, SESSION, "ClearHistory", b"null", lambda sessions: sessions.clear("ada"), None),
+    (SessionClient, SESSION, "SetPreferences", b"null",
+     lambda sessions: sessions.set_preferences("ada", {"style": "brief"}), None),
+    (SessionClient, SESSION, "OpenSession", b"null",
+     lambda sessions: sessions.open("ada", "a"), None),
+    (SessionClient, SESSION, "CloseSessions", b"null",
+     lambda sessions: sessions.close_all("ada"), None),
+    (SessionClient, SESSION, "DropSessions", b"null",
+     lambda sessions: sessions.drop("ada", PAGE), None),
+    (AnalyticsClient, ANALYTICS, "CountTurns", b"[]",
+     lambda analytics: analytics.apply("ada", [EVENT]), ()),
+    (AnalyticsClient, ANALYTICS, "GetMark", b"7",
+     lambda analytics: analytics.mark("ada", "ada"), 7),
+    (AnalyticsClient, ANALYTICS, "Initialize", b"null",
+     lambda analytics: analytics.initialize("ada", 3), None),
+    (DeadLetterClient, LETTERS, "Keep", b'"id"', lambda letters: letters.keep(LETTER), "id"),
+    (DeadLetterClient, LETTERS, "Forget", b"null",
+     lambda letters: letters.forget(ForgetDeadLetter("id", 0)), None),
+]  # fmt: skip
+"""Each call of a client: whom it reaches, by which method, and what its answer is read as."""
 
 
-@pytest.fixture
-def factory(client: FakeActorClient) -> ProxyFactory:
-    return ProxyFactory(client)
-
-
-async def test_a_turn_goes_to_its_conversation(client: FakeActorClient, factory: ProxyFactory):
-    """Type, id and method as on the wire; the answer as a value."""
-    state = TurnState("t", "done", Reply("hi"))
-    client.answers["ProcessMessage"] = encode(state)
-
-    assert await ChatClient(factory).process("ada", ProcessTurn(a_turn(), 1.5)) == state
-    assert client.log == [("invoke", "ChatAgent", "ada", "ProcessMessage")]
-
-
-async def test_a_call_may_return_nothing(client: FakeActorClient, factory: ProxyFactory):
-    """Null and nothing at all are both nothing."""
-    for answer in (b"null", b""):
-        client.answers = {"CompleteTurn": answer, "ClearHistory": answer}
-        await ChatClient(factory).complete("ada", CompleteTurn("t", Reply("x")))
-        await ChatClient(factory).clear("ada")
-
-    assert [entry[3] for entry in client.log] == ["CompleteTurn", "ClearHistory"] * 2
-
-
-async def test_a_response_is_asked_for_by_its_conversation(
-    client: FakeActorClient, factory: ProxyFactory
+@pytest.mark.parametrize(
+    ("kind", "actor", "method", "answer", "call", "value"),
+    CALLS,
+    ids=[f"{kind.__name__}.{method}" for kind, _, method, *_ in CALLS],
+)
+async def test_a_call_reaches_its_actor(
+    kind: Any,
+    actor: tuple[str, str],
+    method: str,
+    answer: bytes,
+    call: Callable[[Any], Any],
+    value: object,
 ):
-    """The helper's id is derived here and nowhere else; an outcome is one of two kinds."""
-    request = ResponseRequest("ada", "t", "ada", 1, SAID, (), True, 1.5)
-    for outcome in (Reply("hi"), Failure(Problem(502, "t", "d"))):
-        client.answers["ProcessMessage"] = encode(ResponseState("done", outcome))
+    """Type, id and method are as on the wire; null and nothing at all are both nothing."""
+    client = FakeActorClient()
+    client.answers = {method: answer}
 
-        assert (await ResponseClient(factory).process(request)).outcome == outcome
-    assert client.log[0] == ("invoke", "ResponseAgent", "response-ada", "ProcessMessage")
-
-
-async def test_memory_is_the_users(client: FakeActorClient, factory: ProxyFactory):
-    """Entries, mark and events go to the memory of that user."""
-    client.answers = {
-        "Recall": encode(MemorySnapshot((SAID,), ADA)),
-        "GetMark": b"7",
-        "UpdateMemory": encode(EventResult("gap")),
-    }
-    memory = MemoryClient(factory)
-    event = TurnEvent("session:x", "e", SAID, SAID, 1)
-
-    assert await memory.recall("ada") == MemorySnapshot((SAID,), ADA)
-    assert await memory.mark("ada", "session:x") == 7
-    assert await memory.remember("ada", event) == EventResult("gap")
-    assert {entry[2] for entry in client.log} == {"memory-ada"}
-
-
-async def test_who_a_user_is_goes_to_the_users_memory(
-    client: FakeActorClient, factory: ProxyFactory
-):
-    """And so do summaries, and the word that the user is forgotten."""
-    client.answers = dict.fromkeys(("Initialize", "KeepSummary", "Forget"), b"null")
-    memory = MemoryClient(factory)
-    await memory.initialize("ada", ADA)
-    await memory.keep_summary("ada", UserSummary(1, "counts"))
-    await memory.forget("ada", ForgetUser((HighWaterMark("ada", 1),), 1.5))
-
-    assert [entry[1:] for entry in client.log] == [
-        ("MemoryAgentActor", "memory-ada", method)
-        for method in ("Initialize", "KeepSummary", "Forget")
-    ]
-
-
-async def test_sessions_are_the_users(client: FakeActorClient, factory: ProxyFactory):
-    """Exchanges, preferences and the list of sessions, page by page."""
-    page = Sessions(("a",), 1)
-    client.answers = {
-        "AddExchanges": b'["e"]',
-        "GetMark": b"7",
-        "ClosedSessions": encode(page),
-        **dict.fromkeys(
-            ("ClearHistory", "SetPreferences", "OpenSession", "CloseSessions", "DropSessions"),
-            b"null",
-        ),
-    }
-    sessions = SessionClient(factory)
-
-    assert await sessions.apply("ada", [TurnEvent("ada", "e", SAID, SAID, 9)]) == ("e",)
-    assert await sessions.mark("ada", "ada") == 7
-    assert await sessions.closed("ada") == page
-    await sessions.clear("ada")
-    await sessions.set_preferences("ada", {"style": "brief"})
-    await sessions.open("ada", "a")
-    await sessions.close_all("ada")
-    await sessions.drop("ada", page)
-    assert {entry[1:3] for entry in client.log} == {("UserSessionActor", "ada")}
-
-
-async def test_analytics_are_the_users(client: FakeActorClient, factory: ProxyFactory):
-    """Turns, marks, and a number that somebody sets."""
-    client.answers = {"CountTurns": b"[]", "GetMark": b"7", "Initialize": b"null"}
-    analytics = AnalyticsClient(factory)
-
-    assert await analytics.apply("ada", [TurnEvent("ada", "e", SAID, SAID, 1)]) == ()
-    assert await analytics.mark("ada", "ada") == 7
-    await analytics.initialize("ada", 3)
-    assert {entry[1:3] for entry in client.log} == {("AnalyticsActor", "ada")}
-
-
-async def test_what_else_a_conversation_is_told(client: FakeActorClient, factory: ProxyFactory):
-    """Turns of other services, summaries, and that its user is forgotten."""
-    adopted = TurnState("turn of hi", "done", Reply("yes"))
-    client.answers = {
-        "AdoptTurn": encode(adopted),
-        "SumUp": b"null",
-        "Forget": encode(HighWaterMark("session:x", 3)),
-        "Settle": b"true",
-    }
-    chat = ChatClient(factory)
-
-    assert await chat.adopt("session:x", AdoptTurn(a_turn("hi"), Reply("yes"))) == adopted
-    await chat.sum_up("session:x", ConversationSummary(0, 4, "They greeted."))
-    forgotten = await chat.forget("session:x", ForgetConversation("ada", close=True))
-    assert forgotten == HighWaterMark("session:x", 3)
-    assert await chat.settle(forgotten) is True
-    assert {entry[1:3] for entry in client.log} == {("ChatAgent", "session:x")}
-
-
-async def test_letters_go_to_their_one_place(client: FakeActorClient, factory: ProxyFactory):
-    """Whatever their topic, they are kept and forgotten by the same actor."""
-    client.answers = {"Keep": b'"id"', "Forget": b"null"}
-    letters = DeadLetterClient(factory)
-
-    assert await letters.keep(KeepDeadLetter("news", "why", 1, Envelope.of(b"{}"))) == "id"
-    await letters.forget(ForgetDeadLetter("id", 0))
-    assert client.log == [
-        ("invoke", "DeadLetterActor", "user-chat", "Keep"),
-        ("invoke", "DeadLetterActor", "user-chat", "Forget"),
-    ]
+    assert await call(kind(ProxyFactory(client))) == value
+    assert client.log == [("invoke", *actor, method)]
 
 
 @pytest.mark.parametrize(

@@ -57,12 +57,8 @@ def test_an_argument_of_another_form_is_malformed_and_not_repeated():
 
 
 def test_broken_json_is_malformed():
-    """Bytes that are no JSON do not raise where a type is asked for."""
+    """It does not raise where a type is asked for; outside the SDK a wrong value is an error."""
     assert isinstance(ValueSerializer().deserialize(b"{", Message), Malformed)
-
-
-def test_decode_raises_for_another_form():
-    """Outside the SDK a wrong value is an error."""
     with pytest.raises(ValidationError):
         decode(b"{}", Message)
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -166,25 +167,17 @@ def test_a_segment_has_eight_pairs():
     assert [segment_of(seq) for seq in (1, 8, 9, 16, 17)] == [0, 0, 1, 1, 2]
 
 
-def test_a_record_is_found_by_key_or_id():
-    """A key finds its record, an id finds it, and no key finds no record of another."""
-    first = dataclasses.replace(a_record(0), key_hash="k")
-    again = dataclasses.replace(a_record(1), key_hash="k")
-
-    assert find_record((first, again), "?", "k") == again
-    assert find_record((first, again), "turn 0", "") == first
-    assert find_record((a_record(0),), "?", "") is None
-
-
-def test_a_document_finds_its_records_alike():
-    """By key or id, the newest first; a search leaves nothing in what is stored."""
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_record_is_found_by_key_or_id(inside: bool):
+    """The newest first; no key finds no record of another, and a search is not stored."""
     first = dataclasses.replace(a_record(0), key_hash="k")
     again = dataclasses.replace(a_record(1), key_hash="k")
     document = OutcomeRecords(records=(first, again, a_record(2)))
     stored = encode(document)
+    find = document.find if inside else partial(find_record, document.records)
 
-    assert document.find("?", "k") == again
-    assert document.find("turn 0", "") == first
-    assert document.find("?", "") is None
-    assert document.find("?", "other") is None
+    assert find("?", "k") == again
+    assert find("turn 0", "") == first
+    assert find("?", "") is None
+    assert find("?", "other") is None
     assert encode(document) == stored

@@ -4,34 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from agent_actors.errors import Gone, Invalid, NotFound, Unavailable
+from agent_actors.errors import AgentError, Gone, Invalid, NotFound, Unavailable
 from agent_actors.protocol.ids import ActorRef
-from agent_actors.protocol.messages import Failure, Message, Problem
+from agent_actors.protocol.messages import Message, Problem, TurnState
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
-from agent_actors.state.documents import Head, Mark, Memory, OutcomeRecords, QueuedTurn, Segment
+from agent_actors.state.documents import (
+    Head,
+    Mark,
+    Memory,
+    OutcomeRecord,
+    OutcomeRecords,
+    QueuedTurn,
+    Segment,
+)
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_pair, a_record, a_turn
-from tests.hand_clock import HandClock
 
 CHAT = ActorRef("ChatAgent", "ada")
 PROBLEM = Problem(502, "t", "d", "new-key")
-
-
-@pytest.fixture
-def client() -> FakeActorClient:
-    return FakeActorClient()
-
-
-@pytest.fixture
-def store(client: FakeActorClient) -> StateStore:
-    return StateStore(client, HandClock(), 5.0)
-
-
-@pytest.fixture
-def reader(store: StateStore) -> StateReader:
-    return StateReader(store, 64)
 
 
 async def fill(store: StateStore, head: Head, pairs: int = 0) -> None:
@@ -106,77 +98,68 @@ async def test_cleared_pairs_are_not_shown(reader: StateReader, store: StateStor
     assert await reader.count("ada") == 20
 
 
-async def test_a_history_reads_only_the_segments_it_shows(
-    reader: StateReader, store: StateStore, client: FakeActorClient
+@pytest.mark.parametrize(("pairs", "limit", "read"), [(23, 2, ["head"]), (20, 10, ["head", "h1"])])
+async def test_a_history_reads_the_head_and_the_segments_it_shows(
+    reader: StateReader,
+    store: StateStore,
+    client: FakeActorClient,
+    pairs: int,
+    limit: int,
+    read: list[str],
 ):
-    """The last pairs of a long conversation cost the head and nothing else."""
-    await fill(store, a_head(23), 23)
-    await reader.history("ada", 2)
+    """The head first: a pair that moves into its segment meanwhile is missed in neither."""
+    await fill(store, a_head(pairs), pairs)
+    await reader.history("ada", limit)
 
-    assert client.did("get") == [("get", *CHAT, "head")]
+    assert [entry[3] for entry in client.did("get")] == read
 
 
-async def test_the_head_is_read_first(
-    reader: StateReader, store: StateStore, client: FakeActorClient
+TURNS = a_head(
+    20,
+    recent=(
+        a_record(0, 3),
+        a_record(1, 20),
+        OutcomeRecord(2, "failed", "", "b", "failed", None, PROBLEM),
+    ),
+    queue=(QueuedTurn(a_turn("a"), 1), QueuedTurn(a_turn("b"), 0)),
+)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        TurnState("turn of a", "running"),
+        TurnState("turn of b", "queued"),
+        TurnState("turn 0", "done", a_pair(3).output),
+        TurnState("turn 1", "done", a_pair(20).output),
+        TurnState("failed", "failed", error=PROBLEM),
+    ],
+    ids=lambda state: state.turn_id,
+)
+async def test_where_a_turn_is(reader: StateReader, store: StateStore, state: TurnState):
+    """In the queue, whose first one runs, or recorded, with its reply or its error."""
+    await fill(store, TURNS, 20)
+
+    assert await reader.turn("ada", state.turn_id) == state
+
+
+@pytest.mark.parametrize(
+    ("head", "turn_id", "error"),
+    [
+        (a_head(2, start=2, recent=(a_record(0, 1),)), "turn 0", Gone),
+        (Head(seq=20, recent=(a_record(0, 1),)), "turn 0", Gone),
+        (a_head(2), "another", NotFound),
+    ],
+    ids=["cleared", "erased", "unknown"],
+)
+async def test_a_turn_without_its_answer(
+    reader: StateReader, store: StateStore, head: Head, turn_id: str, error: type[AgentError]
 ):
-    """A pair that moves into its segment meanwhile is missed in neither."""
-    await fill(store, a_head(20), 20)
-    await reader.history("ada", 10)
+    """410 where its record is there and its pair is not; 404 where nothing is known of it."""
+    await fill(store, head)
 
-    assert [entry[3] for entry in client.did("get")] == ["head", "h1"]
-
-
-async def test_a_waiting_turn_is_running_or_queued(reader: StateReader, store: StateStore):
-    """The queue's head runs, the rest waits."""
-    queue = (QueuedTurn(a_turn("a"), 1), QueuedTurn(a_turn("b"), 0))
-    await fill(store, Head(user="ada", queue=queue))
-
-    assert (await reader.turn("ada", "turn of a")).status == "running"
-    assert (await reader.turn("ada", "turn of b")).status == "queued"
-
-
-async def test_a_done_turn_has_its_reply(reader: StateReader, store: StateStore):
-    """The reply comes from the pair, wherever that lies by now."""
-    await fill(store, a_head(20, recent=(a_record(0, 3), a_record(1, 20))), 20)
-    old, new = await reader.turn("ada", "turn 0"), await reader.turn("ada", "turn 1")
-
-    assert (old.status, old.reply) == ("done", a_pair(3).output)
-    assert (new.status, new.reply) == ("done", a_pair(20).output)
-
-
-async def test_a_failed_turn_has_its_error(reader: StateReader, store: StateStore):
-    """A recorded failure is returned as it was."""
-    record = a_record(0)
-    failed = type(record)(0, "t", "", "b", "failed", None, Failure(PROBLEM).error)
-    await fill(store, Head(recent=(failed,)))
-    state = await reader.turn("ada", "t")
-
-    assert (state.status, state.error) == ("failed", PROBLEM)
-
-
-async def test_a_cleared_turn_is_gone(reader: StateReader, store: StateStore):
-    """Its record is there, its answer is not: 410."""
-    await fill(store, a_head(2, start=2, recent=(a_record(0, 1),)))
-
-    with pytest.raises(Gone) as caught:
-        await reader.turn("ada", "turn 0")
-    assert caught.value.turn_id == "turn 0"
-
-
-async def test_a_pruned_turn_is_gone(reader: StateReader, store: StateStore):
-    """The same where its pair was erased from the store."""
-    await fill(store, Head(seq=20, recent=(a_record(0, 1),)))
-
-    with pytest.raises(Gone):
-        await reader.turn("ada", "turn 0")
-
-
-async def test_an_unknown_turn_is_not_found(reader: StateReader, store: StateStore):
-    """Not saved, not yet or not any more: 404."""
-    await fill(store, a_head(2))
-
-    with pytest.raises(NotFound):
-        await reader.turn("ada", "another")
+    with pytest.raises(error):
+        await reader.turn("ada", turn_id)
 
 
 async def test_an_older_record_is_found_in_its_document(reader: StateReader, store: StateStore):
@@ -224,36 +207,18 @@ async def test_a_page_of_long_texts_is_shorter(
 
 
 async def test_a_turn_that_is_sent_again_is_known(reader: StateReader, store: StateStore):
-    """By its id or its key, with its state; a new one has none."""
-    kept = a_turn("kept", key="k")
+    """By its id or its key; a new one has no state, and one that cannot be is refused."""
+    kept, waiting = a_turn("kept", key="k"), a_turn("waiting")
     record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
-    waiting = a_turn("waiting")
-    head = a_head(1, recent=(record,), queue=(QueuedTurn(waiting, 0),))
-    await fill(store, head)
-    known = await reader.sent_turn("ada", kept)
-    queued = await reader.sent_turn("ada", waiting)
+    await fill(store, a_head(1, recent=(record,), queue=(QueuedTurn(waiting, 0),)))
 
-    assert known is not None
-    assert known.reply == a_pair(1).output
-    assert queued is not None
-    assert (queued.turn_id, queued.status) == (waiting.turn_id, "running")
+    assert await reader.sent_turn("ada", kept) == TurnState("turn 0", "done", a_pair(1).output)
+    assert await reader.sent_turn("ada", waiting) == TurnState(waiting.turn_id, "running")
     assert await reader.sent_turn("ada", a_turn("new")) is None
-
-
-async def test_a_turn_that_cannot_be_is_refused_before_it_begins(
-    reader: StateReader, store: StateStore
-):
-    """As by ChatAgent: another user, a key with another message, a closed conversation."""
-    kept = a_turn("kept", key="k")
-    record = replace(a_record(0, 1), key_hash=kept.key_hash, body_hash=kept.body_hash)
-    await fill(store, a_head(1, recent=(record,)))
-
     with pytest.raises(NotFound):
         await reader.sent_turn("ada", a_turn("hi", user="eve"))
     with pytest.raises(Invalid):
         await reader.sent_turn("ada", a_turn("other", key="k"))
-
     await fill(store, a_head(1, ended="closed"))
-
     with pytest.raises(Gone):
         await reader.sent_turn("ada", a_turn("hi"))

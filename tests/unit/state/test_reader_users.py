@@ -20,22 +20,6 @@ from agent_actors.state.documents import (
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import Changes, StateStore
 from tests.fakes import FakeActorClient
-from tests.hand_clock import HandClock
-
-
-@pytest.fixture
-def client() -> FakeActorClient:
-    return FakeActorClient()
-
-
-@pytest.fixture
-def store(client: FakeActorClient) -> StateStore:
-    return StateStore(client, HandClock(), 5.0)
-
-
-@pytest.fixture
-def reader(store: StateStore) -> StateReader:
-    return StateReader(store, 64)
 
 
 async def keep(store: StateStore, kind: str, name: str, changes: Changes) -> None:

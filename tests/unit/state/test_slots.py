@@ -16,40 +16,13 @@ from tests.hand_clock import HandClock, settle
 ACTOR = ActorRef("ChatAgent", "ada")
 
 
-def allowed() -> None:
-    """The activation may act."""
-
-
 @pytest.fixture
-def client() -> FakeActorClient:
-    return FakeActorClient()
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def state(client: FakeActorClient, clock: HandClock) -> ActorState:
-    return ActorState(StateStore(client, clock, 5.0), ACTOR, may_act=allowed)
-
-
-async def test_absent_is_none(state: ActorState):
-    """A key that was never written is no document."""
-    assert await state.load(slots.HEAD) is None
+def state(store: StateStore) -> ActorState:
+    return ActorState(store, ACTOR, may_act=lambda: None)
 
 
 async def test_broken_is_not_absent(state: ActorState, client: FakeActorClient):
-    """A store that fails is an error, and nothing is taken for empty."""
-    client.fail("get", Unavailable("away"))
-
-    with pytest.raises(Unavailable):
-        await state.load(slots.HEAD)
-
-
-async def test_a_failed_read_is_not_remembered(state: ActorState, client: FakeActorClient):
-    """After an error the next read goes to the store again."""
+    """A store that fails is an error, and the next read goes to it again."""
     client.state[ACTOR]["head"] = b'{"v":1,"seq":7}'
     client.fail("get", Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -109,9 +82,9 @@ async def test_a_slow_save_ends_and_voids(
 
 
 async def test_a_document_is_read_once(state: ActorState, client: FakeActorClient):
-    """A missing one as well is read once per activation."""
-    await state.load(slots.HEAD)
-    await state.load(slots.HEAD)
+    """A missing one, which is none, as well is read once per activation."""
+    for _ in range(2):
+        assert await state.load(slots.HEAD) is None
 
     assert len(client.did("get")) == 1
 
@@ -137,20 +110,16 @@ async def test_a_save_is_one_transaction(state: ActorState, client: FakeActorCli
     assert "h0" not in client.state[ACTOR]
 
 
-async def test_what_was_saved_is_believed(state: ActorState, client: FakeActorClient):
-    """After a save no read is needed."""
-    await state.save({slots.HEAD: Head(seq=3)})
+@pytest.mark.parametrize("head", [Head(seq=3), None])
+async def test_what_was_saved_is_believed(
+    state: ActorState, client: FakeActorClient, head: Head | None
+):
+    """After a save no read is needed; what was deleted is absent."""
+    await state.save({slots.HEAD: Head(seq=2)})
+    await state.save({slots.HEAD: head})
 
-    assert await state.load(slots.HEAD) == Head(seq=3)
-    assert not client.did("get")
-
-
-async def test_what_was_deleted_is_absent(state: ActorState):
-    """A deleted document reads as none."""
-    await state.save({slots.HEAD: Head(seq=3)})
-    await state.save({slots.HEAD: None})
-
-    assert await state.load(slots.HEAD) is None
+    assert await state.load(slots.HEAD) == head
+    assert head is None or not client.did("get")
 
 
 @pytest.mark.parametrize("worked", [False, True])
@@ -184,14 +153,14 @@ async def test_a_cancelled_save_voids_the_cache(state: ActorState, client: FakeA
 
 
 async def test_an_activation_that_may_not_act_saves_nothing(
-    client: FakeActorClient, clock: HandClock
+    client: FakeActorClient, store: StateStore
 ):
     """An activation that was deactivated does not reach the store."""
 
     def refuse() -> None:
         raise Deactivated("away")
 
-    state = ActorState(StateStore(client, clock, 5.0), ACTOR, may_act=refuse)
+    state = ActorState(store, ACTOR, may_act=refuse)
 
     with pytest.raises(Deactivated):
         await state.save({slots.HEAD: Head(seq=1)})

@@ -69,11 +69,17 @@ def test_a_recorded_error_is_final(status):
     assert (position.state().status, position.state().error) == (status, FAILED)
 
 
-@pytest.mark.parametrize("recorded", [True, False])
-def test_a_key_is_of_one_message(recorded):
-    """With another one it is refused, while the first waits and after it has ended."""
-    head, record = (None, done(KEYED)) if recorded else (queue(KEYED), None)
-
+@pytest.mark.parametrize(
+    ("head", "record"),
+    [
+        (queue(KEYED), None),
+        (Head(), done(KEYED)),
+        (Head(seq=3, start=3), done(KEYED, 3)),
+    ],
+    ids=["waits", "has ended", "was cleared"],
+)
+def test_a_key_is_of_one_message(head: Head, record: OutcomeRecord | None):
+    """With another one it is refused, whatever became of the first."""
     with pytest.raises(Invalid):
         a_position(OTHER, head, record)
 
@@ -93,12 +99,6 @@ def test_a_cleared_answer_is_gone():
         TurnPosition(KEYED.turn_id, "done", 3).state(None)
 
     assert cleared.value.turn_id == erased.value.turn_id == KEYED.turn_id
-
-
-def test_another_message_is_refused_before_its_answer_is_called_gone():
-    """The key was misused, whatever became of its first message."""
-    with pytest.raises(Invalid):
-        a_position(OTHER, Head(seq=3, start=3), done(KEYED, 3))
 
 
 def test_a_conversation_belongs_to_its_first_user():

@@ -8,10 +8,10 @@ import pytest
 from dapr.actor import ActorId, ActorInterface, ActorRuntime
 from dapr.actor.runtime.context import ActorRuntimeContext
 
-from agent_actors.errors import Busy, Deactivated, Defect, Invalid, Unavailable
-from agent_actors.protocol.codec import Malformed, ValueSerializer
+from agent_actors.errors import Busy, Deactivated, Defect, Unavailable
+from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.protocol.interfaces import actormethod
-from agent_actors.protocol.messages import Failure, MarkRequest
+from agent_actors.protocol.messages import MarkRequest
 from agent_actors.state import slots
 from agent_actors.state.documents import Head
 from agent_actors.turns.actor import Host, TurnActor, turn
@@ -111,6 +111,12 @@ async def count() -> object:
     return json.loads(await ActorRuntime.dispatch(COUNTER, "ada", "Count", b""))
 
 
+@pytest.fixture
+def alone() -> Host:
+    """Without the SDK's registry."""
+    return a_host(HandClock())
+
+
 def an_actor(client: FakeActorClient, host: Host, journal: Journal) -> Counter:
     """An object made without the SDK's registry."""
     context = a_context(Counter, client, lambda c, i: host.activations.record(
@@ -128,20 +134,6 @@ async def test_three_calls_at_once_to_a_cold_actor_act_on_one_activation(
     assert journal.order == ["a", "b", "c"]
     assert journal.most == 1
     assert sum(actor.live for actor in journal.made) == 1
-
-
-async def test_turns_of_one_actor_do_not_overlap(host: Host, journal: Journal):
-    """While a turn is held, the next one waits, whoever calls."""
-    journal.gate = asyncio.Event()
-    turns = [asyncio.create_task(add(name)) for name in "ab"]
-    await settle()
-
-    assert journal.order == ["a"]
-
-    journal.gate.set()
-
-    assert await asyncio.gather(*turns) == [1, 2]
-    assert journal.most == 1
 
 
 async def test_a_turn_that_lost_its_caller_keeps_the_actor(host: Host, journal: Journal):
@@ -178,11 +170,12 @@ async def test_a_deactivated_activation_saves_nothing(
     assert not client.did("save")
 
 
-async def test_a_deactivated_activation_calls_nothing(client: FakeActorClient, journal: Journal):
+async def test_a_deactivated_activation_calls_nothing(
+    client: FakeActorClient, journal: Journal, alone: Host
+):
     """A withdrawn object refuses before it calls."""
-    host = a_host(HandClock())
-    actor = an_actor(client, host, journal)
-    host.activations.withdraw_all()
+    actor = an_actor(client, alone, journal)
+    alone.activations.withdraw_all()
 
     with pytest.raises(Deactivated):
         await actor.ask(journal.called)
@@ -190,31 +183,20 @@ async def test_a_deactivated_activation_calls_nothing(client: FakeActorClient, j
 
 
 async def test_a_call_to_an_object_that_is_not_the_recorded_one_runs_on_that_one(
-    client: FakeActorClient, journal: Journal
+    client: FakeActorClient, journal: Journal, alone: Host
 ):
-    """Whatever object the SDK hands the call to, the recorded one acts."""
-    host = a_host(HandClock())
-    stale = an_actor(client, host, journal)
-    current = an_actor(client, host, journal)
-    await stale.add(MarkRequest("a"))
+    """Whatever object the SDK hands the call to; where none is recorded, a fresh one is made."""
+    stale = an_actor(client, alone, journal)
+    current = an_actor(client, alone, journal)
+    assert await stale.add(MarkRequest("a")) == 1
 
     assert not stale.live
     assert await current.count() == 1
     assert not stale.state._cache
     assert current.state._cache
-
-
-async def test_a_call_to_a_withdrawn_actor_gets_a_new_object(
-    client: FakeActorClient, journal: Journal
-):
-    """Where no object is recorded, a fresh one is made and recorded."""
-    host = a_host(HandClock())
-    gone = an_actor(client, host, journal)
-    host.activations.withdraw(gone.ref)
-
-    assert await gone.add(MarkRequest("a")) == 1
-    assert len(journal.made) == 2
-    assert journal.made[1].live
+    alone.activations.withdraw(current.ref)
+    assert await current.add(MarkRequest("a")) == 2
+    assert [actor.live for actor in journal.made] == [False, False, True]
 
 
 @pytest.mark.parametrize("error", [ValueError("what was said"), KeyError("k"), RuntimeError()])
@@ -287,19 +269,6 @@ async def test_an_argument_of_another_form_is_refused(host: Host, journal: Journ
     assert journal.order == []
 
 
-async def test_a_malformed_argument_does_not_reach_the_method(
-    client: FakeActorClient, journal: Journal
-):
-    """`Malformed` is turned into an error before the method sees it."""
-    host = a_host(HandClock())
-    actor = an_actor(client, host, journal)
-    wrong: object = Malformed("content: missing")
-    answer: object = await actor.add(wrong)  # type: ignore[arg-type]
-
-    assert isinstance(answer, Failure)
-    assert answer.error.status == Invalid.status
-
-
 async def test_a_call_without_an_answer_ends(client: FakeActorClient, journal: Journal):
     """`ask` ends after the call time, and a wait for a model comes on top of it."""
     clock = HandClock()
@@ -318,19 +287,13 @@ async def test_a_call_without_an_answer_ends(client: FakeActorClient, journal: J
 
 
 async def test_deactivation_withdraws_at_once(host: Host, journal: Journal):
-    """An object that the SDK deactivates may not act from then on."""
+    """An object that the SDK deactivates may not act, and nothing of it is kept, nor its lock."""
     await add()
+    assert not host.activations._locks
     await ActorRuntime.deactivate(COUNTER, "ada")
 
     assert not journal.made[-1].live
     assert not host.activations._current
-
-
-async def test_locks_are_not_kept(host: Host):
-    """The lock of an actor without turns is forgotten."""
-    await add()
-
-    assert not host.activations._locks
 
 
 async def test_a_document_that_cannot_be_read_is_logged(

@@ -42,20 +42,14 @@ async def test_a_new_user_has_no_messages(bench: AnalyticsBench):
 
 
 async def test_messages_and_tokens_are_counted(bench: AnalyticsBench):
-    """Over all conversations and models, and for each model by itself."""
+    """Over all conversations and models, and for each model by itself; a turn may be of none."""
     await bench.take(used(1, "gpt", 10), used(2, "gpt", 5))
-    await bench.take(used(3, "gemini", 2))
+    await bench.take(used(3, "gemini", 2), event(4))
 
-    assert await bench.analytics.get_message_count() == 3
+    assert await bench.analytics.get_message_count() == 4
+    assert len(bench.stored["models"]) == 2
     assert bench.stored["usage"] == {"input_tokens": 17, "output_tokens": 17}
     assert (bench.model("gpt"), bench.model("gemini")) == ((2, 15, 15), (1, 2, 2))
-
-
-async def test_a_turn_without_a_model_is_of_none(bench: AnalyticsBench):
-    """It is counted, but for no model."""
-    await bench.take(event(1))
-
-    assert (bench.stored["message_count"], bench.stored["models"]) == (1, [])
 
 
 async def test_models_are_bounded(bench: AnalyticsBench):
@@ -67,23 +61,16 @@ async def test_models_are_bounded(bench: AnalyticsBench):
     assert (bench.model(OTHERS), bench.model("m1")) == ((2, 2, 2), (2, 2, 2))
 
 
-async def test_a_turn_that_another_service_published_before_counts_once(bench: AnalyticsBench):
-    """Our own event adds its tokens to it."""
+async def test_a_turn_that_another_service_publishes_too_counts_once(bench: AnalyticsBench):
+    """Before, later, or in the same batch; the tokens are those of our own event."""
     await bench.take(event(None, event_id="t"))
     await bench.take(used(1, "gpt", 10, turn_id="t"))
+    await bench.take(used(2, "gpt", 10, turn_id="u"))
+    await bench.take(event(None, event_id="u"))
+    await bench.take(used(3, "gpt", 10, turn_id="v"), event(None, event_id="v"))
 
-    assert await bench.analytics.get_message_count() == 1
-    assert (bench.stored["usage"]["input_tokens"], bench.model("gpt")) == (10, (1, 10, 10))
-
-
-async def test_a_turn_that_another_service_publishes_later_counts_once(bench: AnalyticsBench):
-    """Also in the same batch."""
-    await bench.take(used(1, "gpt", 10, turn_id="t"))
-    await bench.take(event(None, event_id="t"))
-    await bench.take(used(2, "gpt", 10, turn_id="u"), event(None, event_id="u"))
-
-    assert await bench.analytics.get_message_count() == 2
-    assert bench.model("gpt") == (2, 20, 20)
+    assert await bench.analytics.get_message_count() == 3
+    assert (bench.stored["usage"]["input_tokens"], bench.model("gpt")) == (30, (3, 30, 30))
 
 
 async def test_the_count_can_be_set(bench: AnalyticsBench):

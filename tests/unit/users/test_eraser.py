@@ -165,11 +165,15 @@ def bench() -> Bench:
 
 
 async def test_nothing_is_left_of_a_forgotten_user(bench: Bench):
-    """No text of any conversation, no consumer that knows the user, and no list."""
+    """Sessions are closed for ever, but not the user's own conversation, which may start over."""
     await bench.forget()
+    once = repr(bench.rest)
 
     assert bench.town.stored == {"eve"}
     assert (bench.town.known, bench.town.pages, bench.town.closed) == (set(), [], [])
+    assert bench.town.shut == {"session:a", "session:b", "session:c"}
+    await bench.forget()
+    assert repr(bench.rest) == once
 
 
 async def test_every_consumer_moves_past_every_turn(bench: Bench):
@@ -191,13 +195,6 @@ async def test_events_from_before_the_call_have_no_effect(bench: Bench):
     assert set(bench.town.ended) == {bench.clock.now().timestamp()}
     first = [f"{consumer} forgets" for consumer in CONSUMERS]
     assert bench.town.log[: len(first) + 1] == [*first, "close the list"]
-
-
-async def test_sessions_are_closed_for_ever(bench: Bench):
-    """The user's own conversation is not: a user who comes back starts it over."""
-    await bench.forget()
-
-    assert bench.town.shut == {"session:a", "session:b", "session:c"}
 
 
 async def test_a_conversation_is_hidden_then_passed_then_erased(bench: Bench):
@@ -314,12 +311,3 @@ async def test_a_deletion_that_broke_off_is_finished_by_sending_it_again(worked:
         await bench.forget()
 
         assert bench.rest == whole.rest, whole.town.log[number]
-
-
-async def test_a_deletion_can_be_repeated(bench: Bench):
-    """Done twice, it leaves what it left the first time."""
-    await bench.forget()
-    once = repr(bench.rest)
-    await bench.forget()
-
-    assert repr(bench.rest) == once

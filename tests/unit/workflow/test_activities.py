@@ -26,21 +26,13 @@ ORDER = an_order()
 TURN_ID = ORDER.turn.turn_id
 REPLY = Reply("hello", "held", items='["tool"]')
 FAILURE = Failure(Problem(502, "t", "d"))
+COMMITTED = Head(user="ada", seq=1, tail=(a_pair(1),), recent=(ended_as(ORDER, "done", 1),))
 PAST = PromptContext(1, (Message("user", "before"),), (), Person.new("ada"), "earlier on")
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-async def test_a_new_user_has_no_messages(desk: Desk):
-    """There are no counts yet."""
-    assert await desk.steps.fetch_analytics(ORDER) == 0
-
-
 async def test_messages_are_those_that_were_counted(desk: Desk):
-    """As `GET /analytics` returns them."""
+    """As `GET /analytics` returns them; a new user has none."""
+    assert await desk.steps.fetch_analytics(ORDER) == 0
     await desk.counted(7)
 
     assert await desk.steps.fetch_analytics(ORDER) == 7
@@ -73,9 +65,7 @@ async def test_the_window_has_a_bound(desk: Desk):
 
 async def test_a_turn_that_has_ended_is_found(desk: Desk):
     """With its state, and without any text."""
-    pair = a_pair(1)
-    head = Head(user="ada", seq=1, tail=(pair,), recent=(ended_as(ORDER, "done", 1),))
-    await desk.save(head)
+    await desk.save(COMMITTED)
 
     assert (await desk.steps.fetch_history(ORDER)).ended == TurnState(TURN_ID, "done")
 
@@ -178,15 +168,17 @@ async def test_what_was_not_committed_is_tried_again(desk: Desk, error: BaseExce
 
 
 async def test_message_sent_is_published(desk: Desk):
-    """In the lessons' form, under the turn's id, and without any text."""
-    await desk.save(
-        Head(user="ada", seq=1, tail=(a_pair(1),), recent=(ended_as(ORDER, "done", 1),))
-    )
+    """In the lessons' form, under the turn's id, without any text; without a broker it fails."""
+    await desk.save(COMMITTED)
     await desk.steps.publish_message_sent(ORDER)
     ((pubsub, topic, event),) = desk.published
 
     assert (pubsub, topic, event.id) == ("pubsub", "messages", TURN_ID)
     assert event.data == {"event_type": "MessageSent", "user_id": "ada", "turn_id": TURN_ID}
+
+    desk.refusal = Unavailable("away")
+    with pytest.raises(Unavailable):
+        await desk.steps.publish_message_sent(ORDER)
 
 
 async def test_nothing_is_published_for_a_cleared_turn(desk: Desk):
@@ -195,17 +187,6 @@ async def test_nothing_is_published_for_a_cleared_turn(desk: Desk):
     await desk.steps.publish_message_sent(ORDER)
 
     assert desk.published == []
-
-
-async def test_the_activity_fails_while_the_broker_is_unavailable(desk: Desk):
-    """The step fails."""
-    await desk.save(
-        Head(user="ada", seq=1, tail=(a_pair(1),), recent=(ended_as(ORDER, "done", 1),))
-    )
-    desk.refusal = Unavailable("away")
-
-    with pytest.raises(Unavailable):
-        await desk.steps.publish_message_sent(ORDER)
 
 
 def test_tool_calls_survive_the_workflow():

@@ -122,28 +122,20 @@ async def _with_time(asking: Asking, waiting: Any, seconds: float) -> None:
         (WorkflowStatus.SUSPENDED, "running"),
         (WorkflowStatus.FAILED, "failed"),
         (WorkflowStatus.TERMINATED, "failed"),
+        (WorkflowStatus.COMPLETED, "done"),
     ],
 )
 async def test_where_a_workflow_is(asking: Asking, status: WorkflowStatus, standing: Any):
-    """It runs, or it has failed."""
-    asking.sidecar.state = _state(status)
-
-    assert await asking.workflows.progress(TURN_ID) == WorkflowProgress(ORDER, standing)
-
-
-async def test_how_a_workflow_ended(asking: Asking):
-    """With the turn's end."""
-    asking.sidecar.state = _state(WorkflowStatus.COMPLETED, '{"turn_id": "t", "status": "done"}')
-
-    assert await asking.workflows.progress(TURN_ID) == WorkflowProgress(
-        ORDER, "done", TurnState("t", "done")
+    """It runs, it has failed, or it has ended, with the turn's end."""
+    ended = TurnState("t", "done") if standing == "done" else None
+    asking.sidecar.state = SimpleNamespace(
+        name=NAME,
+        runtime_status=status,
+        serialized_input=GIVEN,
+        serialized_output=ended and '{"turn_id": "t", "status": "done"}',
     )
 
-
-def _state(status: WorkflowStatus, output: str | None = None) -> Any:
-    return SimpleNamespace(
-        name=NAME, runtime_status=status, serialized_input=GIVEN, serialized_output=output
-    )
+    assert await asking.workflows.progress(TURN_ID) == WorkflowProgress(ORDER, standing, ended)
 
 
 async def test_what_is_no_turn_of_ours_is_not_there(asking: Asking):

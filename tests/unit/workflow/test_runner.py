@@ -19,20 +19,16 @@ TURN_ID = ORDER.turn.turn_id
 RUNNING = TurnState(TURN_ID, "running")
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
 def ask(desk: Desk, order: TurnOrder = ORDER, wait: float = 60.0) -> "asyncio.Task[TurnState]":
     return asyncio.create_task(desk.runner.answer(order.conversation, order.turn, wait))
 
 
-async def committed(desk: Desk, order: TurnOrder = ORDER) -> None:
+async def committed(desk: Desk, *, ring: bool = True) -> None:
     """The turn is in its conversation."""
-    recent = (ended_as(order, "done", 1),)
+    recent = (ended_as(ORDER, "done", 1),)
     await desk.save(Head(user="ada", seq=1, tail=(a_pair(1),), recent=recent))
-    desk.bell.ring(order.conversation)
+    if ring:
+        desk.bell.ring(ORDER.conversation)
 
 
 async def test_a_caller_is_answered_as_soon_as_the_turn_is_committed(desk: Desk):
@@ -56,8 +52,7 @@ async def test_a_turn_of_another_process_is_looked_for(desk: Desk):
     """No bell rings here then."""
     asked = ask(desk)
     await settle()
-    recent = (ended_as(ORDER, "done", 1),)
-    await desk.save(Head(user="ada", seq=1, tail=(a_pair(1),), recent=recent))
+    await committed(desk, ring=False)
     await desk.clock.advance(1.0)
 
     assert (await asked).status == "done"

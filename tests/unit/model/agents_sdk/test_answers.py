@@ -101,28 +101,30 @@ async def test_a_stream_that_is_cut_off_is_a_failure(
     assert len(vendor.requests) == 1
 
 
-async def test_a_stream_may_end_with_its_usage(ready: Ready, vendor: Vendor):
-    """Some servers send no finish reason, but the usage after the last text."""
-    text = "".join(
-        f"data: {event}\n\n"
-        for event in (
-            '{"choices": [{"index": 0, "delta": {"content": "hello"}}]}',
-            '{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}',
-        )
-    )
+WITHOUT_REASON = """\
+data: {"choices": [{"index": 0, "delta": {"content": "hello"}}]}
+
+data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "usage"),
+    [
+        (WITHOUT_REASON, Usage(3, 4)),
+        (streamed("hello").text.replace(json.dumps(USAGE), "null"), Usage(0, 0)),
+    ],
+    ids=["no reason", "no usage"],
+)
+async def test_a_stream_is_whole_with_its_reason_or_its_usage(
+    ready: Ready, vendor: Vendor, text: str, usage: Usage
+):
+    """Some servers send no finish reason, but the usage after the last text; some count nothing."""
     vendor.will(httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"}))
     reply = await (await ready(model_stream=True)).reply(a_prompt())
 
-    assert (reply.content, reply.usage) == ("hello", Usage(3, 4))
-
-
-async def test_a_server_need_not_count(ready: Ready, vendor: Vendor):
-    """An answer without usage is an answer."""
-    whole = streamed("hello").text.replace(json.dumps(USAGE), "null")
-    vendor.will(httpx2.Response(200, text=whole, headers={"content-type": "text/event-stream"}))
-    reply = await (await ready(model_stream=True)).reply(a_prompt())
-
-    assert (reply.content, reply.usage) == ("hello", Usage(0, 0))
+    assert (reply.content, reply.usage) == ("hello", usage)
 
 
 async def test_an_error_in_a_stream_is_a_failure(ready: Ready, vendor: Vendor, clock: HandClock):

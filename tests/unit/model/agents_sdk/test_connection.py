@@ -175,54 +175,53 @@ async def test_a_call_that_may_have_been_paid_for_is_not_sent_again(
     assert len(vendor.requests) == 1
 
 
+class Store:
+    """Has another key than the one that was refused."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def renew(self, refused: Endpoint) -> Endpoint | None:
+        self.asked.append(refused.key.get_secret_value())
+        return Endpoint("small", HERE.base_url, type(HERE.key)("new-key"), "the secret", "s")
+
+
 async def test_a_refused_key_is_replaced_once(ready: Ready, vendor: Vendor):
     """If the store has another key, the call is repeated once with it, and later calls use it."""
-    fresh = Endpoint(HERE.model, HERE.base_url, type(HERE.key)("new-key"), HERE.key_from, "s")
-
-    async def renew(refused: Endpoint) -> Endpoint | None:
-        return None if refused is fresh else fresh
-
+    store = Store()
     vendor.will(error(401), answer(), answer())
-    model = await ready(renew=renew, model_retries=0)
+    model = await ready(renew=store.renew, model_retries=0)
     await model.reply(a_prompt())
     await model.reply(a_prompt())
 
     assert vendor.keys == ["the-key", "new-key", "new-key"]
+    assert store.asked == ["the-key"]
 
 
 async def test_another_key_that_is_refused_too_is_a_failure(
     ready: Ready, vendor: Vendor, clock: HandClock
 ):
     """The store is read once per call."""
-    asked: list[str] = []
-
-    async def renew(refused: Endpoint) -> Endpoint | None:
-        asked.append(refused.key.get_secret_value())
-        return Endpoint("small", HERE.base_url, type(HERE.key)("new-key"), "the secret", "s")
-
+    store = Store()
     vendor.will(error(401), error(401))
-    failed = await failing(await ready(renew=renew), clock)
+    failed = await failing(await ready(renew=store.renew), clock)
 
-    assert asked == ["the-key"]
+    assert store.asked == ["the-key"]
     assert "the secret" in failed.detail
 
 
 async def test_many_refused_calls_ask_the_store_once(ready: Ready, vendor: Vendor):
     """Later calls use the key that the first one has found."""
-    asked: list[Endpoint] = []
-
-    async def renew(refused: Endpoint) -> Endpoint | None:
-        asked.append(refused)
-        return Endpoint("small", HERE.base_url, type(HERE.key)("new-key"), "the secret", "s")
 
     def by_key(request: httpx2.Request) -> httpx2.Response:
         return answer() if "new-key" in request.headers["authorization"] else error(401)
 
+    store = Store()
     vendor.will(*[by_key] * 6)
-    model = await ready(renew=renew)
+    model = await ready(renew=store.renew)
     await asyncio.gather(*(model.reply(a_prompt(turn_id=f"t{n}")) for n in range(3)))
 
-    assert len(asked) == 1
+    assert len(store.asked) == 1
 
 
 async def test_only_the_call_that_failed_is_sent_again(

@@ -40,10 +40,6 @@ def own(*steps: Any, **options: Any) -> tuple[Agent[Any], ScriptedModel]:
     return Agent("own", model=model, **options), model
 
 
-def failing(tripped: bool) -> GuardrailFunctionOutput:
-    return GuardrailFunctionOutput(output_info="a secret", tripwire_triggered=tripped)
-
-
 async def test_the_default_agent_is_told_who_speaks(ready: Ready, vendor: Vendor):
     """It gets instructions, then notes with quoted values, so that no value closes the notes."""
     vendor.will(answer())
@@ -183,43 +179,37 @@ async def test_tools_and_guardrails_know_the_turn(ready: Ready):
     assert seen == [TurnContext("ada", "chat-1", "turn-1")]
 
 
-async def test_an_input_guardrail_refuses(ready: Ready):
-    """The caller learns that a guardrail refused, but not why."""
+async def _never(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(output_info="a secret", tripwire_triggered=True)
 
-    @input_guardrail
-    async def never(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
-        return failing(True)
 
-    agent, _ = own(said("hello"), input_guardrails=[never])
-    with pytest.raises(GuardrailRefused) as caught:
+async def _always(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(output_info="a secret", tripwire_triggered=False)
+
+
+@pytest.mark.parametrize(
+    ("guardrails", "error", "status"),
+    [
+        ({"input_guardrails": [input_guardrail(_never)]}, GuardrailRefused, 422),
+        ({"output_guardrails": [output_guardrail(_never)]}, ModelFailed, 502),
+    ],
+    ids=["input", "output"],
+)
+async def test_a_guardrail_refuses(
+    ready: Ready, guardrails: dict[str, Any], error: type[ModelError], status: int
+):
+    """The caller learns that it did, but not why; repeating the message would not help."""
+    agent, _ = own(said("hello"), **guardrails)
+    with pytest.raises(error, match="guardrail") as caught:
         await (await ready(None, agent=agent)).reply(a_prompt())
 
-    assert (caught.value.status, caught.value.retry) == (422, "no")
+    assert (caught.value.status, caught.value.retry) == (status, "no")
     assert "secret" not in caught.value.detail
-
-
-async def test_an_output_guardrail_refuses(ready: Ready):
-    """A rejected answer fails the turn, and repeating the message would not help."""
-
-    @output_guardrail
-    async def never(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
-        return failing(True)
-
-    agent, _ = own(said("hello"), output_guardrails=[never])
-    with pytest.raises(ModelFailed, match="guardrail") as caught:
-        await (await ready(None, agent=agent)).reply(a_prompt())
-
-    assert caught.value.retry == "no"
 
 
 async def test_a_guardrail_that_lets_pass_changes_nothing(ready: Ready):
     """The answer is the model's."""
-
-    @input_guardrail
-    async def always(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
-        return failing(False)
-
-    agent, _ = own(said("hello"), input_guardrails=[always])
+    agent, _ = own(said("hello"), input_guardrails=[input_guardrail(_always)])
 
     assert (await (await ready(None, agent=agent)).reply(a_prompt())).content == "hello"
 
