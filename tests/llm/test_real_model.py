@@ -38,3 +38,19 @@ async def test_a_conversation_with_a_real_model(real_model: RealModel, talk: Tal
     assert [pair.output.content for pair in pairs] == [first, second]
     assert all(pair.output.usage.input_tokens > 0 for pair in pairs)
     assert all(pair.output.usage.output_tokens > 0 for pair in pairs)
+
+
+async def test_a_window_that_is_too_long_shrinks_by_itself(real_model: RealModel, talk: Talk):
+    """The server has room for 2,048 tokens; two long exchanges and a message have more."""
+    async with talk(real_model.base_url, window_tokens=16_384) as service:
+        first = await service.reply("ben", "Count: " + "one two three " * 230)
+        second = await service.reply("ben", "Go on: " + "four five six " * 230)
+        third = await service.reply("ben", "And the sea?")
+        problem = await service.http.post(
+            "/chat/cleo", json={"role": "user", "content": "word " * 3_000}
+        )
+
+    assert all(reply.strip() for reply in (first, second, third))
+    assert problem.status_code == 502
+    assert "AGENT_ACTORS_WINDOW_TOKENS" in problem.json()["detail"]
+    assert problem.json()["retry"] == "no"
