@@ -1,25 +1,36 @@
 """`tilt up` asks for the right things in the right order, and careless edits are noticed.
 
-`test_tilt_buttons.py` has its ports, links, buttons and keys.
+Ports, links and buttons are those of docs/kubernetes.md.
 """
 
+import io
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import click
 import pytest
 import starlark
 
+from agent_actors.app import create_app
+from agent_actors.cli import main
+from agent_actors.settings import Settings
 from tests.deploy.dockerfile import stages
 from tests.deploy.manifests import (
-    K8S,
     PAGE,
     ROOT,
     Objects,
     containers,
-    rendered,
+    of_kind,
+    service_container,
     workloads,
 )
-from tests.deploy.tiltfile import CONTEXT, KEYS, TILTFILE, Record, edited, evaluate
+from tests.deploy.tiltfile import CONTEXT, KEYS, Call, Record, edited, evaluate
+from tests.fakes import FakeRuntime
 
 Rule = Callable[[Record], None]
 SERVICE = NAMESPACE = "agent-actors"
@@ -160,29 +171,161 @@ def checks_start_by_hand(record: Record) -> None:
     assert tests["allow_parallel"] is True
 
 
+def on_the_page() -> dict[str, int]:
+    """The local port of each thing that the page says to look at, by its workload."""
+    rows = re.findall(r"<http://localhost:(\d+)[^>]*>(?: \(([^)]*)\))?", PAGE)
+    found = {name.lower(): int(port) for port, name in rows if port != "10350"}  # Tilt's own.
+    return {{"": SERVICE, "dapr's dashboard": "dashboard"}.get(x, x): found[x] for x in found}
+
+
+def ports_are_those_of_the_page(record: Record) -> None:
+    """Each forwarded port is that of the page, leads to a port of the pod, and has a name."""
+    page = on_the_page()
+    for each in record.of("k8s_resource"):
+        name = str(each.get("workload"))
+        given = {port["containerPort"] for port in ports_of(record, name)}
+        forwards = each.get("port_forwards", ())
+        assert [port["local_port"] for port in forwards] == [page[x] for x in {name} & page.keys()]
+        assert {port["container_port"] for port in forwards} <= given
+        assert all(port["name"] for port in forwards)
+
+
+def ports_of(record: Record, name: object) -> Iterator[Call]:
+    for owner, container in containers(record.manifests):
+        yield from container.get("ports", ()) if owner == name else ()
+
+
+def dashboard_is_forwarded(record: Record) -> None:
+    """Dapr's dashboard is forwarded from its Service, probed and linked."""
+    dashboard, port = record.resources()["dashboard"], on_the_page()["dashboard"]
+    command = ["kubectl", "--context", CONTEXT, "port-forward", "--namespace", "dapr-system"]
+
+    # The Service of the chart listens on port 8080.
+    assert dashboard["serve_cmd"] == [*command, "service/dapr-dashboard", f"{port}:8080"]
+    assert dashboard["readiness_probe"]["http_get"]["port"] == port
+    assert [each["url"] for each in dashboard["links"]] == [f"http://localhost:{port}"]
+
+
+def links_lead_to_pages(record: Record) -> None:
+    """Each link of the service is one of its pages."""
+    api = create_app(Settings(data=Path("not made")), runtime=FakeRuntime()).openapi()
+    pages = {path for path, operations in api["paths"].items() if "get" in operations} | {"/docs"}
+    links = {each["name"]: each["url"] for each in record.resources()[SERVICE]["links"]}
+
+    assert links.keys() == {"OpenAPI", "Metrics"}
+    for url in links.values():
+        assert url.removeprefix(f"http://localhost:{on_the_page()[SERVICE]}") in pages
+
+
+def button(record: Record, name: str) -> list[str]:
+    """The command that a button runs in the container of the service."""
+    (each,) = [each for each in record.of("cmd_button") if each["name"] == name]
+    words = ["kubectl", "--context", CONTEXT, "--namespace", NAMESPACE]
+    words += ["exec", f"deployment/{SERVICE}", "--container", SERVICE, "--"]
+
+    assert each["argv"][: len(words)] == words
+    return list(each["argv"][len(words) :])
+
+
+def buttons_are_those_of_the_page(record: Record) -> None:
+    """Each button stands at the service, under the name that the page has for it."""
+    buttons = record.of("cmd_button")
+
+    assert {each["text"] for each in buttons} == set(
+        re.findall(r"button \*([^*]+)\*", PAGE, re.IGNORECASE)
+    )
+    assert {each["resource"] for each in buttons} == {SERVICE}
+    assert service_container(record.manifests)["name"] == SERVICE
+    assert parsed(button(record, "doctor")) is not None
+
+
+def parsed(words: list[str]) -> dict[str, Any] | None:
+    """What a command of ours would be called with; None if it has no such option or value."""
+    program, name, *rest = words
+    command = main.commands.get(name)
+    try:
+        found = command.make_context(name, rest).params if command else None
+    except click.UsageError:
+        return None
+    return found if program == "agent-actors" else None
+
+
+def first_message_is_the_pages(record: Record) -> None:
+    """The button sends what the page's curl sends, to the port of the service."""
+    given = parsed(button(record, "first-message"))
+    port, path, body = curl()
+
+    assert given is not None
+    assert f"/chat/{given['actor_id']}" == path
+    assert {"role": "user", "content": given["message"]} == body
+    assert urlsplit(given["url"]).port in [x["containerPort"] for x in ports_of(record, SERVICE)]
+    assert port == on_the_page()[SERVICE]
+
+
+def curl() -> tuple[int, str, Any]:
+    """Port, path and body of the page's first curl."""
+    found = re.search(r"curl -s localhost:(\d+)(/\S+) .*-d '(.*)'", PAGE)
+    assert found is not None
+    return int(found[1]), found[2], json.loads(found[3])
+
+
+def list_of_actors_is_the_sidecars(record: Record) -> None:
+    """The button's script prints each type that a sidecar has, with its number of actors."""
+    program, option, script = button(record, "list-actors")
+    types = [{"type": "ChatAgent", "count": 2}, {"type": "Scheduled"}]
+    asked = []
+
+    def answer(url: str, timeout: float) -> io.BytesIO:
+        asked.append(url)
+        return io.BytesIO(json.dumps({"actorRuntime": {"activeActors": types}}).encode())
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        patch.setenv("DAPR_HTTP_PORT", "3500")
+        patch.setattr("urllib.request.urlopen", answer)
+        exec(script, {})  # noqa: S102 - The pod executes it.
+    assert (program, option) == ("python", "-c")
+    assert asked == ["http://127.0.0.1:3500/v1.0/metadata"]
+    assert printed.getvalue() == "2 ChatAgent\n0 Scheduled\n"
+
+
+def keys_are_in_their_secret_only(record: Record) -> None:
+    """Keys of the environment are in the Secret that the pods take, and nowhere else."""
+    assert secrets(record) == [KEYS]
+    for function, call in record.calls:
+        assert function == "k8s_yaml" or not [key for key in KEYS.values() if key in str(call)]
+    assert {
+        item["name"]: item["valueFrom"]["secretKeyRef"]
+        for item in service_container(record.manifests)["env"]
+        if item["name"] in KEYS
+    } == {name: {"name": "model-keys", "key": name, "optional": True} for name in KEYS}
+
+
+def secrets(record: Record) -> list[Any]:
+    return [
+        each["stringData"]
+        for each in of_kind(record.manifests, "Secret")
+        if (each["metadata"]["name"], each["apiVersion"]) == ("model-keys", "v1")
+    ]
+
+
+DOCTOR = "['agent-actors', 'doctor']"
 EDITS: list[tuple[Rule, str, str]] = [
     # The rule that is broken, and what is replaced by what.
     (resources_wait_for_what_they_need, "'components', 'valkey'", "'component', 'valkey'"),
     (resources_wait_for_what_they_need, "['namespace', 'dapr'],", "['namespace'],"),
     (resources_wait_for_what_they_need, "if not lean:", "if lean:"),
-    (resources_wait_for_what_they_need, "define_bool('lean'", "define_bool('small'"),
     (every_object_has_a_resource, "startswith('dapr.io/')", "startswith('dapr.io/v1')"),
     (every_object_has_a_resource, "'StatefulSet', 'Service']", "'Secret', 'Service']"),
     (every_object_has_a_resource, "'ignore', labels=['cluster']", "'wait', labels=['cluster']"),
-    (every_object_has_a_resource, "k8s_resource('otel-collector'", "k8s_resource('otelcollector'"),
     (every_object_has_a_resource, "NAMESPACE = 'agent-actors'", "NAMESPACE = 'agents'"),
-    (every_object_has_a_resource, "for each in objects:", "for each in objects[1:]:"),
     (charts_are_pinned, "'1.18.3', '0.15.0'", "'1.17.0', '0.15.0'"),
     (charts_are_pinned, "'--wait', '--timeout'", "'--timeout'"),
-    (charts_are_pinned, "'--values', 'k8s/dapr-values.yaml'", "'--values', 'k8s/values.yaml'"),
     (charts_are_pinned, "deps=['k8s/dapr-values.yaml']", "deps=['k8s/values.yaml']"),
     (only_minikube_is_touched, "contexts('minikube')", "contexts(['minikube', 'prod'])"),
     (only_minikube_is_touched, "['kubectl', '--context', k8s_context()]", "['kubectl']"),
     (files_of_generators_are_watched, "watch_file('k8s/base/settings.env')\n", ""),
-    (image_is_the_pods, "target='dev'", "target='develop'"),
     (image_is_the_pods, "target='dev'", "target='runtime'"),
     (image_is_the_pods, "    'agent-actors', '.'", "    'agents', '.'"),
-    (image_is_the_pods, "'README.md', 'components'", "'README.md'"),
     (image_is_the_pods, "'/app/src'", "'/app'"),
     (image_is_the_pods, "fall_back_on(['pyproject.toml', ", "fall_back_on(["),
     (tilt_waits_long_enough, "timeout='20m'", "timeout='30m'"),
@@ -190,6 +333,20 @@ EDITS: list[tuple[Rule, str, str]] = [
     (tilt_waits_long_enough, "k8s_upsert_timeout_secs=300", "k8s_upsert_timeout_secs=30"),
     (tilt_waits_long_enough, ">=0.35.0", ">=0.30.0"),
     (checks_start_by_hand, "auto_init=False", "auto_init=True"),
+    (ports_are_those_of_the_page, "port_forward(8000, 8000", "port_forward(8000, 8080"),
+    (ports_are_those_of_the_page, "port_forward(port, port", "port_forward(port + 1, port"),
+    (dashboard_is_forwarded, "'8080:8080'", "'8081:8080'"),
+    (dashboard_is_forwarded, "http_get_action(8080)", "http_get_action(8000)"),
+    (links_lead_to_pages, "localhost:8000/docs", "localhost:8000/doc"),
+    (buttons_are_those_of_the_page, "resource='agent-actors', text='D", "resource='dapr', text='D"),
+    (buttons_are_those_of_the_page, "'--container', 'agent-actors'", "'--container', 'daprd'"),
+    (buttons_are_those_of_the_page, DOCTOR, "['agent-actors', 'doctor', '--runtimes', 'dapr']"),
+    (first_message_is_the_pages, "'chat', 'ada', 'Hello'", "'chat', 'Hello', 'ada'"),
+    (first_message_is_the_pages, "'Hello']", "'Hello', '--url', 'http://127.0.0.1:8080']"),
+    (list_of_actors_is_the_sidecars, "/v1.0/metadata", "/v1.0/metadatas"),
+    (keys_are_in_their_secret_only, "{'name': 'model-keys'}", "{'name': 'model-key'}"),
+    (keys_are_in_their_secret_only, "'GEMINI_API_KEY', 'OPENAI", "'GEMINI_KEY', 'OPENAI"),
+    (keys_are_in_their_secret_only, DOCTOR, "['env', os.getenv('OPENAI_API_KEY')]"),
 ]
 RULES = [*dict.fromkeys(rule for rule, _, _ in EDITS)]
 
@@ -236,12 +393,19 @@ def test_another_cluster_is_refused():
         evaluate(context="kind-kind")
 
 
-def test_the_overlay_of_tilt_lives_in_our_namespace():
-    """`k8s/namespace.yaml` makes the namespace that the Tiltfile names."""
-    assert f"name: {NAMESPACE}\n" in (K8S / "namespace.yaml").read_text(encoding="utf-8")
-    assert rendered("observed")
+def test_everything_to_look_at_is_forwarded():
+    """API, dashboard, traces, metrics and their pictures are on localhost."""
+    record = evaluate()
+    there = {each["local_port"] for each in record.of("port_forward")}
+    there |= {each["port"] for each in record.of("http_get_action")}
+
+    assert there == {*on_the_page().values()}
+    assert len(there) == 5
 
 
-def test_the_tiltfile_stays_short():
-    """It can be read in one go."""
-    assert len(TILTFILE.read_text().splitlines()) <= 120
+@pytest.mark.parametrize("given", [{}, {"OPENAI_API_KEY": "o"}, KEYS, {"GEMINI_API_KEY": ""}])
+def test_keys_are_optional(given: dict[str, str]):
+    """Without keys in the environment there is no Secret for them."""
+    wanted = {name: key for name, key in given.items() if key}
+
+    assert secrets(evaluate(environment=given)) == ([wanted] if wanted else [])

@@ -1,7 +1,7 @@
 """The Tiltfile, evaluated without Tilt: stubs of Tilt's functions record how they are called.
 
-`ARGUMENTS` lists the arguments of each function that is used, as of Tilt 0.35. Any other function
-or argument is refused, as Tilt refuses it.
+`ARGUMENTS` lists the arguments of each function that is used, in the order of Tilt 0.35, up to
+the last that we need. Any other function or argument is refused, as Tilt refuses it.
 """
 
 import json
@@ -18,32 +18,28 @@ TILTFILE = ROOT / "Tiltfile"
 ARGUMENTS: Mapping[str, str] = {
     "allow_k8s_contexts": "contexts",
     "ci_settings": "k8s_grace_period timeout readiness_timeout",
-    "cmd_button": "name resource argv text location icon_name icon_svg inputs",
+    "cmd_button": "name resource argv text location icon_name",
     "docker_build": "ref context build_args dockerfile dockerfile_contents live_update"
-    " match_in_env_vars ignore only entrypoint target ssh network secret extra_tag container_args"
-    " cache_from pull platform",
+    " match_in_env_vars ignore only entrypoint target",
     "fall_back_on": "files",
     "http_get_action": "port host scheme path",
     "k8s_resource": "workload new_name port_forwards extra_pod_selectors trigger_mode resource_deps"
-    " objects auto_init pod_readiness links labels discovery_strategy",
+    " objects auto_init pod_readiness links labels",
     "k8s_yaml": "yaml allow_duplicates",
     "link": "url name",
     "local_resource": "name cmd deps trigger_mode resource_deps ignore auto_init serve_cmd cmd_bat"
-    " serve_cmd_bat allow_parallel links labels env serve_env readiness_probe dir serve_dir",
-    "port_forward": "local_port container_port name link_path host",
+    " serve_cmd_bat allow_parallel links labels env serve_env readiness_probe",
+    "port_forward": "local_port container_port name",
     "probe": "initial_delay_secs timeout_secs period_secs success_threshold failure_threshold exec"
     " http_get tcp_socket",
     "sync": "local_path remote_path",
-    "update_settings": "max_parallel_updates k8s_upsert_timeout_secs suppress_unused_image_warnings"
-    " k8s_server_side_apply",
+    "update_settings": "max_parallel_updates k8s_upsert_timeout_secs",
     "watch_file": "file_path",
     "version_settings": "check_updates constraint",
 }
 """Functions that are only recorded, with their arguments in order."""
 CHOICES: Mapping[str, set[str]] = {"pod_readiness": {"wait", "ignore"}}
 """Arguments that take one of a few values."""
-BUTTON = "cmd_button"
-"""The function that comes from an extension."""
 CONTEXT = "minikube"
 KEYS = {"GEMINI_API_KEY": "of-gemini", "OPENAI_API_KEY": "of-openai"}
 """Keys of models in the environment."""
@@ -94,7 +90,7 @@ def evaluate(
     built("dev")  # Skips the test without kubectl; within a stub, a skip would be an error.
     record = Record(options={"lean": True} if lean else {})
     module = starlark.Module()
-    for name in ARGUMENTS.keys() - {BUTTON}:
+    for name in ARGUMENTS.keys() - {"cmd_button"}:
         module.add_callable(name, _recording(record, name))
     for name, function in _computing(record, environment or {}).items():
         module.add_callable(name, function)
@@ -160,7 +156,7 @@ def _extension(record: Record) -> Callable[[str], Any]:
         if name != "ext://uibutton":
             raise FileNotFoundError(f"there is no extension {name!r}")
         module = starlark.Module()
-        module.add_callable("_cmd_button", _recording(record, BUTTON))
+        module.add_callable("_cmd_button", _recording(record, "cmd_button"))
         ast = starlark.parse("uibutton", "cmd_button = _cmd_button")
         starlark.eval(module, ast, starlark.Globals.standard())
         return module.freeze()
