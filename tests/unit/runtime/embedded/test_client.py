@@ -1,5 +1,4 @@
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -54,18 +53,6 @@ async def test_a_malformed_transaction_changes_nothing(world: World, text: str):
         await world.call("a", "Save", (SET % 1)[:-1] + ",7]")
 
     assert await world.runtime.actor_client.get_state(PROBE, "a", "k") == b""
-
-
-@pytest.mark.parametrize(
-    "value", ["null", "1.5", "12345678901234567890123", '{"b":1,"a":[null,{}]}', '"\\u2028\\n"']
-)
-async def test_json_is_kept_as_it_is(world: World, value: str):
-    """Numbers, null and the order of keys come back as they were."""
-    await world.call("a", "Save", SET % value)
-    saved = await world.runtime.actor_client.get_state(PROBE, "a", "k")
-
-    assert json.loads(saved) == json.loads(value)
-    assert list(json.loads(saved)) == list(json.loads(value)) if value[0] == "{" else True
 
 
 async def test_the_later_change_of_a_key_counts(world: World):

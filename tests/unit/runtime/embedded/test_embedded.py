@@ -4,18 +4,10 @@ from pathlib import Path
 import pytest
 
 from agent_actors.errors import StartupError, Unavailable
-from agent_actors.runtime import Runtime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from tests.conformance.probe import Hold
 from tests.hand_clock import HandClock, settle
 from tests.unit.runtime.embedded.conftest import World
-
-
-async def test_it_is_a_runtime(world: World):
-    """It has everything that the service asks of one."""
-    runtime: Runtime = world.runtime
-
-    assert await runtime.unready() is None
 
 
 async def test_it_says_why_it_is_not_ready(unstarted: World):
@@ -33,15 +25,6 @@ async def test_it_says_why_it_is_not_ready(unstarted: World):
     await runtime.stop()
 
     assert await runtime.unready() == "The runtime is stopping."
-
-
-async def test_a_second_process_is_refused(world: World):
-    """The folder is held until the stop has ended."""
-    held = world.runtime
-    with pytest.raises(StartupError, match="in use by another process"):
-        world.open()
-    await held.stop()
-    await world.open().stop()
 
 
 async def test_a_failed_open_holds_nothing(unstarted: World, tmp_path: Path):

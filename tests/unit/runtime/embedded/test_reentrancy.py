@@ -41,31 +41,6 @@ async def open_all(world: World, *tasks: "asyncio.Task[object]") -> None:
     await asyncio.wait(tasks)
 
 
-async def test_a_call_of_the_chain_that_is_inside_enters_at_once(reentrant: World):
-    """Others wait in line, before and after it."""
-    first = hold(reentrant, "outer", "chain")
-    await settle()
-    other = hold(reentrant, "other")
-    await settle()
-    nested = hold(reentrant, "nested", "chain")
-    await settle()
-
-    assert gates(reentrant) == ["outer", "nested"]
-
-    reentrant.journal.gates["nested"].set()
-    await nested
-
-    assert gates(reentrant) == ["outer", "nested"]
-
-    reentrant.journal.gates["outer"].set()
-    await first
-    await settle()
-
-    assert gates(reentrant) == ["outer", "nested", "other"]
-
-    await open_all(reentrant, other)
-
-
 async def test_a_chain_holds_its_actor_to_the_end_of_its_last_turn(reentrant: World):
     """A nested turn that outlives the outer one still keeps others out."""
     tasks = [hold(reentrant, "outer", "chain")]
@@ -165,23 +140,6 @@ async def test_a_nested_turn_waits_for_a_save_that_is_undecided(
     assert await reentrant.call("a", "Echo", "next") == "next"
 
 
-async def test_without_reentrancy_ids_are_ignored(world: World):
-    """A call of the chain that holds the actor waits, as any other does."""
-    tasks = [hold(world, "outer", "chain")]
-    await settle()
-    tasks.append(hold(world, "nested", "chain"))
-    await settle()
-
-    assert gates(world) == ["outer"]
-
-    world.journal.gates["outer"].set()
-    await settle()
-
-    assert gates(world) == ["outer", "nested"]
-
-    await open_all(world, *tasks)
-
-
 async def test_a_reminder_is_no_call_of_the_chain_that_registered_it(
     reentrant: World, monkeypatch: pytest.MonkeyPatch
 ):
@@ -207,17 +165,3 @@ async def test_a_reminder_is_no_call_of_the_chain_that_registered_it(
     await settle()
 
     assert seen == [None, None]
-
-
-async def test_each_type_has_its_own_idle_timeout(unstarted: World):
-    """The rules of the type say when an actor is deactivated."""
-    unstarted.settings |= {"idle_timeout": 10, "actor_types": {PROBE: {"idle_timeout": 600}}}
-    await unstarted.start()
-    await unstarted.call("a", "Echo", "x")
-    await unstarted.clock.advance(599)
-
-    assert not unstarted.journal.of("deactivate")
-
-    await unstarted.clock.advance(1)
-
-    assert unstarted.journal.of("deactivate") == [("deactivate", "a")]

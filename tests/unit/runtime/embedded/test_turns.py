@@ -27,50 +27,6 @@ async def test_three_calls_at_once_find_one_activation(world: World):
     assert world.journal.of("activate") == [("activate", "cold")]
 
 
-async def test_turns_are_served_in_order(world: World):
-    """Waiting calls enter in the order they came, each after the one before has left."""
-    tasks = [held(world, "a", gate) for gate in "012"]
-    await settle()
-
-    assert gates(world) == ["0"]
-
-    for gate in "012":
-        world.journal.gates[gate].set()
-    await asyncio.gather(*tasks)
-
-    assert gates(world) == gates(world, "leave") == ["0", "1", "2"]
-
-
-async def test_a_caller_that_leaves_does_not_free_the_actor(world: World):
-    """The next turn waits for the end of a running one whose caller is gone (I1)."""
-    first = held(world, "a", "first")
-    await settle()
-    first.cancel()
-    second = held(world, "a", "second")
-    await settle()
-
-    assert gates(world) == ["first"]
-
-    world.journal.gates["first"].set()
-    world.journal.gates["second"].set()
-    await second
-
-    assert gates(world, "leave") == ["first", "second"]
-    assert await world.runtime.actor_client.get_state(PROBE, "a", "held") == b'"second"'
-
-
-async def test_a_caller_that_leaves_the_queue_is_passed_over(world: World):
-    """A call that is given up while it waits does not run, and those behind it do."""
-    tasks = [held(world, "a", gate) for gate in "012"]
-    await settle()
-    tasks[1].cancel()
-    for gate in "012":
-        world.journal.gates[gate].set()
-    await asyncio.gather(tasks[0], tasks[2])
-
-    assert gates(world) == ["0", "2"]
-
-
 async def test_a_caller_that_leaves_as_its_turn_comes_hands_it_on(world: World):
     """A call that is given up in the moment it is let in does not keep the actor."""
     tasks = [held(world, "a", gate) for gate in "012"]

@@ -120,12 +120,9 @@ def test_go_durations_are_read(duration: str, seconds: float):
     [
         b"",
         b"[]",
-        b'{"dueTime":5}',
-        b'{"dueTime":"soon"}',
-        b'{"period":"P1D"}',
         b'{"dueTime":"-1s"}',
         b'{"dueTime":"1s","period":"-1s"}',
-        b"{}",
+        b'{"dueTime":"0001-01-01T00:00:00Z","period":"R2/PT0.001S"}',
         b'{"dueTime":"P9999Y"}',
         b'{"dueTime":"2026-13-01T00:00:00Z"}',
         b'{"dueTime":"%sh"}' % (b"9" * 400),
@@ -133,19 +130,9 @@ def test_go_durations_are_read(duration: str, seconds: float):
     ],
 )
 def test_other_forms_are_refused(text: bytes):
-    """Malformed durations and bodies are refused."""
+    """Also what no number can hold; tests/conformance has more forms."""
     with pytest.raises(Invalid):
         parse(text, 0)
-
-
-def test_a_ttl_needs_a_period():
-    """As on Dapr, a one-shot reminder has no time to live."""
-    with pytest.raises(Invalid, match="ttl"):
-        parse(body(timedelta(), None, timedelta(seconds=3)), 0)
-
-    assert parse(body(timedelta(), timedelta(seconds=1), timedelta(seconds=3)), 0).schedule == (
-        Recurrence(0, 1, 3)
-    )
 
 
 def test_a_period_too_short_is_a_millisecond():

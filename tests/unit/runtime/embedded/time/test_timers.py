@@ -28,22 +28,6 @@ def ticks(world: World) -> list[str]:
     return [entry[2] for entry in world.journal.of("ticked")]
 
 
-async def test_a_timer_ticks_when_it_is_due_and_each_period(active: World):
-    """First at its due time, then in step."""
-    await time(active, "beat", dueTime="5s", period="2s")
-    await active.clock.advance(4.9)
-
-    assert ticks(active) == []
-
-    await active.clock.advance(0.1)
-
-    assert len(ticks(active)) == 1
-
-    await active.clock.advance(6)
-
-    assert len(ticks(active)) == 4
-
-
 async def test_a_timer_does_not_overlap_with_itself(active: World):
     """The next tick is set when the callback has returned; missed ticks are skipped."""
     await time(active, "slow", dueTime="0s", period="2s", data="hold gate")
@@ -74,34 +58,6 @@ async def test_a_failing_tick_is_logged_and_ticking_goes_on(
     assert "fail'" not in caplog.text
 
 
-async def test_a_timer_ends_within_its_own_callback(active: World):
-    """Its callback can unregister a timer."""
-    await time(active, "self", dueTime="1s", period="1s", data="unregister self")
-    await active.clock.advance(10)
-
-    assert len(ticks(active)) == 1
-    assert len(active.runtime._timers) == 0
-
-
-async def test_a_timer_may_end_another_one(active: World):
-    """Unregistering is by name; an unknown name is ignored."""
-    await time(active, "one", dueTime="1s", data="unregister two")
-    await time(active, "two", dueTime="2s")
-    await active.clock.advance(10)
-
-    assert ticks(active) == ["unregister two"]
-
-
-async def test_the_later_timer_of_a_name_counts(active: World):
-    """Registering again, also by its own callback's turn, replaces it."""
-    await time(active, "name", dueTime="1s", data="first")
-    await time(active, "name", dueTime="3s", data="second")
-    await active.clock.advance(10)
-
-    assert ticks(active) == ["second"]
-    assert len(active.runtime._timers) == 0
-
-
 async def test_a_refused_registration_leaves_the_timer(active: World):
     """A body of another form replaces nothing."""
     await time(active, "name", dueTime="1s")
@@ -110,20 +66,6 @@ async def test_a_refused_registration_leaves_the_timer(active: World):
     await active.clock.advance(10)
 
     assert ticks(active) == ["name"]
-
-
-async def test_ticks_do_not_keep_an_actor(active: World):
-    """An actor that only its timer calls is deactivated when idle, and the timer ends."""
-    await time(active, "beat", dueTime="7s", period="7s")
-    await active.clock.advance(59)
-
-    assert not active.journal.of("deactivate")
-
-    await active.clock.advance(100)
-
-    assert active.journal.of("deactivate") == [("deactivate", "a")]
-    assert len(ticks(active)) == 8
-    assert active.runtime._turns.resident == len(active.runtime._timers) == 0
 
 
 async def test_an_actor_is_not_deactivated_while_its_timer_ticks(active: World):
