@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent_actors.cli import main, service
-from agent_actors.cli.client import Client
 from agent_actors.cli.failures import CommandFailed
+from agent_actors.engine.ports import free_port
 
 
 class Spoken:
@@ -130,27 +130,12 @@ def test_dead_events_are_one_line_each():
 @pytest.mark.parametrize(
     "arguments", [("history", "ada"), ("events", "dead"), ("events", "requeue", "7")]
 )
-def test_no_service_is_one_line(arguments: tuple[str, ...], free_port: int):
+def test_no_service_is_one_line(arguments: tuple[str, ...]):
     """The error says how to start the service."""
-    line = refused(call(*arguments, "--url", f"http://127.0.0.1:{free_port}"), 1)
+    line = refused(call(*arguments, "--url", f"http://127.0.0.1:{free_port()}"), 1)
 
     assert "No service answers" in line
     assert "agent-actors dev" in line
-
-
-def test_no_service_for_a_message_is_one_line(free_port: int, monkeypatch: pytest.MonkeyPatch):
-    """The client gives up after some tries."""
-    monkeypatch.setattr(Client, "__init__", _hasty(Client.__init__))
-
-    line = refused(call("chat", "ada", "Hello", "--url", f"http://127.0.0.1:{free_port}"), 1)
-    assert "No service answers" in line
-
-
-def _hasty(init: Any) -> Any:
-    def without_pauses(self: Client, url: str) -> None:
-        init(self, url, pause=lambda _: None)
-
-    return without_pauses
 
 
 @pytest.mark.parametrize(

@@ -102,20 +102,6 @@ def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
         assert httpx2.get(f"{service.url}/docs").status_code == 200
 
 
-def test_the_commands_speak_to_the_service(tmp_path: Path):
-    """A message, the history, the dead events and a backup, each by its command."""
-    data = tmp_path / "data"
-    with running(data) as service:
-        at = ("--url", service.url)
-        assert "Got your message: Hello" in run("chat", "ada", "Hello", *at).stdout
-        assert "user: Hello\nassistant: " in run("history", "ada", *at).stdout
-        assert run("events", "dead", *at).returncode == 0
-        assert run("events", "requeue", "none", *at).stderr.startswith("Error: Not found: ")
-        assert run("backup", str(tmp_path / "copy.db"), "--data", str(data)).returncode == 0
-
-    assert (tmp_path / "copy.db").stat().st_size > 0
-
-
 def test_a_backup_is_a_service_to_start_on(tmp_path: Path):
     """A copy put into an empty data folder has the conversation."""
     with running(tmp_path / "data") as service:
@@ -135,34 +121,6 @@ def test_ctrl_c_while_python_imports_leaves_no_trace(tmp_path: Path):
     done = run("history", "ada", PYTHONPATH=path)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\n")
-
-
-def test_no_key_of_the_shell_reaches_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Otherwise tests would call a model provider."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-shell")
-    with running(tmp_path / "data") as service:
-        assert "echo" in service.printed[1]
-
-
-def test_no_collector_of_the_shell_is_known_here():
-    """Services started by these tests send no spans."""
-    assert not [name for name in os.environ if name.startswith("OTEL_")]
-
-
-def test_no_collector_of_the_shell_reaches_the_tests():
-    """Even if the shell has a collector configured."""
-    which = f"{__file__}::{test_no_collector_of_the_shell_is_known_here.__name__}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", which],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=Path(__file__).parents[3],
-        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9"),
-    )
-
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -202,24 +160,6 @@ def test_a_port_in_use_is_one_line(tmp_path: Path):
     assert not (tmp_path / "data").exists()
 
 
-def test_a_data_folder_in_use_is_one_line(tmp_path: Path):
-    """A second process on one data folder is refused."""
-    data = str(tmp_path / "data")
-    with running(tmp_path / "data"):
-        line = refused(run("dev", "--port", "0", "--data", data))
-
-    assert data in line
-    assert "in use by another process" in line
-
-
-def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
-    """The error has the reason."""
-    (tmp_path / "file").write_text("")
-    line = refused(run("dev", "--port", "0", "--data", str(tmp_path / "file" / "data")))
-
-    assert "cannot be written" in line
-
-
 def test_an_invalid_database_is_one_line(tmp_path: Path):
     """A file that is not a database is refused, and unchanged."""
     database = tmp_path / "agent-actors.db"
@@ -230,24 +170,25 @@ def test_an_invalid_database_is_one_line(tmp_path: Path):
     assert database.read_text() == "precious"
 
 
-def test_dapr_without_a_sidecar_is_one_line():
-    """The error names the variable of the sidecar's port."""
-    line = refused(run("serve", "--runtime", "dapr", "--port", "0"))
+@pytest.mark.parametrize(
+    ("command", "settings", "words"),
+    [
+        ("dev --data {}/file/data", {}, "cannot be written"),
+        ("serve --runtime dapr", {}, "DAPR_HTTP_PORT"),
+        ("serve", {"DAPR_HTTP_PORT": "http"}, "Error: DAPR_HTTP_PORT: "),
+        (
+            "serve",
+            {"DAPR_HTTP_PORT": "3500", "AGENT_ACTORS_REQUIRE_TOKEN": "1"},
+            "APP_API_TOKEN",
+        ),
+    ],
+    ids=["a file as data folder", "no sidecar", "a bad port of Dapr's", "no required token"],
+)
+def test_a_start_that_cannot_succeed_is_refused_in_one_line(
+    tmp_path: Path, command: str, settings: dict[str, str], words: str
+):
+    """The error names what is missing; Dapr's variables have no prefix of ours."""
+    (tmp_path / "file").write_text("")
+    line = refused(run(*command.format(tmp_path).split(), "--port", "0", **settings))
 
-    assert "DAPR_HTTP_PORT" in line
-
-
-def test_a_required_token_that_is_not_set_is_one_line():
-    """With `AGENT_ACTORS_REQUIRE_TOKEN`, a start without the token fails."""
-    required = {"DAPR_HTTP_PORT": "3500", "AGENT_ACTORS_REQUIRE_TOKEN": "1"}
-    line = refused(run("serve", "--port", "0", **required))
-
-    assert "APP_API_TOKEN" in line
-
-
-def test_daprs_variables_are_named_without_our_prefix():
-    """Variables of Dapr have no prefix."""
-    line = refused(run("serve", "--port", "0", DAPR_HTTP_PORT="http"))
-
-    assert "DAPR_HTTP_PORT: " in line
-    assert "AGENT_ACTORS_DAPR" not in line
+    assert words in line

@@ -35,11 +35,14 @@ def said(file: Path) -> list[str]:
 
 
 def test_the_data_of_a_running_service_is_copied(folder: Path, writer: object, tmp_path: Path):
-    """The copy holds what was committed, in one file, while another process has it open."""
+    """The copy is one file with what was committed and its schema's version, for its owner only."""
     file = tmp_path / "copy.db"
     snapshot.take(folder, file, force=False)
 
     assert said(file) == ["Hello"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
 
 
@@ -62,21 +65,6 @@ def test_the_data_of_a_stopped_service_is_copied(
     snapshot.take(folder, tmp_path / "copy.db", force=False)
 
     assert said(tmp_path / "copy.db") == ["Hello"]
-
-
-def test_the_schema_version_is_copied(folder: Path, writer: object, tmp_path: Path):
-    """A service can start on the copy: it has its schema's version."""
-    snapshot.take(folder, tmp_path / "copy.db", force=False)
-
-    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
-
-
-def test_others_cannot_read_a_copy(folder: Path, writer: object, tmp_path: Path):
-    """The copy contains conversations, so only its owner may read it."""
-    snapshot.take(folder, tmp_path / "copy.db", force=False)
-
-    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_is_there_is_kept(folder: Path, writer: object, tmp_path: Path):

@@ -1,9 +1,11 @@
 """The client of the commands beside another program, or a hostile one."""
 
+from collections.abc import Callable
+
 import httpx2
 import pytest
 
-from agent_actors.cli.client import LONGEST_LINE, TRIES
+from agent_actors.cli.client import LONGEST_LINE, TRIES, Client
 from agent_actors.cli.failures import CommandFailed
 from tests.unit.cli.test_client import DONE, Setup, answer, problem
 
@@ -44,20 +46,39 @@ def test_a_turn_without_a_usable_url_is_an_error(headers: dict[str, str]):
     assert len(setup.requests) == 1
 
 
-@pytest.mark.parametrize("body", [[], None, "text", 7, {}, {"response": None}], ids=repr)
-def test_an_answer_without_a_reply_is_an_error(body: object):
-    """JSON of another form comes from another program."""
+def say(client: Client) -> str:
+    return client.say("ada", "Hello")
+
+
+FORMS: list[tuple[Callable[[Client], object], list[object]]] = [
+    (say, [[], None, "text", 7, {}, {"response": None}]),
+    (
+        lambda client: list(client.history("ada")),
+        [[], {"history": None, "next": None}, {"history": [1], "next": None}, {"history": []}],
+    ),
+    (
+        lambda client: client.notifications("ada"),
+        [{"notifications": each} for each in (None, [1], [{}])],
+    ),
+    (lambda client: client.dead(), [{"dead": each} for each in (None, [1], [{}])]),
+]
+"""A call, and JSON that its answer cannot have."""
+
+
+@pytest.mark.parametrize(("call", "body"), [(call, body) for call, some in FORMS for body in some])
+def test_json_of_another_form_comes_from_another_program(
+    call: Callable[[Client], object], body: object
+):
+    """A reply, a page of history and the columns of a list are checked before they are printed."""
     with pytest.raises(CommandFailed, match=STRANGER):
-        Setup(answer(body)).client.say("ada", "Hello")
+        call(Setup(answer(body)).client)
 
 
 @pytest.mark.parametrize("body", [[], {}, {"status": "done"}])
-def test_a_turn_of_another_form_is_an_error(body: object):
-    """The same applies to the status of a turn."""
-    setup = Setup(answer({}, 202, location="/x"), answer(body))
-
+def test_a_turn_of_another_form_comes_from_another_program(body: object):
+    """Its status is polled after a 202."""
     with pytest.raises(CommandFailed, match=STRANGER):
-        setup.client.say("ada", "Hello")
+        say(Setup(answer({}, 202, location="/x"), answer(body)).client)
 
 
 @pytest.mark.parametrize(
@@ -74,26 +95,6 @@ def test_an_unusual_end_of_a_turn_is_one_line(body: object, message: str):
 
     with pytest.raises(CommandFailed, match=message):
         setup.client.say("ada", "Hello")
-
-
-@pytest.mark.parametrize(
-    "body", [[], {"history": None, "next": None}, {"history": [1], "next": None}, {"history": []}]
-)
-def test_a_history_of_another_form_is_an_error(body: object):
-    """It is checked before anything is printed."""
-    with pytest.raises(CommandFailed, match=STRANGER):
-        list(Setup(answer(body)).client.history("ada"))
-
-
-@pytest.mark.parametrize("rows", [None, [1], [{}]])
-def test_lists_of_another_form_are_errors(rows: object):
-    """Notifications and dead letters need their columns."""
-    client = Setup(answer({"notifications": rows, "dead": rows})).client
-
-    with pytest.raises(CommandFailed, match=STRANGER):
-        client.notifications("ada")
-    with pytest.raises(CommandFailed, match=STRANGER):
-        client.dead()
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff"])
