@@ -103,16 +103,6 @@ async def test_what_was_left_in_the_log_of_writes_is_read(tmp_path: Path):
     assert (await only(other)).found.startswith("the database is from a newer release (schema 999")
 
 
-async def test_a_file_that_is_no_database_is_reported(tmp_path: Path):
-    """It is unchanged."""
-    (tmp_path / DATABASE).write_text("precious" * 100)
-    found = await only(tmp_path)
-
-    assert found.status == "FAIL"
-    assert "is damaged" in found.found
-    assert (tmp_path / DATABASE).read_text() == "precious" * 100
-
-
 async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
     """Opening it would block forever."""
     os.mkfifo(tmp_path / DATABASE)
@@ -136,6 +126,15 @@ async def test_later_checks_know_who_has_the_data(tmp_path: Path):
 
     assert service.status == "warn"
     assert f"process {os.getpid()} uses the data" in service.found
+
+
+async def test_a_file_that_is_no_database_is_reported_and_kept(tmp_path: Path):
+    """It may be precious."""
+    (tmp_path / DATABASE).write_text("precious" * 100)
+    found = await only(tmp_path)
+
+    assert (found.status, "is damaged" in found.found) == ("FAIL", True)
+    assert (tmp_path / DATABASE).read_text() == "precious" * 100
 
 
 async def test_a_damaged_database_is_reported(tmp_path: Path):

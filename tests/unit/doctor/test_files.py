@@ -18,8 +18,6 @@ from agent_actors.settings import Settings
 from tests.unit.doctor.conftest import context
 
 ROOT = Path(__file__).parents[3]
-KAFKA = "bindings/kafka-binding.yaml"
-TWILIO = "bindings/twilio-binding.yaml"
 
 
 @pytest.fixture

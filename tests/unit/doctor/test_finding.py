@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_actors.doctor.finding import LONGEST, Finding, Report
+from agent_actors.doctor.finding import LONGEST, Report
 
 
 @pytest.mark.parametrize("status", ["ok", "warn", "fail", "skip"])
@@ -28,9 +28,3 @@ def test_a_long_text_is_cut():
     assert found.found.startswith("not ready: xxx")
     assert found.found.endswith("x…")
     assert len(found.found) == LONGEST
-
-
-def test_a_finding_made_directly_is_one_line_too():
-    """The finding itself cleans its texts."""
-    assert Finding("broker", "skip", "a\nb", "c\td").found == "a b"
-    assert Finding("broker", "skip", "a\nb", "c\td").advice == "c d"

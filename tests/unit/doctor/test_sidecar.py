@@ -198,14 +198,6 @@ async def test_a_subscription_without_a_dead_letter_topic_is_a_warning():
     assert "user-chat" in found.found
 
 
-async def test_without_a_sidecar_nothing_is_known(sidecar: SidecarClient):
-    """What it has loaded and hosts is skipped."""
-    (components,) = await loaded(None)
-    (hosted,) = await check_actors(dapr(), sidecar)
-
-    assert (components.status, hosted.status) == ("skip", "skip")
-
-
 async def placed(sidecar: SidecarClient, **changes: Any) -> Finding:
     told = TOLD | {"actorRuntime": HOSTED | changes}
     seen = dapr(metadata=told, service="http://127.0.0.1:1")
