@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -11,8 +10,6 @@ from agent_actors.model.scripted import ScriptedModel
 from tests.conftest import Serve, Served
 from tests.fakes import HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock, settle
-
-BAD_IDS = ["-a", "a b", "+1555", "a+b", "ä", "x" * 129, "session:1", "a\x00", "a\n", ".."]
 
 
 async def test_a_message_is_answered(serve: Serve):
@@ -67,6 +64,7 @@ async def test_a_wrong_message_is_refused(serve: Serve, body: Any, status: int):
         (b"", 422),
         (b"{", 422),
         (b'"\\ud800"', 422),
+        (b'{"role":"user","content":"half \\ud83d of it"}', 422),
         (b"\x00", 422),
         (b"\xff", 400),
         (b'{"role":"user","content":"\xff"}', 400),
@@ -82,49 +80,16 @@ async def test_a_body_that_is_no_json_is_refused(serve: Serve, body: bytes, stat
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_lone_surrogate_is_refused(serve: Serve):
-    """JSON can contain half a character, which is not text: 422."""
-    async with serve() as served:
-        headers = {"content-type": "application/json"}
-        body = b'{"role":"user","content":"half \\ud83d of it"}'
-        answer = await served.http.post("/chat/ada", content=body, headers=headers)
-
-        assert answer.status_code == 422
-
-
-@pytest.mark.parametrize("actor_id", BAD_IDS)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/chat/{}"),
-        ("GET", "/chat/{}/history"),
-        ("DELETE", "/chat/{}/history"),
-        ("GET", "/chat/{}/turns/t"),
-        ("GET", "/response/{}/count"),
-        ("GET", "/memory/{}"),
-    ],
-)
-async def test_an_id_of_another_form_is_refused(
-    serve: Serve, actor_id: str, method: str, path: str
-):
-    """Every route that takes an id refuses those that a sidecar would alter."""
-    async with serve() as served:
-        body = {"role": "user", "content": "x"} if method == "POST" else None
-        quoted = quote(actor_id, safe="").replace(".", "%2E")
-        answer = await served.http.request(method, path.format(quoted), json=body)
-
-        assert answer.status_code in ({404, 405, 422} if actor_id == ".." else {422})
-
-
 async def test_a_keyed_turn_counts_once(serve: Serve):
-    """A retry gets the first answer; another body with the same key is refused."""
+    """A retry gets the first answer; another body is refused, another conversation is apart."""
     async with serve() as served:
         first = await served.say("ada", "hi", idempotency_key="k")
         again = await served.say("ada", "hi", idempotency_key="k")
         other = await served.say("ada", "ho", idempotency_key="k")
+        apart = await served.say("bob", "ho", idempotency_key="k")
 
         assert again.json() == first.json()
-        assert other.status_code == 422
+        assert (other.status_code, apart.status_code) == (422, 200)
         assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
 
 
@@ -148,16 +113,6 @@ async def test_a_wrong_key_is_refused(serve: Serve, key: str):
 
         assert answer.status_code == 422
         assert "Idempotency-Key" in answer.json()["detail"]
-
-
-async def test_two_conversations_may_use_one_key(serve: Serve):
-    """A key belongs to its conversation."""
-    async with serve() as served:
-        one = await served.say("ada", "hi", idempotency_key="k")
-        two = await served.say("bob", "ho", idempotency_key="k")
-
-        assert (one.status_code, two.status_code) == (200, 200)
-        assert one.json()["turn_id"] != two.json()["turn_id"]
 
 
 async def held(served: Served, model: HeldModel) -> str:
@@ -266,15 +221,15 @@ def _queued(served: Served, number: int) -> Any:
     return waiting
 
 
-@pytest.mark.parametrize(("how", "status"), [("/fail", 502), ("/break", 502)])
-async def test_a_model_that_fails_is_told(serve: Serve, how: str, status: int):
+@pytest.mark.parametrize("how", ["/fail", "/break"])
+async def test_the_failure_of_a_model_is_502(serve: Serve, how: str):
     """The history has nothing of the turn, and a retry with its key is possible."""
     async with serve(model=ScriptedModel(SystemClock())) as served:
         keyed = await served.say("ada", how, idempotency_key="k")
         plain = await served.say("ada", how)
 
-        assert (keyed.status_code, keyed.json()["retry"]) == (status, "same-key")
-        assert (plain.status_code, plain.json()["retry"]) == (status, "new-key")
+        assert (keyed.status_code, keyed.json()["retry"]) == (502, "same-key")
+        assert (plain.status_code, plain.json()["retry"]) == (502, "new-key")
         assert await served.history("ada") == {"history": []}
         assert (await served.http.get("/response/ada/count")).json() == {"count": 0}
 
@@ -314,15 +269,6 @@ async def test_clearing_hides_and_cancels(serve: Serve):
         assert (state["status"], state["error"]["status"]) == ("cancelled", 409)
         assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
         model.free.set()
-
-
-async def test_an_unknown_turn_is_not_found(serve: Serve):
-    """An unknown turn and a turn of another conversation are 404."""
-    async with serve() as served:
-        turn_id = (await served.say("ada", "hi")).json()["turn_id"]
-
-        assert (await served.http.get("/chat/ada/turns/none")).status_code == 404
-        assert (await served.http.get(f"/chat/bob/turns/{turn_id}")).status_code == 404
 
 
 async def test_a_caller_that_leaves_does_not_cut_its_turn(serve: Serve):

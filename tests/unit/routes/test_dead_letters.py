@@ -1,25 +1,10 @@
 """`/events/dead`: listing and requeuing, for operators."""
 
-import pytest
-
 from agent_actors.protocol.codec import encode
 from tests.conftest import Serve
-from tests.unit.routes.sidecar.test_events import dead, ours
-
-STRANGER = "203.0.113.9"
-
-
-async def test_an_unknown_letter_is_not_found(serve: Serve):
-    """The answer is 404."""
-    async with serve() as served:
-        assert (await served.http.post("/events/dead/none/requeue")).status_code == 404
-
-
-@pytest.mark.parametrize("limit", ["0", "1001", "x"])
-async def test_a_wrong_limit_is_refused(serve: Serve, limit: str):
-    """A list has 1 to 1000 letters."""
-    async with serve() as served:
-        assert (await served.http.get(f"/events/dead?limit={limit}")).status_code == 422
+from tests.unit.routes.edge.access import ADA, ROOT, STRANGER, TOKENS, bearer
+from tests.unit.routes.sidecar.lessons import letters
+from tests.unit.routes.sidecar.test_events import ours
 
 
 async def test_dead_letters_are_for_this_machine_or_the_token(serve: Serve):
@@ -28,6 +13,15 @@ async def test_dead_letters_are_for_this_machine_or_the_token(serve: Serve):
         assert (await served.http.get("/events/dead")).status_code == 403
         assert (await served.http.post("/events/dead/x/requeue")).status_code == 403
         assert (await served.http.get("/events/dead", headers=served.token)).status_code == 200
+
+
+async def test_with_access_control_dead_letters_are_for_admins(serve: Serve):
+    """Being on this machine is not enough then: a proxy may be on it."""
+    async with serve(access_tokens=TOKENS) as served:
+        for headers, status in (({}, 401), (bearer(ADA), 403), (bearer(ROOT), 200)):
+            for forwarded in ({}, {"x-forwarded-for": STRANGER}):
+                answer = await served.http.get("/events/dead", headers=headers | forwarded)
+                assert answer.status_code == status
 
 
 async def test_a_header_does_not_make_a_caller_local(serve: Serve):
@@ -46,23 +40,24 @@ async def test_an_event_that_is_given_up_becomes_a_dead_letter(serve: Serve):
         await served.services.dead_letters.keep(
             topic="user-chat", event=envelope, reason="r", tries=5
         )
-        (letter,) = await dead(served)
+        (letter,) = await letters(served)
         answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
 
         assert answer.status_code == 409
-        assert len(await dead(served)) == 1
+        assert len(await letters(served)) == 1
 
 
 async def test_a_letter_that_works_now_is_forgotten(serve: Serve):
     """After a requeue it has taken effect, and is no dead letter any more."""
     async with serve() as served:
         envelope = encode(ours(1))
-        letters = served.services.dead_letters
-        letter_id = await letters.keep(topic="user-chat", event=envelope, reason="r", tries=5)
+        letter_id = await served.services.dead_letters.keep(
+            topic="user-chat", event=envelope, reason="r", tries=5
+        )
         answer = await served.http.post(f"/events/dead/{letter_id}/requeue")
 
         assert answer.json() == {"status": "SUCCESS"}
-        assert await dead(served) == []
+        assert await letters(served) == []
         assert await served.services.reader.mark("ada", "ada") == 1
 
 
@@ -71,7 +66,7 @@ async def test_a_letter_kept_by_the_route_can_be_requeued(serve: Serve):
     async with serve() as served:
         await served.deliver(ours(2), "/subscribe/dead")
         await served.deliver(ours(1))
-        (letter,) = await dead(served)
+        (letter,) = await letters(served)
         answer = await served.http.post(f"/events/dead/{letter['id']}/requeue")
 
         assert answer.status_code == 200, answer.text

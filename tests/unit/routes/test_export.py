@@ -86,41 +86,29 @@ async def test_only_this_users_data_is_exported(serve: Serve):
         assert "bob" not in text
 
 
-async def begun(served: Served) -> None:
-    await served.services.sessions.open("ada", "s1")
+EXCHANGE = {
+    "input": {"role": "user", "content": "x"},
+    "output": {"role": "assistant", "content": "x"},
+}
+PERSON = {"name": "Ada", "preferred_style": "casual", "user_summary": "ada is a new user."}
+KNOWN: dict[str, Callable[[Served], Awaitable[Any]]] = {
+    "a session": lambda served: served.services.sessions.open("ada", "s1"),
+    "a waiting message": lambda served: served.say("ada", "slow", prefer="respond-async"),
+    "a memory": lambda served: served.deliver(wrapped(EXCHANGE | {"actor_id": "ada"})),
+    "preferences": lambda served: served.http.put(
+        "/users/ada/preferences", json={"language": "en"}
+    ),
+    "numbers": lambda served: served.http.post(
+        "/analytics/ada/initialize", json={"message_count": 0}
+    ),
+    "a description": lambda served: served.http.post("/memories/ada/initialize", json=PERSON),
+    "a schedule": lambda served: served.http.post(
+        "/chat/ada/schedules", json={"content": "x", "every": "1h"}
+    ),
+}
 
 
-async def waiting(served: Served) -> None:
-    assert (await served.say("ada", "slow", prefer="respond-async")).status_code == 202
-
-
-async def remembered(served: Served) -> None:
-    said = {"role": "user", "content": "x"}
-    data = {"actor_id": "ada", "input": said, "output": said | {"role": "assistant"}}
-    assert await served.deliver(wrapped(data)) == "SUCCESS"
-
-
-async def preferring(served: Served) -> None:
-    await served.http.put("/users/ada/preferences", json={"language": "en"})
-
-
-async def counted(served: Served) -> None:
-    await served.http.post("/analytics/ada/initialize", json={"message_count": 0})
-
-
-async def described(served: Served) -> None:
-    person = {"name": "Ada", "preferred_style": "casual", "user_summary": "ada is a new user."}
-    await served.http.post("/memories/ada/initialize", json=person)
-
-
-async def planning(served: Served) -> None:
-    await served.http.post("/chat/ada/schedules", json={"content": "x", "every": "1h"})
-
-
-KNOWN = [begun, waiting, remembered, preferring, counted, described, planning]
-
-
-@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 async def test_one_thing_that_is_known_is_enough(
     serve: Serve, known: Callable[[Served], Awaitable[None]]
 ):

@@ -71,24 +71,16 @@ async def test_a_new_user_is_described_as_one(serve: Serve):
 
 
 async def test_a_user_is_initialized(serve: Serve):
-    """The answer and later reads have the new values; other users do not change."""
-    async with serve() as served:
-        answer = await served.http.post("/memories/junaid/initialize", json=JUNAID)
-
-        assert answer.status_code == 200
-        assert answer.json() == {"status": "success", "user_id": "junaid", "metadata": JUNAID}
-        assert await got(served, "/memories/junaid") == JUNAID
-        assert (await got(served, "/memories/bob"))["name"] == "bob"
-
-
-async def test_a_user_is_initialized_again(serve: Serve):
-    """The last description replaces the first one completely."""
+    """The last description replaces the first one; other users do not change."""
     later = {"name": "J", "preferred_style": "brief", "user_summary": "J is known."}
     async with serve() as served:
-        for metadata in (JUNAID, later):
-            await served.http.post("/memories/junaid/initialize", json=metadata)
+        for given in (JUNAID, later):
+            answer = await served.http.post("/memories/junaid/initialize", json=given)
 
-        assert await got(served, "/memories/junaid") == later
+            assert answer.status_code == 200
+            assert answer.json() == {"status": "success", "user_id": "junaid", "metadata": given}
+            assert await got(served, "/memories/junaid") == given
+        assert (await got(served, "/memories/bob"))["name"] == "bob"
 
 
 @pytest.mark.parametrize("said", ["10m", "2024-01-05 standup", "🦕 e\u0301", '"quotes" \\n'])

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from agent_actors.errors import ModelFailed, Unavailable
 from agent_actors.model import Model, Prompt
 from agent_actors.protocol import wire
@@ -191,32 +193,30 @@ async def test_records_of_kafka_are_counted(serve: Serve):
     assert readings.of("dead_letters_total", topic=topic) == 1
 
 
-async def test_summaries_are_counted(serve: Serve):
+class Summarising(QuickModel):
+    """Summarises, or refuses to."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__()
+        self.fails = fails
+
+    async def summarise(self, digest: Any) -> str:
+        if self.fails:
+            raise ModelFailed("no")
+        return "It was short."
+
+
+@pytest.mark.parametrize(("result", "other"), [("made", "failed"), ("failed", "made")])
+async def test_summaries_are_counted(serve: Serve, result: str, other: str):
     """Summaries of users are counted by their outcome."""
-    async with serve(model=QuickModel(), summary_events=1) as served:
+    async with serve(model=Summarising(fails=result == "failed"), summary_events=1) as served:
         await turn_of(served, "ada")
         counters = served.services.counters
         await eventually(lambda: counted(counters).of("summaries_total", kind="user"))
         readings = await read(served.http)
 
-    assert readings.of("summaries_total", kind="user", result="made") == 1
-    assert readings.of("summaries_total", result="failed") == 0
-
-
-async def test_a_summary_that_fails_is_counted(serve: Serve):
-    """A failed summary counts as failed and not as made."""
-
-    class Unwilling(QuickModel):
-        async def summarise(self, digest: Any) -> str:
-            raise ModelFailed("no")
-
-    async with serve(model=Unwilling(), summary_events=1) as served:
-        await turn_of(served, "ada")
-        counters = served.services.counters
-        await eventually(lambda: counted(counters).of("summaries_total", kind="user"))
-
-    assert counted(counters).of("summaries_total", kind="user", result="failed") == 1
-    assert counted(counters).of("summaries_total", result="made") == 0
+    assert readings.of("summaries_total", kind="user", result=result) == 1
+    assert readings.of("summaries_total", result=other) == 0
 
 
 async def test_what_the_feed_owes_is_seen(serve: Serve):

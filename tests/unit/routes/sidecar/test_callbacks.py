@@ -14,8 +14,11 @@ from fastapi import FastAPI
 
 from agent_actors.app import create_app
 from agent_actors.routes.sidecar.callbacks import Callbacks
+from agent_actors.routes.sidecar.subscriptions import PATHS
 from agent_actors.settings import Settings
+from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel
+from tests.unit.routes.sidecar.lessons import conversation, letters, message, texts, wrapped
 from tests.unit.routes.sidecar.test_events import ours
 
 OURS = "tok"
@@ -73,6 +76,22 @@ async def test_callbacks_are_for_the_sidecar_only(method: str, path: str, header
         answer = await http.request(method, path, headers=headers, content=b"{")
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "ü"])
+async def test_in_process_callbacks_need_the_token_too(serve: Serve, token: str | None):
+    """Without it nobody feeds events, not even from this machine."""
+    headers = {} if token is None else {b"dapr-api-token": token.encode()}
+    model = QuickModel()
+    async with serve(model=model) as served:
+        for path in PATHS:
+            event = wrapped(conversation() | message() | {"actor_id": "ada"})
+            answer = await served.http.post(path, json=event, headers=headers)
+
+            assert answer.status_code == 403, path
+        assert await letters(served) == []
+        assert await texts(served, "s1") == await served.memory("ada") == []
+        assert not model.prompts
 
 
 async def test_without_a_token_every_caller_is_taken():

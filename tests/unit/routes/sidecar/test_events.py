@@ -10,11 +10,11 @@ from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import turn_payload
+from agent_actors.protocol.wire import TOKEN_HEADER
 from agent_actors.state.documents import Head
-from tests.conftest import Serve, Served
+from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
-
-TOKEN = "dapr-api-token"
+from tests.unit.routes.sidecar.lessons import as_text, letters
 
 
 def ours(number: int, **changes: Any) -> dict[str, Any]:
@@ -36,15 +36,13 @@ def foreign(event_id: str, **changes: Any) -> dict[str, Any]:
     return {"id": event_id, "type": "com.dapr.event.sent", "data": data | changes}
 
 
-def as_text(event: dict[str, Any]) -> dict[str, Any]:
-    """The same with its data as text: what the SDK's `publish_event` sends."""
-    return event | {"datacontenttype": "text/plain", "data": json.dumps(event["data"])}
-
-
-async def test_an_event_reaches_memory_before_it_is_acknowledged(serve: Serve):
-    """SUCCESS means that the effect is saved."""
+@pytest.mark.parametrize("form", [dict, as_text])
+async def test_an_event_reaches_memory_before_it_is_acknowledged(
+    serve: Serve, form: Callable[[dict[str, Any]], dict[str, Any]]
+):
+    """SUCCESS means that the effect is saved, also if a broker makes text of the data."""
     async with serve() as served:
-        assert await served.deliver(ours(1)) == "SUCCESS"
+        assert await served.deliver(form(ours(1))) == "SUCCESS"
         assert await served.memory("ada") == [
             {"role": "user", "content": "said 1"},
             {"role": "assistant", "content": "answered 1"},
@@ -88,13 +86,6 @@ async def test_the_lessons_form_is_effective_once_per_id(
         ]
         assert await served.deliver(form(foreign("y"))) == "SUCCESS"
         assert len(await served.memory("ada")) == 3
-
-
-async def test_our_event_may_be_text_too(serve: Serve):
-    """A broker that carries text changes nothing."""
-    async with serve() as served:
-        assert await served.deliver(as_text(ours(1))) == "SUCCESS"
-        assert await served.services.reader.mark("ada", "ada") == 1
 
 
 @pytest.mark.parametrize("version", [2, 0, None, "1", 1.5])
@@ -146,50 +137,26 @@ async def test_junk_is_dropped(serve: Serve, event: Any):
         assert await served.memory("ada") == []
 
 
-async def test_a_memory_that_is_away_asks_for_the_event_again(serve: Serve):
-    """A store error is RETRY: nothing is acknowledged untrue."""
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [(Unavailable("away"), "RETRY"), (RuntimeError("a bug"), "RETRY"), (Invalid("no"), "DROP")],
+)
+async def test_an_event_that_memory_cannot_take_waits_or_is_dropped(
+    serve: Serve, error: Exception, verdict: str
+):
+    """The store may come back and a bug may be mended; what a caller did wrong stays wrong."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
-        runtime.client.fail("save", Unavailable("away"))
+        runtime.client.fail("save", error)
 
-        assert await served.deliver(ours(1)) == "RETRY"
+        assert await served.deliver(ours(1)) == verdict
         assert await served.deliver(ours(1)) == "SUCCESS"
-
-
-async def test_a_defect_asks_for_the_event_again(serve: Serve):
-    """A bug of ours may be mended by the next release; the event waits for it."""
-    runtime = FakeRuntime()
-    async with serve(runtime=runtime) as served:
-        runtime.client.fail("save", RuntimeError("bug"))
-
-        assert await served.deliver(ours(1)) == "RETRY"
-
-
-async def test_a_memory_that_refuses_for_good_drops(serve: Serve):
-    """A caller's error of the actor is DROP."""
-    runtime = FakeRuntime()
-    async with serve(runtime=runtime) as served:
-        runtime.client.fail("save", Invalid("no"))
-
-        assert await served.deliver(ours(1)) == "DROP"
-
-
-@pytest.mark.parametrize("path", ["/subscribe", "/subscribe/dead"])
-@pytest.mark.parametrize("token", [None, "", "wrong", "ü"])
-async def test_callbacks_are_private(serve: Serve, path: str, token: str | None):
-    """Without the token nobody feeds events, not even from this machine."""
-    async with serve() as served:
-        headers = {} if token is None else {TOKEN.encode(): token.encode()}
-        answer = await served.http.post(path, json=ours(1), headers=headers)
-
-        assert answer.status_code == 403
-        assert await served.memory("ada") == []
 
 
 async def test_a_token_of_the_environment_is_the_one(serve: Serve):
     """`APP_API_TOKEN` is what the sidecar carries."""
     async with serve(APP_API_TOKEN="secret") as served:
-        assert served.token == {TOKEN: "secret"}
+        assert served.token == {TOKEN_HEADER: "secret"}
         assert await served.deliver(ours(1)) == "SUCCESS"
 
 
@@ -206,48 +173,30 @@ async def test_actor_routes_are_not_served(serve: Serve):
         assert (await served.http.get("/dapr/config")).json()["entities"]
 
 
-async def dead(served: Served) -> list[dict[str, Any]]:
-    letters: list[dict[str, Any]] = (await served.http.get("/events/dead")).json()["dead"]
-    return letters
-
-
-async def test_a_dead_letter_is_kept_listed_and_sent_again(serve: Serve):
-    """An event that failed each time waits until it is requeued."""
+async def test_an_event_that_was_given_up_is_kept_and_listed(serve: Serve):
+    """With the reason, so that nothing is lost without a trace."""
     async with serve(model=QuickModel()) as served:
         event = ours(3)
         assert await served.deliver(event, "/subscribe/dead") == "SUCCESS"
-        (letter,) = await dead(served)
+        await served.deliver({"id": "x", "data": {}}, "/subscribe/dead")
+        junk, letter = await letters(served)
 
         assert letter["event"] == event
         assert letter["id"]
         assert letter["at"].endswith("Z")
+        assert "names no user" in junk["reason"]
 
 
-async def test_junk_is_kept_as_a_dead_letter(serve: Serve):
-    """With the reason, so that nothing is lost without a trace."""
-    async with serve() as served:
-        await served.deliver({"id": "x", "data": {}}, "/subscribe/dead")
-        (letter,) = await dead(served)
-
-        assert "names no user" in letter["reason"]
-
-
-async def test_an_event_that_memory_has_is_no_dead_letter(serve: Serve):
-    """It was applied meanwhile."""
-    async with serve() as served:
+async def test_an_event_that_memory_or_history_has_is_no_dead_letter(serve: Serve):
+    """It was applied meanwhile, or the reminder publishes it again."""
+    async with serve(runtime=FakeRuntime(), model=QuickModel()) as served:
         await served.deliver(ours(1))
         assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
-        assert await dead(served) == []
+        await served.reply("bob", "hi")
+        said = ours(1, actor_id="bob", user_id="bob")
+        assert await served.deliver(said, "/subscribe/dead") == "SUCCESS"
 
-
-async def test_an_event_that_history_has_is_no_dead_letter(serve: Serve):
-    """The reminder publishes it again."""
-    runtime = FakeRuntime()
-    async with serve(runtime=runtime, model=QuickModel()) as served:
-        await served.reply("ada", "hi")
-        assert await served.deliver(ours(1), "/subscribe/dead") == "SUCCESS"
-
-        assert await dead(served) == []
+        assert await letters(served) == []
 
 
 async def test_an_event_may_be_larger_than_any_message(serve: Serve):
@@ -302,4 +251,4 @@ async def test_a_clearing_that_was_given_up_is_not_kept(serve: Serve):
     """The conversation's reminder has it forgotten."""
     async with serve() as served:
         assert await served.deliver(cleared(1), "/subscribe/dead") == "SUCCESS"
-        assert (await served.http.get("/events/dead")).json() == {"dead": []}
+        assert await letters(served) == []

@@ -1,6 +1,5 @@
 """`/conversations` and `/messages`: events of other services."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +27,6 @@ from tests.unit.routes.sidecar.lessons import (
 )
 
 SAID = ["Hello", "Hi Junaid!"]
-PATHS = ("/conversations", "/conversations/dead", "/messages", "/messages/dead")
-
 Form = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
@@ -228,20 +225,6 @@ async def test_the_longest_answer_is_taken(serve: Serve):
         assert len((await texts(served, "s1"))[1]) == 1024 * 1024
 
 
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("token", [None, "", "wrong", "ü"])
-async def test_callbacks_are_private(serve: Serve, path: str, token: str | None):
-    """Without the token nobody feeds events, not even from this machine."""
-    async with serve() as served:
-        headers = {} if token is None else {b"dapr-api-token": token.encode()}
-        for event in (conversation(), message()):
-            answer = await served.http.post(path, json=wrapped(event), headers=headers)
-
-            assert answer.status_code == 403
-        assert await texts(served, "s1") == []
-        assert await letters(served) == []
-
-
 @pytest.mark.parametrize(
     ("step", "error", "verdict"),
     [
@@ -334,17 +317,6 @@ async def test_what_is_dropped_is_a_dead_letter(serve: Serve):
         assert len(await letters(served)) == 2
 
 
-async def test_what_is_published_is_applied(serve: Serve):
-    """Each topic has its route."""
-    async with serve(**AT_ONCE) as served:
-        await publish(served, wire.CONVERSATIONS, conversation(), "c")
-        await publish(served, wire.MESSAGES, message(user_id="bob"), "m")
-
-        await becomes(served, "/analytics/bob", {"message_count": 1})
-        await becomes(served, "/analytics/junaid", {"message_count": 1})
-        assert await texts(served, "s1") == SAID
-
-
 @pytest.mark.parametrize(
     ("path", "event"), [("/conversations", conversation()), ("/messages", message())]
 )
@@ -385,14 +357,3 @@ async def test_the_time_of_an_event_may_be_anything(serve: Serve, time: Any):
 
         assert await served.deliver(event, "/conversations") == "SUCCESS"
         assert await texts(served, "s1") == SAID
-
-
-async def test_half_a_character_is_dropped(serve: Serve):
-    """JSON can write it, UTF-8 cannot."""
-    async with serve() as served:
-        event = json.loads(json.dumps(wrapped(conversation(user_message="half \ud83d"))))
-        answer = await served.http.post(
-            "/conversations", content=json.dumps(event), headers=served.token
-        )
-
-        assert answer.json() == {"status": "DROP"}

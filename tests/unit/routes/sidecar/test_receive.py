@@ -189,16 +189,6 @@ async def test_records_from_before_a_deletion_are_ignored(serve: Serve):
         assert [prompt.message.content for prompt in model.prompts] == ["late"]
 
 
-async def test_strangers_are_refused(serve: Serve):
-    """Without the token no record is taken (I12)."""
-    model = QuickModel()
-    async with serve(model=model) as served:
-        answer = await served.http.post(PATH, content=said("Hello"), headers=at(0))
-
-        assert answer.status_code == 403
-        assert not model.prompts
-
-
 async def test_a_sidecar_posts_beside_the_framework():
     """The same answers, and the same refusals, where a sidecar calls."""
     async with beside_a_sidecar() as http:
