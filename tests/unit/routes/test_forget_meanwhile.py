@@ -60,7 +60,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
         assert (await served.services.reader.head(name)).seq == 0
 
 
-async def test_a_caller_that_waits_is_told(serve: Serve):
+async def test_a_waiting_caller_gets_409(serve: Serve):
     """A waiting caller gets 409, and `retry` says to send a new message."""
     model = HeldModel()
     async with serve(model=model, parking_time=0.05) as served:
@@ -149,7 +149,7 @@ class Held(FakeActorClient):
             yield
 
 
-async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Serve):
+async def test_an_old_event_that_comes_meanwhile_has_no_effect(serve: Serve):
     """An old event that arrives during the deletion begins no session."""
     runtime = FakeRuntime()
     runtime.client = client = Held("session:s1")
@@ -171,7 +171,7 @@ async def test_a_telling_of_before_that_comes_meanwhile_has_no_effect(serve: Ser
 
 
 @pytest.mark.parametrize("path", ["/conversations/dead", "/messages/dead", "/subscribe/dead"])
-async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str):
+async def test_an_old_dead_letter_is_not_kept_afterwards(serve: Serve, path: str):
     """An old event is not stored as a dead letter after the deletion; a new one is."""
     async with serve() as served:
         await forget(served, "junaid")
@@ -184,7 +184,7 @@ async def test_a_letter_of_before_is_not_kept_afterwards(serve: Serve, path: str
         assert len(await letters(served)) == 1
 
 
-async def test_a_deletion_does_not_wait_for_what_is_said_since(serve: Serve):
+async def test_a_deletion_does_not_wait_for_later_messages(serve: Serve):
     """A message that arrives during the deletion belongs to the new data."""
     model = HeldModel()
     runtime = FakeRuntime()

@@ -12,18 +12,15 @@ from typing import Any
 import pytest
 from dapr.actor import ActorRuntime
 
-from agent_actors.conversation.outbox import turn_event
 from agent_actors.errors import BindingFailed, Conflict, StartupError
 from agent_actors.notifications.sender import SmsBinding
 from agent_actors.protocol import wire
-from agent_actors.protocol.codec import encode
-from agent_actors.protocol.events import turn_payload
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel, eventually
-from tests.unit.routes.sidecar.lessons import AT_ONCE, LATER, becomes, got, letters, replied
+from tests.unit.routes.sidecar.lessons import AT_ONCE, becomes, got, letters, replied
 
 COMPONENTS = Path(__file__).parents[3] / "components"
 NUMBER = "+14155550123"
@@ -138,88 +135,6 @@ async def test_a_user_without_a_number_is_owed_nothing(telling: Telling, tmp_pat
         assert await notified(served) == []
         manager = ActorRuntime._actor_managers[wire.NOTIFICATIONS]
         assert manager._active_actors == {}
-
-
-async def test_the_telling_begins_with_the_number(telling: Telling, tmp_path: Path):
-    """Turns from before the number get no SMS, and nothing is published again and again."""
-    async with telling() as served:
-        for number in (1, 2):
-            await served.reply("ada", f"turn {number}")
-        await settled(tmp_path)
-        await has_number(served)
-        await served.reply("ada", "turn 3")
-        await become(served, "sent")
-        await settled(tmp_path)
-
-        assert texts(served) == [said(3)]
-
-
-async def test_an_event_of_before_the_number_comes_again(telling: Telling):
-    """An old event gets no SMS if it is published again; the next turn does."""
-    async with telling() as served:
-        await served.reply("ada", "turn 1")
-        await has_number(served)
-        (pair,) = (await served.services.reader.history("ada", 1)).pairs
-        event = turn_event("ada", await served.services.reader.head("ada"), pair)
-        body = encode({"id": event.event_id, "data": turn_payload(event)})
-        assert await served.deliver(body) == "SUCCESS"
-        await served.services.feed.drain()
-        await served.reply("ada", "turn 2")
-        await become(served, "sent")
-
-        assert texts(served) == [said(2)]
-
-
-async def test_a_number_is_withdrawn_and_another_one_set(telling: Telling, tmp_path: Path):
-    """Turns in between get no SMS at either number."""
-    async with telling() as served:
-        await has_number(served)
-        await served.reply("ada", "turn 1")
-        await become(served, "sent")
-        await has_number(served, None)
-        await served.reply("ada", "turn 2")
-        await settled(tmp_path)
-        await has_number(served, OTHER)
-        await served.reply("ada", "turn 3")
-        await become(served, "sent", "sent")
-        await settled(tmp_path)
-
-        assert texts(served) == [said(1)]
-        assert texts(served, OTHER) == [said(3)]
-
-
-async def test_a_cleared_conversation_goes_on(telling: Telling, tmp_path: Path):
-    """After clearing, the next turn gets an SMS."""
-    async with telling() as served:
-        await has_number(served)
-        await served.reply("ada", "turn 1")
-        await become(served, "sent")
-        await served.http.delete("/chat/ada/history")
-        await settled(tmp_path)
-        await served.reply("ada", "turn 2")
-        await become(served, "sent", "sent")
-
-        assert texts(served) == [said(1), said(2)]
-
-
-async def test_an_event_of_another_service_is_told_once(telling: Telling):
-    """A redelivered event of another service gets one SMS."""
-    event = {
-        "id": "e1",
-        "time": LATER,
-        "data": {
-            "actor_id": "ada",
-            "input": {"role": "user", "content": "turn 1"},
-            "output": {"role": "assistant", "content": "reply to turn 1"},
-        },
-    }
-    async with telling() as served:
-        await has_number(served)
-        for _ in range(2):
-            assert await served.deliver(event) == "SUCCESS"
-        await become(served, "sent")
-
-        assert texts(served) == [said(1)]
 
 
 async def test_a_failing_service_does_not_touch_the_turn(

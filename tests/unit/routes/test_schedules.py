@@ -10,8 +10,7 @@ from agent_actors.errors import Unavailable
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock
-from tests.unit.routes.sidecar.lessons import HALF, applied, becomes, got, send
-from tests.unit.routes.test_forget import MARKER, forget, rows_with
+from tests.unit.routes.sidecar.lessons import HALF, got, send
 
 PATH = "/chat/ada/schedules"
 
@@ -165,24 +164,6 @@ async def test_the_agent_speaks_up(serve: Serve):
         assert await got(served, PATH) == {"schedules": []}
 
 
-async def test_a_period_goes_on_until_it_is_ended(serve: Serve):
-    """Each occurrence is one turn; after the deletion there are no more."""
-    clock = HandClock()
-    async with serve(clock=clock, model=QuickModel()) as served:
-        document = await planned(served, every=60)
-        address = f"{PATH}/{document['schedule_id']}"
-        for number in (1, 2):
-            await clock.advance(60.0)
-            assert len(await said(served, 2 * number)) == 2 * number
-            assert (await got(served, address))["occurrences"] == number
-
-        for _ in range(2):
-            answer = await served.http.delete(address)
-            assert (answer.status_code, answer.content) == (204, b"")
-        await clock.advance(600.0)
-        assert len(await said(served, 4)) == 4
-
-
 async def test_the_list_is_in_the_order_of_what_is_due(serve: Serve):
     """The next schedule that is due is first, whichever was created first."""
     async with serve(clock=HandClock()) as served:
@@ -252,58 +233,3 @@ async def test_schedules_are_exported(serve: Serve):
         (listed,) = (await got(served, PATH))["schedules"]
         assert exported["schedules"] == [listed]
         assert [turn["schedule"] for turn in own["turns"]] == ["", document["schedule_id"]]
-
-
-async def test_a_deleted_user_has_no_schedules(serve: Serve, tmp_path: Any):
-    """Schedules are deleted and do not fire; the user may create new ones."""
-    clock = HandClock()
-    async with serve(clock=clock, model=QuickModel(), feed_time=0.01) as served:
-        document = await planned(served, MARKER, every=60)
-        await planned(served, f"{MARKER} too", due_in=90)
-        await clock.advance(60.0)
-        await said(served, 2)
-        await clock.advance(1.0)
-        await applied(served, "ada", "ada", 1)
-        await forget(served)
-        assert rows_with(tmp_path, MARKER) == []
-        assert rows_with(tmp_path, document["schedule_id"]) == []
-        await clock.advance(600.0)
-
-        assert await got(served, PATH) == {"schedules": []}
-        assert (await served.history("ada", limit=10))["history"] == []
-        await planned(served, "new", due_in=1)
-        await clock.advance(1.0)
-        await becomes(served, "/response/ada/count", {"count": 2})
-
-
-async def test_a_schedule_outlives_its_process(serve: Serve):
-    """An occurrence that was missed becomes one turn at the next start."""
-    clock = HandClock()
-    async with serve(clock=clock, model=QuickModel()) as served:
-        await planned(served, every=60)
-    clock.jump(605.0)
-    async with serve(clock=clock, model=QuickModel()) as served:
-        await clock.advance(1.0)
-        await said(served, 2)
-        (document,) = (await got(served, PATH))["schedules"]
-
-        assert (document["occurrences"], document["next_due"]) == (1, "2026-01-01T00:11:00+00:00")
-        await clock.advance(53.0)
-        assert len(await said(served, 2)) == 2
-        await clock.advance(2.0)
-        assert len(await said(served, 4)) == 4
-
-
-async def test_a_schedule_waits_for_a_slow_model(serve: Serve):
-    """Only one message of a schedule is in the queue, so the user's own have room."""
-    clock, model = HandClock(), HeldModel()
-    async with serve(clock=clock, model=model, queue_length=2) as served:
-        document = await planned(served, every=1)
-        for _ in range(9):
-            await clock.advance(1.0)
-        assert (await served.say("ada", "hello", prefer="respond-async")).status_code == 202
-        model.free.set()
-        history = await said(served, 4)
-
-        assert [entry["content"] for entry in history[:4:2]] == ["hi", "hello"]
-        await served.http.delete(f"{PATH}/{document['schedule_id']}")

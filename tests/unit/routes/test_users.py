@@ -161,7 +161,7 @@ async def test_as_many_preferences_as_may_be(serve: Serve):
         assert await got(served, "/users/ada/preferences") == most
 
 
-async def test_a_session_is_his_whose_turn_is_first(serve: Serve):
+async def test_the_first_turn_decides_whose_session_it_is(serve: Serve):
     """If two users open a session, it belongs to the one with the first turn."""
     async with serve(model=QuickModel()) as served:
         await served.services.sessions.open("eve", "s1")
