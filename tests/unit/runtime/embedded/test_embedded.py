@@ -18,6 +18,9 @@ async def test_it_says_why_it_is_not_ready(unstarted: World):
 
     await unstarted.host()
     await runtime.start(unstarted.deliver)
+
+    assert await runtime.unready() is None
+
     await runtime._store.close()
 
     assert await runtime.unready() == "The store is closed."

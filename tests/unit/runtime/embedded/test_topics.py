@@ -95,7 +95,7 @@ async def test_topics_of_one_name_are_apart(world: World):
 
 async def test_a_dead_letter_of_another_pubsub_goes_back_to_it(world: World):
     """What its dead-letter route does not take either is kept, and requeued to its own route."""
-    world.answers = [DROP, DROP]
+    world.answers = [404, DROP]
     await world.publish(1, pubsub="tram")
     await settle()
     (letter,) = await world.runtime.dead_letters.list(10)
@@ -127,7 +127,7 @@ async def test_a_failure_is_retried_with_growing_waits(
     """Each wait doubles, give or take a fifth, and the last failure is a dead letter."""
     caplog.set_level(logging.DEBUG)
     times: list[float] = []
-    world.answers = [RETRY, 500, RuntimeError("secret"), RETRY, RETRY]
+    world.answers = [RETRY, 500, RuntimeError("secret"), b'{"status":"secret"}', RETRY]
     deliver = world.deliver
 
     async def stamped(path: str, envelope: bytes, headers: Headers = ()):

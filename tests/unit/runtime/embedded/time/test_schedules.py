@@ -120,6 +120,9 @@ def test_go_durations_are_read(duration: str, seconds: float):
     [
         b"",
         b"[]",
+        b"{}",
+        b'{"period":"P1D"}',
+        b'{"dueTime":"0s","ttl":"3s"}',
         b'{"dueTime":"-1s"}',
         b'{"dueTime":"1s","period":"-1s"}',
         b'{"dueTime":"0001-01-01T00:00:00Z","period":"R2/PT0.001S"}',

@@ -58,6 +58,18 @@ async def test_a_failing_tick_is_logged_and_ticking_goes_on(
     assert "fail'" not in caplog.text
 
 
+async def test_a_timer_is_replaced_and_ended_by_its_name(active: World):
+    """The later registration counts, and the callback of another timer may end it."""
+    await time(active, "one", dueTime="1s", data="unregister two")
+    await time(active, "two", dueTime="2s")
+    await time(active, "name", dueTime="1s", data="first")
+    await time(active, "name", dueTime="3s", data="second")
+    await active.clock.advance(10)
+
+    assert ticks(active) == ["unregister two", "second"]
+    assert len(active.runtime._timers) == 0
+
+
 async def test_a_refused_registration_leaves_the_timer(active: World):
     """A body of another form replaces nothing."""
     await time(active, "name", dueTime="1s")
