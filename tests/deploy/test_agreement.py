@@ -16,7 +16,6 @@ from agent_actors.engine.sidecar import LARGEST_BODY
 from agent_actors.observability import exporter
 from agent_actors.protocol import wire
 from agent_actors.routes.sidecar.subscriptions import PATHS
-from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
 from agent_actors.settings.unknown import variable
 from tests.deploy.manifests import (
@@ -149,14 +148,6 @@ def test_the_components_are_those_of_a_laptop():
         assert own[0]["value"] == SHIPPED
         assert [item["name"] for item in own] == [item["name"] for item in other]
         assert own[2:] == other[2:]
-
-
-def test_a_kustomization_is_no_component():
-    """The embedded runtime ignores the file for kustomize in its folder."""
-    bindings = components.read(ROOT / "components/bindings").bindings
-
-    assert components.read(ROOT / "components").pubsubs == {wire.PUBSUB, wire.LESSON_PUBSUB}
-    assert {each.name for each in bindings} == {"kafka-binding", "twilio-binding"}
 
 
 @pytest.mark.parametrize(

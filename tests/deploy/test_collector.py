@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import pytest
-import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -22,7 +21,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 
 from agent_actors.engine.child import Child
 from agent_actors.engine.ports import LOOPBACK, accepts, free_port
-from tests.deploy.manifests import put
 from tests.deploy.observability import Program, laid_out, version
 from tests.e2e.service import eventually, running
 from tools import observability_tools
@@ -41,29 +39,6 @@ def test_the_collector_accepts_its_configuration(otelcol: Program, tmp_path: Pat
     accepted, text = otelcol("validate", *laid_out("collector.yaml", "otel-collector", tmp_path))
 
     assert accepted, text
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("receivers", {}),
-        ("processors", {}),
-        ("exporters", {}),
-        ("exporters otlp_grpc/jaeger endpiont", "jaeger:4317"),
-        ("processors tail_samplin", {}),
-    ],
-)
-def test_the_collector_refuses_a_careless_edit(
-    otelcol: Program, tmp_path: Path, path: str, value: Any
-):
-    """A part of the pipeline without a declaration, an unknown key or component is refused."""
-    (argument,) = laid_out("collector.yaml", "otel-collector", tmp_path)
-    file = Path(argument.removeprefix("--config="))
-    configuration = yaml.safe_load(file.read_text(encoding="utf-8"))
-    put(configuration, path, value)
-    file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-
-    assert not otelcol("validate", argument)[0]
 
 
 class Jaeger(TraceServiceServicer):

@@ -143,21 +143,16 @@ async def test_no_repr_reaches_a_caller(
         assert "ValueError" in caplog.text
 
 
-async def test_deactivating_an_unknown_actor_is_no_error():
-    """After a restart of the app, Dapr still deactivates the actors that it knows."""
-    async with beside_a_sidecar() as http:
-        answer = await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
-        assert answer.status_code == 200
-
-
 async def test_a_deactivated_actor_is_made_again():
-    """DELETE reaches the SDK, and the next call makes another object."""
+    """DELETE reaches the SDK; it is no error for an actor that Dapr knows from before a restart."""
     async with beside_a_sidecar() as http:
         await http.put(HISTORY, headers=TOKEN)
         managers = ActorRuntime._actor_managers
         assert "ada" in managers["ChatAgent"]._active_actors
-        await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
-        assert "ada" not in managers["ChatAgent"]._active_actors
+        for _ in range(2):
+            answer = await http.request("DELETE", "/actors/ChatAgent/ada", headers=TOKEN)
+            assert answer.status_code == 200
+            assert "ada" not in managers["ChatAgent"]._active_actors
 
 
 async def test_a_reminder_is_fired():

@@ -29,12 +29,3 @@ def test_an_invalid_event_is_described_without_its_text():
     assert caught.value.event_id == "x"
     assert caught.value.permanent
     assert "secret" not in caught.value.reason
-
-
-def test_an_unknown_version_is_not_permanent():
-    """Another release may read it."""
-    with pytest.raises(InvalidEvent) as caught:
-        read_event(b'{"id": "x", "data": {"seq": 1, "version": 9, "event_id": "e"}}')
-
-    assert not caught.value.permanent
-    assert caught.value.event_id == "e"

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from agent_actors.errors import Defect, Unavailable
 from agent_actors.runtime.dapr.sidecar import SidecarClient, part
-from tests.unit.runtime.dapr.conftest import FakeSidecar
+from tests.unit.runtime.dapr.conftest import FakeSidecar, Handler
 
 
 async def test_every_request_carries_the_token(sidecar: SidecarClient, daprd: FakeSidecar):
@@ -32,43 +32,49 @@ async def test_one_connection_serves_many_requests(sidecar: SidecarClient, daprd
     assert len(ports) == 1
 
 
-async def test_a_sidecar_that_is_away_is_unavailable(daprd: FakeSidecar):
+async def hangs(_request: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def is_cut(request: web.Request) -> web.Response:
+    """So ends a request whose sidecar is killed."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def answers_plainly(_request: web.Request) -> web.Response:
+    """As a proxy in between may."""
+    return web.Response(status=502, text="bad gateway")
+
+
+async def redirects(_request: web.Request) -> web.Response:
+    """The token and what was said go to the sidecar, and to nobody it names."""
+    raise web.HTTPTemporaryRedirect("/stranger")
+
+
+@pytest.mark.parametrize("handler", [hangs, is_cut, answers_plainly, redirects])
+async def test_a_sidecar_that_does_not_answer_as_it_should_is_unavailable(
+    daprd: FakeSidecar, handler: Handler
+):
+    """The call is to be tried again, within a time-out; nobody else is asked."""
+    daprd.handler = handler
+    client = SidecarClient(daprd.port, None, 0.3)
+    await client.start()
+    with pytest.raises(Unavailable):
+        await client.ask("POST", "actors/A/1/method/M", b"1")
+    await client.stop()
+    assert {seen.path for seen in daprd.seen} == {"/v1.0/actors/A/1/method/M"}
+
+
+async def test_a_sidecar_that_is_away_is_unavailable():
     """A refused connection is 503 and to be tried again, not a defect."""
     away = SidecarClient(1, None, 1.0)
     await away.start()
     with pytest.raises(Unavailable, match="cannot be reached"):
         await away.ask("GET", "metadata")
     await away.stop()
-
-
-async def test_a_sidecar_that_does_not_answer_is_unavailable(daprd: FakeSidecar):
-    """Whatever is sent has a time-out."""
-
-    async def hang(_request: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    daprd.handler = hang
-    slow = SidecarClient(daprd.port, None, 0.05)
-    await slow.start()
-    with pytest.raises(Unavailable):
-        await slow.ask("GET", "metadata")
-    await slow.stop()
-
-
-async def test_a_connection_cut_in_the_middle_is_unavailable(
-    sidecar: SidecarClient, daprd: FakeSidecar
-):
-    """So ends a request whose sidecar is killed."""
-
-    async def cut(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
-
-    daprd.handler = cut
-    with pytest.raises(Unavailable):
-        await sidecar.ask("POST", "actors/A/1/method/M", b"1")
 
 
 async def test_nothing_is_sent_before_the_start_or_after_the_stop(daprd: FakeSidecar):
@@ -105,32 +111,7 @@ async def test_an_error_says_whether_to_try_again(
     assert "secret" not in str(caught.value)
 
 
-async def test_an_error_that_is_no_json_is_one_all_the_same(
-    sidecar: SidecarClient, daprd: FakeSidecar
-):
-    """A proxy in between may answer in another form."""
-
-    async def plain(_request: web.Request) -> web.Response:
-        return web.Response(status=502, text="bad gateway")
-
-    daprd.handler = plain
-    with pytest.raises(Unavailable):
-        await sidecar.ask("GET", "metadata")
-
-
 def test_parts_of_a_path_are_encoded():
     """Dapr decodes each part once, and takes a `+` for a space."""
     assert part("a+b c/d%?#") == "a%2Bb%20c%2Fd%25%3F%23"
     assert part("s:ada@x~1") == "s%3Aada%40x~1"
-
-
-async def test_a_redirect_is_not_followed(sidecar: SidecarClient, daprd: FakeSidecar):
-    """The token and what was said go to the sidecar, and to nobody it names."""
-
-    async def elsewhere(_request: web.Request) -> web.Response:
-        raise web.HTTPTemporaryRedirect(f"http://127.0.0.1:{daprd.port}/stranger")
-
-    daprd.handler = elsewhere
-    with pytest.raises(Unavailable):
-        await sidecar.ask("POST", "actors/A/1/method/M", b"1")
-    assert len(daprd.seen) == 1

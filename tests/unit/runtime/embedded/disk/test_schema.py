@@ -18,18 +18,6 @@ def test_a_new_database_gets_the_tables(tmp_path: Path):
     connection.close()
 
 
-def test_opening_again_changes_nothing(tmp_path: Path):
-    """A database of the present schema keeps what is in it."""
-    connection = open_writer(tmp_path / "old.db", "NORMAL")
-    connection.execute("INSERT INTO state VALUES ('T', 'i', 'k', '1')")
-    connection.close()
-    connection = open_writer(tmp_path / "old.db", "NORMAL")
-
-    assert connection.execute("SELECT key FROM state").fetchall() == [("k",)]
-
-    connection.close()
-
-
 def test_an_older_database_gets_what_is_new(tmp_path: Path):
     """A reminder of a database from before repetitions goes on without an end."""
     connection = sqlite3.connect(tmp_path / "older.db", isolation_level=None)
