@@ -33,6 +33,11 @@ class Spoken:
         reply = {"role": "assistant", "content": f"I am {actor_id}\nover two lines"}
         return [{"role": "user", "content": "Hello"}, reply]
 
+    def notifications(self, actor_id: str) -> list[dict[str, str]]:
+        told = {"at": "2026-01-01T12:00:00Z", "conversation": "s1", "turn_id": "t", "to": "123"}
+        statuses = ["over the limit", "sent"] if actor_id == "ada" else []
+        return [told | {"status": status} for status in statuses]
+
     def dead(self) -> list[dict[str, Any]]:
         letter = {"id": "7", "at": "2024-01-05T10:00:00Z", "topic": "user-chat", "tries": 5}
         return [letter | {"reason": "it names no user", "event": {}}]
@@ -116,6 +121,17 @@ def test_a_conversation_outlives_a_failure():
 def test_history_prints_who_said_what():
     """`history ID` prints a role before each text."""
     assert call("history", "ada").stdout == "user: Hello\nassistant: I am ada\nover two lines\n"
+
+
+@pytest.mark.usefixtures("spoken")
+def test_each_notification_is_a_line():
+    """The order is the service's, newest first; that there is none is said."""
+    assert call("notifications", "ada").stdout.splitlines() == [
+        "2026-01-01T12:00:00Z  over the limit  s1  t  …123",
+        "2026-01-01T12:00:00Z  sent  s1  t  …123",
+    ]
+    nobody = call("notifications", "bob")
+    assert (nobody.exit_code, nobody.stdout, nobody.stderr) == (0, "", "No notifications.\n")
 
 
 @pytest.mark.usefixtures("spoken")

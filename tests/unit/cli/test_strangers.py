@@ -50,6 +50,7 @@ def say(client: Client) -> str:
     return client.say("ada", "Hello")
 
 
+NO_ROWS: list[object] = [None, [1], [{}]]
 FORMS: list[tuple[Callable[[Client], object], list[object]]] = [
     (say, [[], None, "text", 7, {}, {"response": None}]),
     (
@@ -58,9 +59,9 @@ FORMS: list[tuple[Callable[[Client], object], list[object]]] = [
     ),
     (
         lambda client: client.notifications("ada"),
-        [{"notifications": each} for each in (None, [1], [{}])],
+        [{"notifications": rows} for rows in NO_ROWS],
     ),
-    (lambda client: client.dead(), [{"dead": each} for each in (None, [1], [{}])]),
+    (lambda client: client.dead(), [{"dead": rows} for rows in NO_ROWS]),
 ]
 """A call, and JSON that its answer cannot have."""
 

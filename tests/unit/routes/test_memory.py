@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from agent_actors.errors import Unavailable
 from tests.conftest import Serve
-from tests.fakes import FakeRuntime, QuickModel
+from tests.fakes import QuickModel
 from tests.unit.routes.sidecar.lessons import HALF, becomes, got, replied, send
 
 JUNAID = {
@@ -41,23 +40,6 @@ async def test_the_count_is_of_committed_turns(serve: Serve):
 
         assert (await served.http.get("/response/ada/count")).json() == {"count": 1}
         assert (await served.http.get("/response/bob/count")).json() == {"count": 0}
-
-
-async def test_a_store_that_is_away_is_told(serve: Serve):
-    """Each read answers 503 with Retry-After, and never an empty result."""
-    runtime = FakeRuntime()
-    async with serve(runtime=runtime) as served:
-        for path in (
-            "/memory/ada",
-            "/response/ada/count",
-            "/chat/ada/history",
-            "/chat/ada/turns/t",
-        ):
-            runtime.client.fail("get", Unavailable("The store is away."))
-            answer = await served.http.get(path)
-
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-            assert answer.json()["retry"] == "same-key"
 
 
 async def test_a_new_user_is_described_as_one(serve: Serve):

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 from agent_actors.app import create_app
 from agent_actors.errors import AgentError, Busy, Unavailable
@@ -71,6 +71,55 @@ async def test_every_route_refuses_in_one_shape(serve: Serve, tmp_path: Any):
             seen += 1
 
     assert seen >= 30
+
+
+BAD_IDS = ["-a", "a b", "+1555", "a+b", "ä", "x" * 129, "session:1", "a\x00", "a\n", ".."]
+
+
+async def test_an_id_of_another_form_is_refused(serve: Serve, tmp_path: Any):
+    """Every route that takes an id refuses those that a sidecar would alter, and `session:`."""
+    routes = [
+        each for each in operations(tmp_path) if re.search("(actor|user|session)_id", each[1])
+    ]
+    async with serve() as served:
+        for method, path in routes:
+            for some_id in BAD_IDS:
+                address = fill(path, quote(some_id, safe="").replace(".", "%2E"))
+                answer = await served.http.request(method, address, json=BODIES.get(path))
+
+                assert answer.status_code in ({404, 405, 422} if some_id == ".." else {422})
+
+    assert len(routes) >= 20
+
+
+@pytest.mark.parametrize("path", ["/chat/ada/history", "/conversations/s1", "/events/dead"])
+async def test_a_wrong_page_is_refused(serve: Serve, path: str):
+    """A page has 1 to 1000 entries before a turn from 1 on; the problem names the parameter."""
+    queries = ["limit=0", "limit=1001", "limit=x", "limit="]
+    if path != "/events/dead":
+        queries += ["before=0", "before=-1", "before=x", "before=1e3"]
+    async with serve() as served:
+        for query in queries:
+            refused = a_problem(await served.http.get(f"{path}?{query}"), 422)
+
+            assert query.partition("=")[0] in refused["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/chat/ada/turns/none"),
+        ("GET", "/chat/bob/turns/{turn}"),
+        ("GET", "/conversations/s1/turns/t"),
+        ("POST", "/events/dead/none/requeue"),
+    ],
+)
+async def test_what_is_unknown_is_not_found(serve: Serve, method: str, path: str):
+    """So is a turn of another conversation."""
+    async with serve() as served:
+        turn = (await served.say("ada", "hi")).json()["turn_id"]
+
+        a_problem(await served.http.request(method, path.format(turn=turn)), 404)
 
 
 def fill(path: str, some_id: str) -> str:
@@ -152,10 +201,6 @@ async def test_advice_fits_a_message_without_a_key(serve: Serve):
         assert unknown["retry"] == "no"
         assert keyed["turn_id"]
         assert keyed["retry"] == "same-key"
-
-
-class Body(BaseModel):
-    number: int
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ async def test_in_process_callbacks_need_the_token_too(serve: Serve, token: str 
 
             assert answer.status_code == 403, path
         assert await letters(served) == []
-        assert await texts(served, "s1") == await served.memory("ada") == []
+        assert await texts(served, "s1") == []
+        assert await served.memory("ada") == []
         assert not model.prompts
 
 

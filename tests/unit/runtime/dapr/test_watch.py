@@ -89,9 +89,8 @@ async def test_it_looks_every_second(
 ):
     """A killed sidecar tells nobody, so it is looked after for as long as the service runs."""
     clock = HandClock()
-    running = asyncio.create_task(
-        SidecarWatch(sidecar, clock, lambda: withdrawn.append(None)).run()
-    )
+    watch = SidecarWatch(sidecar, clock, lambda: withdrawn.append(None))
+    running = asyncio.create_task(watch.run())
     await eventually(lambda: MARK in metadata.extended)
     metadata.extended.clear()
 
