@@ -118,7 +118,7 @@ def test_a_conversation_outlives_a_failure():
 
 
 @pytest.mark.usefixtures("spoken")
-def test_history_prints_who_said_what():
+def test_history_prints_roles_and_texts():
     """`history ID` prints a role before each text."""
     assert call("history", "ada").stdout == "user: Hello\nassistant: I am ada\nover two lines\n"
 
@@ -210,7 +210,7 @@ def test_insecure_serves_others(started: list[tuple[Any, ...]]):
         ("JWT_ISSUER", "https://issuer.example"),
     ],
 )
-def test_others_are_served_who_are_asked_for_a_token(
+def test_other_machines_are_served_with_tokens(
     name: str, value: str, started: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
 ):
     """They need a token, or a setting says that they need none."""

@@ -112,7 +112,7 @@ async def test_a_pipe_in_place_of_the_database_is_not_opened(tmp_path: Path):
     assert (found.status, found.found) == ("FAIL", f"{tmp_path / DATABASE} is not a regular file")
 
 
-async def test_later_checks_know_who_has_the_data(tmp_path: Path):
+async def test_later_checks_know_which_process_has_the_data(tmp_path: Path):
     """A service that has it, and does not answer where it is asked, is on another port."""
     url = f"http://127.0.0.1:{free_port()}"
     lock = DataFolder.take(tmp_path)
@@ -204,7 +204,7 @@ async def test_a_large_database_is_not_read_for_ever(
     assert (await only(tmp_path)).status == "warn"
 
 
-def test_nobody_holds_a_lock_that_is_not_taken(tmp_path: Path):
+def test_a_lock_that_is_not_taken_has_no_owner(tmp_path: Path):
     """A file of that name alone says nothing: it stays when its process has ended."""
     assert lock_owner(tmp_path / LOCK) is None
     (tmp_path / LOCK).touch()
@@ -261,7 +261,7 @@ def test_a_file_of_the_same_number_on_another_disk_is_not_ours(
     assert found == (9 if ours else None)
 
 
-def test_a_system_that_does_not_say_who_holds_it_raises(tmp_path: Path):
+def test_a_system_without_a_list_of_locks_raises(tmp_path: Path):
     """`/proc` is Linux's."""
     with pytest.raises(FileNotFoundError):
         lock_owner(tmp_path / LOCK, tmp_path / "locks")

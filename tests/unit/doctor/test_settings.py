@@ -104,7 +104,7 @@ async def test_a_system_without_limits_is_skipped():
     assert only(await check_limits(context(), unknown)).status == "skip"
 
 
-async def test_who_may_call_is_reported():
+async def test_the_callers_that_may_call_are_reported():
     """Anybody on this machine, anybody at all, or callers with a token."""
     all_of_them = [Settings(), Settings(access="off"), Settings(access_tokens=TOKENS)]
     found = [only(await check_access(context(each, "embedded"))) for each in all_of_them]

@@ -51,7 +51,7 @@ async def test_a_message_without_an_answer_does_not_count(serve: Serve):
         await becomes(served, "/analytics/ada", {"message_count": 1})
 
 
-async def test_usage_is_told_by_model(serve: Serve):
+async def test_usage_is_listed_by_model(serve: Serve):
     """The usage has the numbers of each model and of all models."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await replied(served, "bob", "hi")

@@ -165,7 +165,7 @@ async def test_a_caller_may_wait_a_while(serve: Serve):
         await settle()
 
 
-async def test_who_waits_longer_than_parking_gets_the_answer(serve: Serve):
+async def test_a_caller_that_waits_gets_the_answer_of_a_parked_turn(serve: Serve):
     """The turn is parked in the background, and the caller still gets its reply."""
     model, clock = HeldModel(), HandClock()
     async with serve(model=model, clock=clock) as served:
@@ -234,7 +234,7 @@ async def test_the_failure_of_a_model_is_502(serve: Serve, how: str):
         assert (await served.http.get("/response/ada/count")).json() == {"count": 0}
 
 
-async def test_too_many_callers_are_told_to_come_back(serve: Serve):
+async def test_a_full_queue_is_429(serve: Serve):
     """The answer is 429 with Retry-After; waiting callers are not affected."""
     model = HeldModel()
     async with serve(model=model, queue_length=2) as served:

@@ -109,7 +109,7 @@ KNOWN: dict[str, Callable[[Served], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
-async def test_one_thing_that_is_known_is_enough(
+async def test_one_piece_of_data_is_enough(
     serve: Serve, known: Callable[[Served], Awaitable[None]]
 ):
     """Without any data the answer is 404; with one piece of data it is 200."""
@@ -207,7 +207,7 @@ async def test_a_document_that_breaks_off_has_no_end(serve: Serve):
             json.loads(document)
 
 
-async def test_any_text_is_exported_as_it_was_said(serve: Serve):
+async def test_any_text_is_exported_unchanged(serve: Serve):
     """Quotes, emoji and control characters are exported unchanged."""
     said = '“q” "q" \\ \n \u2028 🦕 \x01 10m'
     async with serve(model=QuickModel()) as served:

@@ -55,7 +55,7 @@ async def test_ready_means_that_the_model_can_answer(serve: Serve):
         assert answer.json()["detail"] == "The model waits for its key."
 
 
-async def test_the_sidecar_is_told_the_actors(serve: Serve):
+async def test_the_configuration_lists_the_actors(serve: Serve):
     """The configuration has the actor types, with the times of the settings."""
     async with serve(idle_timeout=90) as served:
         config = (await served.http.get("/dapr/config")).json()
@@ -84,7 +84,7 @@ async def test_the_sdk_answers_the_same(serve: Serve):
             assert (await served.http.get(path)).json() == (await other.get(path)).json()
 
 
-async def test_a_broken_body_is_told_in_words(serve: Serve):
+async def test_a_broken_body_is_explained_in_words(serve: Serve):
     """Typical mistakes of a first request: no content type, no JSON, an id with a space."""
     async with serve() as served:
         plain = await served.http.post("/chat/ada", content=b'{"role":"user","content":"x"}')

@@ -97,7 +97,7 @@ async def test_a_wrong_description_is_refused(serve: Serve, body: Any):
         assert (await got(served, "/memories/junaid"))["name"] == "junaid"
 
 
-async def test_the_summary_grows_with_what_is_said(serve: Serve):
+async def test_messages_update_the_summary(serve: Serve):
     """Messages of any conversation update the summary; name and style stay."""
     async with serve(model=QuickModel(), summary_events=1) as served:
         await served.http.post("/memories/junaid/initialize", json=JUNAID)

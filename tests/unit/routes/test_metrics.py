@@ -90,7 +90,7 @@ async def test_what_waits_is_seen(serve: Serve):
     assert cleared.of("parked_turns") == cleared.of("queue_length") == 0
 
 
-async def test_failures_are_counted_by_who_must_act(serve: Serve):
+async def test_failures_are_counted_by_their_cause(serve: Serve):
     """Failures of the model, the queue, the caller and the store are told apart."""
     runtime = FakeRuntime()
     async with serve(model=Named(), runtime=runtime, queue_length=1) as served:
@@ -287,7 +287,7 @@ async def test_every_label_has_few_values(serve: Serve):
     } <= set(filter(lambda value: isinstance(value, str), types.values()))
 
 
-async def test_whoever_asks_is_told_without_a_token(serve: Serve):
+async def test_metrics_need_no_token(serve: Serve):
     """No token is needed; the format is that of the `Accept` header."""
     async with serve(caller="203.0.113.9") as served:
         plain = await served.http.get("/metrics")

@@ -98,7 +98,7 @@ def said(number: int) -> str:
     return f"New message from ada: turn {number} -> reply to turn {number}"
 
 
-async def test_a_user_is_told_of_a_turn(telling: Telling):
+async def test_a_user_gets_an_sms_of_a_turn(telling: Telling):
     """There is one SMS, and the route shows the last digits of its number."""
     async with telling() as served:
         await has_number(served)
@@ -198,7 +198,7 @@ async def test_a_wrong_number_is_refused(serve: Serve, number: str):
         assert (await got(served, "/users/ada/preferences"))["phone"] == NUMBER
 
 
-async def test_without_a_binding_nobody_is_told(serve: Serve):
+async def test_without_a_binding_there_are_no_notifications(serve: Serve):
     """There is no NotificationActor, and the route names the missing setting."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await has_number(served)

@@ -39,7 +39,7 @@ async def said(served: Served, entries: int) -> list[dict[str, Any]]:
     return history
 
 
-async def test_a_schedule_is_told_as_it_is_kept(serve: Serve):
+async def test_a_schedule_has_one_document(serve: Serve):
     """The answer is 201 with an address; the address and the list have the same document."""
     async with serve(clock=HandClock()) as served:
         answer = await post(served, "How is my day?", every="24h", times=3)
@@ -79,7 +79,7 @@ async def test_a_schedule_is_told_as_it_is_kept(serve: Serve):
         ({"every": "P1D", "due_in": None, "times": None}, "2026-01-02T00:00:00+00:00"),
     ],
 )
-async def test_a_time_can_be_told_in_many_forms(serve: Serve, when: dict[str, Any], due: str):
+async def test_a_time_has_many_forms(serve: Serve, when: dict[str, Any], due: str):
     """Seconds, Go's durations, ISO 8601's durations and RFC 3339 times are accepted."""
     async with serve(clock=HandClock(), model=HeldModel()) as served:
         assert (await planned(served, **when))["next_due"] == due

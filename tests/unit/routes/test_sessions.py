@@ -260,7 +260,7 @@ async def test_a_history_has_pages(serve: Serve):
         assert "link" not in oldest.headers
 
 
-async def test_too_many_callers_are_told_to_come_back(serve: Serve):
+async def test_a_full_queue_is_429(serve: Serve):
     """The answer is 429 with Retry-After; another session of the user still works."""
     model = HeldModel()
     async with serve(model=model, queue_length=1) as served:

@@ -66,7 +66,7 @@ async def test_the_last_exchanges_can_be_dropped(serve: Serve):
         await becomes(served, "/users/bob/session", {"history": [exchange("two")]})
 
 
-async def test_sessions_are_told_in_the_order_they_were_begun(serve: Serve):
+async def test_sessions_are_listed_in_the_order_they_were_begun(serve: Serve):
     """Each session is listed once, in the order in which it was opened."""
     async with serve(model=QuickModel()) as served:
         assert await got(served, "/users/ada/sessions") == {"sessions": [], "next": None}
@@ -78,7 +78,7 @@ async def test_sessions_are_told_in_the_order_they_were_begun(serve: Serve):
         assert (await got(served, "/users/eve/sessions"))["sessions"] == []
 
 
-async def test_sessions_are_told_in_pages(serve: Serve):
+async def test_sessions_are_listed_in_pages(serve: Serve):
     """Following `next` lists each session once, and ends with null."""
     async with serve(model=QuickModel()) as served:
         begun = [f"s{number}" for number in range(70)]
@@ -109,7 +109,7 @@ async def test_preferences_are_replaced(serve: Serve):
             assert await got(served, "/users/eve/preferences") == {}
 
 
-async def test_preferences_survive_what_is_said(serve: Serve):
+async def test_messages_do_not_change_preferences(serve: Serve):
     """Messages and cleared exchanges do not change preferences."""
     async with serve(model=QuickModel(), **AT_ONCE) as served:
         await served.http.put("/users/ada/preferences", json={"language": "en"})
@@ -161,7 +161,7 @@ async def test_as_many_preferences_as_may_be(serve: Serve):
         assert await got(served, "/users/ada/preferences") == most
 
 
-async def test_the_first_turn_decides_whose_session_it_is(serve: Serve):
+async def test_a_session_belongs_to_the_user_of_its_first_turn(serve: Serve):
     """If two users open a session, it belongs to the one with the first turn."""
     async with serve(model=QuickModel()) as served:
         await served.services.sessions.open("eve", "s1")

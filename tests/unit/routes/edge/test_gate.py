@@ -119,7 +119,7 @@ async def test_what_is_not_in_the_table_is_for_admins(serve: Serve):
                 assert answer.status_code == status
 
 
-async def test_a_websocket_is_nobodys():
+async def test_a_websocket_needs_access_control_to_be_off():
     """A websocket is closed if callers need tokens; otherwise it is passed on."""
     passed: list[str] = []
     sent: list[Any] = []
@@ -225,7 +225,7 @@ async def test_a_caller_that_asks_too_often_waits(serve: Serve):
         assert (await served.http.get(path, headers=bearer(ADA))).status_code == 200
 
 
-async def test_who_guesses_tokens_waits(serve: Serve):
+async def test_a_caller_that_guesses_tokens_waits(serve: Serve):
     """Invalid tokens count for the address; valid tokens from there still work."""
     async with serve(**GUARDED, rate_limit="2/hour", clock=HandClock()) as served:
         guesses = [(await say(served, "ada", "x" * 20)).status_code for _ in range(4)]

@@ -50,7 +50,7 @@ def test_patience_is_the_callers(header: str | None, seconds: float, applied: st
     assert preferences.applied(300.0) == applied
 
 
-def test_nobody_waits_longer_than_the_setting():
+def test_the_setting_is_the_longest_wait():
     """A caller may only shorten it."""
     preferences = Preferences.read("wait=100000")
 

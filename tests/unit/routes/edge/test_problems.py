@@ -140,7 +140,7 @@ def private(method: str, path: str) -> bool:
     return first in PRIVATE or (first == "/conversations" and method == "POST")
 
 
-async def test_every_route_tells_a_store_that_is_away(serve: Serve, tmp_path: Any):
+async def test_every_route_reports_a_store_that_is_away(serve: Serve, tmp_path: Any):
     """Every route that needs the store answers 503 with a problem document."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime, reentrancy_depth=2, sms_binding="twilio-binding") as served:

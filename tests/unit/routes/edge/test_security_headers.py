@@ -78,7 +78,7 @@ async def test_the_documentation_may_load_what_it_needs(serve: Serve):
 
 
 @pytest.mark.parametrize("hsts", [True, False])
-async def test_browsers_are_told_to_come_by_https_if_asked_for(serve: Serve, hsts: bool):
+async def test_hsts_is_sent_if_it_is_set(serve: Serve, hsts: bool):
     """HSTS is sent only if it is set: it cannot be taken back for a year."""
     async with serve(hsts=hsts) as served:
         answer = await served.http.get("/livez")

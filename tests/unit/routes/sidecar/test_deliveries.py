@@ -76,7 +76,7 @@ async def test_a_callback_is_called_without_a_request():
     assert (await deliver("/other", b"x")).status == 201
 
 
-async def test_what_has_headers_keeps_them():
+async def test_headers_are_kept():
     """They say what it is, where nobody here takes it, too."""
     headers = [(b"content-type", b"application/json"), (b"__offset", b"7")]
 

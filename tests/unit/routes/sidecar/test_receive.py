@@ -81,7 +81,7 @@ async def test_a_false_position_takes_no_other_message_s_place(serve: Serve):
         assert len(model.prompts) == 3
 
 
-async def test_nobody_can_take_the_key_of_a_message(serve: Serve):
+async def test_no_caller_can_take_the_key_of_a_record(serve: Serve):
     """The key that a record has is not among those that callers can send, whatever they know."""
     record = read_record(said("Hello"), raw(at(0)))
     hashed = receive._turn(record, as_said("Hello"), 0).key_hash

@@ -116,9 +116,7 @@ async def test_a_read_waits_for_a_save_that_was_given_up(
     assert sorted(done[2:]) == ["GET 1", "POST A"]
 
 
-async def test_a_given_up_save_that_fails_troubles_nobody(
-    client: DaprActorClient, daprd: FakeSidecar
-):
+async def test_a_given_up_save_may_fail(client: DaprActorClient, daprd: FakeSidecar):
     """Its turn has ended already; what is there is read again."""
     release = asyncio.Event()
 

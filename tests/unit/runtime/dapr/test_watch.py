@@ -47,7 +47,7 @@ def watch(sidecar: SidecarClient, withdrawn: list[None]) -> SidecarWatch:
     return SidecarWatch(sidecar, HandClock(), lambda: withdrawn.append(None))
 
 
-async def test_the_first_mark_puts_nobody_away(
+async def test_the_first_mark_deactivates_no_actor(
     watch: SidecarWatch, metadata: Metadata, withdrawn: list[None]
 ):
     """A process that starts beside a running sidecar has nothing old, but may have turns."""
@@ -71,7 +71,7 @@ async def test_a_sidecar_without_the_mark_is_a_new_one(
     assert MARK in metadata.extended
 
 
-async def test_a_sidecar_that_is_away_puts_nobody_away(
+async def test_a_sidecar_that_is_away_deactivates_no_actor(
     watch: SidecarWatch, metadata: Metadata, withdrawn: list[None]
 ):
     """It may only be slow; when it answers without the mark it was another one."""
@@ -102,7 +102,7 @@ async def test_it_looks_every_second(
     running.cancel()
 
 
-async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
+async def test_a_sidecar_that_cannot_be_recognised_counts_as_new(
     watch: SidecarWatch, metadata: Metadata, withdrawn: list[None]
 ):
     """It is about to host actors; what is kept of them may be old, and would be saved over."""
@@ -116,7 +116,7 @@ async def test_a_sidecar_that_cannot_be_told_apart_counts_as_new(
     assert len(withdrawn) == 1
 
 
-async def test_whoever_asks_for_the_configuration_changes_nothing(
+async def test_a_request_for_the_configuration_changes_nothing(
     watch: SidecarWatch, metadata: Metadata, withdrawn: list[None], daprd: FakeSidecar
 ):
     """The route is open; a crowd there causes one look at a time, and deactivates nobody."""

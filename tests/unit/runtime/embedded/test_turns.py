@@ -55,7 +55,7 @@ async def test_a_failure_is_a_defect_without_its_text(
     assert "secret" not in caplog.text
 
 
-async def test_a_store_that_is_away_is_told_as_such(world: World, monkeypatch: pytest.MonkeyPatch):
+async def test_a_store_that_is_away_is_unavailable(world: World, monkeypatch: pytest.MonkeyPatch):
     """Where an actor's save finds the store away, its caller is told to try again."""
 
     def away(*_: object) -> None:

@@ -65,7 +65,7 @@ def test_a_binding_says_more():
         {"version": "2.8.0", "fetchmin": "1", "consumeretryinterval": "1s"},
     ],
 )
-def test_what_makes_no_difference_may_be_said(metadata: dict[str, str]):
+def test_metadata_that_make_no_difference_are_accepted(metadata: dict[str, str]):
     """Metadata that asks for the behaviour of this runtime is accepted."""
     assert read_inputs([binding(**metadata)])
 
@@ -97,7 +97,7 @@ def test_what_is_not_heeded_stops_the_start(metadata: dict[str, str], named: str
         read_inputs([binding(**metadata)])
 
 
-def test_who_may_connect_must_be_said():
+def test_an_auth_type_is_needed():
     """`authType` is needed, as on Dapr, which has no default."""
     bare = {name: value for name, value in GIVEN.items() if name != "authtype"}
 

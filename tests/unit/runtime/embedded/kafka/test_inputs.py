@@ -189,7 +189,7 @@ async def test_a_record_is_posted_as_daprd_does(bound: Bound):
     assert bound.bodies[1][1] == b"null"
 
 
-async def test_only_what_was_taken_is_said_to_the_broker(bound: Bound):
+async def test_only_offsets_of_accepted_records_are_stored(bound: Bound):
     """Only offsets of accepted records are stored and committed."""
     assert bound.client.topics == ["t"]
     assert bound.client.configuration["enable.auto.offset.store"] is False
@@ -201,7 +201,7 @@ FAILURES = [503, 500, 404, 204, Unavailable("away"), Busy("busy"), RuntimeError(
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
-async def test_what_is_not_taken_comes_again(
+async def test_a_refused_record_comes_again(
     bound: Bound, failure: object, caplog: pytest.LogCaptureFixture
 ):
     """A refused record is posted again after the pause, and logged once; others go on."""
@@ -271,7 +271,7 @@ async def test_a_partition_that_was_lost_while_paused_is_resumed(bound: Bound):
     assert bound.client.flow == [("pause", 0), ("resume", 0)]
 
 
-async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
+async def test_an_offset_that_is_not_ours_is_left_alone(bound: Bound):
     """The client refuses to store it, and another consumer reads the record."""
     bound.client.refusal = KafkaException(KafkaError(KafkaError._STATE))
     bound.come(FakeMessage(0))
@@ -282,7 +282,7 @@ async def test_an_offset_that_is_not_ours_harms_nobody(bound: Bound):
     await bound.stored((0, 1))
 
 
-async def test_trouble_is_told_once(bound: Bound, caplog: pytest.LogCaptureFixture):
+async def test_trouble_is_logged_once(bound: Bound, caplog: pytest.LogCaptureFixture):
     """An error of the broker is logged once, and so is its end."""
     away = KafkaError(KafkaError._ALL_BROKERS_DOWN)
     with caplog.at_level(logging.INFO):
