@@ -23,8 +23,6 @@ from tests.e2e.service import environment, eventually
 MACHINES = ("x86_64", "aarch64")
 LOCKS = ("requirements-image.lock", "requirements-build.lock")
 UV = Path(sys.executable).with_name("uv")
-REFUSED = 1
-"""The exit code of uv when it finds no solution; 2 is any other trouble."""
 HASTY = {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
 """An index that never answers is noticed before the timeout of the test."""
 UNREACHED = ("Failed to fetch", "Request failed", "network was disabled")
@@ -121,17 +119,6 @@ def test_every_package_of_a_lock_has_a_wheel(lock: str, machine: str, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert found <= {pin for pin, _ in lines}
     assert found >= {pin for pin, only_somewhere in lines if not only_somewhere}
-
-
-@pytest.mark.parametrize("machine", MACHINES)
-def test_a_package_without_a_wheel_is_refused(machine: str, tmp_path: Path):
-    """A release that is older than this Python has only its source, which is noticed."""
-    lock = tmp_path / "lock"
-    lock.write_text(f"cffi==1.15.1 --hash=sha256:{'0' * 64}\n")
-    done = resolved(lock, machine, tmp_path / "target")
-
-    assert done.returncode == REFUSED, done.stderr
-    assert "wheels" in done.stderr
 
 
 def resolved(lock: Path, machine: str, target: Path) -> subprocess.CompletedProcess[str]:
