@@ -108,7 +108,7 @@ async def test_a_call_keeps_an_actor_whose_idle_time_ended_in_a_tick(active: Wor
 
     await active.clock.advance(1)
 
-    assert active.journal.of("deactivate") == [("deactivate", "a")]
+    await eventually(lambda: active.journal.of("deactivate") == [("deactivate", "a")])
 
 
 async def test_a_tick_is_no_call_of_the_chain_that_registered_it(unstarted: World):
