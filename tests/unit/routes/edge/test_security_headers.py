@@ -1,12 +1,14 @@
 """Security headers and CORS."""
 
 import re
+from typing import Any
 
 import httpx2
 import pytest
 
 from agent_actors.app import create_app
 from agent_actors.errors import StartupError
+from agent_actors.routes.edge.security_headers import SecurityHeaders, cors
 from agent_actors.settings import Settings
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime
@@ -145,3 +147,20 @@ async def test_a_page_that_may_call_can_read_the_headers_it_needs(serve: Serve):
 
         told = answer.headers["access-control-expose-headers"].lower()
         assert {"location", "retry-after", "link"} <= {name.strip() for name in told.split(",")}
+
+
+async def test_what_is_no_request_is_handed_on():
+    """The start and the stop of the service are passed on."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope, send))
+
+    async def receive() -> Any: ...
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"type": "lifespan"}
+    await SecurityHeaders(cors(app, "*"), hsts=False)(scope, receive, send)
+
+    assert seen == [(scope, send)]
