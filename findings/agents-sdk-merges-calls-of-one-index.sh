@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # openai-agents 0.24.0: tool calls of a stream are told apart by their index alone. Servers that number
 # every call 0 (Ollama, gateways to Gemini) send two whole calls, each with an id and a name of its
-# own; the SDK makes one of them, with the last id and both arguments in a row. No tool runs: together
-# they are no JSON, and the model is told so.
+# own; the SDK makes one of them, with the last id and both arguments in a row.
 #
 # Seen:
 #   1 call: b weather {"city":"Rome"}{"city":"Oslo"}
