@@ -20,6 +20,7 @@
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
     │   ├── ModelFailed      502   it failed or refused
+    │   │   └── ContextTooLong 502 the request has more tokens than the model takes
     │   ├── GuardrailRefused 422   a guardrail of the agent refused the message
     │   └── ModelTimedOut    504   it took longer than the model time
     ├── BindingFailed        502   what an output binding speaks to has failed or refused
@@ -182,6 +183,12 @@ class ModelFailed(ModelError):
     """The model failed or refused."""
 
     status, title = 502, "The model failed"
+
+
+class ContextTooLong(ModelFailed):
+    """The request has more tokens than the model takes; a shorter window may fit."""
+
+    retry: Retry = "no"
 
 
 class GuardrailRefused(ModelError):

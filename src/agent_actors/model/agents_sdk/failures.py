@@ -25,7 +25,13 @@ from agents.exceptions import (
 from openai import APIConnectionError, APIError, APIStatusError, OpenAIError
 from pydantic import ValidationError
 
-from agent_actors.errors import GuardrailRefused, ModelError, ModelFailed, ModelTimedOut
+from agent_actors.errors import (
+    ContextTooLong,
+    GuardrailRefused,
+    ModelError,
+    ModelFailed,
+    ModelTimedOut,
+)
 from agent_actors.model.dialects import errors
 from agent_actors.model.endpoint import GEMINI, OPENAI, Endpoint
 
@@ -58,10 +64,6 @@ _TEMPORARY = frozenset({408, 409, 425, 429})
 """Statuses under 500 after which the same request may work."""
 _BROKEN = "The model's answer was broken."
 REFUSED = "The model refused."
-
-
-class TooLong(ModelFailed):
-    """The request has more tokens than the model takes."""
 
 
 def failure(error: Exception, endpoint: Endpoint | None, now: datetime) -> ModelError:
@@ -186,7 +188,7 @@ def _of_code(code: str | None, endpoint: Endpoint | None) -> ModelFailed | None:
             return _unknown_model(endpoint)
         case errors.TOO_LONG:
             text = "The conversation is too long for the model; check AGENT_ACTORS_WINDOW_TOKENS."
-            return TooLong(text, retry="no")
+            return ContextTooLong(text)
         case errors.FILTERED:
             return ModelFailed(REFUSED, retry="no")
         case errors.NO_QUOTA:

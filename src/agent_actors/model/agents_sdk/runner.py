@@ -10,7 +10,7 @@ from agents.run_config import CallModelData, ModelInputData
 from pydantic_core import to_json
 
 from agent_actors.clock import Clock
-from agent_actors.errors import ModelFailed, ModelTimedOut
+from agent_actors.errors import ContextTooLong, ModelFailed, ModelTimedOut
 from agent_actors.model import Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import CustomAgent, failures
 from agent_actors.model.agents_sdk.agent import build_agent
@@ -56,7 +56,7 @@ class AgentRunner:
         context = TurnContext(prompt.user, prompt.conversation, prompt.turn_id)
         try:
             return await self._run(prompt, context)
-        except failures.TooLong:
+        except ContextTooLong:
             if not prompt.window or next(context.tool_calls) > 1:
                 raise
         log.warning("the model takes fewer tokens than AGENT_ACTORS_WINDOW_TOKENS allows")
