@@ -53,7 +53,8 @@ test-all: test-servers test-kubernetes ## All other tests: with real servers, as
 
 .PHONY: test-servers
 test-servers: $(VENV)/.installed-real-model ## Those with Dapr, Kafka and models; fetches 130 MB once
-	@echo "pytest -m real" && PROTOCOL_SCHEDULES=1000 PROTOCOL_EVERY=6 KILLS=15 $(PYTEST) \
+	@echo "pytest -m real" && PROTOCOL_SCHEDULES=1000 PROTOCOL_EVERY=6 KILLS=15 \
+		FUZZ_EXAMPLES=200 $(PYTEST) \
 		-m "(real or deep) and not soak" --ignore tests/deploy $(ARGS)
 
 .PHONY: test-kubernetes
@@ -64,7 +65,7 @@ test-kubernetes: $(VENV)/.installed-dev ## Those of image and manifests, and on 
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## Schedules, storms and kills in large numbers
 	@echo "pytest -m soak" && PROTOCOL_SCHEDULES=10000 PROTOCOL_EVERY=1 KILLS=100 STRIKES=10 \
-		$(PYTEST) -m "soak or deep" --timeout 900 $(ARGS)
+		FUZZ_EXAMPLES=3000 $(PYTEST) -m "soak or deep" --timeout 900 $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines none of them reached

@@ -1,10 +1,12 @@
 """Any JSON in the shapes of an answer, cut and split anywhere."""
 
 import json
+import os
 from itertools import pairwise
 from typing import Any
 
 import httpx2
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,13 @@ from tests.field.dialect import Pieces, chunks, events
 from tests.unit.model.agents_sdk.vendor import HERE, Vendor, a_prompt
 from tests.unit.model.agents_sdk.vendor import settings as of
 
-FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+pytestmark = pytest.mark.deep
+
+FUZZ = settings(
+    deadline=None,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "20")),
+    suppress_health_check=list(HealthCheck),
+)
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
     lambda inner: (

@@ -8,6 +8,7 @@ from agent_actors import errors
 from agent_actors.errors import (
     AgentError,
     CallerError,
+    ContextTooLong,
     Deactivated,
     GuardrailRefused,
     ModelError,
@@ -48,16 +49,20 @@ def test_the_tree_names_every_error(kind: type[AgentError]):
     assert str(kind.status) in line
 
 
+FINAL = {GuardrailRefused, ContextTooLong}
+
+
 @pytest.mark.parametrize("kind", LEAVES)
 def test_the_type_says_who_must_act(kind: type[AgentError]):
     """A caller's mistake is 4xx and not sent again; what passes is sent again.
 
-    What a guardrail refused is neither: no other attempt would end otherwise.
+    What a guardrail refused, or what is too long for the model, is neither: no other attempt would
+    end otherwise.
     """
     if issubclass(kind, CallerError):
         assert kind.status < 500
         assert kind.retry == "no"
-    if issubclass(kind, TryLater | ModelError) and kind is not GuardrailRefused:
+    if issubclass(kind, TryLater | ModelError) and kind not in FINAL:
         assert kind.retry == "same-key"
 
 
