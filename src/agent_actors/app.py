@@ -25,6 +25,7 @@ from agent_actors.protocol import wire
 from agent_actors.routes.edge import gate, problems, security_headers
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
+from agent_actors.routes.edge.request_form import RequestForm
 from agent_actors.routes.routers import ROUTERS
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.routes.sidecar.callbacks import Callbacks
@@ -111,6 +112,7 @@ def _assemble(
         # Events hold the texts of a turn twice. They are read only after their token was checked.
         middleware=[Middleware(BodyLimit, largest=largest, exempt=subscriptions.PATHS)],
         telemetry=traces.request_telemetry,
+        redirect_slashes=False,
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     front = _shell(app.plain, settings, access, service)
@@ -122,7 +124,8 @@ def _assemble(
             subscriptions.inputs(service.services),
         )
     origins = parse_origins(settings.cors_origins or "")
-    app.front = HostCheck(front, Hosts.parse(settings.hosts), origins, service.token)
+    front = HostCheck(front, Hosts.parse(settings.hosts), origins, service.token)
+    app.front = RequestForm(front, app.router)
     app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain

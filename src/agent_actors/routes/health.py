@@ -39,7 +39,8 @@ class ActorConfig(BaseModel):
 async def welcome(request: Request) -> Welcome | Response:
     """A greeting; browsers are redirected to the API's documentation."""
     if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/docs")
+        # A path alone: only the browser knows the scheme and the name that it has used.
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
     return Welcome(message="Welcome to agent-actors: AI agents as Dapr virtual actors.")
 
 

@@ -1,6 +1,6 @@
 """Refuses requests that were meant for another host, or that another site's page sends.
 
-This is the outermost layer: a refused request is answered before anything else of it is read.
+A refused request is answered before anything else of it is read.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
