@@ -1,6 +1,7 @@
 """Who may call which route: the only table, which docs/security.md repeats.
 
 A route that is not in it needs an admin's token or the sidecar's, if access control is on.
+What holds for GET holds for HEAD, which `routes/edge/request_form.py` makes a GET.
 """
 
 from collections.abc import Mapping

@@ -91,9 +91,8 @@ class Gate:
 
     def _find(self, scope: Scope) -> tuple[Rule | None, str]:
         """The rule for a request, and the user in its path."""
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path: str = scope["path"]
-        for pattern, rule in self._rules.get(method, ()):
+        for pattern, rule in self._rules.get(scope["method"], ()):
             found = pattern.match(path)
             if found is not None:
                 parts = found.groupdict()

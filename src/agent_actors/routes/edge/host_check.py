@@ -92,4 +92,4 @@ _FOREIGN = (
 def _is_probe(scope: Scope) -> bool:
     path: str = scope["path"]
     probe = path.removeprefix(scope.get("root_path", "")) in PROBES
-    return probe and scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+    return probe and scope["type"] == "http" and scope["method"] == "GET"

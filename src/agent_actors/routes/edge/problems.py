@@ -106,6 +106,8 @@ def install(app: FastAPI) -> None:
         plain.status, plain.title = error.status_code, error.detail
         answer = document(plain)
         answer.headers.update(error.headers or {})
+        if answer.headers.get("allow") == "GET":
+            answer.headers["allow"] = "GET, HEAD"
         return answer
 
     @app.exception_handler(Exception)

@@ -1,11 +1,11 @@
-"""Gives every request one form, before any layer looks at it: a path that is a route's.
+"""Gives every request one form, before any layer looks at it: the path and the method of a route.
 
 Access control, limits and routing then see the same path, and nothing has to be redirected: a
 redirect would need the address by which the caller knows the service, which a proxy may hide.
 """
 
 from starlette.routing import Match, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_actors.access.rules import RULES
 
@@ -16,7 +16,10 @@ _SLASHED = frozenset(
 
 
 class RequestForm:
-    """ASGI middleware: a route answers with and without a slash at the end of its path."""
+    """ASGI middleware: a slash at the end of a path changes nothing, and HEAD is GET without a body.
+
+    FastAPI, unlike Starlette, has no HEAD for a route of GET.
+    """
 
     def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app = app
@@ -26,6 +29,8 @@ class RequestForm:
         """Serves one request."""
         if scope["type"] == "http":
             scope = self._with_path(scope)
+            if scope["method"] == "HEAD":
+                scope, send = {**scope, "method": "GET"}, _without_body(send)
         await self._app(scope, receive, send)
 
     def _with_path(self, scope: Scope) -> Scope:
@@ -46,6 +51,17 @@ class RequestForm:
     def _serves(self, scope: Scope) -> bool:
         """Whether there is a route with that slash, which was added to the app."""
         return any(route.matches(scope)[0] is not Match.NONE for route in self._router.routes)
+
+
+def _without_body(send: Send) -> Send:
+    """Sends the head of an answer, and of its body only that it has ended."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 def _moved(scope: Scope, path: str) -> Scope:

@@ -75,7 +75,7 @@ def cors(app: ASGIApp, text: str) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=parse_origins(text),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=_REQUEST_HEADERS,
         allow_credentials=False,
         expose_headers=_RESPONSE_HEADERS,
