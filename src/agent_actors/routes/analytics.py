@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from agent_actors.errors import NotFound
+from agent_actors.routes.edge.bodies import Body
 from agent_actors.routes.edge.dependencies import Services, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.state.documents import Analytics
@@ -15,6 +16,12 @@ router = APIRouter(prefix="/analytics", tags=["users"])
 
 class MessageCount(BaseModel):
     """The number of the user's messages that were answered."""
+
+    message_count: int = Field(examples=[5])
+
+
+class NewMessageCount(Body):
+    """The number of answered messages to begin with."""
 
     message_count: int = Field(strict=True, ge=0, le=2**53, examples=[5])
 
@@ -76,7 +83,7 @@ async def usage(user_id: UserIdPath, request: Request) -> UsageDocument:
 
 @router.post("/{user_id}/initialize", responses=responses(400, 413, 422, 503))
 async def initialize(
-    user_id: UserIdPath, new: MessageCount, request: Request
+    user_id: UserIdPath, new: NewMessageCount, request: Request
 ) -> InitializedAnalytics:
     """Set the number of answered messages."""
     await services_of(request).analytics.initialize(user_id, new.message_count)

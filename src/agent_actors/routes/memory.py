@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from agent_actors.protocol.messages import Person
-from agent_actors.routes.edge.bodies import MessageDocument
+from agent_actors.routes.edge.bodies import Body, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, Text, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 
@@ -19,7 +19,7 @@ class MemoryDocument(BaseModel):
     memory: list[MessageDocument]
 
 
-class UserMetadata(BaseModel):
+class UserMetadata(Body):
     """A user's name, preferred style of conversation, and a summary of what is known."""
 
     name: Annotated[Text, Field(min_length=1, max_length=200)] = Field(examples=["Junaid"])

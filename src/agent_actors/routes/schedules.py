@@ -21,6 +21,7 @@ from agent_actors.forms import duration
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, check_message
 from agent_actors.protocol.schedules import RemoveSchedule, Schedule
+from agent_actors.routes.edge.bodies import Body
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import TURN_ID, KeyHeader
@@ -82,7 +83,7 @@ Instant = Annotated[
 ScheduleIdPath = Annotated[str, Path(max_length=64, examples=[TURN_ID])]
 
 
-class NewSchedule(BaseModel):
+class NewSchedule(Body):
     """A message and its times: exactly one of `due_in`, `due_at` and `every` is needed.
 
     A duration is a number of seconds, or text in the format of Go or of ISO 8601. With `every`, the
@@ -91,7 +92,6 @@ class NewSchedule(BaseModel):
 
     model_config = ConfigDict(
         strict=True,
-        extra="forbid",
         json_schema_extra={"examples": [{"content": "How is my day?", "every": "24h"}]},
     )
 

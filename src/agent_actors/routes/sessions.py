@@ -9,11 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from agent_actors.errors import Blank
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Role
+from agent_actors.routes.edge.bodies import Body
 from agent_actors.routes.edge.dependencies import UserId, services_of
 from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
     MESSAGE_RESPONSES,
+    TURN_ID,
     BeforeQuery,
     KeyHeader,
     PreferHeader,
@@ -42,14 +44,14 @@ SessionIdPath = Annotated[
 ]
 
 
-class MessageMetadata(BaseModel):
+class MessageMetadata(Body):
     """The session of a message; without one, the message begins a new session."""
 
     session_id: SessionId | None = Field(None, examples=[SESSION])
     timestamp: str | None = Field(None, max_length=64, examples=["2025-04-06T12:00:00Z"])
 
 
-class UserMessage(BaseModel):
+class UserMessage(Body):
     """A user's message in a session."""
 
     model_config = ConfigDict(
@@ -72,11 +74,12 @@ class ReplyMetadata(BaseModel):
 
 
 class UserReply(BaseModel):
-    """The agent's reply."""
+    """The agent's reply, and the turn that made it."""
 
     user_id: str = Field(examples=["junaid"])
     reply: str
     metadata: ReplyMetadata
+    turn_id: str = Field(examples=[TURN_ID])
 
 
 class SessionEntry(BaseModel):
@@ -123,7 +126,10 @@ async def say(
         timestamp=services.clock.now().isoformat(), session_id=session_id
     )
     return UserReply.model_construct(
-        user_id=message.user_id, reply=reply_of(state).content, metadata=metadata
+        user_id=message.user_id,
+        reply=reply_of(state).content,
+        metadata=metadata,
+        turn_id=state.turn_id,
     )
 
 

@@ -22,7 +22,7 @@ async def test_a_message_begins_a_session(serve: Serve):
         body = await replied(served, "junaid", "Hello")
         other = await replied(served, "junaid", "Hello")
 
-        assert body.keys() == {"user_id", "reply", "metadata"}
+        assert body.keys() == {"user_id", "reply", "metadata", "turn_id"}
         assert (body["user_id"], body["reply"]) == ("junaid", "reply to Hello")
         assert body["metadata"].keys() == {"timestamp", "session_id"}
         assert datetime.fromisoformat(body["metadata"]["timestamp"]).utcoffset() == timedelta(0)

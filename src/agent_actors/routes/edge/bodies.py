@@ -7,7 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent_actors.protocol.messages import Message, Role
 
 
-class ChatMessage(BaseModel):
+class Body(BaseModel):
+    """What a caller sends to a public route: members that are not known are refused.
+
+    Events of other services and records are no such bodies: they may have more than is read here.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChatMessage(Body):
     """A user's message."""
 
     model_config = ConfigDict(

@@ -12,10 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from agent_actors.errors import AgentError, Defect, Retry, Unauthorized
+from agent_actors.routes.edge.unknown_members import place_of
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+ROWS = 32
+"""The invalid fields that an answer names: a body may have thousands."""
 RETRY_AFTER = "1"
 """Seconds, for 429 and 503: both are over as soon as a turn ends or a dependency is back."""
 
@@ -95,7 +98,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        rows = [_row(row) for row in error.errors()]
+        rows = [_row(row) for row in error.errors()[:ROWS]]
         summary = AgentError("; ".join(f"{row['field']}: {row['reason']}" for row in rows))
         summary.status, summary.title = 422, "Invalid request"
         return document(summary, rows)
@@ -125,7 +128,9 @@ _DETAILS = {
 
 def _row(error: Mapping[str, Any]) -> dict[str, str]:
     """The invalid field of a request and the reason, without its value."""
-    place = [str(part) for part in error["loc"] if part != "body"]
+    place = [_printable(str(part)) for part in error["loc"] if part != "body"]
+    if error["type"] == "extra_forbidden" and place:
+        return {"field": ".".join(place), "reason": place_of(place[-1])}
     if error["type"] == "json_invalid":
         return {"field": "body", "reason": f"not JSON at character {place[-1]}"}
     reason = str(error["msg"]).removeprefix("Value error, ")
@@ -134,3 +139,8 @@ def _row(error: Mapping[str, Any]) -> dict[str, str]:
     if not place:
         return {"field": "body", "reason": "send a JSON object as content-type application/json"}
     return {"field": ".".join(place), "reason": reason}
+
+
+def _printable(name: str) -> str:
+    """A name that a caller has chosen, such that it can be shown."""
+    return "".join(each if each.isprintable() else "?" for each in name[:64])

@@ -16,7 +16,7 @@ _SLASHED = frozenset(
 
 
 class RequestForm:
-    """ASGI middleware: a slash at the end of a path changes nothing, and HEAD is GET without a body.
+    """ASGI middleware: a final slash changes nothing, and HEAD is GET without a body.
 
     FastAPI, unlike Starlette, has no HEAD for a route of GET.
     """

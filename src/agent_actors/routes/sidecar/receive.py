@@ -22,7 +22,7 @@ from agent_actors.errors import AgentError, Conflict, Gone, TryLater, Unavailabl
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import fields
 from agent_actors.protocol.messages import Message, ProcessTurn, Turn, TurnState, check_message
-from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
+from agent_actors.routes.edge.bodies import MessageDocument
 from agent_actors.routes.edge.dependencies import Services, callback
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.sidecar.callbacks import LARGEST
@@ -51,13 +51,22 @@ _POSITION = {
 """The headers with the position of a record, and their forms."""
 
 
+class RecordMessage(BaseModel):
+    """The user's message in a record."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["user"]
+    content: str
+
+
 class KafkaMessage(BaseModel):
     """The value of a record."""
 
     model_config = ConfigDict(strict=True)
 
     actor_id: str
-    message: ChatMessage
+    message: RecordMessage
     message_id: str | None = Field(None, pattern=r"^[\x21-\x7e]{1,255}$")
 
 
