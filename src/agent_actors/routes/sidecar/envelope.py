@@ -4,7 +4,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -39,21 +39,75 @@ class Delivery:
     traceparent: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EventEnvelope:
+    """The data of an event, and what its CloudEvent says of it.
+
+    `at` is when it was published (epoch seconds). A bare event has neither `id` nor `source`.
+    """
+
+    data: Mapping[str, Any]
+    id: str = ""
+    source: str = ""
+    at: float | None = None
+    traceparent: str | None = None
+    bare: bool = False
+
+
+def read_envelope(body: bytes) -> EventEnvelope:
+    """Reads an event: a CloudEvent in JSON, once or twice, or the bare data.
+
+    Its data is an object, JSON text, or base64 of JSON text. daprd wraps a CloudEvent that was
+    published as plain JSON or without CloudEvents once more, with an id that is new each time it is
+    published: the inner one counts. A member that is null is absent, at any depth.
+
+    Raises:
+        InvalidEvent: It is no JSON object, or a CloudEvent without data.
+    """
+    outer = read_json(body)
+    has_data = "data" in outer or "data_base64" in outer
+    # The data of an event of another service may have a member `data`, but it has a type, too.
+    if "specversion" not in outer and (not has_data or "event_type" in outer):
+        return EventEnvelope(outer, bare=True)
+    data, trace = _data(outer), outer.get("traceparent")
+    if "specversion" in data and ("data" in data or "data_base64" in data):
+        outer, data = data, _data(data)
+        trace = outer.get("traceparent", trace)
+    return EventEnvelope(
+        data,
+        id=_text(outer.get("id")),
+        source=str(outer.get("source") or ""),
+        at=published(outer),
+        traceparent=trace if isinstance(trace, str) else None,
+    )
+
+
+def _data(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    data, encoded = envelope.get("data"), envelope.get("data_base64")
+    if isinstance(data, dict):
+        return data
+    try:
+        if isinstance(data, str):
+            # The SDK's `publish_event` sends text/plain unless told otherwise
+            # (docs/dapr-behaviour.md#pubsub).
+            return read_json(data.encode())
+        if isinstance(encoded, str):
+            return read_json(b64decode(encoded, validate=True))
+    except (ValueError, InvalidEvent):
+        pass  # Half of a surrogate pair, invalid base64, or no JSON object.
+    raise InvalidEvent("the event has no data", _text(envelope.get("id")))
+
+
 def read_event(body: bytes) -> Delivery:
     """Reads an event of the topic `user-chat`.
 
     Raises:
         InvalidEvent: It is no CloudEvent, names no user, or has a version that is not known here.
     """
-    envelope = read_json(body)
-    event_id = str(envelope.get("id") or "")
-    data = envelope.get("data")
-    if isinstance(data, str):
-        # The SDK's `publish_event` sends text/plain unless told otherwise
-        # (docs/dapr-behaviour.md#pubsub).
-        data = read_json(data.encode())
-    if not isinstance(data, dict):
-        raise InvalidEvent("the event has no data", event_id)
+    envelope = read_envelope(body)
+    data = envelope.data
+    if envelope.bare:
+        raise InvalidEvent("the body is no CloudEvent")
     try:
         if data.get("event_type") == wire.CLEARED_TYPE:
             event: TurnEvent | ConversationCleared = _cleared(data)
@@ -61,13 +115,12 @@ def read_event(body: bytes) -> Delivery:
             _check_version(data)
             event = parse_turn(data)
         else:
-            event = _foreign(data, event_id, published(envelope))
+            event = _foreign(data, envelope.id, envelope.at)
     except ValidationError as error:
-        raise InvalidEvent(fields(error), event_id) from None
+        raise InvalidEvent(fields(error), envelope.id) from None
     except Invalid as error:
-        raise InvalidEvent(error.detail, event_id) from None
-    trace = envelope.get("traceparent")
-    return Delivery(event, trace if isinstance(trace, str) else None)
+        raise InvalidEvent(error.detail, envelope.id) from None
+    return Delivery(event, envelope.traceparent)
 
 
 def published(envelope: Mapping[str, Any]) -> float | None:
@@ -79,7 +132,7 @@ def published(envelope: Mapping[str, Any]) -> float | None:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body.
+    """The JSON object of a body, without members that are null.
 
     Raises:
         InvalidEvent: It is not one.
@@ -90,6 +143,15 @@ def read_json(body: bytes) -> dict[str, Any]:
         raise InvalidEvent("the body is not JSON") from None
     if not isinstance(value, dict):
         raise InvalidEvent("the body is no CloudEvent")
+    return cast(dict[str, Any], without_nulls(value))
+
+
+def without_nulls(value: object) -> object:
+    """JSON without the members that are null; items of a list stay, since others follow them."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [without_nulls(each) for each in value]
     return value
 
 
@@ -133,41 +195,19 @@ class ForeignEvent:
 
 
 def read_foreign_event(body: bytes) -> ForeignEvent:
-    """Reads an event of another service, which may be wrapped as a CloudEvent once, twice or never.
+    """Reads an event of another service, as a CloudEvent or bare.
 
-    daprd wraps a CloudEvent that was published as plain JSON once more, with an id that is new each
-    time it is published: the inner one counts. A bare event without an `event_id` gets a new id
-    each time, because it cannot be recognised.
+    A bare event without an `event_id` gets a new id each time, because it cannot be recognised.
 
     Raises:
         InvalidEvent: It is no JSON object, or is wrapped and has no id.
     """
-    outer = read_json(body)
-    if "specversion" not in outer:
-        named = outer.get("event_id") or uuid4()
-        return ForeignEvent(outer, ids.told_id("", str(named)), None)
-    data = _foreign_data(outer)
-    if "specversion" in data and ("data" in data or "data_base64" in data):
-        outer, data = data, _foreign_data(data)
-    event_id = _text(outer.get("id")) or _text(data.get("event_id"))
-    if not event_id:
+    envelope = read_envelope(body)
+    named = envelope.id or _text(envelope.data.get("event_id"))
+    if not named and not envelope.bare:
         raise InvalidEvent("it has no id, so it could be applied twice")
-    source = str(outer.get("source") or "")
-    return ForeignEvent(data, ids.told_id(source, event_id), published(outer))
-
-
-def _foreign_data(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    data, encoded = envelope.get("data"), envelope.get("data_base64")
-    if isinstance(data, dict):
-        return data
-    try:
-        if isinstance(data, str):
-            return read_json(data.encode())
-        if isinstance(encoded, str):
-            return read_json(b64decode(encoded, validate=True))
-    except (ValueError, InvalidEvent):
-        pass  # Half of a surrogate pair, invalid base64, or no JSON object.
-    raise InvalidEvent("the event has no data", _text(envelope.get("id")))
+    event_id = ids.told_id(envelope.source, named or str(uuid4()))
+    return ForeignEvent(envelope.data, event_id, envelope.at)
 
 
 def _text(value: object) -> str:
