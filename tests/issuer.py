@@ -28,7 +28,7 @@ def now() -> int:
 class SigningKey:
     """A private key of the issuer, and what is published of it."""
 
-    kid: str = "one"
+    kid: str | None = "one"
     algorithm: str = "RS256"
     private: PrivateKeyTypes = field(init=False)
 
@@ -59,7 +59,7 @@ class SigningKey:
             kept,
             self.private,  # type: ignore[arg-type]
             algorithm=self.algorithm,
-            headers={"kid": self.kid},
+            headers={"kid": self.kid} if self.kid is not None else None,
         )
 
 

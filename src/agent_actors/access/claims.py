@@ -47,8 +47,8 @@ class SignedTokens:
             algorithm = header.get("alg")
             if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
                 raise Unauthorized.invalid("The token's signature algorithm is not supported.")
-            key = await self.keys.find(header.get("kid"))
-            if key is None or key.get("alg", algorithm) != algorithm:
+            key = await self.keys.find(header.get("kid"), algorithm)
+            if key is None:
                 raise Unauthorized.invalid("The token is not signed with a key of the issuer.")
             claims: dict[str, Any] = jwt.decode(
                 token,

@@ -23,6 +23,10 @@ TIME = 5.0
 LARGEST = 512 * 1024
 """Largest key set, in bytes."""
 
+_KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+"""The type of key that an algorithm takes (RFC 7518, 3.1; RFC 8037), by how its name begins."""
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+
 Jwk = dict[str, Any]
 
 
@@ -45,12 +49,14 @@ class KeySet:
         self._tried: float | None = None
         self._fetching: asyncio.Task[None] | None = None
 
-    async def find(self, kid: str | None) -> Jwk | None:
-        """The key with that id; without an id, the key of a set of one.
+    async def find(self, kid: str | None, algorithm: str) -> Jwk | None:
+        """The key with that id for that algorithm; without an id, the only one for it.
+
+        An issuer may publish keys of several algorithms, or for encryption, under one id.
 
         Raises `Unavailable` if the keys cannot be fetched.
         """
-        found = self._find(kid) if self._age(self._fetched) < USABLE else None
+        found = self._find(kid, algorithm) if self._age(self._fetched) < USABLE else None
         if self._age(self._fetched) >= REFRESH or found is None:
             fetching = self._fetch()
             if found is None:
@@ -62,7 +68,7 @@ class KeySet:
                         "The issuer's keys cannot be fetched, so its tokens cannot be checked.",
                         retry_after=max(PAUSE - self._age(self._tried), 1.0),
                     )
-                found = self._find(kid)
+                found = self._find(kid, algorithm)
         return found
 
     async def close(self) -> None:
@@ -73,10 +79,14 @@ class KeySet:
         if self._http is not None:
             await self._http.aclose()
 
-    def _find(self, kid: str | None) -> Jwk | None:
+    def _find(self, kid: str | None, algorithm: str) -> Jwk | None:
+        fitting = [key for key in self._keys if _fits(key, algorithm)]
         if kid is None:
-            return self._keys[0] if len(self._keys) == 1 else None
-        return next((key for key in self._keys if key.get("kid") == kid), None)
+            return fitting[0] if len(fitting) == 1 else None
+        named = [key for key in fitting if key.get("kid") == kid]
+        # A key that names the algorithm is meant for it; one without a name may be for another.
+        exact = (key for key in named if key.get("alg") == algorithm)
+        return next(exact, named[0] if named else None)
 
     def _age(self, at: float | None) -> float:
         return float("inf") if at is None else self._clock.monotonic() - at
@@ -120,4 +130,21 @@ class KeySet:
             keys = [key for key in from_json(bytes(body))["keys"] if isinstance(key, dict)]
         except (ValueError, TypeError, KeyError):
             raise InvalidKeySet("not a JSON Web Key Set") from None
-        return [key for key in keys if key.get("use", "sig") == "sig"]
+        return [key for key in keys if _signs(key)]
+
+
+def _signs(key: Jwk) -> bool:
+    """Whether a key is for signatures; members that are absent or null allow it (RFC 7517, 4)."""
+    operations = key.get("key_ops")
+    listed = isinstance(operations, list)
+    return key.get("use") in (None, "sig") and (not listed or "verify" in operations)
+
+
+def _fits(key: Jwk, algorithm: str) -> bool:
+    """Whether a key can have made a signature of that algorithm."""
+    if key.get("alg") not in (None, algorithm):
+        return False
+    curve = _CURVES.get(algorithm)
+    return key.get("kty") == _KINDS.get(algorithm[:2]) and (
+        curve is None or key.get("crv") == curve
+    )

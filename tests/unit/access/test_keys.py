@@ -29,7 +29,7 @@ class Issuer(httpx2.AsyncBaseTransport):
             return httpx2.Response(self.trouble)
         if isinstance(self.trouble, bytes):
             return httpx2.Response(200, content=self.trouble)
-        return httpx2.Response(200, json={"keys": [{"kid": kid} for kid in self.kids]})
+        return httpx2.Response(200, json={"keys": [{"kid": kid, "kty": "RSA"} for kid in self.kids]})
 
 
 class Setup:
@@ -40,7 +40,7 @@ class Setup:
         self.keys = KeySet(url, self.clock, self.issuer)
 
     async def knows(self, kid: str | None) -> bool:
-        return await self.keys.find(kid) is not None
+        return await self.keys.find(kid, "RS256") is not None
 
 
 async def test_keys_are_fetched_once_for_all():
