@@ -5,13 +5,30 @@ from typing import Any
 
 import pytest
 
+from agent_actors.protocol.events import TurnEvent, turn_payload
+from agent_actors.protocol.messages import Message
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel
 from tests.unit.routes.edge.test_problems import BODIES, a_problem, fill
-from tests.unit.routes.sidecar.lessons import conversation, got, message, send, texts, wrapped
+from tests.unit.routes.sidecar.lessons import (
+    AT_ONCE,
+    becomes,
+    conversation,
+    got,
+    message,
+    send,
+    texts,
+    wrapped,
+)
 
 USER = {"user_id": "ada", "text": "hi"}
 CHAT = {"role": "user", "content": "hi"}
+HELLO, REPLY = Message("user", "a"), Message("assistant", "b")
+SPOKEN = {
+    "actor_id": "junaid",
+    "input": {"role": "user", "content": "a"},
+    "output": {"role": "assistant", "content": "b"},
+}
 PREFERENCES = "/users/{user_id}/preferences"
 MISPLACED: list[tuple[str, dict[str, Any], str, str]] = [
     # A member that was ignored without a word: quipucords/quipucords#205, omgnetwork/ewallet#823.
@@ -146,6 +163,91 @@ async def test_a_retry_names_the_same_turn(serve: Serve):
 
         assert answers[0]["turn_id"] == answers[1]["turn_id"]
         assert answers[0]["metadata"]["session_id"] == answers[1]["metadata"]["session_id"]
+
+
+NULLS: list[tuple[str, str, dict[str, Any]]] = [
+    # Clients write every field of their class, set or not:
+    # ladybug-tools/honeybee-schema#83, openai/openai-agents-python#2141.
+    ("POST", "/chat/", USER | {"metadata": None, "tags": None}),
+    ("POST", "/chat/", USER | {"metadata": {"session_id": None, "timestamp": None}}),
+    ("POST", "/chat/ada/schedules", {"content": "hi", "every": "1h", "due_in": None}),
+    ("POST", "/chat/ada/schedules", {"content": "hi", "due_in": 60, "due_at": None, "every": None}),
+    ("POST", "/chat/ada/schedules", {"content": "hi", "every": 60, "times": None, "due_at": None}),
+    ("PUT", "/users/ada/preferences", {"language": None, "phone": None, "timezone": "UTC"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), NULLS)
+async def test_null_is_absent(serve: Serve, method: str, path: str, body: dict[str, Any]):
+    """An optional member of a body may be null, and is then as if it were not there."""
+    async with serve(model=QuickModel()) as served:
+        answer = await served.http.request(method, path, json=body)
+
+        assert answer.is_success, answer.text
+        if method == "PUT":
+            kept = {"timezone": "UTC"}
+            assert answer.json() == kept
+            assert await got(served, path) == kept
+
+
+@pytest.mark.parametrize("path", [path for path in BODIES if path != PREFERENCES])
+async def test_what_is_needed_may_not_be_null(serve: Serve, path: str):
+    """A required member that is null is 422, and nothing is begun."""
+    async with serve(model=QuickModel()) as served:
+        for name in BODIES[path].keys() - {"every"}:
+            answer = await served.http.post(fill(path, "ada"), json=BODIES[path] | {name: None})
+            (row,) = a_problem(answer, 422)["errors"]
+            assert row["field"] == name
+
+
+async def test_every_optional_member_may_be_null(serve: Serve):
+    """The OpenAPI document says so, of each body of a public route."""
+    async with serve() as served:
+        document = served.app.openapi()
+
+    schemas = document["components"]["schemas"]
+    names = ["UserMessage", "MessageMetadata", "ChatMessage", "NewSchedule", "UserMetadata"]
+    for name in [*names, "NewMessageCount"]:
+        optional = schemas[name]["properties"].keys() - set(schemas[name].get("required", ()))
+        for member in optional:
+            choices = schemas[name]["properties"][member]["anyOf"]
+            assert {"type": "null"} in choices, f"{name}.{member}"
+
+
+NULL_EVENTS: list[tuple[str, Any]] = [
+    ("/conversations", wrapped(conversation(usage=None))),
+    ("/conversations", wrapped(conversation(usage={"input_tokens": None, "output_tokens": 3}))),
+    ("/conversations", wrapped(conversation(model=None, turn_id=None))),
+    ("/conversations", wrapped(conversation(), time=None, traceparent=None, subject=None)),
+    ("/conversations", conversation(event_id=None, usage=None)),
+    ("/messages", wrapped(message(turn_id=None))),
+    ("/messages", wrapped(message(event_id=None), source=None)),
+    ("/subscribe", wrapped(SPOKEN | {"seq": None, "event_type": None})),
+    ("/subscribe", wrapped(SPOKEN, "e2", source=None, traceparent=None)),
+]
+
+
+@pytest.mark.parametrize(("path", "event"), NULL_EVENTS)
+async def test_null_is_absent_in_events(serve: Serve, path: str, event: dict[str, Any]):
+    """Other services' encoders write null for what is not set; no turn is lost for it."""
+    async with serve(**AT_ONCE) as served:
+        assert await served.deliver(event, path) == "SUCCESS"
+        await becomes(served, "/analytics/junaid", {"message_count": 1})
+
+
+async def test_null_is_absent_in_our_own_events(serve: Serve):
+    """An event of the topic with null for what has a default is applied like any other."""
+    async with serve(model=QuickModel()) as served:
+        await served.reply("ada", "Hello")
+        await served.remembered("ada", 1)
+        (pair,) = (await served.services.reader.history("ada", 1, None)).pairs
+        event = turn_payload(TurnEvent("ada", "e1", HELLO, REPLY, seq=2, user="ada"))
+        nulls = {"floor": None, "schedule": None, "session_id": None}
+        usage = {"input_tokens": None, "output_tokens": None}
+
+        assert pair.seq == 1
+        assert await served.deliver(wrapped(event | nulls | {"usage": usage})) == "SUCCESS"
+        assert [entry["content"] for entry in await served.memory("ada")][-2:] == ["a", "b"]
 
 
 async def keyed(served: Served) -> Any:

@@ -63,7 +63,7 @@ class UserMessage(Body):
     user_id: UserId
     text: str
     metadata: MessageMetadata | None = None
-    tags: list[Annotated[str, Field(max_length=256)]] = Field(default_factory=list, max_length=64)
+    tags: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=64)] | None = None
 
 
 class ReplyMetadata(BaseModel):

@@ -51,16 +51,28 @@ Value = Annotated[Text, Field(max_length=1_024)]
 
 
 class PreferencesDocument(RootModel[dict[Name, Value]]):
-    """The user's preferences by name; `phone` is the number that gets SMS about answered turns."""
+    """The user's preferences by name; `phone` is the number that gets SMS about answered turns.
+
+    A preference that is null is left out.
+    """
 
     model_config = {
         "json_schema_extra": {
             "additionalProperties": False,
             "maxProperties": PREFERENCES,
-            "properties": {"phone": {"type": "string", "pattern": f"^{phone_number.NUMBER_FORM}$"}},
+            "properties": {
+                "phone": {"type": ["string", "null"], "pattern": f"^{phone_number.NUMBER_FORM}$"}
+            },
             "examples": [{"language": "en", "timezone": "UTC"}],
         }
     }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
 
     @model_validator(mode="after")
     def _bounded(self) -> "PreferencesDocument":
