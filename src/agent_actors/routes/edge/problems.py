@@ -120,6 +120,7 @@ def install(app: FastAPI) -> None:
 
 
 _DETAILS = {
+    400: "The request's body cannot be read: it has to be JSON in UTF-8.",
     404: "There is no such route; /docs lists them.",
     405: "This route does not take that method; /docs lists them.",
     413: "The request's body is larger than a message may be.",
