@@ -52,11 +52,15 @@ class AgentError(Exception):
         turn_id: The turn whose state the caller may ask for, if there is one.
         retry: Replaces the retry advice of the class.
         retry_after: Seconds after which a retry may succeed, if known.
+
+    Attributes:
+        session_id: The session that the message has opened, if it was for one.
     """
 
     status: int = 500
     title: str = "Internal error"
     retry: Retry = "no"
+    session_id: str | None = None
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from agent_actors.errors import Blank
+from agent_actors.errors import AgentError, Blank
 from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Role
 from agent_actors.routes.edge.bodies import Body
@@ -117,10 +117,14 @@ async def say(
     conversation = ids.session(session_id)
     content = Message("user", message.text)
     turn = new_turn(services, conversation, message.user_id, content, idempotency_key)
-    await open_session(services.reader, services.sessions, message.user_id, conversation)
-    state, headers = await run(services.session_turns, conversation, turn, prefer, request)
-    if state.reply is None:
-        return accepted(f"/conversations/{session_id}/turns", state, headers)
+    try:
+        await open_session(services.reader, services.sessions, message.user_id, conversation)
+        state, headers = await run(services.session_turns, conversation, turn, prefer, request)
+        if state.reply is None:
+            return accepted(f"/conversations/{session_id}/turns", state, headers)
+    except AgentError as error:
+        error.session_id = session_id  # The next message can go on in it.
+        raise
     response.headers.update(headers)
     metadata = ReplyMetadata.model_construct(
         timestamp=services.clock.now().isoformat(), session_id=session_id

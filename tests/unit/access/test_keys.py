@@ -29,7 +29,9 @@ class Issuer(httpx2.AsyncBaseTransport):
             return httpx2.Response(self.trouble)
         if isinstance(self.trouble, bytes):
             return httpx2.Response(200, content=self.trouble)
-        return httpx2.Response(200, json={"keys": [{"kid": kid, "kty": "RSA"} for kid in self.kids]})
+        return httpx2.Response(
+            200, json={"keys": [{"kid": kid, "kty": "RSA"} for kid in self.kids]}
+        )
 
 
 class Setup:

@@ -34,6 +34,7 @@ class ProblemDocument(BaseModel):
         description="What to send next: the same request, a new message, or nothing."
     )
     turn_id: str | None = Field(None, description="The turn, whose state can be read.")
+    session_id: str | None = Field(None, description="The session, in which a retry goes on.")
     errors: list[dict[str, str]] | None = Field(None, description="The fields that are invalid.")
 
 
@@ -57,6 +58,8 @@ def document(error: AgentError, errors: Sequence[Mapping[str, str]] | None = Non
     }
     if error.turn_id is not None:
         body["turn_id"] = error.turn_id
+    if error.session_id is not None:
+        body["session_id"] = error.session_id
     if errors is not None:
         body["errors"] = errors
     headers = {"Retry-After": RETRY_AFTER} if error.status in {429, 503} else None

@@ -42,7 +42,7 @@ def a_problem(answer: httpx2.Response, status: int) -> Any:
     assert answer.headers["content-type"] == MEDIA_TYPE
     body = answer.json()
     assert set(body) >= MEMBERS
-    assert set(body) <= MEMBERS | {"turn_id", "errors"}
+    assert set(body) <= MEMBERS | {"turn_id", "session_id", "errors"}
     assert body["status"] == status
     assert body["retry"] in {"same-key", "new-key", "no"}
     assert body["detail"]
