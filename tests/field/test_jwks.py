@@ -64,7 +64,8 @@ def trusting(issuer: Published) -> SignedTokens:
 @pytest.fixture
 async def known() -> AsyncIterator[tuple[AnySet, SignedTokens]]:
     """The issuer, and who reads its keys."""
-    with AnySet().served() as issuer:
+    issuer = AnySet()
+    with issuer.served():
         tokens = trusting(issuer)
         yield issuer, tokens
         await tokens.close()
@@ -113,8 +114,9 @@ async def test_a_token_without_an_id_is_of_the_only_key_that_fits(
     issuer.jwks = [of(ES256), of(RS256), of(RS384)]
     assert (await tokens.caller(anonymous.token("ada"))).subject == "ada"
 
-    with AnySet().served() as crowded:
-        crowded.jwks = [of(RS256), of(OTHER)]
+    crowded = AnySet()
+    crowded.jwks = [of(RS256), of(OTHER)]
+    with crowded.served():
         others = trusting(crowded)
         with pytest.raises(Unauthorized):
             await others.caller(anonymous.token("ada"))

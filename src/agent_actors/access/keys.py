@@ -136,8 +136,8 @@ class KeySet:
 def _signs(key: Jwk) -> bool:
     """Whether a key is for signatures; members that are absent or null allow it (RFC 7517, 4)."""
     operations = key.get("key_ops")
-    listed = isinstance(operations, list)
-    return key.get("use") in (None, "sig") and (not listed or "verify" in operations)
+    verifies = "verify" in operations if isinstance(operations, list) else True
+    return verifies and key.get("use") in (None, "sig")
 
 
 def _fits(key: Jwk, algorithm: str) -> bool:
