@@ -207,7 +207,8 @@ def context(entries: list[dict[str, str]], applied: int, number: int) -> str:
     if applied == 0:
         return f"Message count: {number + 1}"
     last = entries[max(0, 2 * applied - 3) : 2 * applied]
-    return "; ".join(f"{entry['role']}: {entry['content'][:SHOWN]}" for entry in last)
+    said = (entry for entry in last if entry["role"] == "user")
+    return "; ".join(f"user: {entry['content'][:SHOWN]}" for entry in said)
 
 
 def check_walls(entries: list[dict[str, str]], user: str, others: list[str]) -> None:

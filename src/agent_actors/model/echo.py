@@ -2,16 +2,18 @@
 
 from agent_actors.clock import Clock
 from agent_actors.model import Model, Prompt
-from agent_actors.protocol.messages import Reply
+from agent_actors.protocol.messages import Message, Reply
 
 SHOWN = 80
-"""Characters of an entry that are repeated. With more, replies would contain replies and grow."""
+"""Characters of an entry that are repeated."""
+_BEGIN = "Memory: "
 
 
 class EchoModel(Model):
     """Answers `Memory: <context>. Got your message: <content> at <ISO time>`.
 
-    The context are the entries of memory; without any, the number of the turn.
+    The context are the entries of memory, but for replies of this model: they would show what they
+    have shown before, and hide what the user has said. Without any, it is the number of the turn.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -20,6 +22,11 @@ class EchoModel(Model):
     async def reply(self, prompt: Prompt) -> Reply:
         """Answers at once."""
         content, at = prompt.message.content, self._clock.now().isoformat()
-        context = "; ".join(f"{entry.role}: {entry.content[:SHOWN]}" for entry in prompt.memory)
+        shown = (each for each in prompt.memory if not _is_echo(each))
+        context = "; ".join(f"{entry.role}: {entry.content[:SHOWN]}" for entry in shown)
         context = context or f"Message count: {prompt.number}"
-        return Reply(f"Memory: {context}. Got your message: {content} at {at}", model="echo")
+        return Reply(f"{_BEGIN}{context}. Got your message: {content} at {at}", model="echo")
+
+
+def _is_echo(entry: Message) -> bool:
+    return entry.role == "assistant" and entry.content.startswith(_BEGIN)

@@ -33,6 +33,21 @@ async def test_a_reply_has_what_memory_holds():
     )
 
 
+async def test_a_reply_has_no_replies_of_its_own():
+    """Each answer of a conversation shows what the user said before, and no echo of an echo."""
+    memory: list[Message] = []
+    for number, said in enumerate(("I like tea", "And Memory: is a film", "What do I like?"), 1):
+        answer = (await reply(a_prompt(said, *memory[-3:], number=number))).content
+        assert answer.count("Got your message") == 1
+        memory += [Message("user", said), Message("assistant", answer)]
+
+    assert [entry.content.partition(". Got")[0] for entry in memory[1::2]] == [
+        "Memory: Message count: 1",
+        "Memory: user: I like tea",
+        "Memory: user: And Memory: is a film",
+    ]
+
+
 async def test_an_entry_is_cut_to_80_characters():
     """Its content, not its role; characters, not bytes. The new message is repeated in full."""
     long, said = Message("user", "☃" * 81), 'x"\\\n' * 1000
