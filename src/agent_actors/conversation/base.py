@@ -80,7 +80,7 @@ class ConversationBase(TurnActor):
         self._outbox = dependencies.outbox
         self._history = History(self.state, self._settings.outcomes_kept)
         self._window = ModelWindow(self._history, self._settings)
-        self._turn_counters = TurnCounters(dependencies.counters)
+        self._turn_counters = TurnCounters(self.conversation, dependencies.counters)
 
     def deactivate(self) -> None:
         """As for every actor; the model's window is dropped as well."""

@@ -130,7 +130,7 @@ async def test_a_turn_that_ends_its_process_each_time_has_failed(
     assert [each.message for each in caplog.records] == [
         "turn turn of deadly starts again: start 2 of 3",
         "turn turn of deadly starts again: start 3 of 3",
-        "turn turn of deadly failed: The model failed",
+        "ada: turn turn of deadly failed: The model failed",
     ]
 
 
