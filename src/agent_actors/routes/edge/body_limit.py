@@ -9,13 +9,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent_actors.errors import TooLarge
 from agent_actors.routes.edge.problems import document
 
+_WIDEST = 4
+"""Bytes of a character in UTF-32."""
+
 
 class BodyLimit:
     """ASGI middleware that answers 413 or 400 with a problem document, except for exempt paths.
 
-    JSON is UTF-8 (RFC 8259, 8.1), but Python's parser takes UTF-16 and UTF-32 as well. They are the
-    only JSON with a zero byte: in UTF-8 one would have to be escaped. Other text that is not UTF-8
-    cannot be parsed.
+    JSON is UTF-8 (RFC 8259, 8.1), but Python's parser takes UTF-16 and UTF-32 as well. They have a
+    zero among their first bytes, since JSON begins with ASCII. What else is not UTF-8 is refused by
+    the parser.
 
     `largest` is the most bytes that a body may have.
     """
@@ -37,16 +40,18 @@ class BodyLimit:
             error = TooLarge(f"The request's body has more than {self._largest} bytes.")
             await document(error)(scope, receive, send)
             return
-        received = 0
+        received, beginning = 0, b""
 
         async def count() -> Message:
-            nonlocal received
+            nonlocal received, beginning
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._largest:
                 raise HTTPException(413)
-            if is_json and b"\0" in message.get("body", b""):
-                raise HTTPException(400)
+            if is_json and len(beginning) < _WIDEST:
+                beginning = (beginning + message.get("body", b""))[:_WIDEST]
+                if len(beginning) > 1 and b"\0" in beginning:
+                    raise HTTPException(400)
             return message
 
         await self._app(scope, count, send)
