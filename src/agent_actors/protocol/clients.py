@@ -335,3 +335,16 @@ class DeadLetterClient(ActorClient):
     async def forget(self, request: ForgetDeadLetter) -> None:
         """Removes a letter, if it is there."""
         await self._call(wire.LETTERS_ID, DeadLetterInterface.forget, request)
+
+
+class Clients:
+    """One client for each type of actor."""
+
+    def __init__(self, factory: ProxyFactory) -> None:
+        self.chat = ChatClient(factory)
+        self.response = ResponseClient(factory)
+        self.memory = MemoryClient(factory)
+        self.sessions = SessionClient(factory)
+        self.analytics = AnalyticsClient(factory)
+        self.notifications = NotificationClient(factory)
+        self.dead_letters = DeadLetterClient(factory)

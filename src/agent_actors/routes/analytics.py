@@ -79,7 +79,7 @@ async def initialize(
     user_id: UserIdPath, new: MessageCount, request: Request
 ) -> InitializedAnalytics:
     """Set the number of answered messages."""
-    await services_of(request).analytics.initialize(user_id, new.message_count)
+    await services_of(request).actors.analytics.initialize(user_id, new.message_count)
     return InitializedAnalytics(user_id=user_id, message_count=new.message_count)
 
 

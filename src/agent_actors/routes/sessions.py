@@ -114,7 +114,7 @@ async def say(
     conversation = ids.session(session_id)
     content = Message("user", message.text)
     turn = new_turn(services, conversation, message.user_id, content, idempotency_key)
-    await open_session(services.reader, services.sessions, message.user_id, conversation)
+    await open_session(services.reader, services.actors.sessions, message.user_id, conversation)
     state, headers = await run(services.session_turns, conversation, turn, prefer, request)
     if state.reply is None:
         return accepted(f"/conversations/{session_id}/turns", state, headers)

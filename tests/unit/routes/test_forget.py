@@ -222,7 +222,7 @@ async def test_many_sessions_are_forgotten(serve: Serve, tmp_path: Path):
     """All sessions are closed, even those without a turn, and if they fill more than a page."""
     async with serve(model=QuickModel()) as served:
         for number in range(70):
-            await served.services.sessions.open("ada", f"s{number}")
+            await served.services.actors.sessions.open("ada", f"s{number}")
         for number in (0, 63, 64, 69):
             await replied(served, "ada", MARKER, f"s{number}")
         await forget(served)

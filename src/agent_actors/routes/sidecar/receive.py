@@ -228,7 +228,7 @@ async def _process(services: Services, record: KafkaRecord, received: KafkaMessa
     wait = services.settings.parking_time
     for attempt in range(ATTEMPTS if record.requeued else 1):
         request = ProcessTurn(_turn(record, received, attempt), wait)
-        state = await services.chat.process(received.actor_id, request)
+        state = await services.actors.chat.process(received.actor_id, request)
         if state.status != "failed":
             break
     return state
