@@ -6,7 +6,7 @@ from pydantic_core import from_json
 from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import Failure, Message
-from agent_actors.state.documents import Memory
+from agent_actors.state.documents.users import Memory
 from agent_actors.users.memory import MemoryAgentActor
 from tests.protocol.facts import (
     SIZES,

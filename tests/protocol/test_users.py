@@ -2,7 +2,7 @@
 
 from pydantic_core import from_json
 
-from agent_actors.conversation.agent import TRIES
+from agent_actors.conversation.queue import TRIES
 from agent_actors.protocol import wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import (

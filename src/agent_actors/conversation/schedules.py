@@ -17,7 +17,7 @@ from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Turn
 from agent_actors.protocol.schedules import BYTES, RemoveSchedule, Schedule, Schedules
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.state.turn_position import check_open
 from agent_actors.turns.actor import turn
 

@@ -20,7 +20,7 @@ from agent_actors.protocol.dead_letters import (
 )
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
-from agent_actors.state.documents import Letter, LetterIndex, LetterPage, ListedLetter
+from agent_actors.state.documents.dead_letters import Letter, LetterIndex, LetterPage, ListedLetter
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from agent_actors.errors import NotFound
 from agent_actors.routes.edge.dependencies import Services, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
-from agent_actors.state.documents import Analytics
+from agent_actors.state.documents.users import Analytics
 
 router = APIRouter(prefix="/analytics", tags=["users"])
 

@@ -22,7 +22,7 @@ from agent_actors.routes.turns import (
     reply_of,
     run,
 )
-from agent_actors.state.documents import Pair
+from agent_actors.state.documents.conversation import Pair
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 

@@ -9,7 +9,7 @@ from typing import Any
 from agent_actors.conversation.outbox import turn_event
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import turn_payload
-from agent_actors.state.documents import Pair
+from agent_actors.state.documents.conversation import Pair
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel
 from tests.unit.routes.sidecar.lessons import (

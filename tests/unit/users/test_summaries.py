@@ -15,7 +15,8 @@ from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import ConversationSummary, Message, UserSummary
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import EarlierSummary, Head, Memory, Profile, Segment
+from agent_actors.state.documents.conversation import EarlierSummary, Head, Segment
+from agent_actors.state.documents.users import Memory, Profile
 from agent_actors.state.reader import StateReader
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore
