@@ -76,7 +76,7 @@ class Service:
         self._counters = counters = Counters(clock.monotonic)
         store = StateStore(runtime.actor_client, clock, settings.call_time, counters)
         proxies = ProxyFactory(runtime.actor_client, counters)
-        self._actors = actors = Clients(proxies)
+        self._actors = actors = Clients.of(proxies)
         self._settings = settings
         self._runtime = runtime
         self._clock = clock

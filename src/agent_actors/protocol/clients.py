@@ -6,8 +6,8 @@ A call takes the method of an interface, and reads its wire name and the type of
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from dapr.actor import ActorId, ActorInterface, ActorProxy
 from dapr.actor.client.proxy import ActorFactoryBase
@@ -337,14 +337,24 @@ class DeadLetterClient(ActorClient):
         await self._call(wire.LETTERS_ID, DeadLetterInterface.forget, request)
 
 
+@dataclass(frozen=True, slots=True)
 class Clients:
-    """One client for each type of actor."""
+    """A client for each type of actor; a new type is one more line here."""
 
-    def __init__(self, factory: ProxyFactory) -> None:
-        self.chat = ChatClient(factory)
-        self.response = ResponseClient(factory)
-        self.memory = MemoryClient(factory)
-        self.sessions = SessionClient(factory)
-        self.analytics = AnalyticsClient(factory)
-        self.notifications = NotificationClient(factory)
-        self.dead_letters = DeadLetterClient(factory)
+    chat: ChatClient
+    response: ResponseClient
+    memory: MemoryClient
+    sessions: SessionClient
+    analytics: AnalyticsClient
+    notifications: NotificationClient
+    dead_letters: DeadLetterClient
+
+    @classmethod
+    def of(cls, factory: ProxyFactory) -> Self:
+        """The clients that call through this factory."""
+        clients: list[Any] = [client(factory) for client in CLIENTS]
+        return cls(*clients)
+
+
+CLIENTS: Sequence[type[ActorClient]] = [cast(Any, each.type) for each in fields(Clients)]
+"""The class of each client."""
