@@ -1,4 +1,4 @@
-"""Events that come again, in any order, by the broker and past it: each is effective once."""
+"""Events that come again, in any order, by the broker and past it: each takes effect once."""
 
 import asyncio
 from pathlib import Path

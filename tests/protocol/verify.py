@@ -195,7 +195,7 @@ def _forgotten(world: "World") -> None:
 
 
 def _calls(world: "World") -> None:
-    """The model was paid once, and once more for each crash or move that lost its answer."""
+    """Each model call was paid for once, and again after a crash or move that lost its answer."""
     ledger, kept = world.ledger, world.sizes.outcomes_kept
     forgotten: Counter[Group] = Counter(
         ledger.group(conversation, record["turn_id"])

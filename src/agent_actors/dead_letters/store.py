@@ -43,7 +43,7 @@ class ActorDeadLetters:
     """Keeps letters in turns of the actor, and reads them without a turn (I9).
 
     A letter is not listed any more after `age` seconds. Every method raises `Unavailable` if the
-    store or the actor is away.
+    store or the actor is unavailable.
     """
 
     client: DeadLetterClient

@@ -45,7 +45,7 @@ class UsageDocument(BaseModel):
 
     @classmethod
     def of(cls, analytics: Analytics) -> "UsageDocument":
-        """The document of a user's numbers."""
+        """The document of a user's analytics."""
         return cls(
             message_count=analytics.message_count,
             input_tokens=analytics.usage.input_tokens,
@@ -84,7 +84,7 @@ async def initialize(
 
 
 async def _analytics(services: Services, user: str) -> Analytics:
-    """The user's numbers.
+    """The user's analytics.
 
     Raises:
         NotFound: The user was deleted and has sent nothing since.

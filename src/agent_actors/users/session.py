@@ -167,7 +167,7 @@ async def open_session(
 
     Raises:
         NotFound: The session belongs to another user.
-        TryLater: A part is away.
+        TryLater: A part is unavailable.
     """
     head = await reader.head(conversation)
     if head.user and head.user != user:

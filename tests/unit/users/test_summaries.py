@@ -209,7 +209,7 @@ async def test_a_long_summary_is_cut(bench: Bench):
 
 
 async def test_a_part_that_is_away_is_asked_again(bench: Bench):
-    """Store and actor, after a second and twice as long each time; the model is paid once."""
+    """Store and actor, after a second and twice as long each time; one model call is paid for."""
     bench.remembered("ada", 4)
     bench.kept.errors = [Unavailable("away")] * 2
     bench.client.fail("get", Unavailable("away"))

@@ -46,7 +46,7 @@ _ATTRIBUTES = {
 
 @router.post("/subscribe", responses=responses(403))
 async def subscribe(request: Request) -> EventStatus:
-    """Apply one event to the memory of its user; effective once, however often it comes."""
+    """Apply one event to the memory of its user; it takes effect once, however often it comes."""
     return await take(callback(request), await request.body())
 
 

@@ -104,7 +104,7 @@ class KafkaRecord:
     "/receive-message", response_model_exclude_none=True, responses=responses(403, 409, 503)
 )
 async def receive_message(request: Request) -> ReceiveResult:
-    """Take a message from a Kafka binding; effective once, however often it comes."""
+    """Take a message from a Kafka binding; it takes effect once, however often it comes."""
     services = callback(request)
     return await receive(services, await request.body(), request.scope["headers"])
 
