@@ -36,7 +36,7 @@ check: $(VENV)/.installed-dev ## Format, lint, types and import rules; changes n
 	@echo "lint-imports" && $(VENV)/bin/lint-imports --no-logo
 
 .PHONY: format
-format: $(VENV)/.installed-dev ## Format the code and repair what can be repaired by itself
+format: $(VENV)/.installed-dev ## Format the code, and fix what can be fixed automatically
 	@$(PY) -m ruff check --quiet --fix-only $(CODE)
 	@$(PY) -m ruff format $(CODE)
 
@@ -63,7 +63,7 @@ test-kubernetes: $(VENV)/.installed-dev ## Those of image and manifests, and on 
 	@echo "pytest tests/kubernetes" && $(PY) -m tests.kubernetes.apart tests/kubernetes $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.installed-dev ## Schedules, storms and kills in large numbers
+soak: $(VENV)/.installed-dev ## Random orders of steps, storms and kills in large numbers
 	@echo "pytest -m soak" && PROTOCOL_SCHEDULES=10000 PROTOCOL_EVERY=1 KILLS=100 STRIKES=10 \
 		FUZZ_EXAMPLES=3000 $(PYTEST) -m "soak or deep" --timeout 900 $(ARGS)
 
@@ -73,8 +73,8 @@ coverage: $(VENV)/.installed-dev ## The tests of this process, and which lines n
 
 .PHONY: mutations
 mutations: $(VENV)/.installed-dev ## Switch off each mechanism of the protocol: a test must notice
-	@echo "the model" && $(PY) -m tests.protocol.model --schedules 5000 --seconds 60
-	@echo "the model's mutations" && $(PY) -m tests.protocol.model --all-mutations
+	@echo "the simulation" && $(PY) -m tests.protocol.model --schedules 5000 --seconds 60
+	@echo "the simulation's mutations" && $(PY) -m tests.protocol.model --all-mutations
 	@echo "the code's mutations" && $(PY) tests/protocol/mutations.py
 
 .PHONY: bench
@@ -106,7 +106,7 @@ kafka: ## Say where the Kafka broker of the tests is; fetch it with Maven where 
 SCRIPTED := tools/llm/node_modules/.package-lock.json
 
 .PHONY: llm
-llm: $(SCRIPTED) ## Install the scripted model that tests ask; needs Node 20.15 or newer, and npm
+llm: $(SCRIPTED) ## Install the mock model server that tests ask; needs Node 20.15 or newer, and npm
 	@:
 
 # `make lock` keeps the versions that still fit; `make lock UPGRADE=--upgrade` takes the newest.

@@ -1,4 +1,4 @@
-"""A scripted model server in its own process: npm's aimock, which `make llm` installs.
+"""A mock model server in its own process: npm's aimock, which `make llm` installs.
 
 The message decides how long it takes to answer; no API key and no network are involved.
 """

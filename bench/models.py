@@ -108,7 +108,7 @@ def skipped() -> bool:
     """Prints why there is no model server, if there is none; true in that case."""
     reason = missing()
     if reason is not None:
-        print(f"skipped, there is no scripted model: {reason}", file=sys.stderr)
+        print(f"skipped, there is no mock model server: {reason}", file=sys.stderr)
     return reason is not None
 
 

@@ -22,7 +22,7 @@ from agent_actors.protocol.dead_letters import DeadLetter
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.protocol.messages import Message, Reply, Turn
 from agent_actors.runtime import Deliver, Withdraw
-from agent_actors.state.documents import OutcomeRecord, Pair
+from agent_actors.state.documents.conversation import OutcomeRecord, Pair
 from agent_actors.state.slots import Slot
 from agent_actors.turns.activations import Activations
 from agent_actors.turns.actor import Host

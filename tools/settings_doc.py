@@ -21,7 +21,7 @@ The service reads its settings from the environment once, when it starts.
 An invalid value stops the start with an error that names the setting (exit code 2); an unknown variable that begins with `AGENT_ACTORS_` is a warning.
 Durations are in seconds.
 Options of `agent-actors dev` (`--data`, `--drain`) take precedence over the environment.
-This page is written by `make docs` from `src/agent_actors/settings/__init__.py`.
+This page is written by `make docs` from `src/agent_actors/settings/`.
 
 | name | default | allowed | meaning |
 |---|---|---|---|
@@ -48,7 +48,7 @@ def render() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "none" if field.default is None else f"`{_shown(field.default)}`"
+    default = "none" if field.default in (None, "") else f"`{_shown(field.default)}`"
     return f"| `{variable(name)}` | {default} | {_allowed(field)} | {field.description} |\n"
 
 
@@ -58,7 +58,7 @@ def _shown(value: object) -> str:
 
 def _allowed(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
-        return " or ".join(f"`{choice}`" for choice in get_args(field.annotation))
+        return " or ".join(f"`{choice}`" for choice in get_args(field.annotation) if choice)
     return f"{_kind(field.annotation)}{_limits(field.metadata)}"
 
 

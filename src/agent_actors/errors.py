@@ -15,7 +15,7 @@
     ├── TryLater                   nothing is wrong with the request; send it again later
     │   ├── Busy             429   too many messages wait for this actor
     │   ├── TooOften         429   one caller has sent too many requests
-    │   └── Unavailable      503   the store, the sidecar or the broker is away
+    │   └── Unavailable      503   the store, the sidecar or the broker is unavailable
     │       ├── Deactivated  503   this activation of the actor may not act any more
     │       └── Unreachable  503   a call of an actor was lost on its way, there or back
     ├── ModelError                 the model did not answer; nothing of the turn is kept
@@ -164,7 +164,7 @@ class TooOften(TryLater):
 
 
 class Unavailable(TryLater):
-    """The store, the sidecar or the broker is away, or the service is stopping."""
+    """The store, the sidecar or the broker is unavailable, or the service is stopping."""
 
     status, title = 503, "Unavailable"
 

@@ -35,16 +35,7 @@ from agent_actors.observability.counters import Counters
 from agent_actors.observability.loop_lag import LoopLag
 from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol import wire
-from agent_actors.protocol.clients import (
-    AnalyticsClient,
-    ChatClient,
-    DeadLetterClient,
-    MemoryClient,
-    NotificationClient,
-    ProxyFactory,
-    ResponseClient,
-    SessionClient,
-)
+from agent_actors.protocol.clients import Clients, ProxyFactory
 from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.protocol.dead_letters import LetterLimits
 from agent_actors.protocol.events import CloudEvent
@@ -84,7 +75,8 @@ class Service:
     def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
         self._counters = counters = Counters(clock.monotonic)
         store = StateStore(runtime.actor_client, clock, settings.call_time, counters)
-        self._proxies = proxies = ProxyFactory(runtime.actor_client, counters)
+        proxies = ProxyFactory(runtime.actor_client, counters)
+        self._actors = actors = Clients.of(proxies)
         self._settings = settings
         self._runtime = runtime
         self._clock = clock
@@ -94,18 +86,12 @@ class Service:
         self._bell = TurnBell()
         self._drained = False
         self.stopping = Drain(clock, settings.drain, self._bell)
-        self._chat = ChatClient(proxies)
-        self._memory = MemoryClient(proxies)
-        self._response = ResponseClient(proxies)
-        self._sessions = SessionClient(proxies)
-        self._analytics = AnalyticsClient(proxies)
         phones = (
             [NotificationRecipients(proxies, self._reader, clock)] if settings.sms_binding else []
         )
-        fed = (self._sessions, self._analytics, *phones)
-        self._consumers = (self._memory, *fed)
+        fed = (actors.sessions, actors.analytics, *phones)
+        self._consumers = (actors.memory, *fed)
         self._feed = EventFeed(fed, self._reader, clock, settings.feed_time)
-        self._letters = DeadLetterClient(proxies)
         self._model = model
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete, counters)
         self._summaries = self._summing_up()
@@ -120,14 +106,15 @@ class Service:
         return None if self._runtime.called_by_sidecar else secrets.token_urlsafe(32)
 
     def _summing_up(self) -> Summaries:
-        model, clock = self._model, self._clock
+        model, actors, clock = self._model, self._actors, self._clock
         return Summaries(
-            model, self._reader, self._memory, self._chat, clock, self._settings, self._counters
+            model, self._reader, actors.memory, actors.chat, clock, self._settings, self._counters
         )
 
     def _routes(self) -> Services:
+        chat = self._actors.chat
         turns = TurnRunner(
-            self._chat, self._reader, self._bell, self.stopping, self._settings, self._counters
+            chat, self._reader, self._bell, self.stopping, self._settings, self._counters
         )
         gauges = ProcessGauges(self._activations, self._calls, self._feed)
         letters = self._runtime.dead_letters or self._kept_by_an_actor()
@@ -140,10 +127,7 @@ class Service:
             turns=turns,
             session_turns=self._orchestration.runner if self._orchestration else turns,
             reader=self._reader,
-            chat=self._chat,
-            memory=self._memory,
-            sessions=self._sessions,
-            analytics=self._analytics,
+            actors=self._actors,
             feed=self._feed,
             erase_user=self._forgetter(letters),
             token=self.token,
@@ -162,8 +146,8 @@ class Service:
 
         dependencies = WorkflowDependencies(
             reader=self._reader,
-            memory=self._memory,
-            chat=self._chat,
+            memory=self._actors.memory,
+            chat=self._actors.chat,
             calls=self._calls,
             publish=self._publish,
             settings=self._settings,
@@ -177,7 +161,7 @@ class Service:
         if settings.sms_binding is None:
             return None
         carrier = SmsBinding(self._invoke_binding, settings.sms_binding)
-        actors = NotificationClient(self._proxies)
+        actors = self._actors.notifications
         return SmsSender(carrier, actors, self._reader, letters, self._clock, self._counters)
 
     async def _publish(self, pubsub: str, topic: str, event: CloudEvent) -> None:
@@ -191,7 +175,8 @@ class Service:
             return await self._runtime.invoke_binding(name, operation, data, metadata)
 
     def _forgetter(self, letters: DeadLetters) -> Callable[[str], Awaitable[None]]:
-        forgetting = UserEraser(self._chat, self._consumers, self._sessions, letters, self._clock)
+        chat, sessions = self._actors.chat, self._actors.sessions
+        forgetting = UserEraser(chat, self._consumers, sessions, letters, self._clock)
 
         async def forget(user: str) -> None:
             await forgetting.forget(user)
@@ -291,8 +276,8 @@ class Service:
         return built
 
     def _kept_by_an_actor(self) -> DeadLetters:
-        age = LetterLimits().age
-        return ActorDeadLetters(self._letters, self._store, self._redeliver, self._clock, age)
+        actor, age = self._actors.dead_letters, LetterLimits().age
+        return ActorDeadLetters(actor, self._store, self._redeliver, self._clock, age)
 
     async def _redeliver(self, topic: str, event: bytes) -> None:
         await subscriptions.redeliver(self.services, topic, event)
@@ -300,9 +285,9 @@ class Service:
     def _chat_dependencies(self) -> ChatDependencies:
         return ChatDependencies(
             settings=self._settings,
-            response=self._response,
+            response=self._actors.response,
             consumers=self._consumers,
-            forgetful=(self._memory, self._sessions),
+            forgetful=(self._actors.memory, self._actors.sessions),
             outbox=Outbox(self._publish, self._clock, self._settings.call_time),
             bell=self._bell,
             new_turn_id=new_turn_id,
@@ -315,15 +300,15 @@ class Service:
 
     def _response_dependencies(self) -> ResponseDependencies:
         return ResponseDependencies(
-            chat=self._chat,
-            memory=self._memory,
+            chat=self._actors.chat,
+            memory=self._actors.memory,
             calls=self._calls,
             reader=self._reader,
             parking_time=self._settings.parking_time,
         )
 
     async def _complete(self, conversation: str, turn_id: str, outcome: Outcome) -> None:
-        await self._chat.complete(conversation, CompleteTurn(turn_id, outcome))
+        await self._actors.chat.complete(conversation, CompleteTurn(turn_id, outcome))
 
 
 _DEPTH_TOLD = 1_000

@@ -13,7 +13,7 @@ from agent_actors.errors import AgentError, Unavailable
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.interfaces import actormethod
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.turns.actor import Host, TurnActor, turn
 from tests.conformance.probe import Journal
 

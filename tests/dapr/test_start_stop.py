@@ -76,7 +76,7 @@ async def test_an_app_that_comes_first_waits_for_its_sidecar(stopped: DaprServic
     assert second.status_code in {200, 503}, second.text
     assert (first.status_code, again.status_code) == (200, 200)
     assert sorted(await said(stopped)) == ["one", "two"]
-    assert stopped.logged().count("the sidecar is away") == 1
+    assert stopped.logged().count("the sidecar is unavailable") == 1
 
 
 async def test_a_sidecar_that_comes_first_waits_for_its_app(stopped: DaprService):
@@ -90,7 +90,7 @@ async def test_a_sidecar_that_comes_first_waits_for_its_app(stopped: DaprService
     await stopped.ready()
 
     assert "Got your message: hi at" in await stopped.reply("ada", "hi")
-    assert "the sidecar is away" not in stopped.logged()
+    assert "the sidecar is unavailable" not in stopped.logged()
 
 
 async def test_a_sidecar_that_is_killed_comes_back(service: DaprService):

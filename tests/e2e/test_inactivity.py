@@ -25,7 +25,7 @@ async def test_a_timer_logs_how_many_messages_there_are(
     async with launch(tmp_path, **settings | {"history_ttl": 3_600}) as service:
         await service.reply("ada", "Hello")
         await eventually(
-            lambda: "conversation ada has 2 messages" in service.logged(),
+            lambda: "conversation ada has 2 entries" in service.logged(),
             "the messages were counted",
         )
 

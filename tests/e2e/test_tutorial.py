@@ -139,4 +139,4 @@ async def test_the_agent_of_the_tutorial_calls_its_tool_once(tmp_path: Path):
     assert first["messages"][-1]["content"] == "A table for four, please"
     assert [tool["function"]["name"] for tool in first["tools"]] == ["book_table"]
     results = [each for each in second["messages"] if each["role"] == "tool"]
-    assert [each["content"] for each in results] == ["Table 1 is booked for ada, 4 guests."]
+    assert [each["content"] for each in results] == ["Table 1 is booked for cleo, 4 guests."]

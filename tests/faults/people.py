@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import httpx2
 
 from agent_actors.model.echo import SHOWN
-from agent_actors.state.documents import Mark, Memory
+from agent_actors.state.documents.users import Mark, Memory
 from agent_actors.state.versions import read
 from tests.e2e.service import clock
 

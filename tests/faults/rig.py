@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.state.versions import read
 from tests.dapr.engine import Cluster, Engine, Replica
 from tests.e2e.service import clock, eventually

@@ -1,4 +1,4 @@
-"""Events that come again, in any order, by the broker and past it: each is effective once."""
+"""Events that come again, in any order, by the broker and past it: each takes effect once."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from agent_actors.conversation.outbox import turn_event
 from agent_actors.protocol import wire
 from agent_actors.protocol.events import turn_payload
-from agent_actors.state.documents import Head, Pair, Segment, segment_of
+from agent_actors.state.documents.conversation import Head, Pair, Segment, segment_of
 from agent_actors.state.versions import read
 from tests.dapr.engine import Engine
 from tests.faults.rig import Replicas, Storm, storm

@@ -1,4 +1,4 @@
-"""Model calls that last: they outlive what happens to their actors, are saved once, and paid once.
+"""Model calls that last: they outlive what happens to their actors, are saved and paid for once.
 
 Only where ResponseAgent moves to another replica while its call runs may that replica call again.
 """

@@ -1,4 +1,4 @@
-"""aimock, a scripted model server in a process of its own: its script and its journal.
+"""aimock, a mock model server in a process of its own: its script and its journal.
 
 It is npm's `@copilotkit/aimock`, which `make llm` installs. A test sets its script and reads its
 journal over HTTP; to the service under test it is an OpenAI server.

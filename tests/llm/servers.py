@@ -30,7 +30,7 @@ def aimock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
     """The process; without Node, or before `make llm`, the test is skipped with a reason."""
     reason = missing()
     if reason is not None:
-        pytest.skip(f"no scripted model: {reason}")
+        pytest.skip(f"no mock model server: {reason}")
     server = Aimock(tmp_path_factory.mktemp("aimock"))
     try:
         yield server.start()

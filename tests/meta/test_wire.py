@@ -1,5 +1,9 @@
 """Names on the wire and derived ids are for ever: replicas of two releases run side by side."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 from dapr.actor import Actor
 from dapr.actor.runtime._type_utils import get_dispatchable_attrs
@@ -10,9 +14,15 @@ from agent_actors.dead_letters.actor import DeadLetterActor
 from agent_actors.notifications.actor import NotificationActor
 from agent_actors.protocol import dead_letters, ids
 from agent_actors.protocol.messages import Message
+from agent_actors.service import Service
+from agent_actors.settings import Settings
 from agent_actors.users.analytics import AnalyticsActor
 from agent_actors.users.memory import MemoryAgentActor
 from agent_actors.users.session import UserSessionActor
+from tests.fakes import FakeRuntime, QuickModel
+from tests.hand_clock import HandClock
+
+ROOT = Path(__file__).parents[2]
 
 METHODS: dict[type[Actor], str] = {
     ChatAgent: "AddSchedule AdoptTurn AskFollowUp ClearHistory CompleteTurn Forget"
@@ -26,6 +36,44 @@ METHODS: dict[type[Actor], str] = {
     NotificationActor: "Forget GetMark Notify Ping Report",
     DeadLetterActor: "Forget Keep Ping",
 }
+
+
+class OnDapr(FakeRuntime):
+    """A runtime without dead letters of its own: an actor keeps them."""
+
+    dead_letters = None  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="module")
+def actors() -> set[type[Actor]]:
+    """Every actor that the service can host."""
+    settings = Settings(sms_binding="twilio-binding")
+    return set(Service(settings, OnDapr(), QuickModel(), HandClock())._builders())
+
+
+def test_every_actor_is_listed_above(actors: set[type[Actor]]):
+    """A new actor gets its line in `METHODS`."""
+    assert actors == set(METHODS)
+
+
+def test_every_actor_is_under_the_import_contract(actors: set[type[Actor]]):
+    """The contract "Actors meet only through their contract" in `pyproject.toml` names each."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (
+        each
+        for each in settings["tool"]["importlinter"]["contracts"]
+        if each["name"] == "Actors meet only through their contract"
+    )
+
+    assert contract["modules"] == sorted(each.__module__ for each in actors)
+
+
+def test_every_actor_has_a_row_in_the_actors_page(actors: set[type[Actor]]):
+    """The first table of `docs/actors.md` has each type."""
+    page = (ROOT / "docs" / "actors.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(\w+)` \|", page.partition("\n## ")[0], flags=re.MULTILINE)
+
+    assert sorted(named) == sorted(each.__name__ for each in actors)
 
 
 @pytest.mark.parametrize("actor", METHODS)

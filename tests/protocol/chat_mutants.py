@@ -1,6 +1,15 @@
 """What ChatAgent does, mechanism by mechanism switched off; see `mutants`."""
 
-from tests.protocol.mutant import BASE, CHAT, DRAFT, HISTORY, POSITION, RECOVERY, mutant
+from tests.protocol.mutant import (
+    BASE,
+    CHAT,
+    DRAFT,
+    HISTORY,
+    POSITION,
+    QUEUE,
+    RECOVERY,
+    mutant,
+)
 
 _COMMIT = "        await self._arm()\n        await self.state.save(draft.changes)\n"
 _SETTLE = (
@@ -8,6 +17,7 @@ _SETTLE = (
     "        self._bell.ring(self.conversation)\n"
     "        if pair is not None:\n"
 )
+_DOCUMENTS = "from agent_actors.state.documents.conversation import Head, Pair, QueuedTurn\n"
 _CLEARED = (
     "        self.head = replace(self.head, queue=(), start=seq, earlier=EarlierSummary(seq))\n"
 )
@@ -28,7 +38,7 @@ CHAT_MUTANTS = (
     mutant(
         "arm_only_parked",
         "4.5",
-        CHAT,
+        QUEUE,
         _SETTLE,
         _SETTLE.replace(
             "await self._commit(draft)",
@@ -73,18 +83,18 @@ CHAT_MUTANTS = (
     mutant(
         "tries_volatile",
         "4.10",
-        CHAT,
+        QUEUE,
         "draft.count_start()\n                await self.state.save(draft.changes)\n",
         "draft.count_start()\n",
     ),
     mutant(
         "queue_waits_for_tick",
         "4.29",
-        CHAT,
+        QUEUE,
         "        if not head.queue or ARMED in self.state.flags:\n",
         "        if True:\n",
     ),
-    mutant("tries_unbounded", "4.10", CHAT, "first.tries < TRIES", "first.tries < 1000"),
+    mutant("tries_unbounded", "4.10", QUEUE, "first.tries < TRIES", "first.tries < 1000"),
     mutant(
         "clear_wipes",
         "4.14",
@@ -110,11 +120,13 @@ CHAT_MUTANTS = (
     mutant(
         "split_commit",
         "4.17",
-        CHAT,
+        QUEUE,
         _SETTLE,
         "        await self._arm()\n"
         "        early = replace(draft.head, recent=head.recent)\n"
         "        await self.state.save({**draft.changes, slots.HEAD: early})\n" + _SETTLE,
+        _DOCUMENTS,
+        "from agent_actors.state import slots\n" + _DOCUMENTS,
     ),
     mutant(
         "oneshot",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 CHAT = "conversation/agent.py"
+QUEUE = "conversation/queue.py"
 CONSUMER = "users/consumer.py"
 BASE = "conversation/base.py"
 RECOVERY = "conversation/recovery.py"

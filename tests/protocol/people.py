@@ -66,7 +66,7 @@ class People:
         accepted, floor = set(ledger.accepted), max(ledger.pairs[conversation], default=0)
         process = self._chance.choice(world.processes)
         cleared = await self._outcome(
-            world.spawn(process.services.chat.clear(conversation), process)
+            world.spawn(process.services.actors.chat.clear(conversation), process)
         )
         if isinstance(cleared, str):
             return
@@ -127,7 +127,7 @@ class People:
             said, key = f"planned{number}", f"key of {number}"
             asked = Schedule(f"s{number}", said, now + (every or 1.0), now, every, times, 0, key)
             kept = await self._outcome(
-                self._world.spawn(process.services.chat.add_schedule(user, asked), process)
+                self._world.spawn(process.services.actors.chat.add_schedule(user, asked), process)
             )
             if isinstance(kept, Schedule) or kept == "410":
                 self._world.seen["planned"] += 1
@@ -257,14 +257,14 @@ class People:
 
 async def _answer(services: Services, conversation: str, turn: Turn, wait: float) -> TurnState:
     """What a route does with a message."""
-    await open_session(services.reader, services.sessions, turn.user, conversation)
+    await open_session(services.reader, services.actors.sessions, turn.user, conversation)
     return await services.turns.answer(conversation, turn, wait)
 
 
 async def _adopt(services: Services, conversation: str, told: AdoptTurn) -> TurnState:
     """What a route does with a turn of another service."""
-    await open_session(services.reader, services.sessions, told.turn.user, conversation)
-    return await services.chat.adopt(conversation, told)
+    await open_session(services.reader, services.actors.sessions, told.turn.user, conversation)
+    return await services.actors.chat.adopt(conversation, told)
 
 
 async def _forget(services: Services, user: str) -> None:

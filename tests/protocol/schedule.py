@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent_actors.conversation import agent, draft, recovery
+from agent_actors.conversation import draft, queue, recovery
 from agent_actors.protocol import wire
-from agent_actors.state import documents, history
+from agent_actors.state import history
+from agent_actors.state.documents import conversation as documents
 from agent_actors.users import eraser, feed, session
 from tests.protocol.people import People
 from tests.protocol.verify import verify
@@ -47,9 +48,9 @@ def shrunk(sizes: Sizes) -> Iterator[None]:
         (documents, "SEGMENT_BYTES"): 40,
         (documents, "RECENT"): sizes.recent,
         (documents, "RECORDS"): sizes.recent // 2,
-        (agent, "DRIVE"): 2,
+        (queue, "DRIVE"): 2,
         (recovery, "PUBLISH"): 4,
-        (agent, "UNSEEN"): 1,
+        (queue, "UNSEEN"): 1,
         (feed, "PER_USER"): 3,
         (feed, "PAIRS"): 3,
         (feed, "CATCH_UP"): 2,

@@ -6,7 +6,7 @@ from pydantic_core import from_json
 from agent_actors.protocol import wire
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import Failure, Message
-from agent_actors.state.documents import Memory
+from agent_actors.state.documents.users import Memory
 from agent_actors.users.memory import MemoryAgentActor
 from tests.protocol.facts import (
     SIZES,
@@ -77,11 +77,11 @@ async def test_after_a_sidecar_was_restarted_a_call_runs_on_a_fresh_object(world
     process, former = world.processes[0], an_object(world)
     process.managers[wire.MEMORY]._active_actors[ACTORS[2][1]] = former
     world.sidecar.place[ACTORS[2]] = 0
-    reading = world.spawn(process.services.memory.recall("u"), process)
+    reading = world.spawn(process.services.actors.memory.recall("u"), process)
     await let_all_through(world)
     former.activations.withdraw_all()
     world.store[ACTORS[2]]["memory"] = encode(Memory(entries=(Message("user", "new"),)))
-    again = world.spawn(process.services.memory.recall("u"), process)
+    again = world.spawn(process.services.actors.memory.recall("u"), process)
     await let_all_through(world)
 
     assert reading.result().entries == ()

@@ -2,7 +2,7 @@
 
 from pydantic_core import from_json
 
-from agent_actors.conversation.agent import TRIES
+from agent_actors.conversation.queue import TRIES
 from agent_actors.protocol import wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import (
@@ -137,10 +137,14 @@ async def test_no_summary_of_a_conversation_outlives_its_user(world: World):
         world.spawn(people.say("u", "u", said, said, 20.0))
         await to_rest(world)
     answers = [pair["output"]["content"] for pair in world.ledger.pairs["u"].values()]
-    await taken(world, process.services.chat.sum_up("u", ConversationSummary(0, 1, answers[0])))
+    await taken(
+        world, process.services.actors.chat.sum_up("u", ConversationSummary(0, 1, answers[0]))
+    )
     world.spawn(people.forget("u"))
     await to_rest(world)
-    await taken(world, process.services.chat.sum_up("u", ConversationSummary(2, 2, answers[1])))
+    await taken(
+        world, process.services.actors.chat.sum_up("u", ConversationSummary(2, 2, answers[1]))
+    )
 
     assert world.seen["forgotten"] == 1
     verify(world)
@@ -152,7 +156,9 @@ async def test_a_deletion_that_broke_off_leaves_no_text_in_the_conversation(worl
     world.spawn(People(world).say("u", "u", "said", "key", 20.0))
     await to_rest(world)
     process = world.processes[0]
-    world.spawn(process.services.chat.forget("u", ForgetConversation("u", close=False)), process)
+    world.spawn(
+        process.services.actors.chat.forget("u", ForgetConversation("u", close=False)), process
+    )
     await to_rest(world)
 
     assert b"said" not in b"".join(world.store[CHAT].values())

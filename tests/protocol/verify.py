@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from agent_actors.conversation import agent
+from agent_actors.conversation import queue
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.ids import ActorRef
-from agent_actors.state import documents
+from agent_actors.state.documents import conversation as documents
 from tests.protocol.ledger import Group
 from tests.protocol.world import Violation
 
@@ -195,7 +195,7 @@ def _forgotten(world: "World") -> None:
 
 
 def _calls(world: "World") -> None:
-    """The model was paid once, and once more for each crash or move that lost its answer."""
+    """Each model call was paid for once, and again after a crash or move that lost its answer."""
     ledger, kept = world.ledger, world.sizes.outcomes_kept
     forgotten: Counter[Group] = Counter(
         ledger.group(conversation, record["turn_id"])
@@ -210,5 +210,5 @@ def _calls(world: "World") -> None:
     runs = Counter(call.turn_id for call in ledger.calls)
     for turn_id, times in runs.items():
         turn = ledger.turns.get(turn_id)
-        if turn and turn.message.content in world.poison and times > agent.TRIES + 6:
+        if turn and turn.message.content in world.poison and times > queue.TRIES + 6:
             raise Violation(f"a message that kills its process ran {times} times")

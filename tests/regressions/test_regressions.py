@@ -17,7 +17,7 @@ from agent_actors.errors import Unavailable
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol import interfaces, wire
 from agent_actors.protocol.codec import encode
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from tests.conftest import Serve, Served
 from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.hand_clock import HandClock

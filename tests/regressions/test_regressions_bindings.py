@@ -40,7 +40,7 @@ async def test_b19_a_timer_ends_after_its_ten_times(caplog: pytest.LogCaptureFix
         ticks += 1
 
     assert ticks == 10
-    assert len([each for each in caplog.messages if each.endswith("has 2 messages")]) == 10
+    assert len([each for each in caplog.messages if each.endswith("has 2 entries")]) == 10
 
 
 def test_b26_the_binding_publishes_nowhere():

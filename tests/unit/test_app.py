@@ -13,7 +13,8 @@ from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.service import Service
 from agent_actors.settings import Settings
-from agent_actors.state.documents import Analytics, Head, LastExchanges, Memory
+from agent_actors.state.documents.conversation import Head
+from agent_actors.state.documents.users import Analytics, LastExchanges, Memory
 from agent_actors.users.analytics import AnalyticsActor
 from agent_actors.users.memory import MemoryAgentActor
 from agent_actors.users.session import UserSessionActor

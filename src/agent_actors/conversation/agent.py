@@ -1,4 +1,4 @@
-"""ChatAgent: one conversation. This file is a turn's way through it, from message to outcome.
+"""ChatAgent: one conversation. This file is a turn's path through it, from message to outcome.
 
     process_message ─► _process ─► known already?    ─► its state or outcome, again
                                    others waiting?   ─► _park: into the queue
@@ -7,13 +7,13 @@
 
     complete_turn   ─► _commit_outcome (a parked turn's) ─► _drive: starts the next in the queue
 
-A turn is committed in one transaction: its pair in the history, its outcome record, and the queue
-without it. Its event is published after that, and again until every consumer has applied it: see
-`recovery`. docs/protocol.md has the rules, the mistakes they prevent, and a model that checks them.
+`_park`, `_commit_outcome` and `_drive` are in `queue`. A turn is committed in one transaction: its
+pair in the history, its outcome record, and the queue without it. Its event is published after
+that, and again until every consumer has applied it: see `recovery`. docs/protocol.md has the rules,
+the mistakes they prevent, and a model that checks them.
 """
 
 import logging
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,10 +21,10 @@ from dapr.actor import Remindable
 
 from agent_actors.conversation.base import ARMED, CANCELLED
 from agent_actors.conversation.inactivity import Inactivity
+from agent_actors.conversation.queue import TurnQueue
 from agent_actors.conversation.recovery import Recovery
 from agent_actors.conversation.schedules import ScheduledTurns
-from agent_actors.errors import Busy, Conflict, ModelFailed, TryLater
-from agent_actors.observability import tracing
+from agent_actors.errors import Conflict
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.follow_ups import FollowUp, FollowUpResult
 from agent_actors.protocol.interfaces import ChatAgentInterface
@@ -36,38 +36,24 @@ from agent_actors.protocol.messages import (
     ForgetConversation,
     HighWaterMark,
     Message,
-    Outcome,
-    Problem,
     ProcessTurn,
     Reply,
-    ResponseRequest,
-    ResponseState,
     Turn,
     TurnState,
     check_message,
 )
 from agent_actors.state import slots
-from agent_actors.state.documents import EarlierSummary, Head, Pair, QueuedTurn
+from agent_actors.state.documents.conversation import EarlierSummary, Head
 from agent_actors.state.turn_position import check_open, check_user
 from agent_actors.turns.actor import turn
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-"""Starts of a queued turn. One that has ended its process each time is recorded as failed."""
-DRIVE = 8
-"""Queued turns that one call commits; the rest is left to the next call."""
-UNSEEN = 4
-"""Pairs that have left the model's window and are then summarised together."""
 SHOWN = 2
 """Pairs that `GetConversationHistory` returns."""
 
-LOST = Failure(
-    Problem.of(ModelFailed(f"The turn was started {TRIES} times and each time its process ended."))
-)
 
-
-class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remindable):
+class ChatAgent(TurnQueue, Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remindable):
     """One conversation. `Remindable` is a direct base: the SDK looks for it nowhere else."""
 
     # -- a turn, from message to outcome ----------------------------------------------------------
@@ -128,18 +114,6 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         await self._commit_outcome(head, turn, response.outcome)
         return TurnState(turn.turn_id, "done", response.outcome)
 
-    async def _park(self, head: Head, turn: Turn, tries: int) -> TurnState:
-        """Saves the turn in the queue; from here on it ends without its caller."""
-        if self._queue_is_full(head, turn):
-            self._turn_counters.refused(turn)
-            raise Busy("Too many messages wait for this actor; send this one again later.")
-        draft = self._draft(head)
-        draft.own(turn.user)
-        draft.enqueue(turn, tries)
-        await self._commit(draft)
-        self._turn_counters.parked(turn)
-        return TurnState(turn.turn_id, "running" if tries else "queued")
-
     @turn
     async def complete_turn(self, request: CompleteTurn) -> None:
         """Commits the outcome of the queue's first turn, and goes on with the queue.
@@ -152,6 +126,7 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         head = await self._commit_outcome(head, head.queue[0].turn, request.outcome)
         await self._drive(head, fresh=True)
 
+<<<<<<< HEAD
     async def _commit_outcome(
         self, head: Head, turn: Turn, outcome: Outcome, *, adopted: bool = False
     ) -> Head:
@@ -237,6 +212,8 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         )
         return await self.ask(lambda: self._dependencies.response.process(request), wait)
 
+=======
+>>>>>>> h-d
     # -- turns of other origins -------------------------------------------------------------------
 
     @turn
@@ -372,8 +349,3 @@ class ChatAgent(Recovery, Inactivity, ScheduledTurns, ChatAgentInterface, Remind
         """Goes on with the queue, then with what is owed. Returns up to where pairs are erased."""
         head = await self._drive(await self._head(), fresh=False)
         return await self._recover(head)
-
-
-def _trace_of(queued: QueuedTurn) -> AbstractContextManager[object]:
-    """The trace that a queued turn began in, not that of the call that goes on with it."""
-    return tracing.resume("resume turn", queued.trace, {"turn.id": queued.turn.turn_id})

@@ -20,7 +20,7 @@ from agent_actors.protocol.clients import ConsumerClient, ForgetfulClient, Respo
 from agent_actors.protocol.messages import ConversationSummary, Problem, Turn
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.state.history import History
 from agent_actors.turns.actor import Host, TurnActor
 from agent_actors.turns.bell import TurnBell

@@ -10,7 +10,7 @@ from agent_actors.protocol.messages import Problem, Reply, Turn
 from agent_actors.protocol.schedules import Schedules
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import (
+from agent_actors.state.documents.conversation import (
     RECENT,
     RECORDS,
     SEGMENT,

@@ -41,7 +41,7 @@ class Inactivity(ConversationBase):
 
     @turn
     async def log_message_count(self, _state: object = None) -> None:
-        """The callback of the timer `log-message-count`: logs the number of visible messages.
+        """The callback of the timer `log-message-count`: logs the number of visible entries.
 
         Every tick is a timer of its own that fires once. In Dapr 1.18.0 a repeating timer that is
         unregistered inside its own callback goes on, and one that outlives its actor activates it
@@ -52,7 +52,7 @@ class Inactivity(ConversationBase):
         if not self._counts_left:
             return
         head = await self._head()
-        log.info("conversation %s has %d messages", self.conversation, 2 * (head.seq - head.start))
+        log.info("conversation %s has %d entries", self.conversation, 2 * (head.seq - head.start))
         self._counts_left -= 1
         idle = self.clock.monotonic() - self._last_message
         if idle + COUNT_PERIOD > self._settings.idle_timeout:

@@ -11,7 +11,7 @@ from agent_actors.observability import tracing
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.codec import adapter
 from agent_actors.protocol.events import CloudEvent, ConversationCleared, TurnEvent, turn_payload
-from agent_actors.state.documents import Head, Pair
+from agent_actors.state.documents.conversation import Head, Pair
 
 log = logging.getLogger(__name__)
 

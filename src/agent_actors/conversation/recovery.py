@@ -11,7 +11,7 @@ import logging
 
 from agent_actors.conversation.base import ARMED, ConversationBase
 from agent_actors.protocol import wire
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
 """Scheduled messages: a conversation stores schedules and sends itself their messages.
 
-A schedule has a *repeating* reminder. When a fire fails, or is missed because the service was down,
-the reminder fires again after the recovery period, until it is set to the next time or stopped
-(I14, docs/protocol.md). The document alone decides whether an occurrence is due, and moves on in
-the transaction that queues the turn: a reminder that fires twice, early or late does no harm
+A schedule has a *repeating* reminder. When a firing fails, or is missed because the service was
+down, the reminder fires again after the recovery period, until it is set to the next time or
+stopped (I14, docs/protocol.md). The document alone decides whether an occurrence is due, and moves
+on in the transaction that queues the turn: a reminder that fires twice, early or late does no harm
 (rule 16).
 """
 
@@ -17,7 +17,7 @@ from agent_actors.protocol import ids
 from agent_actors.protocol.messages import Message, Turn
 from agent_actors.protocol.schedules import BYTES, RemoveSchedule, Schedule, Schedules
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.state.turn_position import check_open
 from agent_actors.turns.actor import turn
 

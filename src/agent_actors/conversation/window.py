@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent_actors.settings import Settings
-from agent_actors.state.documents import Head, Pair
+from agent_actors.state.documents.conversation import Head, Pair
 from agent_actors.state.history import History
 
 TOKEN_BYTES = 4

@@ -17,7 +17,13 @@ from agent_actors.protocol.dead_letters import ForgetDeadLetter, KeepDeadLetter,
 from agent_actors.protocol.interfaces import DeadLetterInterface
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
-from agent_actors.state.documents import LETTERS, Letter, LetterIndex, LetterPage, ListedLetter
+from agent_actors.state.documents.dead_letters import (
+    LETTERS,
+    Letter,
+    LetterIndex,
+    LetterPage,
+    ListedLetter,
+)
 from agent_actors.state.store import Changes
 from agent_actors.turns.actor import Host, TurnActor, turn
 

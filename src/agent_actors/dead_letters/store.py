@@ -20,7 +20,7 @@ from agent_actors.protocol.dead_letters import (
 )
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
-from agent_actors.state.documents import Letter, LetterIndex, LetterPage, ListedLetter
+from agent_actors.state.documents.dead_letters import Letter, LetterIndex, LetterPage, ListedLetter
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore
 
@@ -43,7 +43,7 @@ class ActorDeadLetters:
     """Keeps letters in turns of the actor, and reads them without a turn (I9).
 
     A letter is not listed any more after `age` seconds. Every method raises `Unavailable` if the
-    store or the actor is away.
+    store or the actor is unavailable.
     """
 
     client: DeadLetterClient

@@ -6,6 +6,7 @@ from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.sidecar import has_actor_store
 from agent_actors.errors import AgentError
 from agent_actors.protocol import wire
+from agent_actors.protocol.clients import CLIENTS
 from agent_actors.runtime.dapr.sidecar import SidecarClient, SidecarResponse, part, section
 from agent_actors.settings import Settings
 
@@ -16,15 +17,9 @@ _report = Report("actors")
 
 def actor_types(settings: Settings, *, dapr: bool = True) -> tuple[str, ...]:
     """The types that a replica hosts; the embedded runtime keeps dead letters without an actor."""
-    return (
-        wire.CHAT,
-        wire.RESPONSE,
-        wire.MEMORY,
-        wire.SESSION,
-        wire.ANALYTICS,
-        *((wire.LETTERS,) if dapr else ()),
-        *((wire.NOTIFICATIONS,) if settings.sms_binding is not None else ()),
-    )
+    hosted = {wire.LETTERS: dapr, wire.NOTIFICATIONS: settings.sms_binding is not None}
+    types = (client.actor_type for client in CLIENTS)
+    return tuple(each for each in types if hosted.get(each, True))
 
 
 async def check_embedded_actors(context: Context) -> Findings:

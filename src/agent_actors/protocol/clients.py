@@ -6,8 +6,8 @@ A call takes the method of an interface, and reads its wire name and the type of
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from dataclasses import dataclass, fields, replace
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from dapr.actor import ActorId, ActorInterface, ActorProxy
 from dapr.actor.client.proxy import ActorFactoryBase
@@ -335,3 +335,26 @@ class DeadLetterClient(ActorClient):
     async def forget(self, request: ForgetDeadLetter) -> None:
         """Removes a letter, if it is there."""
         await self._call(wire.LETTERS_ID, DeadLetterInterface.forget, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """A client for each type of actor; a new type is one more line here."""
+
+    chat: ChatClient
+    response: ResponseClient
+    memory: MemoryClient
+    sessions: SessionClient
+    analytics: AnalyticsClient
+    notifications: NotificationClient
+    dead_letters: DeadLetterClient
+
+    @classmethod
+    def of(cls, factory: ProxyFactory) -> Self:
+        """The clients that call through this factory."""
+        clients: list[Any] = [client(factory) for client in CLIENTS]
+        return cls(*clients)
+
+
+CLIENTS: Sequence[type[ActorClient]] = [cast(Any, each.type) for each in fields(Clients)]
+"""The class of each client."""

@@ -69,7 +69,7 @@ class Pingable(ActorInterface):
 
     @actormethod("Ping")
     async def ping(self) -> bool:
-        """Return True, without reading anything and without waiting for a turn."""
+        """Returns True, without reading anything and without waiting for a turn."""
 
 
 class ChatAgentInterface(ActorInterface):
@@ -77,15 +77,15 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ProcessTurn | Message) -> TurnState | Message:
-        """Run a turn; a bare message (the lesson's form) is an unkeyed turn."""
+        """Runs a turn; a bare message (the lesson's form) is an unkeyed turn."""
 
     @actormethod("AskFollowUp")
     async def ask_follow_up(self, request: ProcessTurn) -> FollowUpResult:
-        """Run a turn and, in the same call, one that follows it up."""
+        """Runs a turn and, in the same call, one that follows it up."""
 
     @actormethod("CompleteTurn")
     async def complete_turn(self, request: CompleteTurn) -> None:
-        """Take the outcome of a parked turn from the model's task."""
+        """Takes the outcome of a parked turn from the model's task."""
 
     @actormethod("GetConversationHistory")
     async def get_conversation_history(self) -> tuple[Message, ...]:
@@ -93,31 +93,31 @@ class ChatAgentInterface(ActorInterface):
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
-        """Hide the history and cancel the queued turns."""
+        """Hides the history and cancel the queued turns."""
 
     @actormethod("AdoptTurn")
     async def adopt_turn(self, request: AdoptTurn) -> TurnState:
-        """Commit, once, a turn that ended elsewhere."""
+        """Commits, once, a turn that ended elsewhere."""
 
     @actormethod("AddSchedule")
     async def add_schedule(self, request: Schedule) -> Schedule:
-        """Store a schedule, once; return it as it is now."""
+        """Stores a schedule, once; returns it as it is now."""
 
     @actormethod("RemoveSchedule")
     async def remove_schedule(self, request: RemoveSchedule) -> None:
-        """End a schedule, if there is one of that id."""
+        """Ends a schedule, if there is one of that id."""
 
     @actormethod("SumUp")
     async def sum_up(self, request: ConversationSummary) -> None:
-        """Store a summary of the turns before the model's window."""
+        """Stores a summary of the turns before the model's window."""
 
     @actormethod("Forget")
     async def forget(self, request: ForgetConversation) -> HighWaterMark:
-        """Clear the conversation of a user who is being erased; return its last turn."""
+        """Clears the conversation of a user who is being erased; returns its last turn."""
 
     @actormethod("Settle")
     async def settle(self, upto: HighWaterMark) -> bool:
-        """Do the recovery reminder's work now; are all turns up to this one erased?"""
+        """Does the recovery reminder's work now; True once all turns up to this one are erased."""
 
 
 class ResponseAgentInterface(ActorInterface):
@@ -125,11 +125,11 @@ class ResponseAgentInterface(ActorInterface):
 
     @actormethod("ProcessMessage")
     async def process_message(self, request: ResponseRequest) -> ResponseState:
-        """Start the model call of a turn; return the state of one that is known already."""
+        """Starts the model call of a turn; returns the state of one that is known already."""
 
     @actormethod("FollowUp")
     async def follow_up(self, request: FollowUp) -> FollowUpQuestion:
-        """Ask the conversation a follow-up question, while its turn waits for this call."""
+        """Asks the conversation a follow-up question, while its turn waits for this call."""
 
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
@@ -148,7 +148,7 @@ class ConsumerInterface(ActorInterface):
 
     @actormethod("Forget")
     async def forget(self, request: ForgetUser) -> None:
-        """Erase everything about the user except the marks, which move up."""
+        """Erases everything about the user except the marks, which move up."""
 
 
 class ForgetfulInterface(ConsumerInterface, ActorInterface):
@@ -156,7 +156,7 @@ class ForgetfulInterface(ConsumerInterface, ActorInterface):
 
     @actormethod("ForgetConversation")
     async def forget_conversation(self, passed: HighWaterMark) -> None:
-        """Erase what a conversation had up to a turn, since it was cleared."""
+        """Erases what a conversation had up to a turn, since it was cleared."""
 
 
 class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
@@ -164,7 +164,7 @@ class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("UpdateMemory")
     async def update_memory(self, event: TurnEvent) -> EventResult:
-        """Apply one event, once and in order."""
+        """Applies one event, once and in order."""
 
     @actormethod("GetMemory")
     async def get_memory(self) -> tuple[Message, ...]:
@@ -176,11 +176,11 @@ class MemoryAgentInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("Initialize")
     async def initialize(self, person: Person) -> None:
-        """Set the user's profile; a summary that is being made will be ignored."""
+        """Sets the user's profile; a summary that is being made will be ignored."""
 
     @actormethod("KeepSummary")
     async def keep_summary(self, request: UserSummary) -> None:
-        """Store a summary of the user."""
+        """Stores a summary of the user."""
 
 
 class UserSessionInterface(ForgetfulInterface, ActorInterface):
@@ -188,7 +188,7 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("AddExchanges")
     async def add_exchanges(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
-        """Apply events, each once and in order; the ids of those that came too early."""
+        """Applies events, each once and in order; returns the ids of those that were too early."""
 
     @actormethod("GetConversationHistory")
     async def get_conversation_history(self) -> tuple[SessionExchange, ...]:
@@ -196,19 +196,19 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("ClearHistory")
     async def clear_history(self) -> None:
-        """Drop the last exchanges."""
+        """Drops the last exchanges."""
 
     @actormethod("SetPreferences")
     async def set_preferences(self, values: dict[str, str]) -> None:
-        """Replace the user's preferences."""
+        """Replaces the user's preferences."""
 
     @actormethod("OpenSession")
     async def open_session(self, request: OpenSession) -> None:
-        """Add a session to the user's list, once; called before its first turn."""
+        """Adds a session to the user's list, once; called before its first turn."""
 
     @actormethod("CloseSessions")
     async def close_sessions(self) -> None:
-        """Close the list for a user who is being erased; later sessions go on a new one."""
+        """Closes the list for a user who is being erased; later sessions go on a new one."""
 
     @actormethod("ClosedSessions")
     async def closed_sessions(self) -> Sessions:
@@ -216,15 +216,15 @@ class UserSessionInterface(ForgetfulInterface, ActorInterface):
 
     @actormethod("DropSessions")
     async def drop_sessions(self, page: Sessions) -> None:
-        """Drop this page if it is the first of a closed list: its conversations are erased."""
+        """Drops this page if it is the first of a closed list: its conversations are erased."""
 
 
 class AnalyticsInterface(ConsumerInterface, ActorInterface):
-    """The numbers of a user's answered messages and of their tokens; fed by events."""
+    """Counts a user's answered messages and their tokens; fed by events."""
 
     @actormethod("CountTurns")
     async def count_turns(self, events: tuple[TurnEvent, ...]) -> tuple[str, ...]:
-        """Apply events, each once and in order; the ids of those that came too early."""
+        """Applies events, each once and in order; returns the ids of those that were too early."""
 
     @actormethod("GetMessageCount")
     async def get_message_count(self) -> int:
@@ -232,7 +232,7 @@ class AnalyticsInterface(ConsumerInterface, ActorInterface):
 
     @actormethod("Initialize")
     async def initialize(self, message_count: int) -> None:
-        """Set the number of messages."""
+        """Sets the number of messages."""
 
 
 class NotificationInterface(ConsumerInterface, ActorInterface):
@@ -240,11 +240,11 @@ class NotificationInterface(ConsumerInterface, ActorInterface):
 
     @actormethod("Notify")
     async def notify(self, request: Notify) -> tuple[str, ...]:
-        """Notify the user of turns, each once and in order; the ids of early events."""
+        """Notifies the user of turns, each once and in order; returns the ids of early events."""
 
     @actormethod("Report")
     async def report(self, request: NotificationReport) -> None:
-        """Store the result of sending a notification."""
+        """Stores the result of sending a notification."""
 
 
 class DeadLetterInterface(ActorInterface):
@@ -252,8 +252,8 @@ class DeadLetterInterface(ActorInterface):
 
     @actormethod("Keep")
     async def keep(self, request: KeepDeadLetter) -> str:
-        """Store an event, once; the letter's id."""
+        """Stores an event, once; returns the letter's id."""
 
     @actormethod("Forget")
     async def forget(self, request: ForgetDeadLetter) -> None:
-        """Remove a letter, if it is there."""
+        """Removes a letter, if it is there."""

@@ -1,6 +1,7 @@
 """The names that travel: actor types, reminders, timers, topics and event types.
 
-Wire spellings live here and in `interfaces`, and nowhere else.
+Wire spellings live here and in `interfaces`, and nowhere else, except for an actor type that only
+its client names.
 """
 
 CHAT = "ChatAgent"

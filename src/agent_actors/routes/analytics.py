@@ -9,7 +9,7 @@ from agent_actors.errors import NotFound
 from agent_actors.routes.edge.bodies import Body
 from agent_actors.routes.edge.dependencies import Services, UserIdPath, services_of
 from agent_actors.routes.edge.problems import responses
-from agent_actors.state.documents import Analytics
+from agent_actors.state.documents.users import Analytics
 
 router = APIRouter(prefix="/analytics", tags=["users"])
 
@@ -52,7 +52,7 @@ class UsageDocument(BaseModel):
 
     @classmethod
     def of(cls, analytics: Analytics) -> "UsageDocument":
-        """The document of a user's numbers."""
+        """The document of a user's analytics."""
         return cls(
             message_count=analytics.message_count,
             input_tokens=analytics.usage.input_tokens,
@@ -86,12 +86,12 @@ async def initialize(
     user_id: UserIdPath, new: NewMessageCount, request: Request
 ) -> InitializedAnalytics:
     """Set the number of answered messages."""
-    await services_of(request).analytics.initialize(user_id, new.message_count)
+    await services_of(request).actors.analytics.initialize(user_id, new.message_count)
     return InitializedAnalytics(user_id=user_id, message_count=new.message_count)
 
 
 async def _analytics(services: Services, user: str) -> Analytics:
-    """The user's numbers.
+    """The user's analytics.
 
     Raises:
         NotFound: The user was deleted and has sent nothing since.

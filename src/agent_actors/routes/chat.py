@@ -22,7 +22,7 @@ from agent_actors.routes.turns import (
     reply_of,
     run,
 )
-from agent_actors.state.documents import Pair
+from agent_actors.state.documents.conversation import Pair
 
 router = APIRouter(prefix="/chat", tags=["chat"])
 
@@ -116,7 +116,7 @@ async def turn(actor_id: ActorIdPath, turn_id: TurnIdPath, request: Request) -> 
 @router.delete("/{actor_id}/history", status_code=204, responses=responses(422, 503))
 async def clear(actor_id: ActorIdPath, request: Request) -> None:
     """Clear the conversation: hidden at once, erased soon after; waiting turns are cancelled."""
-    await services_of(request).chat.clear(actor_id)
+    await services_of(request).actors.chat.clear(actor_id)
 
 
 def _entries(pair: Pair) -> list[HistoryEntry]:

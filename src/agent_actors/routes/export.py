@@ -13,7 +13,8 @@ from agent_actors.routes.analytics import UsageDocument
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.notifications import Notification, notifications_of
 from agent_actors.routes.schedules import ScheduleDocument
-from agent_actors.state.documents import Analytics, Head, Pair
+from agent_actors.state.documents.conversation import Head, Pair
+from agent_actors.state.documents.users import Analytics
 from agent_actors.state.reader import StateReader
 
 PAIRS = 32

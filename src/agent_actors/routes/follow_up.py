@@ -55,7 +55,7 @@ async def follow_up(
     content = Message(message.role, message.content)
     turn = new_turn(services, actor_id, actor_id, content, idempotency_key)
     process = ProcessTurn(turn, services.settings.parking_time)
-    result = await services.chat.ask_follow_up(actor_id, process)
+    result = await services.actors.chat.ask_follow_up(actor_id, process)
     if result.turn.reply is None or result.follow_up is None:
         return accepted(f"/chat/{actor_id}/turns", result.turn)
     second = TurnDocument.of(result.follow_up)

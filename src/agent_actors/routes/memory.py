@@ -63,5 +63,5 @@ async def initialize(
 ) -> InitializedUser:
     """Set the description of the user."""
     person = Person(metadata.name, metadata.preferred_style, metadata.user_summary)
-    await services_of(request).memory.initialize(user_id, person)
+    await services_of(request).actors.memory.initialize(user_id, person)
     return InitializedUser(user_id=user_id, metadata=metadata)

@@ -194,7 +194,7 @@ async def schedule(
         row: dict[str, Any] = {"type": "value_error", "loc": ("body", "due_at"), "msg": reason}
         raise RequestValidationError([row])
     try:
-        saved = await services.chat.add_schedule(actor_id, schedule)
+        saved = await services.actors.chat.add_schedule(actor_id, schedule)
     except TryLater as error:
         if not hashed:
             error.retry = "no"  # It may have been saved: a retry would add a second schedule.
@@ -235,7 +235,7 @@ async def one(
 )
 async def unschedule(actor_id: ActorIdPath, schedule_id: ScheduleIdPath, request: Request) -> None:
     """Delete a schedule; 204 also if it has ended already. The turns it has begun stay."""
-    await services_of(request).chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
+    await services_of(request).actors.chat.remove_schedule(actor_id, RemoveSchedule(schedule_id))
 
 
 def _rfc_3339(seconds: float) -> str:

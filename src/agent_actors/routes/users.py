@@ -105,7 +105,7 @@ async def session(user_id: UserIdPath, request: Request) -> Session:
 @router.delete("/{user_id}/session", status_code=204, responses=responses(422, 503))
 async def clear_session(user_id: UserIdPath, request: Request) -> None:
     """Delete the last exchanges; the conversations they come from stay."""
-    await services_of(request).sessions.clear(user_id)
+    await services_of(request).actors.sessions.clear(user_id)
 
 
 @router.get("/{user_id}/sessions", responses=responses(422, 503))
@@ -136,7 +136,7 @@ async def prefer(
     if phone is not None and not phone_number.is_number(phone):
         reason = "a phone number is + and 8 to 15 digits, the first one not 0, as in +14155550123"
         raise RequestValidationError([{"loc": ("body", "phone"), "msg": reason, "type": "phone"}])
-    await services_of(request).sessions.set_preferences(user_id, preferences.root)
+    await services_of(request).actors.sessions.set_preferences(user_id, preferences.root)
     return preferences
 
 

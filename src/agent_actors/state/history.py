@@ -13,7 +13,14 @@ from typing import Protocol
 
 from agent_actors.protocol.messages import Turn, TurnState
 from agent_actors.state import slots
-from agent_actors.state.documents import RECORDS, Head, OutcomeRecord, Pair, find_record, segment_of
+from agent_actors.state.documents.conversation import (
+    RECORDS,
+    Head,
+    OutcomeRecord,
+    Pair,
+    find_record,
+    segment_of,
+)
 from agent_actors.state.slots import D, Slot
 from agent_actors.state.turn_position import position_of
 

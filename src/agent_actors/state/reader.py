@@ -13,14 +13,8 @@ from agent_actors.protocol.messages import Person, SessionExchange, Sessions, Tu
 from agent_actors.protocol.notifications import NotificationRecord, PhoneNumber
 from agent_actors.protocol.schedules import Schedules
 from agent_actors.state import slots
-from agent_actors.state.documents import (
-    Analytics,
-    Head,
-    Memory,
-    Pair,
-    first_of,
-    segment_of,
-)
+from agent_actors.state.documents.conversation import Head, Pair, first_of, segment_of
+from agent_actors.state.documents.users import Analytics, Memory
 from agent_actors.state.history import History
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore, StoredActor

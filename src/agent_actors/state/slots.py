@@ -11,7 +11,19 @@ from typing import Generic, TypeVar
 
 from agent_actors.protocol.notifications import NotificationLog, PhoneNumber
 from agent_actors.protocol.schedules import Schedules
-from agent_actors.state import documents
+from agent_actors.state.documents.conversation import Head, OutcomeRecords, Segment
+from agent_actors.state.documents.dead_letters import Letter, LetterIndex, LetterPage
+from agent_actors.state.documents.users import (
+    Analytics,
+    LastExchanges,
+    Mark,
+    Memory,
+    Profile,
+    SessionIndex,
+    SessionPage,
+    Tombstone,
+    UserPreferences,
+)
 
 D = TypeVar("D")
 Kept = TypeVar("Kept", covariant=True)
@@ -30,46 +42,46 @@ class Slot(Generic[Kept]):
     cached: bool = True
 
 
-HEAD = Slot("head", documents.Head)
+HEAD = Slot("head", Head)
 SCHEDULES = Slot("schedules", Schedules)
-MEMORY = Slot("memory", documents.Memory)
-LETTERS = Slot("index", documents.LetterIndex)
-PROFILE = Slot("profile", documents.Profile)
-EXCHANGES = Slot("exchanges", documents.LastExchanges)
-PREFERENCES = Slot("preferences", documents.UserPreferences)
-SESSIONS = Slot("sessions", documents.SessionIndex)
-ANALYTICS = Slot("analytics", documents.Analytics)
-TOMBSTONE = Slot("tombstone", documents.Tombstone)
+MEMORY = Slot("memory", Memory)
+LETTERS = Slot("index", LetterIndex)
+PROFILE = Slot("profile", Profile)
+EXCHANGES = Slot("exchanges", LastExchanges)
+PREFERENCES = Slot("preferences", UserPreferences)
+SESSIONS = Slot("sessions", SessionIndex)
+ANALYTICS = Slot("analytics", Analytics)
+TOMBSTONE = Slot("tombstone", Tombstone)
 PHONE = Slot("phone", PhoneNumber)
 NOTICES = Slot("notices", NotificationLog)
 
 
-def segment(number: int) -> Slot[documents.Segment]:
+def segment(number: int) -> Slot[Segment]:
     """A segment of a conversation."""
-    return Slot(f"h{number}", documents.Segment, cached=False)
+    return Slot(f"h{number}", Segment, cached=False)
 
 
 @lru_cache(maxsize=1024)  # Every turn makes sixteen of them.
-def records(number: int) -> Slot[documents.OutcomeRecords]:
+def records(number: int) -> Slot[OutcomeRecords]:
     """The outcome records 16·number … 16·number+15 of a conversation."""
-    return Slot(f"r{number}", documents.OutcomeRecords)
+    return Slot(f"r{number}", OutcomeRecords)
 
 
-def mark(conversation: str) -> Slot[documents.Mark]:
+def mark(conversation: str) -> Slot[Mark]:
     """A consumer's mark for a conversation."""
-    return Slot(f"s:{conversation}", documents.Mark)
+    return Slot(f"s:{conversation}", Mark)
 
 
-def session_page(number: int) -> Slot[documents.SessionPage]:
+def session_page(number: int) -> Slot[SessionPage]:
     """A page of a user's sessions."""
-    return Slot(f"p{number}", documents.SessionPage)
+    return Slot(f"p{number}", SessionPage)
 
 
-def letter(letter_id: str) -> Slot[documents.Letter]:
+def letter(letter_id: str) -> Slot[Letter]:
     """A dead letter."""
-    return Slot(f"l:{letter_id}", documents.Letter, cached=False)
+    return Slot(f"l:{letter_id}", Letter, cached=False)
 
 
-def letter_page(number: int) -> Slot[documents.LetterPage]:
+def letter_page(number: int) -> Slot[LetterPage]:
     """A page of dead letters."""
-    return Slot(f"p{number}", documents.LetterPage, cached=False)
+    return Slot(f"p{number}", LetterPage, cached=False)

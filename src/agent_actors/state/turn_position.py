@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agent_actors.errors import Gone, Invalid, NotFound
 from agent_actors.protocol.messages import Problem, TurnState, TurnStatus
-from agent_actors.state.documents import Head, OutcomeRecord, Pair, is_turn
+from agent_actors.state.documents.conversation import Head, OutcomeRecord, Pair, is_turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from pydantic_core import from_json
 
 from agent_actors.errors import Defect
 from agent_actors.protocol.codec import adapter, fields
-from agent_actors.state.documents import Head, LastExchanges, Mark, Memory, Profile, Segment
+from agent_actors.state.documents.conversation import Head, Segment
+from agent_actors.state.documents.users import LastExchanges, Mark, Memory, Profile
 
 Document = TypeVar("Document")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]

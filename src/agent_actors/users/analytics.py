@@ -7,7 +7,7 @@ from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import AnalyticsInterface
 from agent_actors.protocol.messages import ForgetUser, Usage
 from agent_actors.state import slots
-from agent_actors.state.documents import Analytics, ModelUse
+from agent_actors.state.documents.users import Analytics, ModelUse
 from agent_actors.turns.actor import turn
 from agent_actors.users.consumer import Consumer, with_id
 

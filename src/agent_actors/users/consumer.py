@@ -11,7 +11,7 @@ from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.interfaces import ConsumerInterface
 from agent_actors.protocol.messages import ForgetUser, HighWaterMark, MarkRequest
 from agent_actors.state import slots
-from agent_actors.state.documents import Mark, Origin, Tombstone
+from agent_actors.state.documents.users import Mark, Origin, Tombstone
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import Changes
 from agent_actors.turns.actor import TurnActor, turn

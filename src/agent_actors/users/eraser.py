@@ -40,7 +40,7 @@ class UserEraser:
         raised at the end.
 
         Raises:
-            TryLater: A part is away; send the request again.
+            TryLater: A part is unavailable; send the request again.
             AgentError: A conversation could not be cleared.
         """
         at = self.clock.now().timestamp()

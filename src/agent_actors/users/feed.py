@@ -74,7 +74,7 @@ class EventFeed:
     ) -> list[TurnEvent]:
         """The next events of a conversation for a consumer, from the history; empty if none.
 
-        The events may be waiting in another replica, or be lost, or the consumer was away.
+        The events may be waiting in another replica, or be lost, or the consumer was unavailable.
         """
         head = await self._reader.head(conversation)
         mark = max(await consumer.mark(user, conversation), head.low - 1)

@@ -20,7 +20,7 @@ from agent_actors.protocol.messages import (
     UserSummary,
 )
 from agent_actors.state import slots
-from agent_actors.state.documents import Memory, Profile
+from agent_actors.state.documents.users import Memory, Profile
 from agent_actors.turns.actor import Host, turn
 from agent_actors.users.consumer import Consumer, origin_of, with_id, without_turns
 

@@ -18,7 +18,7 @@ from agent_actors.protocol.messages import (
 )
 from agent_actors.protocol.notifications import PhoneNumber
 from agent_actors.state import slots
-from agent_actors.state.documents import LastExchanges, SessionPage, UserPreferences
+from agent_actors.state.documents.users import LastExchanges, SessionPage, UserPreferences
 from agent_actors.state.reader import StateReader
 from agent_actors.turns.actor import turn
 from agent_actors.users.consumer import Consumer, origin_of, with_id, without_turns
@@ -167,7 +167,7 @@ async def open_session(
 
     Raises:
         NotFound: The session belongs to another user.
-        TryLater: A part is away.
+        TryLater: A part is unavailable.
     """
     head = await reader.head(conversation)
     if head.user and head.user != user:

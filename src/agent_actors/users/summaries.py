@@ -31,7 +31,7 @@ WAITING = 10_000
 TRIES = 4
 """The attempts at a user's summary; after them, the next event asks for it again."""
 ATTEMPTS = RetryPolicy(pause=1.0, attempts=4)
-"""For a part that is away. A failure of the model is not retried this way: it may have cost."""
+"""For a part that is unavailable. A failed model call is not retried this way: it may have cost."""
 LONGEST_REST = 3_600.0
 """The longest pause, in seconds, after a failed summary; the pause doubles with each failure."""
 LONGEST = 2_000

@@ -40,7 +40,7 @@ Activity = Callable[[WorkflowActivityContext, Any], Coroutine[Any, Any, Any]]
 
 
 class WorkflowWorker:
-    """Connects to the sidecar, and again after the sidecar was away."""
+    """Connects to the sidecar, and again after the sidecar was unavailable."""
 
     def __init__(self, port: int, activities: Activities) -> None:
         self._activities = activities

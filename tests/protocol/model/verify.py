@@ -119,7 +119,7 @@ def _same(first: Record, second: Record) -> bool:
 
 
 def _paid(world: "World") -> None:
-    """The model was paid once, and once more for each crash or move that lost its answer."""
+    """Each model call was paid for once, and again after a crash or move that lost its answer."""
     notes = world.notes
     forgotten: Counter[Group] = Counter(
         group(conversation, record)

@@ -30,7 +30,7 @@ from agent_actors.protocol.messages import (
 from agent_actors.protocol.wire import COUNT, EXPIRE, SETTLE
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.state.versions import read
 from agent_actors.turns.bell import TurnBell
 from tests.fake_actors import FakeMemories, FakeResponses

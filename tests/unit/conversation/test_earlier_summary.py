@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent_actors.conversation.agent import UNSEEN
+from agent_actors.conversation.queue import UNSEEN
 from agent_actors.protocol.messages import ConversationSummary, Reply
-from agent_actors.state.documents import EarlierSummary
+from agent_actors.state.documents.conversation import EarlierSummary
 from tests.fakes import a_turn
 from tests.unit.conversation.talk import Talk
 

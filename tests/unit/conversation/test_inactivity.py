@@ -26,7 +26,7 @@ def idle() -> Talk:
 
 
 def counts(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.message for each in caplog.records if "messages" in each.message]
+    return [each.message for each in caplog.records if "entries" in each.message]
 
 
 async def test_by_default_nothing_is_counted_cleared_or_forgotten(talk: Talk):
@@ -40,7 +40,7 @@ async def test_by_default_nothing_is_counted_cleared_or_forgotten(talk: Talk):
     assert talk.memories.forgot == []
 
 
-async def test_messages_are_counted_some_times(counted: Talk, caplog: pytest.LogCaptureFixture):
+async def test_entries_are_counted_some_times(counted: Talk, caplog: pytest.LogCaptureFixture):
     """Every period, then the timer is gone; each tick is a timer that fires once."""
     caplog.set_level(logging.INFO)
     await counted.answered("hi")
@@ -52,9 +52,9 @@ async def test_messages_are_counted_some_times(counted: Talk, caplog: pytest.Log
     await counted.count()
 
     assert counts(caplog) == [
-        "conversation ada has 2 messages",
-        "conversation ada has 4 messages",
-        "conversation ada has 4 messages",
+        "conversation ada has 2 entries",
+        "conversation ada has 4 entries",
+        "conversation ada has 4 entries",
     ]
     assert not counted.counting
     await counted.answered("more")

@@ -11,7 +11,7 @@ from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol import ids
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import CloudEvent
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from tests.fakes import FakeRuntime, a_pair
 from tests.hand_clock import HandClock, settle
 

@@ -20,7 +20,8 @@ from agent_actors.protocol.messages import (
     ResponseRequest,
 )
 from agent_actors.state import slots
-from agent_actors.state.documents import Analytics, Head
+from agent_actors.state.documents.conversation import Head
+from agent_actors.state.documents.users import Analytics
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from tests.fake_actors import FakeChats, FakeMemories

@@ -151,7 +151,7 @@ async def test_an_occurrence_is_accepted_once_whatever_the_save_says(talk: Talk,
 
 
 async def test_a_reminder_that_cannot_be_moved_on_fires_once_more(talk: Talk):
-    """The turn runs all the same; that fire is before its time, and moves it."""
+    """The turn runs all the same; that firing is before its time, and moves it."""
     await plan(talk, "hi", every=60.0)
     await talk.answered("before")
     talk.client.fail("register", Unavailable("away"))

@@ -9,7 +9,7 @@ from agent_actors.errors import AgentError, TryLater, Unavailable
 from agent_actors.protocol import dead_letters
 from agent_actors.protocol.dead_letters import Envelope, ForgetDeadLetter
 from agent_actors.state import slots
-from agent_actors.state.documents import LETTERS as PAGE
+from agent_actors.state.documents.dead_letters import LETTERS as PAGE
 from tests.unit.dead_letters.graveyard import LETTERS, Graveyard, envelope
 
 

@@ -12,7 +12,7 @@ from agent_actors.protocol import dead_letters
 from agent_actors.protocol.clients import DeadLetterClient, ProxyFactory
 from agent_actors.protocol.dead_letters import Envelope, ForgetDeadLetter, KeepDeadLetter
 from agent_actors.state import slots
-from agent_actors.state.documents import LETTERS as PAGE
+from agent_actors.state.documents.dead_letters import LETTERS as PAGE
 from tests.fakes import all_of
 from tests.hand_clock import settle
 from tests.unit.dead_letters.graveyard import LETTERS, Graveyard, envelope

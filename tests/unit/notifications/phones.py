@@ -7,7 +7,7 @@ from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import Message, Reply
 from agent_actors.protocol.notifications import PhoneNumber
 from agent_actors.state import slots
-from agent_actors.state.documents import Head, Pair
+from agent_actors.state.documents.conversation import Head, Pair
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient

@@ -17,7 +17,7 @@ from agent_actors.protocol.codec import encode
 from agent_actors.protocol.dead_letters import is_about
 from agent_actors.protocol.notifications import NotificationReport, PhoneNumber, Sms
 from agent_actors.state import slots
-from agent_actors.state.documents import Tombstone
+from agent_actors.state.documents.users import Tombstone
 from tests.fakes import FakeDeadLetters
 from tests.hand_clock import settle
 from tests.readings import counted

@@ -78,7 +78,7 @@ async def test_everything_is_in_one_document(serve: Serve):
 async def test_only_this_users_data_is_exported(serve: Serve):
     """The document has nothing of another user, nor of a session that another user owns."""
     async with two_lives(serve) as served:
-        await served.services.sessions.open("ada", "bob-1")
+        await served.services.actors.sessions.open("ada", "bob-1")
         text = json.dumps(await exported(served))
 
         assert MARKER in text
@@ -92,7 +92,7 @@ EXCHANGE = {
 }
 PERSON = {"name": "Ada", "preferred_style": "casual", "user_summary": "ada is a new user."}
 KNOWN: dict[str, Callable[[Served], Awaitable[Any]]] = {
-    "a session": lambda served: served.services.sessions.open("ada", "s1"),
+    "a session": lambda served: served.services.actors.sessions.open("ada", "s1"),
     "a waiting message": lambda served: served.say("ada", "slow", prefer="respond-async"),
     "a memory": lambda served: served.deliver(wrapped(EXCHANGE | {"actor_id": "ada"})),
     "preferences": lambda served: served.http.put(
@@ -183,7 +183,7 @@ async def test_a_document_is_whole_whatever_is_cleared_meanwhile(serve: Serve):
         await served.http.delete("/chat/ada/history")
 
         async def erased() -> bool:
-            return await served.services.chat.settle(HighWaterMark("ada", PAIRS + 4))
+            return await served.services.actors.chat.settle(HighWaterMark("ada", PAIRS + 4))
 
         await eventually(erased)
         document += b"".join([part async for part in parts])

@@ -9,7 +9,7 @@ from typing import Any
 from agent_actors.conversation.outbox import turn_event
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import turn_payload
-from agent_actors.state.documents import Pair
+from agent_actors.state.documents.conversation import Pair
 from tests.conftest import Serve, Served
 from tests.fakes import QuickModel
 from tests.unit.routes.sidecar.lessons import (
@@ -222,7 +222,7 @@ async def test_many_sessions_are_forgotten(serve: Serve, tmp_path: Path):
     """All sessions are closed, even those without a turn, and if they fill more than a page."""
     async with serve(model=QuickModel()) as served:
         for number in range(70):
-            await served.services.sessions.open("ada", f"s{number}")
+            await served.services.actors.sessions.open("ada", f"s{number}")
         for number in (0, 63, 64, 69):
             await replied(served, "ada", MARKER, f"s{number}")
         await forget(served)

@@ -54,7 +54,7 @@ async def test_turns_under_way_are_cancelled(serve: Serve, tmp_path: Path, sessi
         model.says = MARKER
         model.free.set()
         await eventually(lambda: not served.services.turns._tasks)
-        await served.services.chat.settle(HighWaterMark(name, 0))
+        await served.services.actors.chat.settle(HighWaterMark(name, 0))
         assert len(model.prompts) == 1
         assert rows_with(tmp_path, MARKER) == []
         assert (await served.services.reader.head(name)).seq == 0

@@ -4,6 +4,8 @@ import httpx2
 from dapr.ext.fastapi import DaprActor
 from fastapi import FastAPI
 
+from agent_actors.doctor.actors import actor_types
+from agent_actors.settings import Settings
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel
 
@@ -60,13 +62,7 @@ async def test_the_configuration_lists_the_actors(serve: Serve):
     async with serve(idle_timeout=90) as served:
         config = (await served.http.get("/dapr/config")).json()
 
-        assert sorted(config["entities"]) == [
-            "AnalyticsActor",
-            "ChatAgent",
-            "MemoryAgentActor",
-            "ResponseAgent",
-            "UserSessionActor",
-        ]
+        assert sorted(config["entities"]) == sorted(actor_types(Settings(), dapr=False))
         assert config["actorIdleTimeout"] == "0h1m30s0ms0μs"
         assert config["drainRebalancedActors"] is True
 

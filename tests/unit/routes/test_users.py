@@ -83,7 +83,7 @@ async def test_sessions_are_listed_in_pages(serve: Serve):
     async with serve(model=QuickModel()) as served:
         begun = [f"s{number}" for number in range(70)]
         for session in begun:
-            await served.services.sessions.open("ada", session)
+            await served.services.actors.sessions.open("ada", session)
         told: list[str] = []
         page: int | None = 0
         while page is not None:
@@ -163,7 +163,7 @@ async def test_as_many_preferences_as_may_be(serve: Serve):
 async def test_a_session_belongs_to_the_user_of_its_first_turn(serve: Serve):
     """If two users open a session, it belongs to the one with the first turn."""
     async with serve(model=QuickModel()) as served:
-        await served.services.sessions.open("eve", "s1")
+        await served.services.actors.sessions.open("eve", "s1")
         await replied(served, "ada", "mine", "s1")
 
         assert (await post(served, "eve", "mine too", "s1")).status_code == 404

@@ -13,29 +13,28 @@ from agent_actors.errors import Defect
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.dead_letters import Envelope
 from agent_actors.protocol.messages import Message, Reply, SessionExchange, Usage
-from agent_actors.state.documents import (
-    Analytics,
+from agent_actors.state.documents.conversation import (
     EarlierSummary,
     Head,
+    OutcomeRecords,
+    Pair,
+    QueuedTurn,
+    Segment,
+    find_record,
+    segment_of,
+)
+from agent_actors.state.documents.dead_letters import Letter, LetterIndex, LetterPage, ListedLetter
+from agent_actors.state.documents.users import (
+    Analytics,
     LastExchanges,
-    Letter,
-    LetterIndex,
-    LetterPage,
-    ListedLetter,
     Mark,
     Memory,
     ModelUse,
-    OutcomeRecords,
-    Pair,
     Profile,
-    QueuedTurn,
-    Segment,
     SessionIndex,
     SessionPage,
     Tombstone,
     UserPreferences,
-    find_record,
-    segment_of,
 )
 from agent_actors.state.versions import Upgrade, read
 from tests.fakes import a_pair, a_record, a_turn

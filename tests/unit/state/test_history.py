@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent_actors.state import slots
-from agent_actors.state.documents import Head, OutcomeRecords, Segment
+from agent_actors.state.documents.conversation import Head, OutcomeRecords, Segment
 from agent_actors.state.history import History
 from agent_actors.state.slots import D, Slot
 from tests.fakes import a_pair, a_record, a_turn

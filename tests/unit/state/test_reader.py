@@ -9,15 +9,14 @@ from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Message, Problem, TurnState
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
-from agent_actors.state.documents import (
+from agent_actors.state.documents.conversation import (
     Head,
-    Mark,
-    Memory,
     OutcomeRecord,
     OutcomeRecords,
     QueuedTurn,
     Segment,
 )
+from agent_actors.state.documents.users import Mark, Memory
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_pair, a_record, a_turn

@@ -7,9 +7,9 @@ from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Person, SessionExchange, Sessions
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
-from agent_actors.state.documents import (
+from agent_actors.state.documents.conversation import Head
+from agent_actors.state.documents.users import (
     Analytics,
-    Head,
     LastExchanges,
     Profile,
     SessionIndex,

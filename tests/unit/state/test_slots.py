@@ -8,7 +8,8 @@ from agent_actors.errors import Deactivated, Defect, Unavailable
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState, ReadTracker
-from agent_actors.state.documents import Head, Mark, Memory, OutcomeRecords, Profile, Segment
+from agent_actors.state.documents.conversation import Head, OutcomeRecords, Segment
+from agent_actors.state.documents.users import Mark, Memory, Profile
 from agent_actors.state.store import StateStore
 from tests.fakes import FakeActorClient, a_pair
 from tests.hand_clock import HandClock, settle

@@ -6,7 +6,7 @@ import pytest
 
 from agent_actors.errors import Gone, Invalid, ModelFailed, NotFound
 from agent_actors.protocol.messages import Problem, Turn
-from agent_actors.state.documents import Head, OutcomeRecord, QueuedTurn
+from agent_actors.state.documents.conversation import Head, OutcomeRecord, QueuedTurn
 from agent_actors.state.turn_position import (
     TurnPosition,
     check_body,

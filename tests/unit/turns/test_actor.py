@@ -13,7 +13,7 @@ from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.protocol.interfaces import actormethod
 from agent_actors.protocol.messages import MarkRequest
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.turns.actor import Host, TurnActor, turn
 from tests.fakes import FakeActorClient, a_context, a_host, all_of
 from tests.hand_clock import HandClock, settle

@@ -15,7 +15,7 @@ from agent_actors.protocol.codec import ValueSerializer, encode
 from agent_actors.protocol.interfaces import actormethod
 from agent_actors.settings.actors import ActorRules, RulesOf
 from agent_actors.state import slots
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.turns.activations import Activations
 from agent_actors.turns.actor import Host, TurnActor, turn
 from tests.fakes import FakeActorClient

@@ -1,4 +1,4 @@
-"""What holds for every consumer of events: each is effective once and in order."""
+"""What holds for every consumer of events: each takes effect once and in order."""
 
 import pytest
 
@@ -107,7 +107,7 @@ async def test_the_ids_of_foreign_events_are_bounded(bench: Bench):
 
 @pytest.mark.parametrize("worked", [False, True])
 async def test_a_save_that_fails_doubles_nothing(bench: Bench, worked: bool):
-    """Whether it had worked or not: offered again, the event is effective once."""
+    """Whether it had worked or not: offered again, the event takes effect once."""
     bench.client.fail("save", Unavailable("away"), after=worked)
     refused = await bench.offer(event(1))
     await bench.take(event(1))

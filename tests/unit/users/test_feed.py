@@ -14,7 +14,7 @@ from agent_actors.protocol.clients import BatchClient
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import TurnEvent
 from agent_actors.protocol.messages import Message
-from agent_actors.state.documents import Head, Segment, segment_of
+from agent_actors.state.documents.conversation import Head, Segment, segment_of
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from agent_actors.users.feed import CHARACTERS, PAIRS, PER_USER, TRIES, EventFeed

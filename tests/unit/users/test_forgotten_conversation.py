@@ -5,7 +5,7 @@ import pytest
 from agent_actors.protocol import wire
 from agent_actors.protocol.messages import HighWaterMark, Person, UserSummary
 from agent_actors.state import slots
-from agent_actors.state.documents import Origin
+from agent_actors.state.documents.users import Origin
 from agent_actors.users.consumer import without_turns
 from agent_actors.users.memory import MemoryAgentActor
 from tests.unit.users.consumers import Bench, event

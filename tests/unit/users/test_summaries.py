@@ -15,7 +15,8 @@ from agent_actors.protocol.codec import encode
 from agent_actors.protocol.messages import ConversationSummary, Message, UserSummary
 from agent_actors.settings import Settings
 from agent_actors.state import slots
-from agent_actors.state.documents import EarlierSummary, Head, Memory, Profile, Segment
+from agent_actors.state.documents.conversation import EarlierSummary, Head, Segment
+from agent_actors.state.documents.users import Memory, Profile
 from agent_actors.state.reader import StateReader
 from agent_actors.state.slots import Slot
 from agent_actors.state.store import StateStore
@@ -208,7 +209,7 @@ async def test_a_long_summary_is_cut(bench: Bench):
 
 
 async def test_a_part_that_is_away_is_asked_again(bench: Bench):
-    """Store and actor, after a second and twice as long each time; the model is paid once."""
+    """Store and actor, after a second and twice as long each time; one model call is paid for."""
     bench.remembered("ada", 4)
     bench.kept.errors = [Unavailable("away")] * 2
     bench.client.fail("get", Unavailable("away"))

@@ -13,7 +13,8 @@ from agent_actors.protocol.messages import AdoptTurn, Reply, TurnState
 from agent_actors.settings import Settings
 from agent_actors.state import slots
 from agent_actors.state.cache import ActorState
-from agent_actors.state.documents import Analytics, Head, OutcomeRecord
+from agent_actors.state.documents.conversation import Head, OutcomeRecord
+from agent_actors.state.documents.users import Analytics
 from agent_actors.state.reader import StateReader
 from agent_actors.state.store import StateStore
 from agent_actors.turns.bell import TurnBell

@@ -16,7 +16,7 @@ from agent_actors.protocol.messages import (
     Reply,
     TurnState,
 )
-from agent_actors.state.documents import EarlierSummary, Head
+from agent_actors.state.documents.conversation import EarlierSummary, Head
 from agent_actors.workflow.turn import PromptContext, ReplyRequest, ReplyResult, StoreRequest
 from tests.fakes import HeldModel, a_pair
 from tests.hand_clock import settle

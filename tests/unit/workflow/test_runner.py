@@ -7,7 +7,7 @@ import pytest
 
 from agent_actors.errors import Busy, Gone, Invalid, NotFound, Unavailable
 from agent_actors.protocol.messages import Problem, TurnState
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from agent_actors.workflow.client import WorkflowProgress
 from agent_actors.workflow.turn import TurnOrder
 from tests.fakes import a_pair

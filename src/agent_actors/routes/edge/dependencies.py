@@ -19,7 +19,7 @@ from agent_actors.notifications.sender import SmsSender
 from agent_actors.observability.counters import Counters
 from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol import ids, wire
-from agent_actors.protocol.clients import AnalyticsClient, ChatClient, MemoryClient, SessionClient
+from agent_actors.protocol.clients import Clients
 from agent_actors.protocol.messages import text
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.settings import Settings
@@ -32,8 +32,9 @@ class Services:
     """The objects that the routes use, made once when the service is composed.
 
     `turns` runs the turns of `POST /chat/{actor_id}`; `session_turns` runs those of `POST /chat/`,
-    in the same way or as workflows. `feed` brings the other consumers up to date. `token` is the
-    token of callbacks; None accepts any caller. `metrics` shows the numbers of `counters`.
+    in the same way or as workflows. `actors` calls actors, as in `actors.chat.clear("ada")`. `feed`
+    brings the other consumers up to date. `token` is the token of callbacks; None accepts any
+    caller. `metrics` shows the numbers of `counters`.
     """
 
     settings: Settings
@@ -44,10 +45,7 @@ class Services:
     turns: TurnRunner
     session_turns: TurnRunner
     reader: StateReader
-    chat: ChatClient
-    memory: MemoryClient
-    sessions: SessionClient
-    analytics: AnalyticsClient
+    actors: Clients
     feed: EventFeed
     erase_user: Callable[[str], Awaitable[None]]
     token: str | None

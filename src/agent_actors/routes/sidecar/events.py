@@ -46,7 +46,7 @@ _ATTRIBUTES = {
 
 @router.post("/subscribe", responses=responses(403))
 async def subscribe(request: Request) -> EventStatus:
-    """Apply one event to the memory of its user; effective once, however often it comes."""
+    """Apply one event to the memory of its user; it takes effect once, however often it comes."""
     return await take(callback(request), await request.body())
 
 
@@ -127,7 +127,7 @@ async def _apply(services: Services, event: TurnEvent) -> EventOutcome:
 
 async def _remember(services: Services, event: TurnEvent) -> EventResult:
     """Applies an event to memory, after the events that memory has missed before it."""
-    memory, user = services.memory, event.user
+    memory, user = services.actors.memory, event.user
     result = await memory.remember(user, event)
     for _ in range(CATCH_UP):
         if result.status != "gap":
@@ -149,7 +149,7 @@ async def _forget(services: Services, event: ConversationCleared) -> EventOutcom
         if head.user != user or not 0 < event.upto <= head.start:
             log.warning("an event says that %s was cleared, but it was not", conversation)
             return "dropped"
-        for each in (services.memory, services.sessions):
+        for each in (services.actors.memory, services.actors.sessions):
             await each.forget_conversation(user, conversation, event.upto)
     except AgentError as error:
         log.warning("%s will be forgotten later: %s", conversation, error.title)

@@ -114,7 +114,7 @@ async def take_message(services: Services, body: bytes) -> EventStatus:
     empty = (Message("user", ""), Message("assistant", ""))
     try:
         counted = TurnEvent("", turn_id, *empty, at=foreign.at, user=user)
-        await services.analytics.apply(user, [counted])
+        await services.actors.analytics.apply(user, [counted])
     except AgentError as error:
         return status(services, wire.MESSAGES, _refused(error))
     return status(services, wire.MESSAGES, "applied")
@@ -151,10 +151,10 @@ async def _adopt(
         # once the session is open: a deletion that starts later finds the session on the list.
         if await services.reader.forgotten_since(user, at):
             return "applied"
-        await open_session(services.reader, services.sessions, user, conversation)
+        await open_session(services.reader, services.actors.sessions, user, conversation)
         if await services.reader.forgotten_since(user, at):
             return "applied"
-        await services.chat.adopt(conversation, request)
+        await services.actors.chat.adopt(conversation, request)
     except AgentError as error:
         if error.status == Gone.status:
             return "applied"  # The session was deleted with its user, or its turn was cleared.

@@ -113,7 +113,7 @@ class KafkaRecord:
     "/receive-message", response_model_exclude_none=True, responses=responses(403, 409, 503)
 )
 async def receive_message(request: Request) -> ReceiveResult:
-    """Take a message from a Kafka binding; effective once, however often it comes."""
+    """Take a message from a Kafka binding; it takes effect once, however often it comes."""
     services = callback(request)
     return await receive(services, await request.body(), request.scope["headers"])
 
@@ -237,7 +237,7 @@ async def _process(services: Services, record: KafkaRecord, received: KafkaMessa
     wait = services.settings.parking_time
     for attempt in range(ATTEMPTS if record.requeued else 1):
         request = ProcessTurn(_turn(record, received, attempt), wait)
-        state = await services.chat.process(received.actor_id, request)
+        state = await services.actors.chat.process(received.actor_id, request)
         if state.status != "failed":
             break
     return state

@@ -115,8 +115,8 @@ class DaprRuntime:
     async def unready(self) -> str | None:
         """Why actors cannot be called now, or None if they can.
 
-        The sidecar does not notice when the app is away, so an actor of each type is called too, on
-        whichever replica it is.
+        The sidecar does not notice when the app is unavailable, so an actor of each type is
+        called too, on whichever replica it is.
         """
         if self._stopping:
             return "The service is stopping."

@@ -66,7 +66,7 @@ class DaprActorClient(DaprActorClientBase):
 
         Raises:
             Deactivated: The actor is not active at this sidecar; nothing was saved.
-            Unavailable: The store is away; the changes may have been saved.
+            Unavailable: The store is unavailable; the changes may have been saved.
         """
         actor = ActorRef(actor_type, actor_id)
         await self._decided(actor)
@@ -82,7 +82,7 @@ class DaprActorClient(DaprActorClientBase):
         """The saved JSON, or no bytes if there is none; waits for no turn.
 
         Raises:
-            Unavailable: The store is away.
+            Unavailable: The store is unavailable.
         """
         if self._undecided:
             await self._decided(ActorRef(actor_type, actor_id))

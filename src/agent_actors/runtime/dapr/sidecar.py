@@ -129,7 +129,7 @@ class SidecarClient:
         """Sends a request that must succeed, and returns its body.
 
         Raises:
-            Unavailable: The sidecar is away, or the request failed for now.
+            Unavailable: The sidecar is unavailable, or the request failed for now.
             Defect: The request can never succeed.
         """
         answer = await self.send(method, path, body)

@@ -65,7 +65,7 @@ class SidecarWatch:
         except TimeoutError:
             reason = "The sidecar did not answer in time."
         if reason is not None and reason != self._reason:
-            log.warning("the sidecar is away (%s)", reason.partition(";")[0].rstrip("."))
+            log.warning("the sidecar is unavailable (%s)", reason.partition(";")[0].rstrip("."))
         elif self._reason is not None and reason is None:
             log.info("the sidecar is there")
         self._reason = reason

@@ -62,7 +62,7 @@ class EmbeddedActorClient(DocumentClient):
 
         Raises:
             Invalid: The array has another form.
-            Unavailable: The actor is not active here, or the store is away.
+            Unavailable: The actor is not active here, or the store is unavailable.
         """
         try:
             # In two steps: pydantic reads values of any form faster without a schema.

@@ -104,7 +104,7 @@ class ActorTurns:
         not reentrant passes it on, as daprd does, and waits in line all the same.
 
         Raises:
-            Unavailable: The runtime is stopping, or something the actor needs is away.
+            Unavailable: The runtime is stopping, or something the actor needs is unavailable.
             Defect: The method failed (the log says where) or does not exist, or the chain of calls
                 is too deep.
         """

@@ -75,7 +75,7 @@ async def applied(served: Served, user: str, name: str, turns: int) -> None:
     services = served.services
 
     async def reached() -> bool:
-        consumers = (services.memory, services.sessions, services.analytics)
+        consumers = (services.actors.memory, services.actors.sessions, services.actors.analytics)
         return min([await each.mark(user, name) for each in consumers]) >= turns
 
     await eventually(reached)

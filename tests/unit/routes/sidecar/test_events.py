@@ -11,7 +11,7 @@ from agent_actors.errors import Invalid, Unavailable
 from agent_actors.protocol.codec import encode
 from agent_actors.protocol.events import turn_payload
 from agent_actors.protocol.wire import TOKEN_HEADER
-from agent_actors.state.documents import Head
+from agent_actors.state.documents.conversation import Head
 from tests.conftest import Serve
 from tests.fakes import FakeRuntime, QuickModel, a_pair, eventually
 from tests.unit.routes.sidecar.lessons import as_text, letters

@@ -246,7 +246,7 @@ async def test_a_part_that_is_away_asks_for_the_turn_again(
             runtime.client.fail(step, error)
             assert await served.deliver(wrapped(conversation()), "/conversations") == verdict
             assert await texts(served, "s1") == []
-            await served.services.sessions.open("junaid", "s1")
+            await served.services.actors.sessions.open("junaid", "s1")
 
         assert await served.deliver(wrapped(conversation()), "/conversations") == "SUCCESS"
         assert await texts(served, "s1") == SAID
@@ -256,7 +256,7 @@ async def test_a_save_that_worked_all_the_same_is_not_done_twice(serve: Serve):
     """The turn was committed when its acknowledgement was lost."""
     runtime = FakeRuntime()
     async with serve(runtime=runtime) as served:
-        await served.services.sessions.open("junaid", "s1")
+        await served.services.actors.sessions.open("junaid", "s1")
         runtime.client.fail("save", Unavailable("away"), after=True)
 
         assert await served.deliver(wrapped(conversation()), "/conversations") == "RETRY"

@@ -135,7 +135,7 @@ async def test_what_may_work_later_is_503(
             raise error
 
         with monkeypatch.context() as broken:
-            broken.setattr(type(served.services.chat), "process", fails)
+            broken.setattr(type(served.services.actors.chat), "process", fails)
             answer = await post(served, said("Hello"), at(0))
         kept = await served.services.dead_letters.list(10)
         later = await received(served, said("Hello"), at(0))

@@ -36,7 +36,7 @@ LEAVE = 3.0
 TOMBSTONE = b"null"
 """The body that daprd posts for a record without a value."""
 PARTIAL = frozenset({"_RESOLVE", "_TRANSPORT"})
-"""One attempt to reach one broker has failed; another error comes if all brokers are away."""
+"""One attempt to reach one broker has failed; another error comes if all of them are down."""
 LETTER: Headers = ((b"content-type", b"application/cloudevents+json"),)
 _JSON = (b"content-type", b"application/json")
 
@@ -52,7 +52,7 @@ class KafkaInputs:
         self._deliver: Deliver | None = None
 
     def start(self, deliver: Deliver) -> None:
-        """Begins to read; if a broker is away, the client waits for it in the background.
+        """Begins to read; if a broker is unavailable, the client waits for it in the background.
 
         Raises:
             StartupError: The client refuses the settings.

@@ -1,6 +1,6 @@
 """Durable reminders: saved before they are confirmed, fired as turns, kept over restarts.
 
-They behave as on Dapr (docs/dapr-behaviour.md#reminders): a fire that fails is tried four times,
+They behave as on Dapr (docs/dapr-behaviour.md#reminders): a firing that fails is tried four times,
 one second apart, and then the tick is skipped; one fire makes up for any number of missed ticks;
 only ticks that fire count as repetitions.
 """
