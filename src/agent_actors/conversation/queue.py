@@ -134,7 +134,6 @@ class TurnQueue(ConversationBase):
             pair = await draft.append(turn, outcome, self.clock.now(), self._history.segment)
         else:
             failed = replace(outcome.error, retry="new-key", turn_id=turn.turn_id)
-            log.warning("turn %s failed: %s", turn.turn_id, failed.title)
             draft.record(turn, "failed", error=failed)
         await self._commit(draft)
         self._bell.ring(self.conversation)

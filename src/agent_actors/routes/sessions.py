@@ -117,21 +117,14 @@ async def say(
     conversation = ids.session(session_id)
     content = Message("user", message.text)
     turn = new_turn(services, conversation, message.user_id, content, idempotency_key)
-<<<<<<< HEAD
     try:
-        await open_session(services.reader, services.sessions, message.user_id, conversation)
+        await open_session(services.reader, services.actors.sessions, message.user_id, conversation)
         state, headers = await run(services.session_turns, conversation, turn, prefer, request)
         if state.reply is None:
             return accepted(f"/conversations/{session_id}/turns", state, headers)
     except AgentError as error:
         error.session_id = session_id  # The next message can go on in it.
         raise
-=======
-    await open_session(services.reader, services.actors.sessions, message.user_id, conversation)
-    state, headers = await run(services.session_turns, conversation, turn, prefer, request)
-    if state.reply is None:
-        return accepted(f"/conversations/{session_id}/turns", state, headers)
->>>>>>> h-d
     response.headers.update(headers)
     metadata = ReplyMetadata.model_construct(
         timestamp=services.clock.now().isoformat(), session_id=session_id
