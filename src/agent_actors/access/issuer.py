@@ -8,6 +8,7 @@ import httpx2
 from agent_actors.access.claims import SignedTokens, TrustedIssuer
 from agent_actors.access.keys import KeySet
 from agent_actors.clock import Clock
+from agent_actors.environment import require_web
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
 
@@ -15,7 +16,7 @@ _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def signed(settings: Settings, clock: Clock) -> SignedTokens:
-    """The JWTs of the issuer; `StartupError` if a setting is missing or not valid."""
+    """The JWTs of the issuer; `StartupError` if a setting or variable is missing or not valid."""
     issuer, audience, url = settings.jwt_issuer, settings.jwt_audience, settings.jwt_jwks_url
     if issuer is None or audience is None or url is None:
         named = {"ISSUER": issuer, "AUDIENCE": audience, "JWKS_URL": url}
@@ -31,6 +32,8 @@ def signed(settings: Settings, clock: Clock) -> SignedTokens:
             "AGENT_ACTORS_JWT_JWKS_URL must begin with https://, or http:// on this machine:"
             " otherwise an attacker on the network could replace the keys."
         )
+    if not local:
+        require_web()
     trusted = TrustedIssuer(
         issuer,
         audience,

@@ -112,6 +112,9 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
     With --runtime dapr and no sidecar, a local Dapr is started too, if its binaries are installed.
     """
+    from agent_actors.environment import require_key_log
+
+    require_key_log()
     from agent_actors.cli import service
 
     settings = service.settings(data=data, drain=drain)
@@ -131,6 +134,9 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
 
     The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
     """
+    from agent_actors.environment import require_key_log
+
+    require_key_log()
     from agent_actors.cli import service
 
     settings = service.settings()
@@ -158,16 +164,20 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
     Run it with the environment of the service, which may be running; nothing is changed. Exit code
     0: no check failed, 1: a check failed, 2: a setting is not valid.
     """
-    from agent_actors.cli.doctor import diagnose, print_unreadable
+    from agent_actors.cli.findings import print_unreadable
+    from agent_actors.environment import require_key_log
     from agent_actors.settings import read
 
     try:
+        require_key_log()
         settings = read()
     except StartupError as error:
         if not as_json:
             raise
         print_unreadable(error)
         sys.exit(CannotStart.exit_code)
+    from agent_actors.cli.doctor import diagnose
+
     if not diagnose(settings, runtime or "", url, data, as_json=as_json):
         sys.exit(1)
 

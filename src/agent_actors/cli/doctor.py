@@ -1,17 +1,15 @@
 """`agent-actors doctor`: prints what the checks find."""
 
 import asyncio
-import json
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from agent_actors.cli.findings import print_json
 from agent_actors.clock import SystemClock
 from agent_actors.doctor.checks import open_checks, run_checks
-from agent_actors.doctor.finding import Context, Findings, Report
-from agent_actors.errors import StartupError
+from agent_actors.doctor.finding import Context, Findings
 from agent_actors.settings import Settings
 
 _COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red", "skip": "bright_black"}
@@ -36,17 +34,8 @@ def diagnose(
         context.runtime = "dapr" if pod or settings.dapr_http_port is not None else "embedded"
     findings = asyncio.run(_findings(context, show=not as_json))
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     return not any(each.status == "FAIL" for each in findings)
-
-
-def print_unreadable(error: StartupError) -> None:
-    """The JSON report if the settings cannot be read, so that nothing else can be checked."""
-    _print_json(Report("settings").fail(str(error).rstrip("."), "see docs/settings.md"))
-
-
-def _print_json(findings: Findings) -> None:
-    click.echo(json.dumps([asdict(each) for each in findings], indent=2, ensure_ascii=False))
 
 
 async def _findings(context: Context, *, show: bool) -> Findings:

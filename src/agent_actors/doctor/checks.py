@@ -15,6 +15,8 @@ from agent_actors.doctor.secrets import FileSecretStores, check_secrets
 from agent_actors.doctor.service import check_clock, check_service
 from agent_actors.doctor.settings import check_access, check_limits, check_python, check_settings
 from agent_actors.doctor.sidecar import check_components, check_no_sidecar, check_sidecar
+from agent_actors.environment import require_web
+from agent_actors.errors import StartupError
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.dapr.sidecar import SidecarClient
 
@@ -42,7 +44,9 @@ async def open_checks(context: Context) -> AsyncIterator[Checks]:
         local = await opened.enter_async_context(
             httpx2.AsyncClient(timeout=ANSWER, trust_env=False)
         )
-        remote = await opened.enter_async_context(httpx2.AsyncClient(timeout=ANSWER))
+        remote = await opened.enter_async_context(
+            httpx2.AsyncClient(timeout=ANSWER, trust_env=_usable_environment())
+        )
         actors: Check
         if context.runtime == "embedded":
             checks |= {"data": check_data, "components": check_embedded_files}
@@ -64,6 +68,15 @@ async def open_checks(context: Context) -> AsyncIterator[Checks]:
             "model": partial(check_model, http=remote, get_secret=get_secret),
             "clock": check_clock,
         }
+
+
+def _usable_environment() -> bool:
+    """Whether a client can be made; the checks that need one say why it cannot."""
+    try:
+        require_web()
+    except StartupError:
+        return False
+    return True
 
 
 async def run_checks(

@@ -9,6 +9,7 @@ import httpx2
 
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.service import note_skew
+from agent_actors.environment import require_model_client
 from agent_actors.errors import AgentError, StartupError
 from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret
 from agent_actors.protocol.codec import json_object
@@ -46,6 +47,15 @@ async def check_model(
         if settings.model:
             return _report.warn(found, finder.hint)
         return _report.ok(f"{found}; for a real model {finder.hint}")
+    try:
+        require_model_client()
+    except StartupError as error:
+        return _report.fail(*_said(error))
+    return await _asked(context, http, endpoint)
+
+
+async def _asked(context: Context, http: httpx2.AsyncClient, endpoint: Endpoint) -> Findings:
+    settings = context.settings
     host, place = _host(endpoint.base_url)
     try:
         answer = await _get(http, endpoint, "models")
@@ -56,6 +66,12 @@ async def check_model(
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         problem = f"cannot be reached ({_cause(error)})"
     return _report.fail(f"{place} {problem}", _advice(settings, host))
+
+
+def _said(error: StartupError) -> tuple[str, str]:
+    """What is wrong with a variable, and what to do about it."""
+    found, _, advice = str(error).rstrip(".").partition("; ")
+    return found, advice
 
 
 async def _get(http: httpx2.AsyncClient, endpoint: Endpoint, path: str) -> httpx2.Response:

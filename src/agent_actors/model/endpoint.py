@@ -100,6 +100,11 @@ class EndpointFinder:
                 return self._endpoint(provider, found, provider.variable)
         return None
 
+    @property
+    def may_find(self) -> bool:
+        """Whether there is an endpoint, or a secret store that may have its key."""
+        return self._settings.secret_store is not None or self.from_environment() is not None
+
     async def find(self) -> Endpoint | None:
         """The endpoint, or None without a key; waits until the secret store answers."""
         endpoint = self.from_environment()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
+from agent_actors.environment import require_model_client
 from agent_actors.errors import AgentError, ModelFailed
 from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
@@ -34,13 +35,17 @@ def choose_model(
 ) -> Model:
     """The model of a process. `agent` replaces the default one; `tools` are added to its own.
 
-    Raises `StartupError` if the settings contradict each other.
+    Raises:
+        StartupError: The settings contradict each other, or a variable that the client of the
+            model reads has a value that it cannot use.
     """
     if settings.model == "echo":
         return EchoModel(clock)
     if settings.model == "scripted":
         return ScriptedModel(clock)
     finder = EndpointFinder(settings, clock, get_secret)
+    if finder.may_find:
+        require_model_client()
     own = CustomAgent(agent, tuple(tools))
     if own.brings_its_model:
         return AgentsModel(settings, clock, finder.from_environment(), own, finder.renew)
