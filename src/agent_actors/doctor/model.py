@@ -11,7 +11,7 @@ from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.service import note_skew
 from agent_actors.environment import require_model_client
 from agent_actors.errors import AgentError, StartupError
-from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret
+from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, require_served
 from agent_actors.protocol.codec import json_object
 from agent_actors.settings import Settings
 
@@ -35,17 +35,19 @@ async def check_model(
     if settings.model in {"echo", "scripted"}:
         return _report.ok(f"{settings.model} answers: no key and no network needed")
     try:
+        require_served(settings)
         finder = EndpointFinder(settings, context.clock, get_secret)
         async with context.clock.timeout(WITHIN):
             endpoint = await finder.find()
     except StartupError as error:
-        return _report.fail(str(error), "docs/models.md has examples")
+        found, advice = _said(error)
+        return _report.fail(found, advice or "docs/models.md has examples")
     except (AgentError, TimeoutError):
         return _report.fail("the secret store returns no key", "see `secrets` above")
     if endpoint is None:
-        found = "no API key found: answering with the built-in echo model"
         if settings.model:
-            return _report.warn(found, finder.hint)
+            return _report.fail(*finder.no_key.rstrip(".").split("; ", 1))
+        found = "no API key found: answering with the built-in echo model"
         return _report.ok(f"{found}; for a real model {finder.hint}")
     try:
         require_model_client()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -21,6 +22,13 @@ GetSecret = Callable[[str, str], Awaitable[str | None]]
 
 STORE = RetryPolicy(pause=0.1, longest=5.0)
 """How often an unavailable store is asked again."""
+BUILT_IN = ("echo", "scripted")
+"""The models of the service itself."""
+ELSEWHERE = (
+    *("claude", "anthropic", "codestral", "command-", "deepseek", "gemma", "glm-", "grok", "kimi"),
+    *("llama", "mistral", "mixtral", "moonshot", "phi", "qwen", "smollm"),
+)
+"""How the names of models begin that other vendors and servers have."""
 NO_KEY = SecretStr("none")
 """The key for a server that wants none: the library insists on one."""
 
@@ -105,6 +113,21 @@ class EndpointFinder:
         """Whether there is an endpoint, or a secret store that may have its key."""
         return self._settings.secret_store is not None or self.from_environment() is not None
 
+    @property
+    def named(self) -> bool:
+        """Whether the settings name a model."""
+        return bool(self._settings.model)
+
+    @property
+    def no_key(self) -> str:
+        """Why a model that is named cannot be called without a key, and what to set."""
+        names = " or ".join(provider.variable for provider in self._providers)
+        return (
+            f"AGENT_ACTORS_MODEL is {self._settings.model!r}, but there is no key for it; set"
+            f" {names}, or AGENT_ACTORS_MODEL_BASE_URL to a server of your own, or"
+            " AGENT_ACTORS_MODEL=echo to try the service without one."
+        )
+
     async def find(self) -> Endpoint | None:
         """The endpoint, or None without a key; waits until the secret store answers."""
         endpoint = self.from_environment()
@@ -137,10 +160,7 @@ class EndpointFinder:
     @property
     def hint(self) -> str:
         """The variables to set if there is no key, for the log."""
-        names = " or ".join(provider.variable for provider in self._providers)
-        if not self._settings.model:
-            return f"set {names}"
-        return f"AGENT_ACTORS_MODEL is {self._settings.model!r}: set {names}"
+        return f"set {' or '.join(provider.variable for provider in self._providers)}"
 
     def _endpoint(self, provider: Provider, key: SecretStr, origin: str) -> Endpoint:
         name = self._settings.model or provider.default_model
@@ -157,12 +177,32 @@ class EndpointFinder:
         return SecretStr(key) if key else None
 
 
+def require_served(settings: Settings) -> None:
+    """Checks that the model's name can be one of the vendors that are called without a base URL.
+
+    Raises:
+        StartupError: It is another vendor's, or a misspelt name of a built-in model.
+    """
+    name = settings.model
+    if settings.model_base_url or name in BUILT_IN or GEMINI in _providers(name):
+        return
+    if meant := get_close_matches(name.strip().lower(), BUILT_IN, n=1, cutoff=0.7):
+        raise StartupError(f"AGENT_ACTORS_MODEL is {name!r}; did you mean {meant[0]!r}?")
+    if "/" in name or name.lower().startswith(ELSEWHERE):
+        raise StartupError(
+            f"AGENT_ACTORS_MODEL is {name!r}, which neither OpenAI nor Gemini serves; set"
+            " AGENT_ACTORS_MODEL_BASE_URL to an OpenAI-compatible server that does (the vendor's"
+            " own, such as https://api.anthropic.com/v1/, LiteLLM or Ollama), and"
+            " AGENT_ACTORS_MODEL_API_KEY to its key."
+        )
+
+
 def describe_model(settings: Settings) -> str:
     """The model in a few words, without secrets, for the start line.
 
     Whether the secret store has a key is not known yet.
     """
-    if settings.model in {"echo", "scripted"}:
+    if settings.model in BUILT_IN:
         return settings.model
     if settings.model_base_url:
         url = urlsplit(settings.model_base_url)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
 from agent_actors.environment import require_model_client
-from agent_actors.errors import AgentError, ModelFailed
+from agent_actors.errors import AgentError, ModelFailed, StartupError
 from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
 from agent_actors.model.echo import EchoModel
-from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret
+from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, require_served
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 Build = Callable[[Endpoint], Model]
 """Makes the model of an endpoint."""
+_UNREADABLE = (
+    "The secret store cannot be read for a model's key; see the log, and check"
+    " AGENT_ACTORS_SECRET_STORE."
+)
 
 
 def choose_model(
@@ -36,17 +40,20 @@ def choose_model(
     """The model of a process. `agent` replaces the default one; `tools` are added to its own.
 
     Raises:
-        StartupError: The settings contradict each other, or a variable that the client of the
-            model reads has a value that it cannot use.
+        StartupError: The settings contradict each other, name a model that cannot be called, or a
+            variable that the client of the model reads has a value that it cannot use.
     """
     if settings.model == "echo":
         return EchoModel(clock)
     if settings.model == "scripted":
         return ScriptedModel(clock)
     finder = EndpointFinder(settings, clock, get_secret)
+    own = CustomAgent(agent, tuple(tools))
+    if not own.brings_its_model:
+        require_served(settings)
+        _require_key(finder, settings, own)
     if finder.may_find:
         require_model_client()
-    own = CustomAgent(agent, tuple(tools))
     if own.brings_its_model:
         return AgentsModel(settings, clock, finder.from_environment(), own, finder.renew)
     return DeferredModel(
@@ -54,6 +61,19 @@ def choose_model(
         lambda endpoint: AgentsModel(settings, clock, endpoint, own, finder.renew),
         EchoModel(clock),
     )
+
+
+def _require_key(finder: EndpointFinder, settings: Settings, own: CustomAgent) -> None:
+    """A model that was asked for by name is not replaced by `echo`."""
+    if finder.may_find:
+        return
+    if settings.model:
+        raise StartupError(finder.no_key)
+    if own.model_name:
+        raise StartupError(
+            f"The agent names the model {own.model_name!r}, but there is no key for it;"
+            f" {finder.hint}, or AGENT_ACTORS_MODEL=echo to try the service without one."
+        )
 
 
 class DeferredModel(Model):
@@ -67,6 +87,7 @@ class DeferredModel(Model):
         self._fallback = fallback
         self._model: Model | None = None
         self._selection: asyncio.Task[Model] | None = None
+        self._problem = _UNREADABLE
 
     async def start(self) -> None:
         """Begins to look for the key."""
@@ -85,7 +106,7 @@ class DeferredModel(Model):
         if self._model is not None:
             return self._model.unready()
         if self._selection is not None and self._selection.done():
-            return "The secret store cannot be read for a model's key; see the log."
+            return self._problem
         return "The secret store has not answered yet whether it has a model's key."
 
     async def reply(self, prompt: Prompt) -> Reply:
@@ -102,15 +123,11 @@ class DeferredModel(Model):
         return self._selection
 
     async def _selected(self) -> Model:
-        """The model; raises `ModelFailed` if the secret store cannot be read."""
+        """The model; raises `ModelFailed` if the secret store has no key, or cannot be read."""
         try:
             return await asyncio.shield(self._begin())
         except AgentError:
-            raise ModelFailed(
-                "There is no model: the secret store cannot be read for a key; check"
-                " AGENT_ACTORS_SECRET_STORE.",
-                retry="no",
-            ) from None
+            raise ModelFailed(f"There is no model. {self._problem}", retry="no") from None
 
     async def _select(self) -> Model:
         try:
@@ -118,6 +135,10 @@ class DeferredModel(Model):
         except AgentError as error:
             log.error("the secret store cannot be read for a model's key: %s", error.detail)
             raise
+        if endpoint is None and self._finder.named:
+            self._problem = self._finder.no_key
+            log.error("the secret store has no key for the model: %s", self._problem)
+            raise ModelFailed(self._problem, retry="no")
         if endpoint is None:
             log.warning(
                 "no API key found: answering with the built-in echo model; %s", self._finder.hint

@@ -55,12 +55,22 @@ async def test_a_model_without_a_server_is_ok(name: str):
 
 
 async def test_no_key_is_ok_as_long_as_no_model_is_named():
-    """A named model that does not answer is at least a warning."""
+    """A model that is named and cannot be called stops the start."""
     assert (await ask({})).status == "ok"
     named = await ask({}, model="gpt-5")
 
-    assert named.status == "warn"
+    assert named.status == "FAIL"
     assert "OPENAI_API_KEY" in named.advice
+
+
+@pytest.mark.parametrize("name", ["claude-sonnet-4-5", "skripted"])
+async def test_a_name_that_no_vendor_has_is_reported(name: str):
+    """As a start refuses it, with what to do."""
+    found = await ask({}, model=name)
+
+    assert found.status == "FAIL"
+    assert name in found.found
+    assert found.advice
 
 
 async def test_a_good_key_is_sent_and_ok():

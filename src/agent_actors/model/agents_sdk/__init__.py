@@ -40,6 +40,12 @@ class CustomAgent:
         """Whether the agent has a model object, so that no key is needed."""
         return self.agent is not None and not isinstance(self.agent.model, str | None)
 
+    @property
+    def model_name(self) -> str:
+        """The name of the model that the agent asks for, if it does."""
+        model = self.agent.model if self.agent is not None else None
+        return model if isinstance(model, str) else ""
+
 
 class AgentsModel(Model):
     """Runs an agent of the SDK for every turn; `endpoint` is None if the agent brings a model."""
