@@ -16,6 +16,7 @@ from agent_actors.access import Access
 from agent_actors.access.hosts import Hosts
 from agent_actors.access.origins import parse_origins
 from agent_actors.access.rates import Rate, RateLimiter
+from agent_actors.arguments import require_agent, require_parts, require_settings
 from agent_actors.clock import Clock, SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
@@ -83,8 +84,14 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
             `OTEL_EXPORTER_OTLP_ENDPOINT` names, if it is set.
 
     Raises:
-        StartupError: A setting is wrong, or the data folder cannot be used.
+        TypeError: An argument is of another kind; the text says what to pass.
+        ValueError: Arguments contradict each other.
+        StartupError: A setting is wrong, the agent has MCP servers, or the data folder cannot be
+            used.
     """
+    require_settings(settings)
+    require_parts(runtime, model, clock, tracer_provider)
+    require_agent(agent, tools, model)
     clock = clock or SystemClock()
     settings = settings or read()
     runtime = runtime or _runtime(settings, clock)

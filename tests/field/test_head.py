@@ -30,7 +30,7 @@ PAGES = [
 ]
 TOKENS: dict[str, Any] = {
     "access_tokens": '[{"token": "the-token-of-ada", "subject": "ada"}]',
-    "token": "the token of the sidecar",
+    "app_api_token": "the token of the sidecar",
 }
 
 

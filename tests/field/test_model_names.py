@@ -1,8 +1,8 @@
 """A model that is asked for by name and cannot be called: the start says so, nothing else answers.
 
-Each row is a name as somebody writes it. Sources: kharvd/gpt-cli #75 and crewAIInc/crewAI #736 (told
-to set OpenAI's key for a model of Anthropic), anomalyco/opencode #225 (a name that no server knows),
-pingdotgg/t3code #1225 (LiteLLM).
+Each row is a name as somebody writes it. Sources: kharvd/gpt-cli #75 and crewAIInc/crewAI #736
+(told to set OpenAI's key for a model of Anthropic), anomalyco/opencode #225 (a name that no server
+knows), pingdotgg/t3code #1225 (LiteLLM).
 """
 
 from pathlib import Path

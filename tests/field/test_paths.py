@@ -87,7 +87,7 @@ async def test_no_redirect_names_a_scheme(serve: Serve):
 async def test_a_slash_opens_no_door(serve: Serve, path: str):
     """Access control sees the path of the route that answers."""
     tokens = '[{"token": "the-token-of-ada", "subject": "ada"}]'
-    async with serve(access_tokens=tokens, token="the token of the sidecar") as served:
+    async with serve(access_tokens=tokens, app_api_token="the token of the sidecar") as served:
         for headers, status in (
             ({}, 401),
             ({"authorization": "Bearer the-token-of-ada"}, 403),
@@ -99,7 +99,7 @@ async def test_a_slash_opens_no_door(serve: Serve, path: str):
 @pytest.mark.parametrize("path", ["/subscribe/", "/conversations/", "/receive-message/"])
 async def test_a_callback_with_a_slash_needs_its_token(serve: Serve, path: str):
     """I12 holds for both spellings."""
-    async with serve(token="the token of the sidecar") as served:
+    async with serve(app_api_token="the token of the sidecar") as served:
         assert (await served.http.post(path, json={})).status_code == 403
         assert (await served.http.post(path, json={}, headers=served.token)).status_code == 200
 

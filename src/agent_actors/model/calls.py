@@ -248,8 +248,12 @@ def _log_context(prompt: Prompt) -> LogContext:
     return LogContext(wire.CHAT, prompt.conversation, (prompt,))
 
 
-def _checked(reply: Reply, prompt: Prompt) -> Outcome:
+def _checked(reply: object, prompt: Prompt) -> Outcome:
     """The reply, or a failure if it cannot be saved, since its turn must end all the same."""
+    if not isinstance(reply, Reply) or not isinstance(reply.content, str):
+        found = type(reply.content if isinstance(reply, Reply) else reply).__name__
+        log.error("the model returned %s in turn %s; return Reply(text)", found, prompt.turn_id)
+        return Failure(Problem.of(ModelFailed("The model failed unexpectedly.")))
     try:
         size = sum(len(each.encode()) for each in (reply.content, reply.items, reply.model))
     except UnicodeEncodeError:

@@ -4,6 +4,7 @@ Durations are in seconds. `make docs` writes docs/settings.md from the descripti
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -249,6 +250,19 @@ class Settings(AccessSettings):
         repr=False,
         description="The token for the sidecar's API, if it needs one.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: dict[str, object]) -> dict[str, object]:
+        # Only keyword arguments can have other names: of the environment, known ones are read.
+        # Pydantic passes a TypeError on.
+        aliases = {str(each.validation_alias) for each in cls.model_fields.values()}
+        for name in values.keys() - cls.model_fields.keys() - aliases:
+            wanted = name.lower().removeprefix("agent_actors_")
+            near = get_close_matches(wanted, cls.model_fields, n=1, cutoff=0.7)
+            meant = f"did you mean {near[0]!r}?" if near else "docs/settings.md lists them all."
+            raise TypeError(f"Settings has no {name!r}; {meant}")
+        return values
 
     @model_validator(mode="before")
     @classmethod
