@@ -23,7 +23,7 @@ from agent_actors.model import Model
 from agent_actors.model.selection import choose_model
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
-from agent_actors.routes.edge import gate, problems, security_headers
+from agent_actors.routes.edge import gate, mounting, problems, security_headers
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
 from agent_actors.routes.edge.request_form import RequestForm
@@ -152,13 +152,23 @@ class App(FastAPI):
     """
 
     front: ASGIApp | None = None
+    started = False
+    """Whether the app's lifespan runs: without it, nothing can be served."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the start and stop of the app."""
+        if scope["type"] == "http":
+            if not self.started:
+                await mounting.refuse(scope, receive, send)
+                return
+            if root := scope.get("root_path"):
+                scope, send = mounting.below(root, scope, send)
         await (self.front or self.plain)(scope, receive, send)
 
     async def plain(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves a request as FastAPI does."""
+        """Serves a request as FastAPI does, which wants the whole path."""
+        if root := scope.get("root_path"):
+            scope = mounting.whole(root, scope)
         await super().__call__(scope, receive, send)
 
 
@@ -207,14 +217,14 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
 
 @asynccontextmanager
 async def _lifespan(
-    service: Service, traces: Traces, access: Access | None, app: FastAPI
+    service: Service, traces: Traces, access: Access | None, app: "App"
 ) -> AsyncIterator[None]:
     # The SDK adds its routes to an app that is not served: actors are called in process, or
     # through `Callbacks`, which asks for the token (I12).
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
-    async with traces.exported():
+    async with traces.exported(), _started(app):
         await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
         try:
             yield
@@ -222,3 +232,13 @@ async def _lifespan(
             await service.stop()
             if access is not None:
                 await access.close()
+
+
+@asynccontextmanager
+async def _started(app: "App") -> AsyncIterator[None]:
+    """Lets requests in: one of them may be an event that is delivered during the start."""
+    app.started = True
+    try:
+        yield
+    finally:
+        app.started = False

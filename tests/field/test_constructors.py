@@ -159,7 +159,7 @@ class Returns(Model):
         self._reply = reply
 
     async def reply(self, prompt: Prompt) -> Reply:
-        return self._reply  # type: ignore[no-any-return]
+        return self._reply
 
 
 NOTHING: Any = None
