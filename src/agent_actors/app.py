@@ -1,6 +1,9 @@
 """`create_app`: the service as a FastAPI app, with a sidecar's callbacks in front of its routes."""
 
 import functools
+import logging
+import multiprocessing
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
 
 from agent_actors import __version__
 from agent_actors.access import Access
@@ -39,6 +43,8 @@ from agent_actors.settings import Settings, read
 
 if TYPE_CHECKING:
     from agents import Agent, Tool
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES = 6
 """Bytes that one byte of a message may take in a JSON body (`\\u0000`)."""
@@ -192,7 +198,14 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
 
 def _runtime(settings: Settings, clock: Clock) -> Runtime:
     opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
-    return opened(settings, clock)
+    try:
+        return opened(settings, clock)
+    except StartupError as error:
+        if multiprocessing.parent_process() is None:
+            raise
+        # This is a worker of uvicorn, which would start it again for ever; with this code it stops.
+        log.critical("%s", error)
+        sys.exit(STARTUP_FAILURE)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:

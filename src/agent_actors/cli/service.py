@@ -245,9 +245,9 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         return
     url_host = f"[{host}]" if ":" in host else host
     anywhere = ipaddress.ip_address(host).is_unspecified
-    local = "localhost" if anywhere or host == "127.0.0.1" else url_host
+    local = ("[::1]" if ":" in host else "127.0.0.1") if anywhere else url_host
     data = (
-        f"Data   Conversations are stored in {settings.data}; delete the folder to start over."
+        f"Data   Conversations are stored in {settings.data}; to start over, stop and delete it."
         if kind == "embedded"
         else f"Dapr   The sidecar is on port {settings.dapr_http_port}."
     )

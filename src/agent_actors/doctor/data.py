@@ -11,7 +11,7 @@ from agent_actors.clock import Clock
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.thread import in_thread
 from agent_actors.runtime.embedded import DATABASE
-from agent_actors.runtime.embedded.disk.folder import LOCK
+from agent_actors.runtime.embedded.disk.folder import LOCK, lock_owner
 from agent_actors.runtime.embedded.disk.schema import VERSION
 
 LITTLE = 500 * 1024**2
@@ -19,7 +19,6 @@ TOO_LITTLE = 50 * 1024**2
 """Bytes of free disk space."""
 READING = 5.0
 """Seconds for reading the database; meanwhile, a service cannot truncate its write-ahead log."""
-LOCKS = Path("/proc/locks")
 _STEPS = 10_000
 _ANOTHER = "set AGENT_ACTORS_DATA (or --data) to another folder"
 _report = Report("data")
@@ -136,29 +135,3 @@ def _damaged(file: Path, reason: str) -> Findings:
     return _report.fail(
         f"{file} is damaged ({reason})", "stop the service, keep the file, and restore a backup"
     )
-
-
-def lock_owner(lock: Path, locks: Path = LOCKS) -> int | None:
-    """The process that holds a lock; taking the lock to find out could fail a start.
-
-    None means that nobody holds it, or a process of another container.
-
-    Raises:
-        OSError: This system does not list its locks.
-    """
-    lines = locks.read_text(encoding="ascii").splitlines()
-    try:
-        file = lock.stat()
-    except FileNotFoundError:
-        return None
-    major, minor = os.major(file.st_dev), os.minor(file.st_dev)
-    # btrfs and overlayfs have no disk of their own (major 0): there, `stat` and the kernel's list
-    # may differ in the minor number.
-    disk = "00:" if major == 0 else f"{major:02x}:{minor:02x}"
-    for line in lines:
-        match line.split():
-            case [_, "FLOCK", "ADVISORY", "WRITE", process, listed, *_]:
-                device, _, inode = listed.rpartition(":")
-                if inode == str(file.st_ino) and device.startswith(disk):
-                    return int(process)
-    return None

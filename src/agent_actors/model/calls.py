@@ -131,8 +131,9 @@ class ModelCalls:
                 call.outcome is None for calls in self._calls.values() for call in calls.values()
             )
             if unfinished:
-                log.warning(
-                    "cut off %d model calls; the next process starts their turns again", unfinished
+                log.info(
+                    "cut off %d model call(s); the next process starts their turns again",
+                    unfinished,
                 )
 
     async def stop(self) -> None:

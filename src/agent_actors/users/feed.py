@@ -135,9 +135,12 @@ class EventFeed:
         try:
             await retry(attempt, ATTEMPTS, on=TryLater, clock=self._clock, sleep=self._sleep)
         except TryLater:
-            log.warning("%d events will be delivered later: the consumer is away", len(batch))
+            # At a stop that is as it should be: the reminder of the conversation delivers them.
+            level = logging.INFO if self._closing.is_set() else logging.WARNING
+            text = "%d event(s) will be delivered later: the consumer is unavailable"
+            log.log(level, text, len(batch))
         except AgentError as error:
-            log.warning("%d events were not applied: %s", len(batch), error.title)
+            log.warning("%d event(s) were not applied: %s", len(batch), error.title)
 
     async def _sleep(self, seconds: float) -> None:
         """Waits, but not while the process is stopping."""

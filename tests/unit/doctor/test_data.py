@@ -12,11 +12,11 @@ import pytest
 
 from agent_actors.doctor import data
 from agent_actors.doctor.checks import open_checks, run_checks
-from agent_actors.doctor.data import check_data, lock_owner
+from agent_actors.doctor.data import check_data
 from agent_actors.doctor.finding import Finding
 from agent_actors.engine.ports import free_port
 from agent_actors.runtime.embedded import DATABASE
-from agent_actors.runtime.embedded.disk.folder import LOCK, DataFolder
+from agent_actors.runtime.embedded.disk.folder import LOCK, DataFolder, lock_owner
 from agent_actors.runtime.embedded.disk.schema import VERSION, open_writer
 from agent_actors.settings import Settings
 from tests.unit.doctor.conftest import context

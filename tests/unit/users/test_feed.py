@@ -202,7 +202,7 @@ async def test_a_consumer_that_stays_away_is_left_behind(
     await bench.add(2)
 
     assert bench.one.numbers == [*[[1]] * TRIES, [2]]
-    assert "1 events will be delivered later" in caplog.text
+    assert "1 event(s) will be delivered later" in caplog.text
 
 
 async def test_a_batch_that_is_refused_is_not_offered_again(

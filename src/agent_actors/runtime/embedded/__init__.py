@@ -18,7 +18,7 @@ from agent_actors.runtime import DeadLetters, Deliver, Withdraw
 from agent_actors.runtime.embedded.client import EmbeddedActorClient
 from agent_actors.runtime.embedded.disk.database import Database
 from agent_actors.runtime.embedded.disk.dead_letters import EmbeddedDeadLetters
-from agent_actors.runtime.embedded.disk.folder import DataFolder
+from agent_actors.runtime.embedded.disk.folder import LOST, DataFolder
 from agent_actors.runtime.embedded.files import components
 from agent_actors.runtime.embedded.files.outputs import RecordedOutputs
 from agent_actors.runtime.embedded.files.secrets import SecretStores
@@ -74,7 +74,9 @@ class EmbeddedRuntime:
         self._inputs = KafkaInputs(read_inputs(known.bindings), clock)
         self._folder = DataFolder.take(settings.data)
         try:
-            self._store = Database.open(self._folder.path / DATABASE, settings.synchronous)
+            file = self._folder.path / DATABASE
+            self._store = Database.open(file, settings.synchronous, self._folder.lost)
+            self._folder.watch(file)
         except StartupError:
             self._folder.release()
             raise
@@ -150,6 +152,8 @@ class EmbeddedRuntime:
             return "The runtime has not been started."
         if not self._store.alive:
             return "The store is closed."
+        if self._folder.lost():
+            return LOST
         return None
 
     async def _redeliver(self, topic: str, envelope: bytes) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from agent_actors.errors import StartupError, Unavailable
+from agent_actors.runtime.embedded.disk.folder import LOST
 from agent_actors.runtime.embedded.disk.schema import empty_log, open_reader, open_writer
 
 T = TypeVar("T")
@@ -40,8 +41,15 @@ _REASONS = {
 class Database:
     """The database of a runtime, from `open` to `close`."""
 
-    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, path: Path) -> None:
+    def __init__(
+        self,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        path: Path,
+        lost: Callable[[], bool],
+    ) -> None:
         self._path = path
+        self._lost = lost
         self._writer = writer
         self._reader = reader
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -51,8 +59,15 @@ class Database:
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, synchronous: Literal["NORMAL", "FULL"]) -> "Database":
+    def open(
+        cls,
+        path: Path,
+        synchronous: Literal["NORMAL", "FULL"],
+        lost: Callable[[], bool] = lambda: False,
+    ) -> "Database":
         """Opens the database in that file; creates it or migrates it to the present schema.
+
+        `lost` says whether the file is no longer there for others; then nothing is saved.
 
         Raises:
             StartupError: The database cannot be opened; the text says why.
@@ -63,7 +78,7 @@ class Database:
         except StartupError:
             writer.close()
             raise
-        return cls(writer, reader, path)
+        return cls(writer, reader, path, lost)
 
     @property
     def alive(self) -> bool:
@@ -157,6 +172,8 @@ class Database:
 
         Returns the result of each job, or its error.
         """
+        if self._lost():
+            return [Unavailable(LOST) for _ in batch]
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:

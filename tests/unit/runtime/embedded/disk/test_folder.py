@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_a_folder_is_made_and_is_private(tmp_path: Path):
 def test_a_folder_has_one_holder(tmp_path: Path):
     """A locked folder is refused to others until it is unlocked."""
     folder = DataFolder.take(tmp_path)
-    with pytest.raises(StartupError, match="in use by another process"):
+    with pytest.raises(StartupError, match=f"in use by process {os.getpid()}"):
         DataFolder.take(tmp_path)
     folder.release()
     DataFolder.take(tmp_path).release()
