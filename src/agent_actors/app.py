@@ -76,7 +76,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         app = create_app(Settings(idle_timeout=300), agent=waiter)
         ```
 
-        Save it as `yours.py` and start it with `uvicorn yours:app`.
+        Save it as `yours.py` and start it with `agent-actors dev --app yours:app`.
 
     Args:
         settings: Read from the environment by default.

@@ -69,7 +69,7 @@ class ModelServer:
 
 
 class OwnAgent(AnyService):
-    """The code of the page, started by uvicorn in a folder of its own."""
+    """The code of the page, started by the command in a folder of its own."""
 
     def __init__(self, folder: Path, model: ModelServer) -> None:
         super().__init__(free_port())
@@ -83,8 +83,8 @@ class OwnAgent(AnyService):
         self._process: subprocess.Popen[bytes]
 
     def spawn(self) -> None:
-        """Starts uvicorn; the app is not ready yet."""
-        arguments = ["-m", "uvicorn", "yours:app", "--port", str(self.port)]
+        """Starts the command; the app is not ready yet."""
+        arguments = ["-m", "agent_actors", "dev", "--app", "yours:app", "--port", str(self.port)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -96,20 +96,20 @@ class OwnAgent(AnyService):
 
     @property
     def code(self) -> int | None:
-        """The exit code of uvicorn; None while it runs."""
+        """The exit code of the command; None while it runs."""
         return self._process.poll()
 
     def logged(self) -> str:
-        """The output of uvicorn."""
+        """The output of the command."""
         return (self._folder / "log").read_text()
 
     async def listening(self) -> bool:
-        """Whether uvicorn has begun to listen."""
+        """Whether it serves."""
         assert self.code is None, self.logged()[-4000:]
-        return "Uvicorn running" in self.logged()
+        return "Serving on" in self.logged()
 
     def kill(self) -> None:
-        """Ends uvicorn at once."""
+        """Ends it at once."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(30)
 
@@ -127,7 +127,7 @@ async def test_the_agent_of_the_tutorial_calls_its_tool_once(tmp_path: Path):
         try:
             service.spawn()
             # Before it listens it imports the SDK, which a busy machine does slowly.
-            await eventually(service.listening, "uvicorn listens", within=120)
+            await eventually(service.listening, "it serves", within=120)
             await service.ready()
             local = command.replace("localhost:8000", f"127.0.0.1:{service.port}")
             answer = json.loads(await printed(shlex.split(local)))

@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `--help` is fast.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,6 +77,11 @@ def _addressed(command: Command) -> Command:
     return command
 
 
+_app = click.option(
+    "--app",
+    metavar="MODULE:NAME",
+    help="Your own app, such as yours:app, made by create_app.  [default: the built-in agent]",
+)
 _data = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder.  [default: .agent-actors]"
 )
@@ -91,6 +97,7 @@ _url = click.option(
 
 @main.command()
 @_addressed
+@_app
 @_data
 @click.option(
     "--drain",
@@ -104,6 +111,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
     *,
     insecure: bool,
     runtime: str | None,
+    app: str | None,
     data: Path | None,
     drain: float | None,
     reload: bool,
@@ -119,7 +127,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
     settings = service.settings(data=data, drain=drain)
     sock = service.listen(host, port, settings, insecure=insecure)
-    run = service.reload if reload else service.serve
+    run = partial(service.reload if reload else service.serve, own=app)
     kind = runtime or service.default_runtime(settings)
     if kind == "dapr" and settings.dapr_http_port is None:
         service.with_local_dapr(run, settings, sock)
@@ -129,7 +137,8 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
 @main.command()
 @_addressed
-def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
+@_app
+def serve(host: str, port: int, *, insecure: bool, runtime: str | None, app: str | None) -> None:
     """Start the service on a server.
 
     The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
@@ -141,7 +150,7 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None) -> None:
 
     settings = service.settings()
     sock = service.listen(host, port, settings, insecure=insecure)
-    service.serve(settings, runtime or service.default_runtime(settings), sock)
+    service.serve(settings, runtime or service.default_runtime(settings), sock, app)
 
 
 @main.command()
@@ -200,6 +209,8 @@ def chat(actor_id: str, message: str | None, url: str) -> None:
 def _converse(say: Callable[[str, str], str], actor_id: str) -> None:
     """Sends one message after the other; if input is a pipe, a failure also fails the command."""
     terminal, failed = sys.stdin.isatty(), False
+    if terminal:
+        click.echo("Every line is sent as a message; Ctrl-D ends.", err=True)
     prompt = f"{actor_id}> " if terminal else ""
     click.echo(prompt, nl=False)
     for line in iter(sys.stdin.readline, ""):

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import ChangeReload
 
 from agent_actors.app import create_app, embedded
+from agent_actors.cli import own_app
 from agent_actors.cli.cut_off import CutOff
 from agent_actors.cli.failures import CannotStart
 from agent_actors.clock import SystemClock
@@ -64,13 +65,7 @@ def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socke
     Raises:
         StartupError: The port is in use, or other machines could call without a token.
     """
-    allowed = insecure or settings.access_on or settings.access == "off"
-    if not allowed and not _is_loopback(host):
-        raise StartupError(
-            f"Other machines can reach {host!r}, and callers need no token: set"
-            " AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER (docs/security.md), serve on"
-            " 127.0.0.1, or use --insecure."
-        )
+    _require_tokens(host, settings, insecure=insecure)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -81,6 +76,16 @@ def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socke
         ) from None
 
 
+def _require_tokens(host: str, settings: Settings, *, insecure: bool) -> None:
+    allowed = insecure or settings.access_on or settings.access == "off"
+    if not allowed and not _is_loopback(host):
+        raise StartupError(
+            f"Other machines can reach {host!r}, and callers need no token: set"
+            " AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER (docs/security.md), serve on"
+            " 127.0.0.1, or use --insecure."
+        )
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -88,8 +93,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
-    """Serves until a signal arrives.
+def serve(settings: Settings, kind: str, sock: socket.socket, own: str | None = None) -> None:
+    """Serves until a signal arrives: the default app, or a user's own, by its name.
 
     Raises:
         StartupError: The runtime cannot start.
@@ -98,9 +103,8 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
     if unknown := unknown_settings(os.environ):
         log.warning("%s; docs/settings.md lists them all", describe(unknown))
     settings = _with_address(settings, sock)
-    open_runtime = embedded if kind == "embedded" else DaprRuntime.open
-    runtime: Runtime = open_runtime(settings, SystemClock())
-    app = create_app(settings, runtime=runtime)
+    app = _default_app(settings, kind) if own is None else own_app.load(own, settings, kind)
+    services = app.state.services
     config = uvicorn.Config(
         CutOff(app),
         lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
@@ -113,11 +117,17 @@ def serve(settings: Settings, kind: str, sock: socket.socket) -> None:
         timeout_graceful_shutdown=math.ceil(settings.drain) + 1,
     )
     server = _Server(config, app.state.stopping)
-    if runtime.called_by_sidecar:
+    if services.runtime.called_by_sidecar:
         server.drain = app.state.drain
     _stop_on_signals(server)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_live(app, server, sock, kind))
+
+
+def _default_app(settings: Settings, kind: str) -> FastAPI:
+    open_runtime = embedded if kind == "embedded" else DaprRuntime.open
+    runtime: Runtime = open_runtime(settings, SystemClock())
+    return create_app(settings, runtime=runtime)
 
 
 def _with_address(settings: Settings, sock: socket.socket) -> Settings:
@@ -264,21 +274,21 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
     sys.stdout.flush()
 
 
-def reload(settings: Settings, kind: str, sock: socket.socket) -> None:
-    """Serves in a child process, which is restarted when the code changes."""
+def reload(settings: Settings, kind: str, sock: socket.socket, own: str | None = None) -> None:
+    """Serves in a child process, which is restarted when the code changes; a user's own, too."""
     config = uvicorn.Config(
         "agent_actors.app:create_app",  # Required, but not used: `_reloaded` makes the app.
         reload=True,
-        reload_dirs=[str(Path(__file__).parents[1])],
+        reload_dirs=[str(Path(__file__).parents[1]), *([str(Path.cwd())] if own else [])],
         log_config=None,
         log_level="warning",
     )
-    ChangeReload(config, target=partial(_reloaded, settings, kind), sockets=[sock]).run()
+    ChangeReload(config, target=partial(_reloaded, settings, kind, own), sockets=[sock]).run()
 
 
-def _reloaded(settings: Settings, kind: str, sockets: list[socket.socket]) -> None:
+def _reloaded(settings: Settings, kind: str, own: str | None, sockets: list[socket.socket]) -> None:
     try:
-        serve(settings, kind, sockets[0])
+        serve(settings, kind, sockets[0], own)
     except StartupError as error:
         CannotStart(str(error)).show()
         sys.exit(CannotStart.exit_code)

@@ -62,7 +62,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What would have been served, instead of serving it."""
     calls: list[tuple[Any, ...]] = []
 
-    def serve(settings: Any, kind: str, sock: Any) -> None:
+    def serve(settings: Any, kind: str, sock: Any, own: str | None = None) -> None:
         with sock:
             calls.append((settings, kind, sock.getsockname()))
 

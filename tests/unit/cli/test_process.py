@@ -91,12 +91,12 @@ def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
         assert model.startswith("  Model  echo")
         assert stored == (
             f"  Data   Conversations are stored in {tmp_path / 'data'};"
-            " delete the folder to start over.\n"
+            " to start over, stop and delete it.\n"
         )
         assert api == f"  API    http://127.0.0.1:{port}\n"
-        assert docs == f"  Docs   http://localhost:{port}/docs\n"
+        assert docs == f"  Docs   http://127.0.0.1:{port}/docs\n"
         assert curl.endswith(
-            f"curl -s localhost:{port}/chat/ada -H 'content-type: application/json'"
+            f"curl -s 127.0.0.1:{port}/chat/ada -H 'content-type: application/json'"
             """ -d '{"role":"user","content":"Hello"}'\n"""
         )
         assert httpx2.get(f"{service.url}/docs").status_code == 200

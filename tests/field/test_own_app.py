@@ -1,0 +1,107 @@
+"""`agent-actors dev --app yours:app`: an app of one's own with what the command does.
+
+Each row is a name as somebody writes it. Source: Kludex/uvicorn #1115 (a start that fails is
+not told), and a newcomer to this project.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_process import Running, run, running
+
+YOURS = """
+from agent_actors import Settings, create_app
+from agent_actors.model import Model
+from agent_actors.protocol.messages import Reply
+
+class Parrot(Model):
+    async def reply(self, prompt):
+        return Reply("Polly says " + prompt.message.content, model="parrot")
+
+def make():
+    return create_app(model=Parrot())
+
+{line}
+"""
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder in which the commands run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def yours(here: Path, line: str = "app = make()") -> None:
+    (here / "yours.py").write_text(YOURS.format(line=line))
+
+
+def said(service: Running) -> str:
+    return run("chat", "ada", "Hello", "--url", service.url).stdout
+
+
+@pytest.mark.parametrize("name", ["yours:app", "yours"])
+def test_an_own_app_is_served_as_the_default_one(here: Path, name: str):
+    """With the folder of the option, the banner, and a warning of a misspelt setting."""
+    yours(here)
+    with running(here / "data", "--app", name, AGENT_ACTORS_MODLE="x") as service:
+        answer = said(service)
+        code, logged = service.end(15)
+
+    assert answer == "Polly says Hello\n"
+    assert (here / "data" / "agent-actors.db").exists()
+    assert not (here / ".agent-actors").exists()
+    assert "Press Ctrl-C to stop" in service.printed[0]
+    assert (code, "AGENT_ACTORS_MODLE" in logged) == (0, True)
+
+
+def test_a_module_of_a_package_is_found(here: Path):
+    """As Python names it."""
+    (here / "shop").mkdir()
+    yours(here / "shop", "bot = make()")
+    with running(here / "data", "--app", "shop.yours:bot") as service:
+        assert said(service) == "Polly says Hello\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("yours.py", "app = make()", "use --app yours:app"),
+        ("./yours.py:app", "app = make()", "use --app yours:app"),
+        ("mine:app", "app = make()", "there is no module 'mine'"),
+        ("yours.bot:app", "app = make()", "there is no module 'yours.bot'"),
+        ("yours:bot", "app = make()", "'yours:bot'"),
+        ("yours:make", "app = None", "is of type function"),
+        ("yours:app", "from fastapi import FastAPI; app = FastAPI()", "docs/mounting.md"),
+        ("yours:app", "app = create_app(Settings(components='/nowhere'))", "no folder"),
+        ("yours:app", "app = create_app(Settings(model='skripted'))", "did you mean 'scripted'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_an_app_that_cannot_be_served_is_one_line(
+    here: Path, command: str, name: str, line: str, words: str
+):
+    """It exits with 2, and says what to write."""
+    yours(here, line)
+    done = run(command, "--app", name, "--port", "0")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_a_mistake_in_the_code_keeps_its_place(here: Path):
+    """A module that it does not find is the code's own matter: its line is shown."""
+    yours(here, "import nowhere_to_be_found")
+    done = run("dev", "--app", "yours:app", "--port", "0")
+
+    assert done.returncode == 1
+    assert 'yours.py", line' in done.stderr
+    assert "nowhere_to_be_found" in done.stderr
+
+
+def test_the_help_names_it():
+    """Both commands have the option."""
+    for command in ("dev", "serve"):
+        assert "--app MODULE:NAME" in run(command, "--help").stdout
