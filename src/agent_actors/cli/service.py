@@ -225,6 +225,7 @@ def with_local_dapr(
         raise StartupError(
             "No folder of component files was found; set AGENT_ACTORS_COMPONENTS to one."
         )
+    components.require_single_events(source)
     folder = settings.data / "dapr"
     click.echo(f"Starting Dapr; its data and logs are in {folder}.")
     local = LocalDapr(

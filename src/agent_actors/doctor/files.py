@@ -15,12 +15,12 @@ from agent_actors.runtime.embedded.files.secrets import SecretStores
 from agent_actors.runtime.embedded.kafka.component import KAFKA, read_inputs
 from agent_actors.settings import Settings
 
-TOPICS = (
-    (wire.PUBSUB, wire.USER_CHAT),
-    (wire.LESSON_PUBSUB, wire.CONVERSATIONS),
-    (wire.LESSON_PUBSUB, wire.MESSAGES),
-)
-"""The subscriptions of the service; without the first, nothing is remembered."""
+TOPICS = {
+    (wire.PUBSUB, wire.USER_CHAT): "/subscribe",
+    (wire.LESSON_PUBSUB, wire.CONVERSATIONS): "/conversations",
+    (wire.LESSON_PUBSUB, wire.MESSAGES): "/messages",
+}
+"""The topics of the service and their routes; without the first, nothing is remembered."""
 
 
 async def check_embedded_files(context: Context) -> Findings:
@@ -45,7 +45,7 @@ def _checked(report: Report, settings: Settings, *, strict: bool) -> Findings:
         where = components.find(settings.components)
         known = read_components(where)
         if strict:  # The same as `EmbeddedRuntime` requires.
-            components.require(known, where, TOPICS[:1])
+            components.require(known, where, list(TOPICS)[:1])
             SecretStores.open(known.secret_stores).require(settings.secret_store)
             RecordedOutputs(known.bindings).require(settings.sms_binding)
             read_inputs(known.bindings)
@@ -61,6 +61,14 @@ def _checked(report: Report, settings: Settings, *, strict: bool) -> Findings:
         )
     mistakes = [
         *_mistakes(documents),
+        *(
+            (
+                f"events of {each.topic!r} go to {', '.join(sorted(each.paths))}, not to {ours}",
+                "correct the routes of its Subscription, or nothing of them is applied",
+            )
+            for each in known.subscriptions
+            if (ours := TOPICS.get((each.pubsub, each.topic))) and ours not in each.paths
+        ),
         *(
             (
                 f"the subscription to {each.topic!r} of {each.pubsub!r} has no deadLetterTopic",

@@ -94,6 +94,8 @@ async def check_components(context: Context) -> Findings:
     subscriptions = _objects(metadata.get("subscriptions"))
     if missing := list(_missing(context, metadata)):
         return [finding for gap in missing for finding in report.fail(*gap)]
+    if foreign := list(_foreign(subscriptions)):
+        return [finding for each in foreign for finding in report.fail(*each)]
     without = [
         str(each.get("topic"))
         for each in subscriptions
@@ -129,6 +131,18 @@ def _missing(context: Context, metadata: dict[str, Any]) -> Iterator[tuple[str, 
             yield (
                 f"no Subscription to the topic {topic!r} of {pubsub!r}",
                 "add its file; if it is there, the sidecar's log says why it was rejected",
+            )
+
+
+def _foreign(subscriptions: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Subscriptions to our topics whose events do not arrive at our routes."""
+    for each in subscriptions:
+        ours = TOPICS.get(_topic(each))
+        paths = sorted({str(rule.get("path")) for rule in _objects(each.get("rules"))})
+        if ours is not None and paths and ours not in paths:
+            yield (
+                f"events of {each.get('topic')!r} go to {', '.join(paths)}, not to {ours}",
+                "correct that Subscription, or remove it: Dapr takes the first that it reads",
             )
 
 

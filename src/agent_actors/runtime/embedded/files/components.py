@@ -118,6 +118,12 @@ class Subscription(BaseModel):
     )
     raw_payload: bool = Field(False, validation_alias=AliasPath("spec", "metadata", "rawPayload"))
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every path to which events of the topic may go."""
+        paths = frozenset(rule.path for rule in self.rules)
+        return paths if self.default is None else paths | {self.default}
+
     def route(self, event_type: str) -> str | None:
         """The route for events of that type, if there is one."""
         matching = (rule.path for rule in self.rules if rule.event_type == event_type)
@@ -240,9 +246,28 @@ def _subscription(path: Path, document: dict[str, Any]) -> Subscription:
     subscription = _validated(Subscription, path, document)
     if subscription.default is None and not subscription.rules:
         raise _bad(path, "a Subscription must have routes.default or routes.rules")
+    _require_single(path, document)
     if subscription.raw_payload:
         raise _bad(path, "rawPayload works with daprd only: here every event is a CloudEvent")
     return subscription
+
+
+def require_single_events(listed: Path) -> None:
+    """Refuses a Subscription in bulk, for the files that a sidecar is started with.
+
+    Raises:
+        StartupError: One delivers several events in one body, which no route takes.
+    """
+    for path, document in documents(listed):
+        if document.get("kind") == "Subscription":
+            _require_single(path, document)
+
+
+def _require_single(path: Path, document: dict[str, Any]) -> None:
+    spec = document.get("spec")
+    bulk = spec.get("bulkSubscribe") if isinstance(spec, dict) else None
+    if isinstance(bulk, dict) and str(bulk.get("enabled")).lower() == "true":
+        raise _bad(path, "bulkSubscribe is not supported; remove it: events are taken one by one")
 
 
 def _validated(model: type[Model], path: Path, document: dict[str, Any]) -> Model:
