@@ -38,12 +38,12 @@ async def tells(service: AnyService, path: str, told: Any) -> None:
 
 
 async def say(service: AnyService, user: str, text: str, session: str | None = None) -> Any:
-    """The answer to a message; it has the lesson's members and no other."""
+    """The answer to a message; it has the lesson's members, and the turn's id."""
     body: dict[str, Any] = {"user_id": user, "text": text}
     if session is not None:
         body["metadata"] = {"session_id": session}
     answer = await post(service, "/chat/", body)
-    assert answer.keys() == {"user_id", "reply", "metadata"}
+    assert answer.keys() == {"user_id", "reply", "metadata", "turn_id"}
     assert answer["user_id"] == user
     assert answer["metadata"].keys() == {"timestamp", "session_id"}
     assert datetime.fromisoformat(answer["metadata"]["timestamp"]).utcoffset() == timedelta(0)

@@ -48,10 +48,8 @@ def uvicorn(folder: Path, *options: str, **variables: str) -> subprocess.Complet
     [
         ({}, "one process uses a data folder"),
         ({"AGENT_ACTORS_DATA": "/proc/nowhere"}, "cannot be written"),
-        ({"AGENT_ACTORS_COMPONENTS": "/nowhere"}, "there is no folder"),
-        ({"AGENT_ACTORS_ORCHESTRATION": "workflow"}, "needs Dapr"),
     ],
-    ids=["workers", "folder", "components", "workflow"],
+    ids=["workers", "folder"],
 )
 def test_workers_that_cannot_start_are_not_started_again(
     tmp_path: Path, variables: dict[str, str], words: str
