@@ -56,7 +56,8 @@ async def test_an_answer_has_the_lessons_form(service: DaprService):
     answers = [await say(service, "ada", f"hello {n}", "of-ada") for n in range(3)]
 
     assert [answer.status_code for answer in answers] == [200] * 3
-    assert [set(answer.json()) for answer in answers] == [{"user_id", "reply", "metadata"}] * 3
+    members = {"user_id", "reply", "metadata", "turn_id"}
+    assert [set(answer.json()) for answer in answers] == [members] * 3
     assert answers[0].json()["metadata"]["session_id"] == "of-ada"
 
     replies = [answer.json()["reply"] for answer in answers]
