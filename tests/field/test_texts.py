@@ -19,6 +19,7 @@ MESSAGES: list[tuple[Any, str]] = [
     ({"content": "[THINK]Is 1 < 2?[/THINK]Yes"}, "Yes"),
     # mudler/LocalAI#4761: the template has put the opening tag into the prompt.
     ({"content": "The user is rude, 1 < 2.\n</think>\n\nHello"}, "Hello"),
+    ({"content": "hm\n</think>\nHello\n</think>\nis a tag"}, "Hello\n</think>\nis a tag"),
     # Tags that are not at the beginning are what the answer is about.
     ({"content": "Write <think>hm</think> first"}, "Write <think>hm</think> first"),
     ({"content": "End it by </think> always"}, "End it by </think> always"),

@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import ChangeReload
 
+from agent_actors.access.hosts import is_loopback
 from agent_actors.app import create_app, embedded
 from agent_actors.cli import own_app
 from agent_actors.cli.cut_off import CutOff
@@ -78,19 +79,12 @@ def listen(host: str, port: int, settings: Settings, *, insecure: bool) -> socke
 
 def _require_tokens(host: str, settings: Settings, *, insecure: bool) -> None:
     allowed = insecure or settings.access_on or settings.access == "off"
-    if not allowed and not _is_loopback(host):
+    if not allowed and not is_loopback(host):
         raise StartupError(
             f"Other machines can reach {host!r}, and callers need no token: set"
             " AGENT_ACTORS_ACCESS_TOKENS or AGENT_ACTORS_JWT_ISSUER (docs/security.md), serve on"
             " 127.0.0.1, or use --insecure."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(settings: Settings, kind: str, sock: socket.socket, own: str | None = None) -> None:

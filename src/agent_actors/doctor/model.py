@@ -2,11 +2,11 @@
 
 import socket
 import ssl
-from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
+from agent_actors.access.hosts import is_loopback
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.service import note_skew
 from agent_actors.environment import require_model_client
@@ -131,11 +131,7 @@ def _advice(settings: Settings, host: str) -> str:
     """What to do about a server that does not answer."""
     if settings.model_base_url is None:
         return "check the network and its proxies (HTTPS_PROXY)"
-    try:
-        local = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if local:
+    if is_loopback(host):
         return "is it running? start it, or correct AGENT_ACTORS_MODEL_BASE_URL"
     return "check AGENT_ACTORS_MODEL_BASE_URL, the network and its proxies (HTTPS_PROXY)"
 

@@ -96,12 +96,20 @@ def _spanned(
             record_exception=False,
             set_status_on_exception=False,
         ) as current,
+        _FailureMark(),
     ):
-        try:
-            yield current
-        except Exception as error:  # A cancellation is not a failure.
+        yield current
+
+
+class _FailureMark:
+    """Marks the current span as failed if the block raises; a cancellation is not a failure."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception):
             mark_failed(type(error).__name__)
-            raise
 
 
 def mark_failed(error_type: str) -> None:

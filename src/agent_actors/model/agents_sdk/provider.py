@@ -20,7 +20,7 @@ from openai.types.responses import (
 )
 
 from agent_actors.model.agents_sdk.connection import ModelConnection
-from agent_actors.model.dialects.text import without_reasoning
+from agent_actors.model.dialects.text import without_unopened
 from agent_actors.observability import tracing
 
 
@@ -190,10 +190,10 @@ def _encodable(arguments: str) -> bool:
 
 
 def _without_tags(part: Any) -> Any:
-    """A part of a message without reasoning that a stream has shown before its closing tag."""
+    """A part of a message without reasoning that shows only by its closing tag."""
     if not isinstance(part, ResponseOutputText):
         return part
-    return part.model_copy(update={"text": without_reasoning(part.text)[0]})
+    return part.model_copy(update={"text": without_unopened(part.text)})
 
 
 def _has_content(item: TResponseOutputItem) -> bool:

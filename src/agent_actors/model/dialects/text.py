@@ -7,8 +7,8 @@ from typing import Any
 _TAGS = ("think", "thinking", "thought", "reasoning", "seed:think")
 _OPEN = (*(f"<{tag}>" for tag in _TAGS), "[THINK]")
 _CLOSE = {f"<{tag}>": f"</{tag}>" for tag in _TAGS} | {"[THINK]": "[/THINK]"}
-_STRAY = re.compile(
-    r"\A(?P<reasoning>(?:(?!<think).)*?)^</(?:think|thinking|seed:think)>[ \t]*$\s*",
+_UNOPENED = re.compile(
+    r"\A(?:(?!<think).)*?^</(?:think|thinking|seed:think)>[ \t]*$\s*",
     re.DOTALL | re.MULTILINE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -59,9 +59,8 @@ def _text(value: Any) -> str:
 def without_reasoning(text: str) -> tuple[str, str]:
     """An answer's text and its reasoning, if it begins with reasoning in tags.
 
-    Reasoning is text in `<think>…</think>` (or a tag of its kind) before everything else. Templates
-    of Qwen and DeepSeek put the opening tag into the prompt, so it may be missing if the closing
-    one has a line of its own. Tags later in a text are text: an answer may be about them.
+    Reasoning is text in `<think>…</think>` (or a tag of its kind) before everything else. Tags in
+    the rest are text: an answer may be about them.
     """
     tags = TagFilter()
     shown, reasoning = "", ""
@@ -70,9 +69,16 @@ def without_reasoning(text: str) -> tuple[str, str]:
             shown += part
         else:
             reasoning += part
-    if not reasoning and (stray := _STRAY.match(shown)):
-        return shown[stray.end() :], stray["reasoning"].strip()
     return shown, reasoning.strip()
+
+
+def without_unopened(text: str) -> str:
+    """An answer without reasoning whose opening tag the server has put into the prompt.
+
+    Templates of Qwen and DeepSeek do. The closing tag must have a line of its own. Only the whole
+    text shows it, so a stream has ended before this is asked.
+    """
+    return _UNOPENED.sub("", text, count=1)
 
 
 class TagFilter:

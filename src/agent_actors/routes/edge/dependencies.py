@@ -1,7 +1,6 @@
 """What the routes share: the services of the app, parameters, and checks of the caller."""
 
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -11,6 +10,7 @@ from pydantic import AfterValidator
 from starlette.types import Scope
 
 from agent_actors.access.caller import Caller
+from agent_actors.access.hosts import is_address, is_loopback
 from agent_actors.clock import Clock
 from agent_actors.conversation.runner import TurnRunner
 from agent_actors.errors import Forbidden
@@ -131,7 +131,4 @@ def _loopback(scope: Scope) -> bool:
     forwarded = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}
     if client is None or any(name in forwarded for name, _ in scope["headers"]):
         return False
-    try:
-        return ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+    return is_address(client[0]) and is_loopback(client[0])
