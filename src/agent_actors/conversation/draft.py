@@ -54,7 +54,8 @@ class Draft:
 
     def own(self, user: str) -> None:
         """Makes the user the owner, if the conversation has none."""
-        self.head = replace(self.head, user=self.head.user or user)
+        if not self.head.user:
+            self.head = replace(self.head, user=user)
 
     # -- the queue --------------------------------------------------------------------------------
 

@@ -149,7 +149,7 @@ class MemoryAgentActor(Consumer, MemoryAgentInterface):
 def with_exchange(memory: Memory, event: TurnEvent) -> Memory:
     """The memory with the messages of one more event, and no more entries than allowed."""
     messages = (event.input, event.output)
-    cut = (replace(entry, content=entry.content[:FRESH_CHARACTERS]) for entry in messages)
+    cut = (Message(entry.role, entry.content[:FRESH_CHARACTERS]) for entry in messages)
     here = (origin_of(event),) * len(messages)
     return replace(
         memory,

@@ -143,7 +143,8 @@ def read_json(body: bytes) -> dict[str, Any]:
         raise InvalidEvent("the body is not JSON") from None
     if not isinstance(value, dict):
         raise InvalidEvent("the body is no CloudEvent")
-    return cast(dict[str, Any], without_nulls(value))
+    # Our own events have no nulls: not to search each member of theirs saves time in every turn.
+    return cast(dict[str, Any], without_nulls(value)) if b"null" in body else value
 
 
 def without_nulls(value: object) -> object:

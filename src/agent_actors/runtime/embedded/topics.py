@@ -210,10 +210,11 @@ class Topics:
 
     async def _serve(self, event: _Waiting) -> None:
         answer = await self._offer(event.subscription, event.type, event.envelope)
-        tried = replace(event, tries=event.tries + 1)
         if answer.end == "done":
-            self._settle(tried)
-        elif answer.end == "retry" and tried.tries < self._delivery.tries:
+            self._settle(event)
+            return
+        tried = replace(event, tries=event.tries + 1)
+        if answer.end == "retry" and tried.tries < self._delivery.tries:
             self._later(tried)
         else:
             await self._bury(tried, answer.reason)

@@ -156,7 +156,10 @@ def find_record(
     records: Sequence[OutcomeRecord], turn_id: str, key_hash: str
 ) -> OutcomeRecord | None:
     """The newest record with this turn id, or with this hash of a key if it is not empty."""
-    return next((each for each in reversed(records) if is_turn(each, turn_id, key_hash)), None)
+    for each in reversed(records):
+        if is_turn(each, turn_id, key_hash):
+            return each
+    return None
 
 
 def is_turn(found: OutcomeRecord | Turn, turn_id: str, key_hash: str) -> bool:
