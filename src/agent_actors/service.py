@@ -25,7 +25,6 @@ from agent_actors.conversation.runner import TurnRunner
 from agent_actors.dead_letters.actor import DeadLetterActor
 from agent_actors.dead_letters.store import ActorDeadLetters
 from agent_actors.errors import StartupError
-from agent_actors.gauges import ProcessGauges, info
 from agent_actors.model import Model
 from agent_actors.model.calls import ModelCalls
 from agent_actors.notifications.actor import NotificationActor
@@ -41,6 +40,7 @@ from agent_actors.protocol.dead_letters import LetterLimits
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.protocol.messages import CompleteTurn, Outcome
 from agent_actors.routes.edge.dependencies import Services
+from agent_actors.routes.gauges import ProcessGauges, info
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.runtime import DeadLetters, Deliver, Runtime
 from agent_actors.settings import Settings

@@ -18,10 +18,10 @@ import pytest
 
 from agent_actors.access import Access
 from agent_actors.clock import SystemClock
-from agent_actors.environment import require_key_log, require_model_client, require_web
 from agent_actors.errors import StartupError
 from agent_actors.model.selection import choose_model
 from agent_actors.settings import Settings
+from agent_actors.settings.environment import require_key_log, require_model_client, require_web
 from tests.hand_clock import HandClock
 from tests.unit.cli.test_process import run, running
 

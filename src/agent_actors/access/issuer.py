@@ -8,9 +8,9 @@ import httpx2
 from agent_actors.access.claims import SignedTokens, TrustedIssuer
 from agent_actors.access.keys import KeySet
 from agent_actors.clock import Clock
-from agent_actors.environment import require_web
 from agent_actors.errors import StartupError
 from agent_actors.settings import Settings
+from agent_actors.settings.environment import require_web
 
 _ON_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 

@@ -120,7 +120,7 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
     With --runtime dapr and no sidecar, a local Dapr is started too, if its binaries are installed.
     """
-    from agent_actors.environment import require_key_log
+    from agent_actors.settings.environment import require_key_log
 
     require_key_log()
     from agent_actors.cli import service
@@ -143,7 +143,7 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None, app: str
 
     The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
     """
-    from agent_actors.environment import require_key_log
+    from agent_actors.settings.environment import require_key_log
 
     require_key_log()
     from agent_actors.cli import service
@@ -174,8 +174,8 @@ def doctor(*, runtime: str | None, data: Path | None, url: str | None, as_json: 
     0: no check failed, 1: a check failed, 2: a setting is not valid.
     """
     from agent_actors.cli.findings import print_unreadable
-    from agent_actors.environment import require_key_log
     from agent_actors.settings import read
+    from agent_actors.settings.environment import require_key_log
 
     try:
         require_key_log()

@@ -15,10 +15,10 @@ from agent_actors.doctor.secrets import FileSecretStores, check_secrets
 from agent_actors.doctor.service import check_clock, check_service
 from agent_actors.doctor.settings import check_access, check_limits, check_python, check_settings
 from agent_actors.doctor.sidecar import check_components, check_no_sidecar, check_sidecar
-from agent_actors.environment import require_web
 from agent_actors.errors import StartupError
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.dapr.sidecar import SidecarClient
+from agent_actors.settings.environment import require_web
 
 ANSWER = 5.0
 """Seconds that a server has for an answer."""

@@ -9,11 +9,11 @@ import httpx2
 from agent_actors.access.hosts import is_loopback
 from agent_actors.doctor.finding import Context, Findings, Report
 from agent_actors.doctor.service import note_skew
-from agent_actors.environment import require_model_client
 from agent_actors.errors import AgentError, StartupError
 from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, require_served
 from agent_actors.protocol.codec import json_object
 from agent_actors.settings import Settings
+from agent_actors.settings.environment import require_model_client
 
 WITHIN = 5.0
 """Seconds for the secret store."""

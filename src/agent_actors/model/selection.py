@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
-from agent_actors.environment import require_model_client
 from agent_actors.errors import AgentError, ModelFailed, StartupError
 from agent_actors.model import Model, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
@@ -15,6 +14,7 @@ from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, req
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
+from agent_actors.settings.environment import require_model_client
 
 if TYPE_CHECKING:
     from agents import Agent, Tool

@@ -7,10 +7,10 @@ from typing import Any
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 
-from agent_actors.gauges import ProcessGauges
 from agent_actors.observability.counters import Counters
 from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol.ids import ActorRef
+from agent_actors.routes.gauges import ProcessGauges
 from tests.readings import OF_THE_LIBRARY, Readings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
