@@ -1,6 +1,7 @@
 """The API keeps what its OpenAPI document says, whatever it is sent (schemathesis)."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,8 @@ from agent_actors.settings import Settings
 from tests.e2e.service import Service
 from tests.fakes import FakeRuntime
 
-EXAMPLES = 40
+EXAMPLES = min(60, int(os.environ.get("FUZZ_EXAMPLES", "15")))
+"""Requests of each operation and mode."""
 TOKEN = "the token of this test"
 KEPT: list[Any] = [
     not_a_server_error,
@@ -91,6 +93,7 @@ def test_the_service_serves_the_document(url: str):
     assert len(OPERATIONS) >= 35
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("method", "path", "mode"), REQUESTS)
 def test_every_answer_is_described(url: str, method: str, path: str, mode: GenerationMode):
     """No 5xx, and each status, media type, header and body is one that the document has."""

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.service import Service, clock, eventually
 from tests.faults.people import BRISK, MIXED, Person, check_conversation
 
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "3"))
 SEED = int(os.environ.get("SEED", "1"))
 USERS = 6
 HASTY = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_process import Running, run, running
+from tests.unit.cli.test_process import Running, refused, run, running
 
 YOURS = """
 from agent_actors import Settings, create_app
@@ -78,17 +78,16 @@ def test_a_module_of_a_package_is_found(here: Path):
         ("yours:app", "app = create_app(Settings(model='skripted'))", "did you mean 'scripted'"),
     ],
 )
-@pytest.mark.parametrize("command", ["dev", "serve"])
-def test_an_app_that_cannot_be_served_is_one_line(
-    here: Path, command: str, name: str, line: str, words: str
-):
+def test_an_app_that_cannot_be_served_is_one_line(here: Path, name: str, line: str, words: str):
     """It exits with 2, and says what to write."""
     yours(here, line)
-    done = run(command, "--app", name, "--port", "0")
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert words in done.stderr
+    assert words in refused(run("serve", "--app", name, "--port", "0"))
+
+
+def test_dev_refuses_as_serve_does(here: Path):
+    """Both load the app in the same way."""
+    assert "no module 'yours'" in refused(run("dev", "--app", "yours:app", "--port", "0"))
 
 
 def test_a_mistake_in_the_code_keeps_its_place(here: Path):

@@ -13,9 +13,9 @@ from tests.protocol.world import Violation
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]  # They compute, all the time.
 
-SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "150"))
-CHUNK = 50
-EVERY = int(os.environ.get("PROTOCOL_EVERY", "24"))
+SCHEDULES = int(os.environ.get("PROTOCOL_SCHEDULES", "60"))
+CHUNK = 30
+EVERY = int(os.environ.get("PROTOCOL_EVERY", "40"))
 """Of the single faults of a story, every so many-th is tried; 1 tries all of them (2 minutes)."""
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -216,7 +217,7 @@ def documents(listed: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     paths = [sorted((*each.glob("*.yaml"), *each.glob("*.yml"))) for each in folders]
     for path in chain.from_iterable(paths):
         try:
-            for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            for document in _parsed(path.read_text(encoding="utf-8")):
                 if isinstance(document, dict):
                     yield path, document
                 elif document is not None:
@@ -227,6 +228,15 @@ def documents(listed: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             raise _bad(path, f"it is not YAML{at}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise _bad(path, f"it cannot be read ({type(error).__name__})") from None
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> tuple[object, ...]:
+    """The documents of a file. Remembered: parsing them takes half of the time of `create_app`.
+
+    `dev` and `doctor` read the same files several times, and a process of tests hundreds of times.
+    """
+    return tuple(yaml.safe_load_all(text))
 
 
 def _of_kind(prefix: str, components: Iterable[Component]) -> tuple[Component, ...]:
