@@ -105,7 +105,7 @@ async def test_a_store_without_the_key_leaves_the_service_unready():
     with pytest.raises(ModelFailed, match="set OPENAI_API_KEY"):
         await model.reply(a_prompt())
 
-    assert "no key" in (model.unready() or "")
+    assert "no API key" in (model.unready() or "")
     await model.stop()
 
 

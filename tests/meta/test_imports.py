@@ -27,7 +27,7 @@ def imported_by(*arguments: str) -> set[str]:
     return {row.partition(".")[0] for row in rows}
 
 
-@pytest.mark.parametrize("command", [[], ["dev"], ["chat"], ["events", "requeue"], ["backup"]])
+@pytest.mark.parametrize("command", [[], ["dev"], ["chat"], ["events", "requeue"], ["restore"]])
 def test_help_imports_nothing_heavy(command: list[str]):
     """`--help` answers at once, since it imports neither frameworks nor the SDKs."""
     imported = imported_by("-m", "agent_actors", *command, "--help")

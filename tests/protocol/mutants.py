@@ -152,7 +152,7 @@ MUTANTS = (
         "rule 10",
         TURNS,
         "        except AgentError as error:\n            if error.status >= 500:\n"
-        '                log.warning("turn of %s %s: %s", *self.ref, error.detail)\n'
+        '                log.warning("call of %s %s: %s", *self.ref, error.detail)\n'
         "                tracing.mark_failed(type(error).__name__)\n"
         "            return Failure(Problem.of(error))\n",
         "",

@@ -49,7 +49,9 @@ class SignedTokens:
                 raise Unauthorized.invalid("The token's signature algorithm is not supported.")
             key = await self.keys.find(header.get("kid"), algorithm)
             if key is None:
-                raise Unauthorized.invalid("The token is not signed with a key of the issuer.")
+                raise Unauthorized.invalid(
+                    "The token is not signed with a signing key of the issuer."
+                )
             claims: dict[str, Any] = jwt.decode(
                 token,
                 jwt.PyJWK(key, algorithm=algorithm),

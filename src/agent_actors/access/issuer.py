@@ -30,7 +30,7 @@ def signed(settings: Settings, clock: Clock) -> SignedTokens:
     if not address.host or (address.scheme != "https" and not local):
         raise StartupError(
             "AGENT_ACTORS_JWT_JWKS_URL must begin with https://, or http:// on this machine:"
-            " otherwise an attacker on the network could replace the keys."
+            " otherwise an attacker on the network could replace the signing keys."
         )
     if not local:
         require_web()

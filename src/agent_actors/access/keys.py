@@ -65,7 +65,8 @@ class KeySet:
                 # Only if the last fetch succeeded, a missing key is unknown.
                 if self._fetched is None or self._fetched != self._tried:
                     raise Unavailable(
-                        "The issuer's keys cannot be fetched, so its tokens cannot be checked.",
+                        "The issuer's signing keys cannot be fetched, so its tokens cannot be"
+                        " checked.",
                         retry_after=max(PAUSE - self._age(self._tried), 1.0),
                     )
                 found = self._find(kid, algorithm)
@@ -107,7 +108,9 @@ class KeySet:
                 self._keys = await self._published()
         except (httpx2.HTTPError, TimeoutError, InvalidKeySet) as error:
             reason = str(error) or type(error).__name__
-            log.warning("could not fetch the keys from AGENT_ACTORS_JWT_JWKS_URL: %s", reason)
+            log.warning(
+                "could not fetch the signing keys from AGENT_ACTORS_JWT_JWKS_URL: %s", reason
+            )
             return
         self._fetched = tried
 

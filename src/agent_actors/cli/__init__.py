@@ -296,3 +296,22 @@ def backup(file: Path, data: Path | None, *, force: bool) -> None:
 
     database = snapshot.take(data or read().data, file, force=force)
     click.echo(f"Saved {database} to {file}.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_data
+def restore(file: Path, data: Path | None) -> None:
+    """Put a backup in the place of the embedded runtime's database; stop the service first.
+
+    The database that is there is kept beside it, under a name with the time. What happened after
+    the backup is gone, and may happen again: docs/backup.md.
+    """
+    from agent_actors.cli import restoration
+    from agent_actors.clock import SystemClock
+    from agent_actors.settings import read
+
+    database, kept = restoration.restore(file, data or read().data, SystemClock().now())
+    click.echo(f"Restored {file} to {database}.")
+    if kept:
+        click.echo(f"What was there is kept as {', '.join(map(str, kept))}.")

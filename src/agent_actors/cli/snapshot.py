@@ -8,6 +8,8 @@ from pathlib import Path
 from agent_actors.cli.failures import CommandFailed
 
 DATABASE = "agent-actors.db"
+BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite adds to the name of a database for the files that it keeps beside it."""
 
 
 def take(folder: Path, file: Path, *, force: bool) -> Path:
@@ -25,28 +27,57 @@ def take(folder: Path, file: Path, *, force: bool) -> Path:
         )
     if not file.parent.is_dir():
         raise CommandFailed(f"There is no folder {file.parent} for the backup.")
+    if file.exists() and file.samefile(database):
+        raise CommandFailed(f"{file} is the database itself; name another file for the backup.")
     if file.exists() and not force:
         raise CommandFailed(f"{file} already exists; use --force to replace it.")
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        partial.touch(mode=0o600)  # It contains conversations, like its folder.
-        _copy(database, partial)
+        uri = f"{database.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as source:
+            write_copy(source, partial)
         partial.replace(file)
+        sync(file.parent)
     except (sqlite3.Error, OSError) as error:
         raise CommandFailed(f"The backup failed: {error}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
     return database
 
 
-def _copy(database: Path, target: Path) -> None:
-    source_uri = f"{database.resolve().as_uri()}?mode=ro"
-    with (
-        closing(sqlite3.connect(source_uri, uri=True)) as source,
-        closing(sqlite3.connect(target)) as copy,
-    ):
+def write_copy(source: sqlite3.Connection, target: Path) -> None:
+    """Writes a new database, as of one moment, and checks it. It is one file, for its owner only.
+
+    Raises:
+        CommandFailed: The copy is damaged.
+        sqlite3.Error, OSError: One of the two cannot be read or written.
+    """
+    remove(target)
+    target.touch(mode=0o600)  # It contains conversations, like its folder.
+    with closing(sqlite3.connect(target)) as copy:
         source.backup(copy, pages=-1)  # One step, so one moment, whoever writes meanwhile.
         copy.execute("PRAGMA journal_mode=DELETE")  # One file: no `-wal` beside it.
         (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
     if verdict != "ok":
-        raise CommandFailed(f"The copy is damaged, so {database} may be damaged, too: {verdict}")
+        raise CommandFailed(f"The copy is damaged, so its source may be damaged, too: {verdict}")
+    sync(target)
+
+
+def beside(database: Path) -> list[Path]:
+    """The files that SQLite may keep beside a database."""
+    return [database.with_name(f"{database.name}{end}") for end in BESIDE]
+
+
+def remove(database: Path) -> None:
+    """Deletes a database and what is beside it, as far as it is there."""
+    for each in (database, *beside(database)):
+        each.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Writes a file, or the names in a folder, to the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

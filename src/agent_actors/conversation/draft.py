@@ -135,7 +135,7 @@ class Draft:
         self.head = replace(self.head, queue=(), start=seq, earlier=EarlierSummary(seq))
 
     def owe_clearing(self, upto: int) -> None:
-        """Notes that memory and session have to forget the pairs up to a number; 0 for none."""
+        """Notes up to which pair memory and last exchanges have to forget; 0 for none."""
         self.head = replace(self.head, clearing=upto)
 
     def end(self, how: Literal["forgotten", "closed"]) -> None:

@@ -133,5 +133,6 @@ def _unreadable(file: Path, error: sqlite3.Error) -> Findings:
 
 def _damaged(file: Path, reason: str) -> Findings:
     return _report.fail(
-        f"{file} is damaged ({reason})", "stop the service, keep the file, and restore a backup"
+        f"{file} is damaged ({reason})",
+        "stop the service, and put a backup there: `agent-actors restore FILE` (docs/backup.md)",
     )

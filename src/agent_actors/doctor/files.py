@@ -130,7 +130,7 @@ def _mistakes(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str
             )
         if kind == KAFKA and values.get("consumeretryenabled") != "true":
             yield (
-                f'{name!r} has no `consumeRetryEnabled: "true"`: a message that fails is lost',
+                f'{name!r} has no `consumeRetryEnabled: "true"`: a record that fails is lost',
                 "add it",
             )
         if kind == SMS and "tonumber" in values:

@@ -33,7 +33,7 @@ async def check_model(
     """Asks the server for its list of models. The model itself is not called: that may cost."""
     settings = context.settings
     if settings.model in {"echo", "scripted"}:
-        return _report.ok(f"{settings.model} answers: no key and no network needed")
+        return _report.ok(f"{settings.model} answers: no API key and no network needed")
     try:
         require_served(settings)
         finder = EndpointFinder(settings, context.clock, get_secret)
@@ -43,7 +43,7 @@ async def check_model(
         found, advice = _said(error)
         return _report.fail(found, advice or "docs/models.md has examples")
     except (AgentError, TimeoutError):
-        return _report.fail("the secret store returns no key", "see `secrets` above")
+        return _report.fail("the secret store returns no API key", "see `secrets` above")
     if endpoint is None:
         if settings.model:
             return _report.fail(*finder.no_key.rstrip(".").split("; ", 1))
@@ -86,16 +86,16 @@ def _refused(answer: httpx2.Response, endpoint: Endpoint, host: str) -> Findings
     # Gemini answers 400 to an invalid key.
     if status in {401, 403} or "API_KEY_INVALID" in answer.text:
         return _report.fail(
-            f"{host} rejects the key ({status})", f"set a valid one in {endpoint.key_from}"
+            f"{host} rejects the API key ({status})", f"set a valid one in {endpoint.key_from}"
         )
     if status == httpx2.codes.TOO_MANY_REQUESTS:
         return _report.warn(
-            f"{host} accepts the key, but the quota is used up ({status})", "check its quota"
+            f"{host} accepts the API key, but the quota is used up ({status})", "check its quota"
         )
     if answer.is_server_error:
         return _report.fail(f"{host} returns an error ({status})", "try again later")
     return _report.warn(
-        f"{host} does not list its models ({status}), so the key could not be checked",
+        f"{host} does not list its models ({status}), so the API key could not be checked",
         "try it with `agent-actors chat doctor hello`",
     )
 
@@ -109,8 +109,8 @@ async def _model(
     if names is None:
         return _refused(answer, endpoint, host)
     if not endpoint.model:
-        return _report.ok(f"{host} accepts the key from {endpoint.key_from}")
-    found = f"{endpoint.model} at {host}, which accepts the key from {endpoint.key_from}"
+        return _report.ok(f"{host} accepts the API key from {endpoint.key_from}")
+    found = f"{endpoint.model} at {host}, which accepts the API key from {endpoint.key_from}"
     # Gemini writes `models/` before a name, Ollama `:latest` after it.
     wanted = {endpoint.model, f"{endpoint.model}:latest"}
     if any(name.removeprefix("models/") in wanted for name in names):

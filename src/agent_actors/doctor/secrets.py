@@ -30,7 +30,7 @@ async def check_secrets(context: Context, get_secret: GetSecret) -> Findings:
     if not present:
         return report.warn(
             f"{store!r} has none of {', '.join(NAMES)}",
-            "add one, or set the key in the environment; otherwise the echo model answers",
+            "add one, or set the API key in the environment; otherwise the echo model answers",
         )
     return report.ok(f"{store!r} has {', '.join(present)}")
 

@@ -123,7 +123,7 @@ class EndpointFinder:
         """Why a model that is named cannot be called without a key, and what to set."""
         names = " or ".join(provider.variable for provider in self._providers)
         return (
-            f"AGENT_ACTORS_MODEL is {self._settings.model!r}, but there is no key for it; set"
+            f"AGENT_ACTORS_MODEL is {self._settings.model!r}, but there is no API key for it; set"
             f" {names}, or AGENT_ACTORS_MODEL_BASE_URL to a server of your own, or"
             " AGENT_ACTORS_MODEL=echo to try the service without one."
         )
@@ -153,7 +153,7 @@ class EndpointFinder:
         try:
             found = await self._secret(refused.secret)
         except AgentError as error:
-            log.warning("could not read a new key from the secret store: %s", error.detail)
+            log.warning("could not read a new API key from the secret store: %s", error.detail)
             return None
         return None if found in {None, refused.key} else replace(refused, key=found)
 
@@ -193,7 +193,7 @@ def require_served(settings: Settings) -> None:
             f"AGENT_ACTORS_MODEL is {name!r}, which neither OpenAI nor Gemini serves; set"
             " AGENT_ACTORS_MODEL_BASE_URL to an OpenAI-compatible server that does (the vendor's"
             " own, such as https://api.anthropic.com/v1/, LiteLLM or Ollama), and"
-            " AGENT_ACTORS_MODEL_API_KEY to its key."
+            " AGENT_ACTORS_MODEL_API_KEY to its API key."
         )
 
 
@@ -211,7 +211,9 @@ def describe_model(settings: Settings) -> str:
     for provider in _providers(settings.model):
         if provider.key(settings) is not None:
             return settings.model or provider.default_model or "OpenAI's default"
-    return "by the secret store's key, else echo" if settings.secret_store else "echo (no key)"
+    return (
+        "by the secret store's API key, else echo" if settings.secret_store else "echo (no API key)"
+    )
 
 
 def _providers(model: str) -> tuple[Provider, ...]:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Build = Callable[[Endpoint], Model]
 """Makes the model of an endpoint."""
 _UNREADABLE = (
-    "The secret store cannot be read for a model's key; see the log, and check"
+    "The secret store cannot be read for a model's API key; see the log, and check"
     " AGENT_ACTORS_SECRET_STORE."
 )
 
@@ -71,7 +71,7 @@ def _require_key(finder: EndpointFinder, settings: Settings, own: CustomAgent) -
         raise StartupError(finder.no_key)
     if own.model_name:
         raise StartupError(
-            f"The agent names the model {own.model_name!r}, but there is no key for it;"
+            f"The agent names the model {own.model_name!r}, but there is no API key for it;"
             f" {finder.hint}, or AGENT_ACTORS_MODEL=echo to try the service without one."
         )
 
@@ -107,7 +107,7 @@ class DeferredModel(Model):
             return self._model.unready()
         if self._selection is not None and self._selection.done():
             return self._problem
-        return "The secret store has not answered yet whether it has a model's key."
+        return "The secret store has not answered yet whether it has a model's API key."
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The model's answer; waits until the model is selected."""
@@ -133,11 +133,11 @@ class DeferredModel(Model):
         try:
             endpoint = await self._finder.find()
         except AgentError as error:
-            log.error("the secret store cannot be read for a model's key: %s", error.detail)
+            log.error("the secret store cannot be read for a model's API key: %s", error.detail)
             raise
         if endpoint is None and self._finder.named:
             self._problem = self._finder.no_key
-            log.error("the secret store has no key for the model: %s", self._problem)
+            log.error("the secret store has no API key for the model: %s", self._problem)
             raise ModelFailed(self._problem, retry="no")
         if endpoint is None:
             log.warning(

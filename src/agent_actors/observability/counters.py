@@ -117,7 +117,9 @@ class Counters:
         self._turns = counter("turns", "Turns that ended.", kind=kinds, outcome=ends)
         self._parked = counter("turns_parked", "Turns parked: accepted, to end without a caller.")
         self._turn_seconds = histogram("turn_seconds", "From taken to saved.", SLOW, path=paths)
-        self._actor_turns = counter("actor_turns", "Actor turns.", type=(), method=(), result=())
+        self._actor_turns = counter(
+            "actor_turns", "Calls of actors.", type=(), method=(), result=()
+        )
 
         self._model_calls = counter("model_calls", "Model calls for turns.", model=(), outcome=())
         self._model_seconds = histogram("model_seconds", "Time of a model call.", SLOW, model=())

@@ -107,7 +107,8 @@ async def say(
     """Send a message in a session, or begin a session with it.
 
     Memory belongs to the user: the next session knows what the last one was about. A session
-    belongs to the user who began it. Keys and waiting work as in `POST /chat/{actor_id}`.
+    belongs to the user who began it. `Idempotency-Key` and waiting work as in
+    `POST /chat/{actor_id}`.
     """
     permit(request, message.user_id)
     services = services_of(request)

@@ -24,7 +24,8 @@ TURN_ID = "019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"
 """An example."""
 
 KeyHeader = Annotated[
-    str | None, Header(description="A retry with the same key and body is the same turn.")
+    str | None,
+    Header(description="A retry with the same idempotency key and body is the same turn."),
 ]
 PreferHeader = Annotated[
     str | None, Header(description="`wait=N` (seconds) or `respond-async` (RFC 7240).")

@@ -46,12 +46,12 @@ class Settings(AccessSettings):
     model: str = Field(
         "",
         description="The model: its name, `echo`, or `scripted`, which obeys `/slow 5`, `/fail` and"
-        " `/hang`. By default a model of the provider whose key is set, else `echo`.",
+        " `/hang`. By default a model of the provider whose API key is set, else `echo`.",
     )
     model_base_url: str | None = Field(
         None,
         description="URL of an OpenAI-compatible server (Ollama, vLLM, llama.cpp). Takes precedence"
-        " over the providers' keys, and needs AGENT_ACTORS_MODEL.",
+        " over the providers' API keys, and needs AGENT_ACTORS_MODEL.",
     )
     model_api_key: SecretStr | None = Field(
         None, description="The API key for that server, if it needs one."
@@ -67,7 +67,7 @@ class Settings(AccessSettings):
     secret_store: str | None = Field(
         None,
         description="Dapr secret store with the secrets `openai-api-key` and `gemini-api-key`. Read"
-        " at startup, and again when a key is rejected.",
+        " at startup, and again when an API key is rejected.",
     )
     model_stream: bool = Field(
         False, description="Stream the model's answers, so that a stalled one is noticed sooner."
@@ -87,8 +87,8 @@ class Settings(AccessSettings):
     )
     feed_time: Seconds = Field(
         1.0,
-        description="The least time between two updates of a user's session and analytics; under"
-        " load, one update has several events.",
+        description="The least time between two updates of a user's last exchanges and analytics;"
+        " under load, one update has several events.",
     )
     summary_events: int = Field(
         8, ge=1, le=16, description="Exchanges after which the summary of a user is renewed."
@@ -174,7 +174,8 @@ class Settings(AccessSettings):
     )
     clearing_forgets: bool = Field(
         False,
-        description="Clearing a conversation also removes its messages from memory and session.",
+        description="Clearing a conversation also removes its messages from memory and last"
+        " exchanges.",
     )
     message_count_timer: bool = Field(
         False,
@@ -182,11 +183,11 @@ class Settings(AccessSettings):
         " at most.",
     )
     idle_timeout: Seconds = Field(
-        60.0, description="An actor without a turn for this long is deactivated."
+        60.0, description="An actor without a call for this long is deactivated."
     )
     actor_drain: Seconds = Field(
         2.0,
-        description="On Dapr: when replicas start or stop, running turns get this long before they"
+        description="On Dapr: when replicas start or stop, running calls get this long before they"
         " are cancelled and sent again. Must be longer than the parking time.",
     )
     reentrancy_depth: Depth = Field(

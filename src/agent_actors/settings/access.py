@@ -32,7 +32,7 @@ class AccessSettings(BaseSettings):
     )
     jwt_audience: str | None = Field(None, description="Audience that JWTs must have (`aud`).")
     jwt_jwks_url: str | None = Field(
-        None, description="URL of the issuer's keys: https, or http on this machine."
+        None, description="URL of the issuer's signing keys: https, or http on this machine."
     )
     jwt_subject_claim: str = Field("sub", description="The claim with the caller's user id.")
     jwt_roles_claim: str = Field(

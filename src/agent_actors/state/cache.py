@@ -18,7 +18,7 @@ from agent_actors.state.slots import D, Slot
 from agent_actors.state.store import Changes, StateStore
 
 _OVERTAKEN = (
-    "A call back into this actor has changed what this turn had read; nothing was saved. Send the"
+    "A call back into this actor has changed what this call had read; nothing was saved. Send the"
     " request again."
 )
 _read: ContextVar[dict[str, int] | None] = ContextVar("read", default=None)

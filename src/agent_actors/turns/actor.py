@@ -89,7 +89,7 @@ class TurnActor(Actor, Pingable):
     def require_live(self) -> None:
         """Raises `Deactivated` when another activation, or none, acts for this actor."""
         if not self.live:
-            raise Deactivated("The actor was deactivated during this turn; send the request again.")
+            raise Deactivated("The actor was deactivated during this call; send the request again.")
 
     async def ask(self, call: Callable[[], Awaitable[R]], wait: float = 0.0) -> R:
         """Calls another actor, the runtime or the broker on behalf of this turn.
@@ -127,16 +127,16 @@ class TurnActor(Actor, Pingable):
             return await method(self, *args)
         except AgentError as error:
             if error.status >= 500:
-                log.warning("turn of %s %s: %s", *self.ref, error.detail)
+                log.warning("call of %s %s: %s", *self.ref, error.detail)
                 tracing.mark_failed(type(error).__name__)
             return Failure(Problem.of(error))
         except Exception as error:
             # The SDK would answer `500 repr(error)`, and the repr may contain people's messages.
             self.state.void()
-            log.error("turn of %s %s failed: %s", *self.ref, type(error).__name__)
+            log.error("call of %s %s failed: %s", *self.ref, type(error).__name__)
             tracing.mark_failed(type(error).__name__)
             log.debug("traceback", exc_info=error)
-            return Failure(Problem.of(Defect("The turn failed inside the service.")))
+            return Failure(Problem.of(Defect("The call failed inside the service.")))
         finally:
             self.state.end_turn()
 

@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from agent_actors.cli import main, service
 from agent_actors.cli.failures import CommandFailed
 from agent_actors.engine.ports import free_port
+from agent_actors.runtime.embedded.disk.folder import DataFolder
+from agent_actors.runtime.embedded.disk.schema import open_writer
 
 
 class Spoken:
@@ -165,6 +167,7 @@ def test_no_service_is_one_line(arguments: tuple[str, ...]):
         (("events", "requeue", "7"), "agent_actors.cli.client.Client"),
         (("doctor",), "agent_actors.settings.read"),
         (("backup", "copy.db"), "agent_actors.cli.snapshot.take"),
+        (("restore", "copy.db"), "agent_actors.cli.restoration.restore"),
         (("dev", "--port", "0"), "agent_actors.cli.service.listen"),
         (("serve", "--port", "0"), "agent_actors.cli.service.listen"),
     ],
@@ -292,3 +295,55 @@ def test_a_backup_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert file.is_file()
     assert "--force" in refused(call("backup", str(file)), 1)
     assert call("backup", str(file), "--force", "--data", str(tmp_path)).exit_code == 0
+
+
+def test_a_backup_of_the_database_to_itself_is_refused(tmp_path: Path):
+    """With `--force`, it would take the place of the database of a running service."""
+    database = tmp_path / "agent-actors.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE said (text)")
+    before = database.stat().st_ino
+    call_it = ("backup", str(database), "--force", "--data", str(tmp_path))
+
+    assert "is the database itself" in refused(call(*call_it), 1)
+    assert database.stat().st_ino == before
+
+
+def test_a_backup_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`restore FILE` says what it has replaced, and under which name that is kept."""
+    monkeypatch.setenv("AGENT_ACTORS_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "copy.db"
+    open_writer(tmp_path / "data" / "agent-actors.db", "FULL").close()
+    assert call("backup", str(file)).exit_code == 0
+    first = call("restore", str(file), "--data", str(tmp_path / "fresh"))
+    again = call("restore", str(file))
+
+    assert (first.exit_code, first.stdout) == (
+        0,
+        f"Restored {file} to {tmp_path / 'fresh' / 'agent-actors.db'}.\n",
+    )
+    (kept,) = (tmp_path / "data").glob("agent-actors-*")
+    assert (again.exit_code, again.stdout) == (
+        0,
+        f"Restored {file} to {tmp_path / 'data' / 'agent-actors.db'}.\n"
+        f"What was there is kept as {kept}.\n",
+    )
+
+
+def test_what_cannot_be_restored_is_one_line(tmp_path: Path):
+    """A file that is no backup fails the command; a folder in use is refused as by a start."""
+    (tmp_path / "text").write_text("precious")
+    database = tmp_path / "agent-actors.db"
+    open_writer(database, "FULL").close()
+
+    assert "text cannot be restored" in refused(
+        call("restore", str(tmp_path / "text"), "--data", str(tmp_path)), 1
+    )
+    assert call("backup", str(tmp_path / "copy.db"), "--data", str(tmp_path)).exit_code == 0
+    folder = DataFolder.take(tmp_path)
+    try:
+        line = refused(call("restore", str(tmp_path / "copy.db"), "--data", str(tmp_path)), 2)
+    finally:
+        folder.release()
+    assert "is in use by process" in line

@@ -54,7 +54,7 @@ async def test_our_files_have_no_mistake(files: Path):
     [
         ("statestore.yaml", "readTimeout", "writeTimeout", "writes everything twice"),
         ("statestore.yaml", "actorStateStore", "someOther", "has no `actorStateStore"),
-        ("kafka-binding.yaml", "consumeRetryEnabled", "clientID", "a message that fails is lost"),
+        ("kafka-binding.yaml", "consumeRetryEnabled", "clientID", "a record that fails is lost"),
         (
             "twilio-binding.yaml",
             "name: timeout",

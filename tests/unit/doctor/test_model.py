@@ -102,7 +102,7 @@ async def test_a_wrong_key_is_reported(status: int, text: str):
     found = await ask({"/v1/models": httpx2.Response(status, text=text)}, **OPENAI)
 
     assert found.status == "FAIL"
-    assert "rejects the key" in found.found
+    assert "rejects the API key" in found.found
     assert found.advice.endswith("OPENAI_API_KEY")
 
 

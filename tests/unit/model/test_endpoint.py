@@ -197,12 +197,12 @@ class _Quick(HandClock):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "echo (no key)"),
+        ({}, "echo (no API key)"),
         ({"model": "scripted"}, "scripted"),
         ({"OPENAI_API_KEY": "k"}, "OpenAI's default"),
         ({"GEMINI_API_KEY": "k"}, "gemini-flash-latest"),
-        ({"GEMINI_API_KEY": "k", "model": "gpt-5"}, "echo (no key)"),
-        ({"secret_store": "own"}, "by the secret store's key, else echo"),
+        ({"GEMINI_API_KEY": "k", "model": "gpt-5"}, "echo (no API key)"),
+        ({"secret_store": "own"}, "by the secret store's API key, else echo"),
         (
             {"model": "small", "model_base_url": "http://me:top-secret@localhost:1/v1?key=hidden"},
             "small at http://localhost:1/v1",

@@ -86,7 +86,7 @@ class ModelConnection:
             endpoint = self.endpoint
             if endpoint is None or self._client is None:
                 raise ModelFailed(
-                    "The agent names a model, but there is no key: set OPENAI_API_KEY."
+                    "The agent names a model, but there is no API key: set OPENAI_API_KEY."
                 )
             try:
                 return await call(ChatModel(name, self._client, self._clock))

@@ -144,8 +144,8 @@ def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
     if (by_code := _of_code(error.code, endpoint)) is not None:
         return by_code
     if key_refused(error) or error.status_code == 403:
-        key = endpoint.key_from if endpoint else "the key of the agent's own model"
-        return ModelFailed(f"The model's server refused the key; check {key}.", retry="no")
+        key = endpoint.key_from if endpoint else "the API key of the agent's own model"
+        return ModelFailed(f"The model's server refused the API key; check {key}.", retry="no")
     if error.status_code == 404:
         if _of_a_vendor(endpoint):
             return _unknown_model(endpoint)

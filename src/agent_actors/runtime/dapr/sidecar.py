@@ -175,11 +175,11 @@ def part(text: str) -> str:
 def failure(answer: SidecarResponse, path: str) -> Unavailable | Defect:
     """The error for a response that is not a success.
 
-    It leaves out the sidecar's message, which may contain people's messages.
+    It leaves out the sidecar's text, which may contain people's messages.
     """
     what = path.split("/", 1)[0]
     log.warning("the sidecar answered %s %s to %s", answer.status, answer.code, what)
-    log.debug("its message: %s", answer.message)
+    log.debug("its text: %s", answer.message)
     return _refusal(answer)
 
 

@@ -2,7 +2,7 @@
 
 Each turn is a task of its own: the SDK sets a context variable, and a caller that leaves must not
 cancel the turn. The lock belongs to the turn, not to its caller; daprd frees its own when a caller
-leaves (docs/dapr-behaviour.md#turns). The lock is passed on to the actor's turn, which takes no
+leaves (docs/dapr-behaviour.md#calls). The lock is passed on to the actor's turn, which takes no
 other.
 
 Where an actor type is reentrant, each call belongs to a chain: a first call, and all calls that are
@@ -202,7 +202,7 @@ class ActorTurns:
         task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
         await ended
         if task.cancelled():
-            raise Unavailable(f"The turn of actor {actor.id!r} was cut off; try again later.")
+            raise Unavailable(f"The call of actor {actor.id!r} was cut off; try again later.")
         error = task.exception()
         if error is None:
             return task.result()

@@ -1,6 +1,7 @@
 """The tables of the database, and the migrations from older schemas."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +83,37 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StartupError(_cannot_open(path, error)) from None
     return connection
+
+
+def fault(connection: sqlite3.Connection) -> str | None:
+    """Why this release cannot use a database, or None: it is ours, not newer, and intact.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    columns, (version,) = _columns(connection), connection.execute("PRAGMA user_version").fetchone()
+    if not {table for table, *_ in columns} >= {"state", "reminders"}:
+        return "it is not a database of this service"
+    if version > VERSION:
+        return f"it was written by a newer release (schema {version}, this release knows {VERSION})"
+    with closing(sqlite3.connect(":memory:")) as ours:
+        for migration in _MIGRATIONS[:version]:
+            ours.executescript(migration)
+        if version < 1 or not columns >= _columns(ours):
+            return "it is not a database of this service"
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    return None if verdict == "ok" else f"it is damaged ({verdict})"
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str, str, bool, int]]:
+    """Table, name, type, NOT NULL and place in the primary key of every column."""
+    return set(
+        connection.execute(
+            'SELECT tables.name, columns.name, columns.type, columns."notnull", columns.pk'
+            " FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+            " WHERE tables.type = 'table'"
+        )
+    )
 
 
 def _connect(path: Path, wait: float) -> sqlite3.Connection:
