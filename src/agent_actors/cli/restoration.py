@@ -8,6 +8,7 @@ replaces it.
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import datetime
 from itertools import count
@@ -79,7 +80,8 @@ def _replace(source: sqlite3.Connection, database: Path, now: datetime) -> list[
     partial = database.with_name(f"{DATABASE}.restoring")  # One name: the folder is locked.
     try:
         write_copy(source, partial)
-        if os.geteuid() == 0:  # Under sudo, the service's user would not be able to read it.
+        # Under sudo, the service's user would not be able to read it.
+        if sys.platform != "win32" and os.geteuid() == 0:
             owner = database.parent.stat()
             os.chown(partial, owner.st_uid, owner.st_gid)
         kept = _keep(database, now)

@@ -75,7 +75,9 @@ def remove(database: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Writes a file, or the names in a folder, to the disk itself."""
+    """Writes a file, or the names in a folder, to the disk itself; Windows has no way for these."""
+    if os.name == "nt" and path.is_dir():
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
