@@ -29,7 +29,7 @@ from tests.faults import report
 
 __all__ = ["engine"]
 
-REAL = {"aimock_server", "broker", "cluster", "engine", "programs", "real_model"}
+REAL = {"aimock_server", "broker", "browser", "cluster", "engine", "programs", "real_model"}
 """Fixtures that start what `make engine`, `make kafka` and their like have built or fetched."""
 ALONE = ("tests/protocol/", "tests/faults/")
 """Folders whose tests take long, and share nothing."""

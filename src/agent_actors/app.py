@@ -126,6 +126,8 @@ def _assemble(
         middleware=[Middleware(BodyLimit, largest=largest, exempt=subscriptions.PATHS)],
         telemetry=traces.request_telemetry,
         redirect_slashes=False,
+        docs_url=None,  # `routes/documentation.py` serves these pages.
+        redoc_url=None,
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     front = _shell(app.plain, settings, access, service)

@@ -20,6 +20,7 @@ PROBES = [
 PAGES = [
     "/",  # alibaizhanov/mengram#83
     "/docs",
+    "/docs/swagger-ui.css",
     "/openapi.json",
     "/livez/",
     "/chat/ada/history",

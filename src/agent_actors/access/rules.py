@@ -21,8 +21,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "GET /": "open",
         "GET /docs": "open",
-        "GET /docs/oauth2-redirect": "open",
+        "GET /docs/{asset}": "open",
         "GET /redoc": "open",
+        "GET /redoc/{asset}": "open",
         "GET /openapi.json": "open",
         "GET /livez": "open",
         "GET /readyz": "open",

@@ -6,6 +6,7 @@ from agent_actors.routes import (
     analytics,
     chat,
     dead_letters,
+    documentation,
     follow_up,
     health,
     memory,
@@ -34,4 +35,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     notifications.router,
     health.router,
     metrics.router,
+    documentation.router,
 )
