@@ -89,6 +89,6 @@ async def test_a_broken_body_is_explained_in_words(serve: Serve):
         )
         named = await served.http.get("/memory/a b")
 
-        assert "content-type application/json" in plain.json()["detail"]
+        assert "Content-Type: application/json" in plain.json()["detail"]
         assert "not JSON at character 1" in broken.json()["detail"]
         assert "letters, digits" in named.json()["detail"]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from agent_actors.errors import AgentError, Defect, Retry, Unauthorized
 from agent_actors.routes.edge.unknown_members import place_of
+from agent_actors.routes.edge.unreadable_bodies import why_no_object, why_not_json
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,9 @@ def install(app: FastAPI) -> None:
         return document(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        rows = [_row(row) for row in error.errors()[:ROWS]]
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        content_type = request.headers.get("content-type", "").lower()
+        rows = [_row(row, error.body, content_type) for row in error.errors()[:ROWS]]
         summary = AgentError("; ".join(f"{row['field']}: {row['reason']}" for row in rows))
         summary.status, summary.title = 422, "Invalid request"
         return document(summary, rows)
@@ -123,26 +125,29 @@ def install(app: FastAPI) -> None:
 
 
 _DETAILS = {
-    400: "The request's body cannot be read: it has to be JSON in UTF-8.",
+    400: "The request's body cannot be read: it has to be JSON in UTF-8, not nested too deeply, and"
+    " with numbers of at most 4,300 digits.",
     404: "There is no such route; /docs lists them.",
     405: "This route does not take that method; /docs lists them.",
     413: "The request's body is larger than a message may be.",
 }
 
 
-def _row(error: Mapping[str, Any]) -> dict[str, str]:
+def _row(error: Mapping[str, Any], body: Any, content_type: str) -> dict[str, str]:
     """The invalid field of a request and the reason, without its value."""
     place = [_printable(str(part)) for part in error["loc"] if part != "body"]
-    if error["type"] == "extra_forbidden" and place:
-        return {"field": ".".join(place), "reason": place_of(place[-1])}
     if error["type"] == "json_invalid":
-        return {"field": "body", "reason": f"not JSON at character {place[-1]}"}
+        at = error["loc"][-1]
+        reason = why_not_json(body, at, error["ctx"]["error"])
+        return {"field": "body", "reason": f"not JSON at character {at}: {reason}"}
     reason = str(error["msg"]).removeprefix("Value error, ")
-    if not place and error["type"] == "value_error":
-        return {"field": "body", "reason": reason}
-    if not place:
-        return {"field": "body", "reason": "send a JSON object as content-type application/json"}
-    return {"field": ".".join(place), "reason": reason}
+    if not place and error["type"] != "value_error":
+        reason = why_no_object(body, content_type)
+    elif error["type"] == "extra_forbidden":
+        reason = place_of(place[-1])
+    elif isinstance(error.get("input"), float) and not isfinite(error["input"]):
+        reason = "this is no finite number: JSON has no NaN and no Infinity"
+    return {"field": ".".join(place) or "body", "reason": reason}
 
 
 def _printable(name: str) -> str:
