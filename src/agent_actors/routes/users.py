@@ -114,8 +114,8 @@ async def sessions(
     request: Request,
     page: Annotated[int, Query(ge=0, le=2**53, description="The `next` of a page.")] = 0,
 ) -> UserSessions:
-    """The sessions that the user has begun."""
-    found = await services_of(request).reader.sessions(user_id, page)
+    """The sessions in which the user has sent a message that waits, or has been answered."""
+    found = await services_of(request).reader.begun_sessions(user_id, page)
     return UserSessions(sessions=list(found.session_ids), next=found.next)
 
 

@@ -3,6 +3,7 @@
 The head of a conversation is read first, and the documents it points to after (4.25).
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +27,8 @@ PAGE_BYTES = 1024 * 1024
 """Size of a page of history above which no older segments are added."""
 BATCH = 4
 """Segments that are read at the same time."""
+HEADS = 8
+"""Heads that are read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,24 @@ class StateReader:
         read = await self._read_or_new(wire.SESSION, user, slots.session_page(number))
         following = number + 1 if number < index.last else None
         return Sessions(read.session_ids, following)
+
+    async def begun_sessions(self, user: str, page: int = 0) -> Sessions:
+        """The same page without the sessions in which the user has no turn.
+
+        A session is on the list before its first turn. If that turn fails, or if the session turns
+        out to be another user's, it stays there, so that a deletion looks for it all the same.
+        """
+        listed = await self.sessions(user, page)
+        begun: list[str] = []
+        for at in range(0, len(listed.session_ids), HEADS):
+            batch = listed.session_ids[at : at + HEADS]
+            heads = await asyncio.gather(*(self.head(ids.session(each)) for each in batch))
+            begun += [
+                session_id
+                for session_id, head in zip(batch, heads, strict=True)
+                if head.user == user and (head.seq or head.queue)
+            ]
+        return Sessions(tuple(begun), listed.next)
 
     async def analytics(self, user: str) -> Analytics | None:
         """The user's message and token counts; None if nothing is counted."""

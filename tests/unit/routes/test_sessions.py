@@ -172,13 +172,14 @@ async def test_a_session_is_its_users(serve: Serve):
         assert (await got(served, "/users/ada/sessions"))["sessions"] == [session]
 
 
-async def test_a_session_is_on_the_list_before_its_first_turn(serve: Serve):
-    """A failed first turn leaves the session in its user's list."""
+async def test_a_session_is_stored_before_its_first_turn(serve: Serve):
+    """A failed first turn leaves the session where a deletion finds it, and shows it to nobody."""
     async with serve(model=ScriptedModel(SystemClock())) as served:
         answer = await post(served, "ada", "/fail", SESSION)
 
         assert answer.status_code == 502
-        assert (await got(served, "/users/ada/sessions"))["sessions"] == [SESSION]
+        assert (await served.services.reader.sessions("ada")).session_ids == (SESSION,)
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == []
         assert await got(served, f"/conversations/{SESSION}") == {"history": []}
 
 
