@@ -67,7 +67,7 @@ class UserMessage(Body):
 
 
 class ReplyMetadata(BaseModel):
-    """The time and the session of a reply."""
+    """The time and the session of an answer."""
 
     timestamp: str = Field(examples=["2025-04-08T23:33:48.142950+00:00"])
     session_id: str = Field(examples=[SESSION])
@@ -80,6 +80,12 @@ class UserReply(BaseModel):
     reply: str
     metadata: ReplyMetadata
     turn_id: str = Field(examples=[TURN_ID])
+
+
+class AcceptedMessage(TurnDocument):
+    """The state of a turn that goes on, and its session."""
+
+    metadata: ReplyMetadata
 
 
 class SessionEntry(BaseModel):
@@ -96,7 +102,11 @@ class SessionHistory(BaseModel):
     history: list[SessionEntry]
 
 
-@router.post("/chat/", response_model=UserReply, responses=MESSAGE_RESPONSES)
+@router.post(
+    "/chat/",
+    response_model=UserReply,
+    responses=MESSAGE_RESPONSES | {202: MESSAGE_RESPONSES[202] | {"model": AcceptedMessage}},
+)
 async def say(
     message: UserMessage,
     request: Request,
@@ -121,15 +131,16 @@ async def say(
     try:
         await open_session(services.reader, services.actors.sessions, message.user_id, conversation)
         state, headers = await run(services.session_turns, conversation, turn, prefer, request)
+        metadata = ReplyMetadata.model_construct(
+            timestamp=services.clock.now().isoformat(), session_id=session_id
+        )
         if state.reply is None:
-            return accepted(f"/conversations/{session_id}/turns", state, headers)
+            document = AcceptedMessage(**dict(TurnDocument.of(state)), metadata=metadata)
+            return accepted(f"/conversations/{session_id}/turns", state, headers, document)
     except AgentError as error:
         error.session_id = session_id  # The next message can go on in it.
         raise
     response.headers.update(headers)
-    metadata = ReplyMetadata.model_construct(
-        timestamp=services.clock.now().isoformat(), session_id=session_id
-    )
     return UserReply.model_construct(
         user_id=message.user_id,
         reply=reply_of(state).content,

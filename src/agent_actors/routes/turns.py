@@ -101,14 +101,21 @@ def reply_of(state: TurnState) -> MessageDocument:
     return MessageDocument.model_construct(role="assistant", content=content)
 
 
-def accepted(turns: str, state: TurnState, headers: dict[str, str] | None = None) -> Response:
+def accepted(
+    turns: str,
+    state: TurnState,
+    headers: dict[str, str] | None = None,
+    document: TurnDocument | None = None,
+) -> Response:
     """The answer if a turn has no reply yet: 202, and `Location` is its address below `turns`.
+
+    Its body is the turn's `document`, or that of its state.
 
     Raises:
         AgentError: The turn has failed.
     """
     if state.error is not None:
         raise state.error.error()
-    body = TurnDocument.of(state).model_dump_json(exclude_none=True)
+    body = (document or TurnDocument.of(state)).model_dump_json(exclude_none=True)
     location = {"Location": f"{turns}/{state.turn_id}"}
     return Response(body, 202, location | (headers or {}), "application/json")

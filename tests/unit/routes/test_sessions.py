@@ -193,9 +193,11 @@ async def test_a_caller_need_not_wait(serve: Serve):
 
         assert answer.status_code == 202
         assert answer.headers["preference-applied"] == "respond-async"
-        assert answer.json() == {"turn_id": turn_id, "status": "running"}
+        told = answer.json()
+        assert told.pop("metadata")["session_id"] == session
+        assert told == {"turn_id": turn_id, "status": "running"}
         assert (conversations, turns) == ("conversations", "turns")
-        assert await got(served, address) == answer.json()
+        assert await got(served, address) == told
         assert (await got(served, "/users/ada/sessions"))["sessions"] == [session]
         assert await got(served, f"/conversations/{session}") == {"history": []}
 
