@@ -21,7 +21,7 @@ from agent_actors.errors import (
 from agent_actors.model import Model, Prompt
 from agent_actors.protocol.messages import Reply
 from tests.conftest import Serve, Served
-from tests.fakes import FakeRuntime, HeldModel, eventually
+from tests.fakes import FakeRuntime, HeldModel, QuickModel, eventually
 from tests.unit.routes.edge.test_problems import a_problem
 from tests.unit.routes.sidecar.lessons import got, post, replied, texts
 
@@ -162,6 +162,19 @@ async def test_a_deletion_closes_a_session_without_turns(serve: Serve):
         await served.http.delete("/users/ada")
 
         a_problem(await post(served, "ada", "Hello again", failed["session_id"]), 410)
+
+
+async def test_a_session_that_cannot_be_read_hides_no_other(serve: Serve):
+    """It is listed, so that somebody notices; its own route says what is wrong."""
+    runtime = FakeRuntime()
+    async with serve(runtime=runtime, model=QuickModel()) as served:
+        for session in ("s1", "s2", "s3"):
+            await replied(served, "ada", "Hello", session)
+        broken = runtime.client.state["ChatAgent", "session:s2"]
+        broken.update(dict.fromkeys(broken, b'{"v": 9000}'))
+
+        assert (await got(served, "/users/ada/sessions"))["sessions"] == ["s1", "s2", "s3"]
+        a_problem(await served.http.get("/conversations/s2"), 500)
 
 
 async def listed(served: Served, user: str) -> tuple[str, ...]:

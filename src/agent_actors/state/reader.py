@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent_actors.errors import NotFound
+from agent_actors.errors import Defect, NotFound
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.ids import ActorRef
 from agent_actors.protocol.messages import Person, SessionExchange, Sessions, Turn, TurnState
@@ -170,13 +170,16 @@ class StateReader:
         begun: list[str] = []
         for at in range(0, len(listed.session_ids), HEADS):
             batch = listed.session_ids[at : at + HEADS]
-            heads = await asyncio.gather(*(self.head(ids.session(each)) for each in batch))
-            begun += [
-                session_id
-                for session_id, head in zip(batch, heads, strict=True)
-                if head.user == user and (head.seq or head.queue)
-            ]
+            found = await asyncio.gather(*(self._has_turn(user, each) for each in batch))
+            begun += [each for each, has_turn in zip(batch, found, strict=True) if has_turn]
         return Sessions(tuple(begun), listed.next)
+
+    async def _has_turn(self, user: str, session_id: str) -> bool:
+        try:
+            head = await self.head(ids.session(session_id))
+        except Defect:
+            return True  # Something is there; one broken session must not hide the others.
+        return head.user == user and bool(head.seq or head.queue)
 
     async def analytics(self, user: str) -> Analytics | None:
         """The user's message and token counts; None if nothing is counted."""
