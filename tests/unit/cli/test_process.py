@@ -15,59 +15,32 @@ from threading import Timer
 import httpx2
 import pytest
 
-from tests.e2e.service import COMMAND, environment
-
-TIME = 60
-"""Seconds that a command may take, on a machine that does other things as well."""
+from tests.e2e.service import command
+from tests.forked import TIME, Forked, forked, run
 
 
 @dataclass
 class Running:
     """A service that has printed where it serves."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     printed: list[str]
 
     @property
     def url(self) -> str:
         return re.findall(r"http://\S+", self.printed[3])[0]
 
-    def end(self, number: int) -> tuple[int, str]:
+    def end(self, number: int) -> tuple[int | None, str]:
         """The exit code after a signal, and what was logged."""
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=TIME)
+        _, logged = self.process.communicate()
         return self.process.returncode, logged
 
 
 @contextmanager
 def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
-    command = [*COMMAND, "dev", "--port", "0", "--data", str(data), *options]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(**settings),
-    ) as process:
-        too_late = Timer(TIME, process.kill)
-        too_late.start()
-        try:
-            assert process.stdout
-            yield Running(process, [process.stdout.readline() for _ in range(6)])
-        finally:
-            too_late.cancel()
-            process.kill()
-
-
-def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIME,
-        env=environment(**settings),
-    )
+    with forked("dev", "--port", "0", "--data", str(data), *options, **settings) as process:
+        yield Running(process, [process.stdout.readline() for _ in range(6)])
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -118,7 +91,7 @@ def test_ctrl_c_while_python_imports_leaves_no_trace(tmp_path: Path):
     """The exit code is that of every interrupted command, before there is one."""
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
     path = os.pathsep.join([str(tmp_path), *sys.path])
-    done = run("history", "ada", PYTHONPATH=path)
+    done = command("history", "ada", PYTHONPATH=path)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\n")
 
@@ -140,7 +113,7 @@ def test_a_caller_that_waits_at_shutdown_may_retry(tmp_path: Path):
         stop = Timer(1.0, service.process.terminate)
         stop.start()
         answer = httpx2.post(f"{service.url}/chat/ada", json=body, timeout=TIME)
-        _, logged = service.process.communicate(timeout=TIME)
+        _, logged = service.process.communicate()
 
     assert answer.status_code in {202, 503}
     assert service.process.returncode == 0
