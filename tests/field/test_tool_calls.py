@@ -183,46 +183,6 @@ async def test_senseless_arguments_are_told_to_the_model(
     assert "arguments do not fit" in vendor.bodies[1]["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-@pytest.mark.parametrize("model", ["kimi-k2-thinking", "deepseek-reasoner", "an-alias"])
-async def test_reasoning_goes_back_to_the_server_that_sent_it(
-    ready: Ready, vendor: Vendor, model: str, field: str, streams: bool
-):
-    """In its own field: without it such servers refuse each turn with tools.
-
-    deer-flow#3043 (bytedance), new-api#3121 (QuantumNous), opencode#10996 (anomalyco)
-    """
-    calls = {"content": None, field: "Look first.", "tool_calls": [call("weather", A, id="a")]}
-    first = streamed(calls, finish="tool_calls") if streams else whole(calls, "tool_calls")
-    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
-    made = await ready(tools=Weather().tools, model_stream=streams, agent=agent(model))
-    await made.reply(a_prompt())
-    (sent,) = [each for each in vendor.bodies[1]["messages"] if each.get("tool_calls")]
-
-    assert sent[field] == "Look first."
-
-
-@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("model", ["gemini-3-pro", "an-alias"])
-async def test_a_signature_goes_back_with_its_call(
-    ready: Ready, vendor: Vendor, model: str, streams: bool
-):
-    """Also where a gateway has another name for Gemini.
-
-    securo-finance/securo#884, JohnnyZ93/oai-compatible-copilot#49
-    """
-    extra = {"google": {"thought_signature": "AY89a"}}
-    calls = {"content": None, "tool_calls": [call("weather", A, id="a", extra_content=extra)]}
-    first = streamed(calls, finish="tool_calls") if streams else whole(calls, "tool_calls")
-    vendor.will(first, streamed({"content": "done"}) if streams else answer("done"))
-    made = await ready(tools=Weather().tools, model_stream=streams, agent=agent(model))
-    await made.reply(a_prompt())
-    (sent,) = [each for each in vendor.bodies[1]["messages"] if each.get("tool_calls")]
-
-    assert sent["tool_calls"][0]["extra_content"] == extra
-
-
 async def test_calls_and_text_come_in_one_stream(ready: Ready, vendor: Vendor):
     """Text before and after a call is kept, in pieces of one byte."""
     deltas: list[Json] = [
@@ -240,13 +200,6 @@ async def test_calls_and_text_come_in_one_stream(ready: Ready, vendor: Vendor):
     assert [m["content"] for m in vendor.bodies[1]["messages"] if m.get("tool_calls")] == [
         "I look it up."
     ]
-
-
-def agent(model: str) -> Any:
-    """An agent with this model's name."""
-    from agents import Agent
-
-    return Agent("waiter", model=model)
 
 
 def assert_paired(messages: list[Json], number: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 
+from agent_actors.model.dialects import returned
 from agent_actors.model.dialects.text import content_of, mended, without_reasoning
 from agent_actors.model.dialects.words import OTHER_REASONING, REASONING, end_of
 
@@ -61,7 +62,7 @@ def first_choice(data: Any) -> Json | None:
     """The choice 0, or the first without an index; more than one was never asked for."""
     choices = data.get("choices") if isinstance(data, dict) else None
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("index") in {0, None, "0"}:
+        if isinstance(choice, dict) and (choice.get("index") or 0) in (0, "0"):  # noqa: PLR6201 - it may have any type
             return choice
     return None
 
@@ -78,9 +79,8 @@ def _message(message: Json, calls: list[Json]) -> Json:
         made[name] = reasoning
     if calls:
         made["tool_calls"] = calls
-    for own in ("annotations", "thinking_blocks", "reasoning_details"):
-        if isinstance(message.get(own), list) and message[own]:
-            made[own] = message[own]
+    if isinstance(message.get("annotations"), list) and message["annotations"]:
+        made["annotations"] = message["annotations"]
     return made
 
 
@@ -97,12 +97,14 @@ def tool_calls(message: Json) -> list[Json]:
     """The tool calls of a message, each with an id of its own and its arguments as text."""
     found: list[Json] = []
     ids: set[str] = set()
+    beside = returned.own(message, returned.OF_MESSAGE)
     for call in calls_in(message):
-        function = function_of(call)
+        function = mended(function_of(call))
         if function["name"]:
-            made = mended({**call, "type": "function", "function": function})
-            made["id"] = unused_id(call.get("id"), ids)
-            made.pop("index", None)
+            made = {"id": unused_id(call.get("id"), ids), "type": "function", "function": function}
+            if extra := returned.with_call(returned.own(call, returned.OF_CALL), beside):
+                made["extra_content"] = extra
+            beside = {}
             found.append(made)
     return found
 

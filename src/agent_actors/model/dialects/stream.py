@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from agent_actors.model.dialects import returned
 from agent_actors.model.dialects.answer import (
     Json,
     NotAnAnswer,
@@ -33,6 +34,8 @@ class _Call:
     """The server's id; empty if it sends none."""
     name: str
     arguments: str = ""
+    own: Json = field(default_factory=dict)
+    """What the vendor wants back with it."""
 
     def complete(self) -> bool:
         """Whether the arguments are a whole JSON object."""
@@ -54,6 +57,7 @@ class Chunks:
         self._field = REASONING[0]
         self._envelope = envelope({}, "chat.completion.chunk")
         self._ended = False
+        self._beside: dict[str, list[Any]] = {}
 
     def read(self, data: Any) -> Iterator[Json]:
         """The chunks that one chunk of the server becomes; an error is passed on as it is."""
@@ -99,6 +103,9 @@ class Chunks:
         yield from self._tagged(self._tags.feed(self._text.feed(text)))
         if refusal := text_or(delta.get("refusal"), "") or refusal:
             yield {"refusal": refusal}
+        for member, pieces in returned.own(delta, returned.OF_MESSAGE).items():
+            if isinstance(pieces, list):
+                self._beside.setdefault(member, []).extend(pieces)
         calls = [self._call(call) for call in calls_in(delta)]
         if named := [call for call in calls if call is not None]:
             yield {"tool_calls": named}
@@ -119,8 +126,8 @@ class Chunks:
         else:
             sent = {"function": {"arguments": function["arguments"]}}
         call.arguments += function["arguments"]
-        own = {name: entry[name] for name in _OWN if isinstance(entry.get(name), dict)}
-        return {"index": call.index, **sent, **own}
+        call.own |= returned.own(entry, returned.OF_CALL)
+        return {"index": call.index, **sent}
 
     def _continued(self, key: Any, given: str, function: Json) -> _Call | None:
         """The call that a piece continues; None if it begins another one."""
@@ -150,14 +157,15 @@ class Chunks:
             yield self._chunk(part)
         for part in self._tagged(self._tags.end()):
             yield self._chunk(part)
+        beside: Json = {name: returned.joined(each) for name, each in self._beside.items()}
+        for call in self._calls:
+            if extra := returned.with_call(call.own, beside):
+                yield self._chunk({"tool_calls": [{"index": call.index, "extra_content": extra}]})
+            beside = {}
 
     def _chunk(self, delta: Json, end: str | None = None) -> Json:
         choice = {"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}
         return {**self._envelope, "choices": [choice]}
-
-
-_OWN = ("extra_content", "provider_specific_fields")
-"""Members of a tool call that a vendor wants back (Gemini's `thought_signature`)."""
 
 
 def as_chunks(data: Any) -> Iterator[Json]:
