@@ -62,7 +62,7 @@ def first_choice(data: Any) -> Json | None:
     """The choice 0, or the first without an index; more than one was never asked for."""
     choices = data.get("choices") if isinstance(data, dict) else None
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and (choice.get("index") or 0) in (0, "0"):  # noqa: PLR6201 - it may have any type
+        if isinstance(choice, dict) and (choice.get("index") or 0) in (0, "0"):
             return choice
     return None
 

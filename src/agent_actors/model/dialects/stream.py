@@ -1,7 +1,8 @@
 """Chunks of a streamed answer, in the form that the SDK reads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +57,9 @@ class Chunks:
         self._reasoning = Surrogates()
         self._field = REASONING[0]
         self._envelope = envelope({}, "chat.completion.chunk")
-        self._ended = False
+        self._ended = self._counted = False
+        self._usage: Json | None = None
+        self._streamed = ""
         self._beside: dict[str, list[Any]] = {}
 
     def read(self, data: Any) -> Iterator[Json]:
@@ -65,6 +68,8 @@ class Chunks:
             data = data[0]
         if not isinstance(data, dict):
             return
+        if data.get("object") == "error":  # vLLM
+            data = {"error": data}
         if data.get("error"):
             yield data
             return
@@ -73,17 +78,25 @@ class Chunks:
         if choice is not None:
             yield from self._choice(choice)
         if (counted := usage(data.get("usage"))) is not None:
-            yield {**self._envelope, "choices": [], "usage": counted}
+            self._usage = {**self._envelope, "choices": [], "usage": counted}
+            # Alone it ends the answer; beside a part of it, it is only a number so far.
+            self._counted = choice is None
+        elif choice is not None:
+            self._counted = False
 
     def end(self) -> Iterator[Json]:
-        """What was held back, if the server never said that the answer ends."""
+        """What was held back, and the numbers of tokens if the answer has ended."""
         if not self._ended:
             yield from self._flush()
+        if self._usage is not None and (self._ended or self._counted):
+            yield self._usage
 
     def _choice(self, choice: Json) -> Iterator[Json]:
         delta = choice.get("delta")
         if not isinstance(delta, dict) or not delta:
-            delta = choice.get("message")
+            delta = self._rest(choice.get("message"))
+        elif isinstance(delta.get("content"), str):
+            self._streamed += delta["content"]
         if isinstance(delta, dict):
             for part in self._delta(delta):
                 yield self._chunk(part)
@@ -92,6 +105,14 @@ class Chunks:
             yield from self._flush()
             self._ended = True
             yield self._chunk({}, end)
+
+    def _rest(self, message: Any) -> Any:
+        """A whole message at the end of a stream, without what was streamed before."""
+        if not isinstance(message, dict) or not (self._streamed or self._calls):
+            return message
+        text = content_of(message.get("content"))[0]
+        rest = {"content": text.removeprefix(self._streamed) if self._streamed in text else ""}
+        return rest if self._calls else {**message, **rest}
 
     def _delta(self, delta: Json) -> Iterator[Json]:
         text, inner, refusal = content_of(delta.get("content"))
@@ -171,10 +192,35 @@ class Chunks:
 def as_chunks(data: Any) -> Iterator[Json]:
     """A whole answer that came where a stream was asked for, as its only chunks."""
     chunks = Chunks()
-    try:
-        answer = whole(data)
-    except NotAnAnswer:
-        yield from chunks.read(data)
-        return
-    choice = answer["choices"][0]
-    yield from chunks.read({**answer, "choices": [choice | {"delta": choice["message"]}]})
+    with suppress(NotAnAnswer):
+        data = whole(data)
+        choice = data["choices"][0]
+        data["choices"] = [choice | {"delta": choice["message"]}]
+    yield from chunks.read(data)
+    yield from chunks.end()
+
+
+def joined(chunks: Iterable[Json]) -> Json:
+    """The chunks of `Chunks` as a whole answer; without an end it is one that broke off."""
+    message: Json = {"content": ""}
+    calls: dict[int, Json] = {}
+    end, counted = "error", None
+    for chunk in chunks:
+        counted = chunk.get("usage") or counted
+        for choice in chunk["choices"]:
+            end = choice["finish_reason"] or end
+            for name, value in choice["delta"].items():
+                if isinstance(value, str):
+                    message[name] = message.get(name, "") + value
+                elif name != "tool_calls":
+                    message[name] = value
+            for piece in choice["delta"].get("tool_calls", ()):
+                call = calls.setdefault(piece["index"], {"function": {"arguments": ""}})
+                given = piece.get("function", {})
+                arguments = call["function"]["arguments"] + given.get("arguments", "")
+                function = {**call["function"], **given, "arguments": arguments}
+                calls[piece["index"]] = {**call, **piece, "function": function}
+    if end == "error" and counted is not None:
+        end = "stop"  # Some servers send the usage instead of a finish reason.
+    message["tool_calls"] = list(calls.values())
+    return {"choices": [{"message": message, "finish_reason": end}], "usage": counted}

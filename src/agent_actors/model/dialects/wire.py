@@ -8,7 +8,8 @@ import httpx2
 
 from agent_actors.model.dialects import errors
 from agent_actors.model.dialects.answer import Json, NotAnAnswer, whole
-from agent_actors.model.dialects.stream import Chunks, as_chunks
+from agent_actors.model.dialects.events import chunks_in, parsed
+from agent_actors.model.dialects.stream import Chunks, as_chunks, joined
 
 FAILED = 520
 """The status of an error that came with status 200: the call may be charged, so it is not sent
@@ -30,7 +31,13 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.is_success and stream and not kind.endswith("json"):
         return _made(response, response.status_code, _Events(response))
-    body = _parsed(await response.aread())
+    body = parsed(await response.aread())
+    if response.is_success and isinstance(body, str):
+        found = [chunk async for chunk in _normalised(response)]
+        failed = next((chunk for chunk in found if chunk.get("error")), None)
+        if stream and failed is None:
+            return _made(response, response.status_code, _Events(response, found))
+        body = failed or joined(found)
     status = _status(response.status_code, body)
     if status >= 400:
         wait = errors.wait_of(response.headers, body)
@@ -41,25 +48,19 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
     try:
         return _made(response, status, whole(body))
     except NotAnAnswer:
-        return _made(response, status, body if isinstance(body, dict) else {})
+        return _made(response, status, {})
 
 
 def _status(status: int, body: Any) -> int:
     """The status; that of an error in the body if the server sent it with 200."""
     first = body[0] if isinstance(body, list) and body else body
+    if isinstance(first, dict) and first.get("object") == "error":  # vLLM
+        first = {"error": first}
     if status >= 400 or not isinstance(first, dict) or not first.get("error"):
         return status
     error = first["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 500 else FAILED
-
-
-def _parsed(body: bytes) -> Any:
-    """JSON, or the text that it is not."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body.decode(errors="replace")
 
 
 def _made(
@@ -99,13 +100,7 @@ class _Events(httpx2.AsyncByteStream):
                 yield _event(chunk)
             yield _DONE
             return
-        chunks = Chunks()
-        async for data in _data(self._response):
-            if data.startswith(b"[DONE]"):
-                break
-            for chunk in chunks.read(_chunk(data)):
-                yield _event(chunk)
-        for chunk in chunks.end():
+        async for chunk in _normalised(self._response):
             yield _event(chunk)
         yield _DONE
 
@@ -114,11 +109,13 @@ class _Events(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-def _chunk(data: bytes) -> Any:
-    """The JSON of an event; an error where a part of the answer cannot be read."""
-    chunk = _parsed(data)
-    broken = isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}
-    return {"error": {"message": "a chunk is no JSON"}} if broken else chunk
+async def _normalised(response: httpx2.Response) -> AsyncIterator[Json]:
+    chunks = Chunks()
+    async for chunk in chunks_in(response.aiter_bytes()):
+        for each in chunks.read(chunk):
+            yield each
+    for each in chunks.end():
+        yield each
 
 
 def _event(chunk: Json) -> bytes:
@@ -127,31 +124,3 @@ def _event(chunk: Json) -> bytes:
         code = error.get("code") if isinstance(error, dict) else None
         chunk = errors.rewritten(code if isinstance(code, int) else 500, chunk)
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
-async def _data(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The data of each event. Some servers leave out the empty line after it."""
-    fields: list[bytes] = []
-    async for line in _lines(response):
-        name, _, value = line.partition(b":")
-        if fields and (not line or (name == b"data" and isinstance(_parsed(fields[-1]), dict))):
-            yield b"\n".join(fields)
-            fields = []
-        if name == b"data":
-            fields.append(value.removeprefix(b" "))
-    if fields:
-        yield b"\n".join(fields)
-
-
-async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Lines end in CR, LF or both, and nowhere else (WHATWG HTML, 9.2.6)."""
-    rest = b""
-    async for part in response.aiter_bytes():
-        # A CR at the end may be the first half of CR LF.
-        *lines, rest = (rest + part).splitlines(keepends=True) or [b""]
-        if rest.endswith(b"\n"):
-            lines, rest = [*lines, rest], b""
-        for line in lines:
-            yield line.rstrip(b"\r\n")
-    if rest:
-        yield rest.rstrip(b"\r\n")
