@@ -15,6 +15,8 @@ from threading import Timer
 import httpx2
 import pytest
 
+from agent_actors.cli.service import _announce
+from agent_actors.settings import Settings
 from tests.e2e.service import command
 from tests.forked import TIME, Forked, forked, run
 
@@ -40,7 +42,7 @@ class Running:
 @contextmanager
 def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
     with forked("dev", "--port", "0", "--data", str(data), *options, **settings) as process:
-        yield Running(process, [process.stdout.readline() for _ in range(6)])
+        yield Running(process, [process.stdout.readline() for _ in range(7)])
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -53,7 +55,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
     """The start prints model, data, API, docs and a curl command, with the actual port."""
     with running(tmp_path / "data") as service:
-        serving, model, stored, api, docs, curl = service.printed
+        serving, model, stored, api, docs, curl, chat = service.printed
         port = httpx2.URL(service.url).port
 
         assert port
@@ -72,7 +74,33 @@ def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
             f"curl -s 127.0.0.1:{port}/chat/ada -H 'content-type: application/json'"
             """ -d '{"role":"user","content":"Hello"}'\n"""
         )
+        assert chat == f"  Chat   agent-actors chat ada --url {service.url}\n"
         assert httpx2.get(f"{service.url}/docs").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "options"),
+    [
+        ("127.0.0.1", 8000, ""),
+        ("127.0.0.1", 8001, " --url http://127.0.0.1:8001"),
+        ("0.0.0.0", 8000, ""),
+        ("0.0.0.0", 9, " --url http://127.0.0.1:9"),
+        ("::1", 8000, " --url http://[::1]:8000"),
+        ("10.0.0.5", 8000, " --url http://10.0.0.5:8000"),
+    ],
+)
+def test_the_line_for_a_chat_finds_the_service(
+    capsys: pytest.CaptureFixture[str], host: str, port: int, options: str
+):
+    """It names the address only where the command would look elsewhere."""
+
+    class Listening:
+        def getsockname(self) -> tuple[str, int]:
+            return host, port
+
+    _announce(Listening(), "embedded", Settings(hosts="*"))  # type: ignore[arg-type]
+
+    assert capsys.readouterr().out.splitlines()[-1] == f"  Chat   agent-actors chat ada{options}"
 
 
 def test_a_backup_is_a_service_to_start_on(tmp_path: Path):
