@@ -183,6 +183,49 @@ async def test_senseless_arguments_are_told_to_the_model(
     assert "arguments do not fit" in vendor.bodies[1]["messages"][-1]["content"]
 
 
+HALVES: list[tuple[list[str], list[str]]] = [
+    # Servers that count UTF-16 cut a character in the middle; JSON may name one half alone.
+    (['{"city": "a\ud83d', '\ude00b"}'], ["a\U0001f600b"]),
+    (['{"city": "\ud83d"}', ""], ["\ufffd"]),
+    (['{"city": "a', '\ude00"}'], ["a\ufffd"]),
+    (['{"city": "a"}', "\ud83d"], []),
+]
+
+
+@pytest.mark.parametrize(("pieces", "asked"), HALVES)
+async def test_a_character_of_arguments_may_come_in_two_chunks(
+    ready: Ready, vendor: Vendor, pieces: list[str], asked: list[str]
+):
+    """Found by the fuzz: names, ids and arguments with half a character could not be sent again."""
+    half: Json = {"index": 0, "function": {"arguments": pieces[1]}}
+    for name, given in (("weather", "a"), ("weather", "\ud83d"), ("we\ud83d", "a")):
+        tools = Weather()
+        deltas = [{"tool_calls": [call(name, pieces[0], index=0, id=given)]}]
+        vendor.will(
+            streamed(*deltas, {"tool_calls": [half]}, finish="tool_calls"),
+            streamed({"content": "done"}),
+        )
+        made = await ready(tools=tools.tools, model_stream=True)
+        assert (await made.reply(a_prompt())).content == "done"
+        assert tools.asked == (asked if name == "weather" else [])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        call("weather", '{"city": "\ud83d"}', id="a"),
+        call("weather", A, id="\ud83d"),
+        call("we\ud83d", A, id="a"),
+        call("weather", {"\ud83d": "\ude00"}, id="a"),
+    ],
+)
+async def test_half_a_character_is_replaced_in_a_call(ready: Ready, vendor: Vendor, broken: Json):
+    """What goes back to the server can be encoded."""
+    vendor.will(whole({"content": None, "tool_calls": [broken]}, "tool_calls"), answer("done"))
+
+    assert (await (await ready(tools=Weather().tools)).reply(a_prompt())).content == "done"
+
+
 async def test_calls_and_text_come_in_one_stream(ready: Ready, vendor: Vendor):
     """Text before and after a call is kept, in pieces of one byte."""
     deltas: list[Json] = [

@@ -51,10 +51,10 @@ def whole(data: Any) -> Json:
 def envelope(data: Json, kind: str) -> Json:
     """The members around the choices, each of its type."""
     return {
-        "id": text_or(data.get("id"), "chatcmpl"),
+        "id": mended(text_or(data.get("id"), "chatcmpl")),
         "object": kind,
         "created": int(_number(data.get("created")) or 0),
-        "model": text_or(data.get("model"), ""),
+        "model": mended(text_or(data.get("model"), "")),
     }
 
 
@@ -99,8 +99,9 @@ def tool_calls(message: Json) -> list[Json]:
     ids: set[str] = set()
     beside = returned.own(message, returned.OF_MESSAGE)
     for call in calls_in(message):
-        function = mended(function_of(call))
+        function = function_of(call)
         if function["name"]:
+            function["arguments"] = mended(function["arguments"])
             made = {"id": unused_id(call.get("id"), ids), "type": "function", "function": function}
             if extra := returned.with_call(returned.own(call, returned.OF_CALL), beside):
                 made["extra_content"] = extra
@@ -121,7 +122,10 @@ def calls_in(message: Json) -> Sequence[Json]:
 
 
 def function_of(call: Json) -> Json:
-    """The name and the arguments of a call, as text; what is missing is empty."""
+    """The name and the arguments of a call, as text; what is missing is empty.
+
+    Arguments may end in half a surrogate pair: in a stream, the other half follows.
+    """
     function = call.get("function")
     given = function if isinstance(function, dict) else call
     arguments = given.get("arguments", given.get("parameters", given.get("input")))
@@ -129,13 +133,14 @@ def function_of(call: Json) -> Json:
         arguments = ""
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments)
-    return {"name": text_or(given.get("name"), ""), "arguments": arguments}
+    return {"name": mended(text_or(given.get("name"), "")), "arguments": arguments}
 
 
 def unused_id(given: Any, used: set[str]) -> str:
     """The id of a call if no other call has it; else a new one."""
-    name = given if isinstance(given, str) and given and given not in used else ""
-    name = name or f"call_{token_hex(8)}"
+    name: str = mended(text_or(given, ""))
+    if not name or name in used:
+        name = f"call_{token_hex(8)}"
     used.add(name)
     return name
 

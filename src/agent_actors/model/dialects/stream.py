@@ -20,7 +20,7 @@ from agent_actors.model.dialects.answer import (
     usage,
     whole,
 )
-from agent_actors.model.dialects.text import Surrogates, TagFilter, content_of
+from agent_actors.model.dialects.text import Surrogates, TagFilter, content_of, mended
 from agent_actors.model.dialects.words import REASONING, end_of
 
 
@@ -35,6 +35,7 @@ class _Call:
     """The server's id; empty if it sends none."""
     name: str
     arguments: str = ""
+    halves: Surrogates = field(default_factory=Surrogates)
     own: Json = field(default_factory=dict)
     """What the vendor wants back with it."""
 
@@ -123,7 +124,7 @@ class Chunks:
             yield {self._field: reasoning}
         yield from self._tagged(self._tags.feed(self._text.feed(text)))
         if refusal := text_or(delta.get("refusal"), "") or refusal:
-            yield {"refusal": refusal}
+            yield {"refusal": mended(refusal)}
         for member, pieces in returned.own(delta, returned.OF_MESSAGE).items():
             if isinstance(pieces, list):
                 self._beside.setdefault(member, []).extend(pieces)
@@ -131,11 +132,12 @@ class Chunks:
         if named := [call for call in calls if call is not None]:
             yield {"tool_calls": named}
         if isinstance(delta.get("annotations"), list) and delta["annotations"]:
-            yield {"annotations": delta["annotations"]}
+            yield {"annotations": mended(delta["annotations"])}
 
     def _call(self, entry: Json) -> Json | None:
         """A piece of a tool call, under an index and an id of its own."""
         function = function_of(entry)
+        sent: Json = {}
         key, given = entry.get("index"), text_or(entry.get("id"), "")
         call = self._continued(key, given, function)
         if call is None:
@@ -143,12 +145,12 @@ class Chunks:
                 return None
             call = _Call(len(self._calls), key, given, function["name"])
             self._calls.append(call)
-            sent = {"id": unused_id(given, self._ids), "type": "function", "function": function}
-        else:
-            sent = {"function": {"arguments": function["arguments"]}}
-        call.arguments += function["arguments"]
+            sent = {"id": unused_id(given, self._ids), "type": "function"}
+        piece = call.halves.feed(function["arguments"])
+        call.arguments += piece
         call.own |= returned.own(entry, returned.OF_CALL)
-        return {"index": call.index, **sent}
+        named = {"name": call.name} if sent else {}
+        return {"index": call.index, **sent, "function": {**named, "arguments": piece}}
 
     def _continued(self, key: Any, given: str, function: Json) -> _Call | None:
         """The call that a piece continues; None if it begins another one."""
@@ -180,6 +182,8 @@ class Chunks:
             yield self._chunk(part)
         beside: Json = {name: returned.joined(each) for name, each in self._beside.items()}
         for call in self._calls:
+            if half := call.halves.end():
+                yield self._chunk({"tool_calls": [_more(call, half)]})
             if extra := returned.with_call(call.own, beside):
                 yield self._chunk({"tool_calls": [{"index": call.index, "extra_content": extra}]})
             beside = {}
@@ -187,6 +191,11 @@ class Chunks:
     def _chunk(self, delta: Json, end: str | None = None) -> Json:
         choice = {"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}
         return {**self._envelope, "choices": [choice]}
+
+
+def _more(call: _Call, arguments: str) -> Json:
+    """The end of a call's arguments."""
+    return {"index": call.index, "function": {"arguments": arguments}}
 
 
 def as_chunks(data: Any) -> Iterator[Json]:
