@@ -1,24 +1,26 @@
 """The chunks in a response, by server-sent events or however else a server frames them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 _BOM = b"\xef\xbb\xbf"
 
 
-async def chunks_in(parts: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def chunks_in(parts: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
     """The JSON of each event up to `[DONE]`; an error where a part of the answer is unreadable.
 
     A whole JSON object that is no event is taken for one: it is an answer from a server that does
     not stream, or one of many, each in a line of its own.
     """
-    async for data in _data(parts):
-        if data.startswith(b"[DONE]"):
-            return
-        chunk = parsed(data)
-        broken = isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}
-        yield {"error": {"message": "a chunk is no JSON"}} if broken else chunk
+    async with aclosing(_data(parts)) as events:
+        async for data in events:
+            if data.startswith(b"[DONE]"):
+                return
+            chunk = parsed(data)
+            broken = isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}
+            yield {"error": {"message": "a chunk is no JSON"}} if broken else chunk
 
 
 def parsed(body: bytes) -> Any:
@@ -29,7 +31,7 @@ def parsed(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-async def _data(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The data of each event. Some servers leave out the empty line after it."""
     fields: list[bytes] = []
     bare = b""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
@@ -111,9 +112,10 @@ class _Events(httpx2.AsyncByteStream):
 
 async def _normalised(response: httpx2.Response) -> AsyncIterator[Json]:
     chunks = Chunks()
-    async for chunk in chunks_in(response.aiter_bytes()):
-        for each in chunks.read(chunk):
-            yield each
+    async with aclosing(chunks_in(response.aiter_bytes())) as found:
+        async for chunk in found:
+            for each in chunks.read(chunk):
+                yield each
     for each in chunks.end():
         yield each
 
