@@ -35,26 +35,27 @@ async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The data of each event. Some servers leave out the empty line after it."""
     fields: list[bytes] = []
     bare = b""
-    async for line in _lines(parts):
-        if bare or (not fields and line.lstrip()[:1] in {b"{", b"["}):
-            bare += line + b"\n"
-            if line.rstrip()[-1:] in {b"}", b"]"} and not isinstance(parsed(bare), str):
-                yield bare
-                bare = b""
-            continue
-        name, _, value = line.partition(b":")
-        if fields and (not line or (name == b"data" and isinstance(parsed(fields[-1]), dict))):
-            yield b"\n".join(fields)
-            fields = []
-        if name == b"data":
-            fields.append(value.removeprefix(b" "))
+    async with aclosing(_lines(parts)) as lines:
+        async for line in lines:
+            if bare or (not fields and line.lstrip()[:1] in {b"{", b"["}):
+                bare += line + b"\n"
+                if line.rstrip()[-1:] in {b"}", b"]"} and not isinstance(parsed(bare), str):
+                    yield bare
+                    bare = b""
+                continue
+            name, _, value = line.partition(b":")
+            if fields and (not line or (name == b"data" and isinstance(parsed(fields[-1]), dict))):
+                yield b"\n".join(fields)
+                fields = []
+            if name == b"data":
+                fields.append(value.removeprefix(b" "))
     if bare:
         yield bare
     if fields:
         yield b"\n".join(fields)
 
 
-async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _lines(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Lines end in CR, LF or both, and nowhere else (WHATWG HTML, 9.2.6); the first has no BOM."""
     rest, mark = b"", _BOM
     async for part in parts:

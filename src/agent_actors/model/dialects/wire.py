@@ -1,7 +1,7 @@
 """Rewrites the responses of a model's server before openai's library reads them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -92,25 +92,29 @@ class _Events(httpx2.AsyncByteStream):
 
     def __init__(self, response: httpx2.Response, ready: list[Json] | None = None) -> None:
         self._response = response
-        self._ready = ready
+        self._sent = self._events(ready)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Bytes of server-sent events."""
-        if self._ready is not None:
-            for chunk in self._ready:
+        return self._sent
+
+    async def _events(self, ready: list[Json] | None) -> AsyncGenerator[bytes, None]:
+        if ready is not None:
+            for chunk in ready:
                 yield _event(chunk)
-            yield _DONE
-            return
-        async for chunk in _normalised(self._response):
-            yield _event(chunk)
+        else:
+            async with aclosing(_normalised(self._response)) as chunks:
+                async for chunk in chunks:
+                    yield _event(chunk)
         yield _DONE
 
     async def aclose(self) -> None:
         """Closes the connection, or gives it back to the pool."""
+        await self._sent.aclose()
         await self._response.aclose()
 
 
-async def _normalised(response: httpx2.Response) -> AsyncIterator[Json]:
+async def _normalised(response: httpx2.Response) -> AsyncGenerator[Json, None]:
     chunks = Chunks()
     async with aclosing(chunks_in(response.aiter_bytes())) as found:
         async for chunk in found:
