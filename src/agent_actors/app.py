@@ -128,6 +128,9 @@ def _assemble(
         redirect_slashes=False,
         docs_url=None,  # `routes/documentation.py` serves these pages.
         redoc_url=None,
+        # Not `include_router`: FastAPI 0.165 then makes every route again for each app, and when
+        # the first request comes.
+        routes=[route for router in ROUTERS for route in router.routes],
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     front = _shell(app.plain, settings, access, service)
@@ -147,8 +150,6 @@ def _assemble(
     problems.install(app)
     if access is not None:
         gate.describe(app)
-    for router in ROUTERS:
-        app.include_router(router)
     return app
 
 
@@ -234,19 +235,26 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
 async def _lifespan(
     service: Service, traces: Traces, access: Access | None, app: "App"
 ) -> AsyncIterator[None]:
-    # The SDK adds its routes to an app that is not served: actors are called in process, or
-    # through `Callbacks`, which asks for the token (I12).
-    dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
     async with traces.exported(), _started(app):
-        await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
+        await service.start(_actors(), deliverer(app, service.token or "", callbacks, inputs))
         try:
             yield
         finally:
             await service.stop()
             if access is not None:
                 await access.close()
+
+
+@functools.cache
+def _actors() -> DaprActor:
+    """What registers actors with the SDK; one for the process, as the SDK's registry is.
+
+    Its routes are in an app that is not served: actors are called in process, or through
+    `Callbacks`, which asks for the token (I12).
+    """
+    return DaprActor(FastAPI())
 
 
 @asynccontextmanager

@@ -28,7 +28,8 @@ class Pieces(httpx2.AsyncByteStream):
 def whole(message: Any, finish: Any = "stop", **more: Any) -> httpx2.Response:
     """A whole answer with this message."""
     choice = {"index": 0, "message": message, "finish_reason": finish}
-    return httpx2.Response(200, json={"id": "r", "choices": [choice], "usage": USAGE, **more})
+    body = json.dumps({"id": "r", "choices": [choice], "usage": USAGE, **more})
+    return httpx2.Response(200, text=body, headers={"content-type": "application/json"})
 
 
 def events(data: Sequence[str], end: str = "\n\n") -> bytes:

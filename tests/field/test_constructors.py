@@ -92,11 +92,17 @@ def test_arguments_that_contradict_each_other_are_a_value_error(
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize("where", ["the agent", "a handoff"])
+@pytest.mark.parametrize("where", ["the agent", "a handoff", "its handoff", "a circle"])
 def test_the_mcp_servers_of_an_agent_are_refused(tmp_path: Path, where: str):
     """Every turn would fail, since nobody connects them; the text says what to do."""
     owner = Agent("cook", mcp_servers=[MCPServerStdio({"command": "true"})])
-    agent = owner if where == "the agent" else Agent("waiter", handoffs=[owner])
+    agent = {
+        "the agent": owner,
+        "a handoff": Agent("waiter", handoffs=[owner]),
+        "its handoff": Agent("waiter", handoffs=[Agent("chef", handoffs=[owner])]),
+        "a circle": (circle := Agent("waiter", handoffs=[owner])),
+    }[where]
+    owner.handoffs.append(circle)
     with pytest.raises(StartupError, match=r"'cook' has mcp_servers.*not supported yet.*tools"):
         create_app(Settings(data=tmp_path / "data"), agent=agent)
 

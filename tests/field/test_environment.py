@@ -22,8 +22,10 @@ from agent_actors.errors import StartupError
 from agent_actors.model.selection import choose_model
 from agent_actors.settings import Settings
 from agent_actors.settings.environment import require_key_log, require_model_client, require_web
+from tests.e2e.service import command as new_process
+from tests.forked import run
 from tests.hand_clock import HandClock
-from tests.unit.cli.test_process import run, running
+from tests.unit.cli.test_process import running
 
 SOCKS = "socks://127.0.0.1:9/"
 READ = (
@@ -164,8 +166,8 @@ def test_a_store_that_may_have_a_key_needs_a_client(monkeypatch: pytest.MonkeyPa
 
 
 def refused(*command: str, **variables: str) -> str:
-    """What a command says that refuses to start: one line."""
-    done = run(*command, **variables)
+    """What a command says that refuses to start: one line, before or after its imports."""
+    done = (new_process if "SSLKEYLOGFILE" in variables else run)(*command, **variables)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     return line
@@ -185,7 +187,8 @@ def test_doctor_says_it_and_goes_on():
     """The check that needs the client fails; without one it does not."""
 
     def told(**variables: str) -> dict[str, tuple[str, str]]:
-        done = run("doctor", "--json", AGENT_ACTORS_URL="http://127.0.0.1:9", **variables)
+        ask = new_process if "SSLKEYLOGFILE" in variables else run
+        done = ask("doctor", "--json", AGENT_ACTORS_URL="http://127.0.0.1:9", **variables)
         assert done.stderr == ""
         return {each["check"]: (each["status"], each["found"]) for each in json.loads(done.stdout)}
 

@@ -46,9 +46,17 @@ CALL = shape(
     index=st.integers(0, 2),
     type=st.just("function"),
     function=FUNCTION,
+    extra_content=shape(google=shape(thought_signature=st.just("AY89")), vertex=JUNK),
+    provider_specific_fields=JUNK,
 )
 WORDS = st.sampled_from(
     ["Hello", " world", "<think>", "</think>", "\n", "<", "\ud83d", "\ude00", ""]
+)
+DETAIL = shape(
+    type=st.sampled_from(["reasoning.text", "reasoning.encrypted"]),
+    text=WORDS,
+    signature=st.just("Et8B"),
+    index=st.just(0),
 )
 MESSAGE = shape(
     content=WORDS | st.lists(shape(type=st.just("text"), text=WORDS), max_size=3),
@@ -56,6 +64,7 @@ MESSAGE = shape(
     refusal=WORDS,
     reasoning_content=WORDS,
     reasoning=WORDS,
+    reasoning_details=st.lists(DETAIL | JUNK, max_size=3),
     role=st.just("assistant"),
 )
 FINISH = st.sampled_from(["stop", "length", "tool_calls", "SAFETY", "abort", None])
@@ -66,6 +75,9 @@ CHOICE = shape(index=st.just(0), message=MESSAGE, delta=MESSAGE, finish_reason=F
 ANSWER = shape(
     id=st.text(max_size=3), choices=st.lists(CHOICE | JUNK, max_size=2), usage=USAGE, error=JUNK
 )
+
+
+KINDS = st.sampled_from(["text/event-stream", "application/json", "text/plain", ""])
 
 
 async def outcome(response: Any, *, streams: bool) -> str | None:
@@ -117,14 +129,24 @@ TEXT = st.text(alphabet="ab<>/think\n \u2028\U0001f600", min_size=1, max_size=30
 
 
 @FUZZ
-@given(text=TEXT, cuts=st.lists(st.integers(0, 30), max_size=4), size=st.integers(1, 40))
-async def test_no_whole_answer_is_lost(text: str, cuts: list[int], size: int):
-    """Cut into chunks and pieces anywhere, an answer is the one that came in one piece."""
+@given(
+    text=TEXT,
+    cuts=st.lists(st.integers(0, 30), max_size=4),
+    size=st.integers(1, 40),
+    kind=KINDS,
+    end=st.sampled_from(["\n\n", "\r\n\r\n", "\r\r", "\n"]),
+    between=st.sampled_from(["", ": ping\n\n", "event: x\nid: 7\n", "retry: 9\r\n", "data:\n\n"]),
+    streams=st.booleans(),
+)
+async def test_no_whole_answer_is_lost(
+    text: str, cuts: list[int], size: int, kind: str, end: str, between: str, streams: bool
+):
+    """Cut into chunks and pieces anywhere, in any frame, an answer is the one in one piece."""
     ends = sorted({0, *(min(each, len(text)) for each in cuts), len(text)})
     deltas = [{"content": text[a:b]} for a, b in pairwise(ends)]
-    cut = await outcome(
-        httpx2.Response(200, stream=Pieces(events(chunks(*deltas)), size)), streams=True
-    )
+    body = b"".join(between.encode() + events([each], end) for each in chunks(*deltas))
+    sent = httpx2.Response(200, headers={"content-type": kind}, stream=Pieces(body, size))
+    cut = await outcome(sent, streams=streams)
     choice = {"index": 0, "message": {"content": text}, "finish_reason": "stop"}
     whole = await outcome(httpx2.Response(200, json={"choices": [choice]}), streams=False)
 
@@ -133,11 +155,29 @@ async def test_no_whole_answer_is_lost(text: str, cuts: list[int], size: int):
 
 
 @FUZZ
-@given(text=TEXT, share=st.floats(0, 1, exclude_max=True), lost=st.booleans())
-async def test_no_half_answer_is_kept(text: str, share: float, lost: bool):
+@given(
+    text=TEXT,
+    share=st.floats(0, 1, exclude_max=True),
+    lost=st.booleans(),
+    kind=KINDS,
+    streams=st.booleans(),
+)
+async def test_no_half_answer_is_kept(
+    text: str, share: float, lost: bool, kind: str, streams: bool
+):
     """A stream that ends before its end is no answer, with a broken connection or without."""
     body = events(chunks({"content": text}, {"content": "."})[:3])
     until = int(share * body.index(b'"finish_reason"'))
     pieces = Pieces(body, until=until) if lost else Pieces(body[:until])
+    sent = httpx2.Response(200, headers={"content-type": kind}, stream=pieces)
 
-    assert await outcome(httpx2.Response(200, stream=pieces), streams=True) is None
+    assert await outcome(sent, streams=streams) is None
+
+
+@FUZZ
+@given(body=ANSWER | JUNK, status=st.sampled_from([400, 401, 404, 413, 429, 500, 503]))
+async def test_no_error_is_a_defect(body: Any, status: int):
+    """Whatever its body is, it is the model's failure."""
+    for streams in (False, True):
+        sent = httpx2.Response(status, stream=Pieces(json.dumps(body).encode()))
+        assert await outcome(sent, streams=streams) is None

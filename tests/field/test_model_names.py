@@ -18,8 +18,8 @@ from agent_actors.model.echo import EchoModel
 from agent_actors.model.endpoint import EndpointFinder
 from agent_actors.model.selection import DeferredModel, choose_model
 from agent_actors.settings import Settings
+from tests.forked import run
 from tests.hand_clock import HandClock
-from tests.unit.cli.test_process import run
 from tests.unit.model.test_selection import Built, Store, a_prompt
 
 KEY: dict[str, Any] = {"OPENAI_API_KEY": "o"}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_process import Running, refused, run, running
+from tests.e2e.service import command as new_process
+from tests.forked import run
+from tests.unit.cli.test_process import Running, refused, running
 
 YOURS = """
 from agent_actors import Settings, create_app
@@ -93,7 +95,7 @@ def test_dev_refuses_as_serve_does(here: Path):
 def test_a_mistake_in_the_code_keeps_its_place(here: Path):
     """A module that it does not find is the code's own matter: its line is shown."""
     yours(here, "import nowhere_to_be_found")
-    done = run("dev", "--app", "yours:app", "--port", "0")
+    done = new_process("dev", "--app", "yours:app", "--port", "0")
 
     assert done.returncode == 1
     assert 'yours.py", line' in done.stderr

@@ -17,7 +17,8 @@ import pytest
 from agent_actors.engine.ports import free_port
 from tests.conftest import Serve
 from tests.e2e.service import environment
-from tests.unit.cli.test_process import run, running
+from tests.forked import run
+from tests.unit.cli.test_process import running
 
 HELLO = {"role": "user", "content": "Hello"}
 YOURS = "from agent_actors import create_app\n\napp = create_app()\n"

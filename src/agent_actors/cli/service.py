@@ -39,6 +39,8 @@ from agent_actors.turns.drain import Drain
 
 log = logging.getLogger(__name__)
 
+DEFAULT = ("127.0.0.1", 8000)
+"""Where the other commands look for a service, unless they are told."""
 KEEP_ALIVE = 120
 """Seconds that an idle connection stays open: longer than pools of clients and sidecars keep it."""
 
@@ -256,6 +258,7 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         if kind == "embedded"
         else f"Dapr   The sidecar is on port {settings.dapr_http_port}."
     )
+    at = "" if (local, port) == DEFAULT else f" --url http://{local}:{port}"
     token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     click.echo(
         f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
@@ -264,7 +267,8 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         f"  API    http://{url_host}:{port}\n"
         f"  Docs   http://{local}:{port}/docs\n"
         f"  Try    curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
-        """ -d '{"role":"user","content":"Hello"}'"""
+        """ -d '{"role":"user","content":"Hello"}'\n"""
+        f"  Chat   agent-actors chat ada{at}"
     )
     sys.stdout.flush()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_process import run, running
+from tests.forked import run
+from tests.unit.cli.test_process import running
 
 AWAY = "http://127.0.0.1:9"
 

@@ -15,59 +15,34 @@ from threading import Timer
 import httpx2
 import pytest
 
-from tests.e2e.service import COMMAND, environment
-
-TIME = 60
-"""Seconds that a command may take, on a machine that does other things as well."""
+from agent_actors.cli.service import _announce
+from agent_actors.settings import Settings
+from tests.e2e.service import command
+from tests.forked import TIME, Forked, forked, run
 
 
 @dataclass
 class Running:
     """A service that has printed where it serves."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     printed: list[str]
 
     @property
     def url(self) -> str:
         return re.findall(r"http://\S+", self.printed[3])[0]
 
-    def end(self, number: int) -> tuple[int, str]:
+    def end(self, number: int) -> tuple[int | None, str]:
         """The exit code after a signal, and what was logged."""
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=TIME)
+        _, logged = self.process.communicate()
         return self.process.returncode, logged
 
 
 @contextmanager
 def running(data: Path, *options: str, **settings: str) -> Iterator[Running]:
-    command = [*COMMAND, "dev", "--port", "0", "--data", str(data), *options]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(**settings),
-    ) as process:
-        too_late = Timer(TIME, process.kill)
-        too_late.start()
-        try:
-            assert process.stdout
-            yield Running(process, [process.stdout.readline() for _ in range(6)])
-        finally:
-            too_late.cancel()
-            process.kill()
-
-
-def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIME,
-        env=environment(**settings),
-    )
+    with forked("dev", "--port", "0", "--data", str(data), *options, **settings) as process:
+        yield Running(process, [process.stdout.readline() for _ in range(7)])
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -80,7 +55,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
     """The start prints model, data, API, docs and a curl command, with the actual port."""
     with running(tmp_path / "data") as service:
-        serving, model, stored, api, docs, curl = service.printed
+        serving, model, stored, api, docs, curl, chat = service.printed
         port = httpx2.URL(service.url).port
 
         assert port
@@ -99,7 +74,33 @@ def test_it_says_where_it_is_and_what_to_try(tmp_path: Path):
             f"curl -s 127.0.0.1:{port}/chat/ada -H 'content-type: application/json'"
             """ -d '{"role":"user","content":"Hello"}'\n"""
         )
+        assert chat == f"  Chat   agent-actors chat ada --url {service.url}\n"
         assert httpx2.get(f"{service.url}/docs").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "options"),
+    [
+        ("127.0.0.1", 8000, ""),
+        ("127.0.0.1", 8001, " --url http://127.0.0.1:8001"),
+        ("0.0.0.0", 8000, ""),
+        ("0.0.0.0", 9, " --url http://127.0.0.1:9"),
+        ("::1", 8000, " --url http://[::1]:8000"),
+        ("10.0.0.5", 8000, " --url http://10.0.0.5:8000"),
+    ],
+)
+def test_the_line_for_a_chat_finds_the_service(
+    capsys: pytest.CaptureFixture[str], host: str, port: int, options: str
+):
+    """It names the address only where the command would look elsewhere."""
+
+    class Listening:
+        def getsockname(self) -> tuple[str, int]:
+            return host, port
+
+    _announce(Listening(), "embedded", Settings(hosts="*"))  # type: ignore[arg-type]
+
+    assert capsys.readouterr().out.splitlines()[-1] == f"  Chat   agent-actors chat ada{options}"
 
 
 def test_a_backup_is_a_service_to_start_on(tmp_path: Path):
@@ -118,7 +119,7 @@ def test_ctrl_c_while_python_imports_leaves_no_trace(tmp_path: Path):
     """The exit code is that of every interrupted command, before there is one."""
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
     path = os.pathsep.join([str(tmp_path), *sys.path])
-    done = run("history", "ada", PYTHONPATH=path)
+    done = command("history", "ada", PYTHONPATH=path)
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\n")
 
@@ -140,7 +141,7 @@ def test_a_caller_that_waits_at_shutdown_may_retry(tmp_path: Path):
         stop = Timer(1.0, service.process.terminate)
         stop.start()
         answer = httpx2.post(f"{service.url}/chat/ada", json=body, timeout=TIME)
-        _, logged = service.process.communicate(timeout=TIME)
+        _, logged = service.process.communicate()
 
     assert answer.status_code in {202, 503}
     assert service.process.returncode == 0

@@ -18,7 +18,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed, ModelTimedOut
 from agent_actors.model.agents_sdk import failures
-from agent_actors.model.agents_sdk.client import signatures
+from agent_actors.model.agents_sdk.client import wanted_back
+from agent_actors.model.dialects.returned import Json, of_call
 
 STALL = 30.0
 """Longest time between two chunks of a stream, in seconds."""
@@ -40,13 +41,13 @@ class ChatModel(OpenAIChatCompletionsModel):
         **options: Any,
     ) -> Any:
         # The SDK has no public hook between the server's answer and its own parsing.
-        token = signatures.set({} if isinstance(input, str) else _signatures(input))
+        token = wanted_back.set({} if isinstance(input, str) else _wanted_back(input, self.model))
         try:
             fetched = await super()._fetch_response(  # type: ignore[call-overload]
                 system_instructions, input, *args, stream=stream, **options
             )
         finally:
-            signatures.reset(token)
+            wanted_back.reset(token)
         if not stream:
             return _checked(fetched)
         response, chunks = fetched
@@ -62,15 +63,19 @@ def _is_its_own(context: ReasoningContentReplayContext) -> bool:
     return context.reasoning.origin_model == context.model
 
 
-def _signatures(items: list[TResponseInputItem]) -> dict[str, Any]:
-    """The data that Gemini wants back with its tool calls, by call id."""
-    found: dict[str, Any] = {}
+def _wanted_back(items: list[TResponseInputItem], model: str) -> dict[str, tuple[Json, Json]]:
+    """What vendors want back with their tool calls, by call id: members of the call and beside it.
+
+    Gemini's signature goes to every model, as a gateway may have another name for it; what only
+    one vendor understands goes to the model that sent it.
+    """
+    found: dict[str, tuple[Json, Json]] = {}
     for item in items:
         data = item.get("provider_data")
-        signature = data.get("thought_signature") if isinstance(data, dict) else None
-        if signature:
-            call = str(item.get("call_id"))
-            found[call] = {"google": {"thought_signature": signature}}
+        if not isinstance(data, dict) or not (signature := data.get("thought_signature")):
+            continue
+        if not isinstance(signature, dict) or data.get("model") == model:
+            found[str(item.get("call_id"))] = of_call(signature)
     return found
 
 

@@ -18,10 +18,11 @@ from openai import AsyncOpenAI
 from openai.resources.chat import AsyncChat
 from openai.resources.chat.completions import AsyncCompletions
 
+from agent_actors.model.dialects.returned import Json
 from agent_actors.model.dialects.wire import rewrite
 
-signatures: ContextVar[Mapping[str, Any]] = ContextVar("signatures", default={})  # noqa: B039 - never changed
-"""What a vendor wants back with the tool calls of the request, by call id."""
+wanted_back: ContextVar[Mapping[str, tuple[Json, Json]]] = ContextVar("wanted_back", default={})  # noqa: B039 - never changed
+"""What a vendor wants back with the tool calls of the request and beside them, by call id."""
 
 
 class PlainClient(AsyncOpenAI):
@@ -51,21 +52,23 @@ class _Chat(AsyncChat):
 
 class _Completions(AsyncCompletions):
     async def create(self, *, messages: Any, extra_body: Any = None, **options: Any) -> Any:
-        body = {"messages": [_signed(each) for each in messages], **(extra_body or {})}
+        body = {"messages": [_with_data(each) for each in messages], **(extra_body or {})}
         return await super().create(messages=[], extra_body=body, **options)
 
 
-def _signed(message: Any) -> Any:
+def _with_data(message: Any) -> Any:
     """A message whose tool calls have their vendor's data again.
 
     The SDK (openai-agents 0.24, `models/chatcmpl_converter.py`) keeps Gemini's `thought_signature`,
     and sends it only to models with `gemini` in their name, which an alias of a gateway lacks.
     """
-    given = signatures.get()
+    given = wanted_back.get()
     if not given or not message.get("tool_calls"):
         return message
-    calls = [
-        {"extra_content": given[call["id"]], **call} if call.get("id") in given else call
-        for call in message["tool_calls"]
-    ]
-    return {**message, "tool_calls": calls}
+    calls: list[Json] = []
+    beside: Json = {}
+    for call in message["tool_calls"]:
+        own, around = given.get(call.get("id"), ({}, {}))
+        calls.append({**call, **own})
+        beside |= around
+    return {**message, **beside, "tool_calls": calls}

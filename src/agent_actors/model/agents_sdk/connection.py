@@ -90,7 +90,7 @@ class ModelConnection:
                 )
             try:
                 return await call(ChatModel(name, self._client, self._clock))
-            except (*failures.KNOWN, *failures.MISREAD) as error:
+            except failures.KNOWN as error:
                 pause = self._pause(error, sent)
                 if failures.key_refused(error) and not renewed:
                     renewed = await self._renewed(endpoint)

@@ -47,9 +47,6 @@ KNOWN = (
 )
 """What the libraries raise if the model, its server or the network fails; the rest is a bug."""
 
-MISREAD = (AttributeError, KeyError, TypeError)
-"""What the SDK raises on a malformed answer: it does not validate JSON before reading it."""
-
 _NOT_PROCESSED = frozenset({429, 500, 502, 503})
 """Statuses of a server that has not processed the request."""
 _FINAL = frozenset({errors.NO_QUOTA, errors.TOO_LONG, errors.NO_KEY, errors.NO_MODEL})

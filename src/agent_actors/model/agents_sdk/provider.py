@@ -20,6 +20,7 @@ from openai.types.responses import (
 )
 
 from agent_actors.model.agents_sdk.connection import ModelConnection
+from agent_actors.model.dialects.answer import unused_id
 from agent_actors.model.dialects.text import without_unopened
 from agent_actors.observability import tracing
 
@@ -146,8 +147,8 @@ def _checked(
 ) -> list[TResponseOutputItem]:
     """The answer, with a unique id for every tool call; an empty one is a `ModelBehaviorError`.
 
-    Some servers send no ids, or the same ones in every answer. The SDK would fail, or take a call
-    for an earlier one. An empty answer is not requested again, since it was charged.
+    Some servers send the same ids in every answer. The SDK would take a call for an earlier one.
+    An empty answer is not requested again, since it was charged.
     """
     if not any(_has_content(item) for item in output):
         raise ModelBehaviorError("empty answer")
@@ -166,12 +167,7 @@ def _checked(
 
 def _checked_call(call: ResponseFunctionToolCall, used: set[str]) -> ResponseFunctionToolCall:
     """The call with an id that no other call of the request or the answer has."""
-    if not call.call_id or call.call_id in used:
-        number = len(used) + 1
-        while f"call_{number}" in used:
-            number += 1
-        call = call.model_copy(update={"call_id": f"call_{number}"})
-    used.add(call.call_id)
+    call = call.model_copy(update={"call_id": unused_id(call.call_id, used)})
     if _encodable(call.arguments):
         return call
     # Quoted, they are no object: the SDK tells the model that they make no sense.

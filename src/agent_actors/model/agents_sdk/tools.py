@@ -113,10 +113,18 @@ def _error_text(name: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     where = f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown place"
-    text = str(error).partition("\n")[0][:MESSAGE]
-    log.warning("the tool %s raised %s at %s: %s", name, type(error).__name__, where, text)
+    log.warning("the tool %s raised %s at %s: %s", name, type(error).__name__, where, _line(error))
     log.debug("its trace", exc_info=error)
     return FAILED
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an exception's text, in characters that a log can have."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - it is the code of whoever wrote the tool
+        return "(its text cannot be made)"
+    return text.partition("\n")[0][:MESSAGE].encode(errors="backslashreplace").decode()
 
 
 def _cut(result: Any, longest: int) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from secrets import token_hex
 from typing import Any
 
+from agent_actors.model.dialects import returned
 from agent_actors.model.dialects.text import content_of, mended, without_reasoning
 from agent_actors.model.dialects.words import OTHER_REASONING, REASONING, end_of
 
@@ -50,10 +51,10 @@ def whole(data: Any) -> Json:
 def envelope(data: Json, kind: str) -> Json:
     """The members around the choices, each of its type."""
     return {
-        "id": text_or(data.get("id"), "chatcmpl"),
+        "id": mended(text_or(data.get("id"), "chatcmpl")),
         "object": kind,
         "created": int(_number(data.get("created")) or 0),
-        "model": text_or(data.get("model"), ""),
+        "model": mended(text_or(data.get("model"), "")),
     }
 
 
@@ -61,7 +62,7 @@ def first_choice(data: Any) -> Json | None:
     """The choice 0, or the first without an index; more than one was never asked for."""
     choices = data.get("choices") if isinstance(data, dict) else None
     for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and choice.get("index") in {0, None, "0"}:
+        if isinstance(choice, dict) and (choice.get("index") or 0) in (0, "0"):
             return choice
     return None
 
@@ -78,9 +79,8 @@ def _message(message: Json, calls: list[Json]) -> Json:
         made[name] = reasoning
     if calls:
         made["tool_calls"] = calls
-    for own in ("annotations", "thinking_blocks", "reasoning_details"):
-        if isinstance(message.get(own), list) and message[own]:
-            made[own] = message[own]
+    if isinstance(message.get("annotations"), list) and message["annotations"]:
+        made["annotations"] = message["annotations"]
     return made
 
 
@@ -97,12 +97,15 @@ def tool_calls(message: Json) -> list[Json]:
     """The tool calls of a message, each with an id of its own and its arguments as text."""
     found: list[Json] = []
     ids: set[str] = set()
+    beside = returned.own(message, returned.OF_MESSAGE)
     for call in calls_in(message):
         function = function_of(call)
         if function["name"]:
-            made = mended({**call, "type": "function", "function": function})
-            made["id"] = unused_id(call.get("id"), ids)
-            made.pop("index", None)
+            function["arguments"] = mended(function["arguments"])
+            made = {"id": unused_id(call.get("id"), ids), "type": "function", "function": function}
+            if extra := returned.with_call(returned.own(call, returned.OF_CALL), beside):
+                made["extra_content"] = extra
+            beside = {}
             found.append(made)
     return found
 
@@ -119,7 +122,10 @@ def calls_in(message: Json) -> Sequence[Json]:
 
 
 def function_of(call: Json) -> Json:
-    """The name and the arguments of a call, as text; what is missing is empty."""
+    """The name and the arguments of a call, as text; what is missing is empty.
+
+    Arguments may end in half a surrogate pair: in a stream, the other half follows.
+    """
     function = call.get("function")
     given = function if isinstance(function, dict) else call
     arguments = given.get("arguments", given.get("parameters", given.get("input")))
@@ -127,13 +133,14 @@ def function_of(call: Json) -> Json:
         arguments = ""
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments)
-    return {"name": text_or(given.get("name"), ""), "arguments": arguments}
+    return {"name": mended(text_or(given.get("name"), "")), "arguments": arguments}
 
 
 def unused_id(given: Any, used: set[str]) -> str:
     """The id of a call if no other call has it; else a new one."""
-    name = given if isinstance(given, str) and given and given not in used else ""
-    name = name or f"call_{token_hex(8)}"
+    name: str = mended(text_or(given, ""))
+    if not name or name in used:
+        name = f"call_{token_hex(8)}"
     used.add(name)
     return name
 

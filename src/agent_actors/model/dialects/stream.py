@@ -1,10 +1,12 @@
 """Chunks of a streamed answer, in the form that the SDK reads."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
+from agent_actors.model.dialects import returned
 from agent_actors.model.dialects.answer import (
     Json,
     NotAnAnswer,
@@ -18,7 +20,7 @@ from agent_actors.model.dialects.answer import (
     usage,
     whole,
 )
-from agent_actors.model.dialects.text import Surrogates, TagFilter, content_of
+from agent_actors.model.dialects.text import Surrogates, TagFilter, content_of, mended
 from agent_actors.model.dialects.words import REASONING, end_of
 
 
@@ -33,6 +35,9 @@ class _Call:
     """The server's id; empty if it sends none."""
     name: str
     arguments: str = ""
+    halves: Surrogates = field(default_factory=Surrogates)
+    own: Json = field(default_factory=dict)
+    """What the vendor wants back with it."""
 
     def complete(self) -> bool:
         """Whether the arguments are a whole JSON object."""
@@ -53,7 +58,10 @@ class Chunks:
         self._reasoning = Surrogates()
         self._field = REASONING[0]
         self._envelope = envelope({}, "chat.completion.chunk")
-        self._ended = False
+        self._ended = self._counted = False
+        self._usage: Json | None = None
+        self._streamed = ""
+        self._beside: dict[str, list[Any]] = {}
 
     def read(self, data: Any) -> Iterator[Json]:
         """The chunks that one chunk of the server becomes; an error is passed on as it is."""
@@ -61,6 +69,8 @@ class Chunks:
             data = data[0]
         if not isinstance(data, dict):
             return
+        if data.get("object") == "error":  # vLLM
+            data = {"error": data}
         if data.get("error"):
             yield data
             return
@@ -69,17 +79,25 @@ class Chunks:
         if choice is not None:
             yield from self._choice(choice)
         if (counted := usage(data.get("usage"))) is not None:
-            yield {**self._envelope, "choices": [], "usage": counted}
+            self._usage = {**self._envelope, "choices": [], "usage": counted}
+            # Alone it ends the answer; beside a part of it, it is only a number so far.
+            self._counted = choice is None
+        elif choice is not None:
+            self._counted = False
 
     def end(self) -> Iterator[Json]:
-        """What was held back, if the server never said that the answer ends."""
+        """What was held back, and the numbers of tokens if the answer has ended."""
         if not self._ended:
             yield from self._flush()
+        if self._usage is not None and (self._ended or self._counted):
+            yield self._usage
 
     def _choice(self, choice: Json) -> Iterator[Json]:
         delta = choice.get("delta")
         if not isinstance(delta, dict) or not delta:
-            delta = choice.get("message")
+            delta = self._rest(choice.get("message"))
+        elif isinstance(delta.get("content"), str):
+            self._streamed += delta["content"]
         if isinstance(delta, dict):
             for part in self._delta(delta):
                 yield self._chunk(part)
@@ -88,6 +106,14 @@ class Chunks:
             yield from self._flush()
             self._ended = True
             yield self._chunk({}, end)
+
+    def _rest(self, message: Any) -> Any:
+        """A whole message at the end of a stream, without what was streamed before."""
+        if not isinstance(message, dict) or not (self._streamed or self._calls):
+            return message
+        text = content_of(message.get("content"))[0]
+        rest = {"content": text.removeprefix(self._streamed) if self._streamed in text else ""}
+        return rest if self._calls else {**message, **rest}
 
     def _delta(self, delta: Json) -> Iterator[Json]:
         text, inner, refusal = content_of(delta.get("content"))
@@ -98,16 +124,20 @@ class Chunks:
             yield {self._field: reasoning}
         yield from self._tagged(self._tags.feed(self._text.feed(text)))
         if refusal := text_or(delta.get("refusal"), "") or refusal:
-            yield {"refusal": refusal}
+            yield {"refusal": mended(refusal)}
+        for member, pieces in returned.own(delta, returned.OF_MESSAGE).items():
+            if isinstance(pieces, list):
+                self._beside.setdefault(member, []).extend(pieces)
         calls = [self._call(call) for call in calls_in(delta)]
         if named := [call for call in calls if call is not None]:
             yield {"tool_calls": named}
         if isinstance(delta.get("annotations"), list) and delta["annotations"]:
-            yield {"annotations": delta["annotations"]}
+            yield {"annotations": mended(delta["annotations"])}
 
     def _call(self, entry: Json) -> Json | None:
         """A piece of a tool call, under an index and an id of its own."""
         function = function_of(entry)
+        sent: Json = {}
         key, given = entry.get("index"), text_or(entry.get("id"), "")
         call = self._continued(key, given, function)
         if call is None:
@@ -115,12 +145,12 @@ class Chunks:
                 return None
             call = _Call(len(self._calls), key, given, function["name"])
             self._calls.append(call)
-            sent = {"id": unused_id(given, self._ids), "type": "function", "function": function}
-        else:
-            sent = {"function": {"arguments": function["arguments"]}}
-        call.arguments += function["arguments"]
-        own = {name: entry[name] for name in _OWN if isinstance(entry.get(name), dict)}
-        return {"index": call.index, **sent, **own}
+            sent = {"id": unused_id(given, self._ids), "type": "function"}
+        piece = call.halves.feed(function["arguments"])
+        call.arguments += piece
+        call.own |= returned.own(entry, returned.OF_CALL)
+        named = {"name": call.name} if sent else {}
+        return {"index": call.index, **sent, "function": {**named, "arguments": piece}}
 
     def _continued(self, key: Any, given: str, function: Json) -> _Call | None:
         """The call that a piece continues; None if it begins another one."""
@@ -150,23 +180,56 @@ class Chunks:
             yield self._chunk(part)
         for part in self._tagged(self._tags.end()):
             yield self._chunk(part)
+        beside: Json = {name: returned.joined(each) for name, each in self._beside.items()}
+        for call in self._calls:
+            if half := call.halves.end():
+                yield self._chunk({"tool_calls": [_more(call, half)]})
+            if extra := returned.with_call(call.own, beside):
+                yield self._chunk({"tool_calls": [{"index": call.index, "extra_content": extra}]})
+            beside = {}
 
     def _chunk(self, delta: Json, end: str | None = None) -> Json:
         choice = {"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}
         return {**self._envelope, "choices": [choice]}
 
 
-_OWN = ("extra_content", "provider_specific_fields")
-"""Members of a tool call that a vendor wants back (Gemini's `thought_signature`)."""
+def _more(call: _Call, arguments: str) -> Json:
+    """The end of a call's arguments."""
+    return {"index": call.index, "function": {"arguments": arguments}}
 
 
 def as_chunks(data: Any) -> Iterator[Json]:
     """A whole answer that came where a stream was asked for, as its only chunks."""
     chunks = Chunks()
-    try:
-        answer = whole(data)
-    except NotAnAnswer:
-        yield from chunks.read(data)
-        return
-    choice = answer["choices"][0]
-    yield from chunks.read({**answer, "choices": [choice | {"delta": choice["message"]}]})
+    with suppress(NotAnAnswer):
+        data = whole(data)
+        choice = data["choices"][0]
+        data["choices"] = [choice | {"delta": choice["message"]}]
+    yield from chunks.read(data)
+    yield from chunks.end()
+
+
+def joined(chunks: Iterable[Json]) -> Json:
+    """The chunks of `Chunks` as a whole answer; without an end it is one that broke off."""
+    message: Json = {"content": ""}
+    calls: dict[int, Json] = {}
+    end, counted = "error", None
+    for chunk in chunks:
+        counted = chunk.get("usage") or counted
+        for choice in chunk["choices"]:
+            end = choice["finish_reason"] or end
+            for name, value in choice["delta"].items():
+                if isinstance(value, str):
+                    message[name] = message.get(name, "") + value
+                elif name != "tool_calls":
+                    message[name] = value
+            for piece in choice["delta"].get("tool_calls", ()):
+                call = calls.setdefault(piece["index"], {"function": {"arguments": ""}})
+                given = piece.get("function", {})
+                arguments = call["function"]["arguments"] + given.get("arguments", "")
+                function = {**call["function"], **given, "arguments": arguments}
+                calls[piece["index"]] = {**call, **piece, "function": function}
+    if end == "error" and counted is not None:
+        end = "stop"  # Some servers send the usage instead of a finish reason.
+    message["tool_calls"] = list(calls.values())
+    return {"choices": [{"message": message, "finish_reason": end}], "usage": counted}

@@ -1,14 +1,16 @@
 """Rewrites the responses of a model's server before openai's library reads them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
 
 from agent_actors.model.dialects import errors
 from agent_actors.model.dialects.answer import Json, NotAnAnswer, whole
-from agent_actors.model.dialects.stream import Chunks, as_chunks
+from agent_actors.model.dialects.events import chunks_in, parsed
+from agent_actors.model.dialects.stream import Chunks, as_chunks, joined
 
 FAILED = 520
 """The status of an error that came with status 200: the call may be charged, so it is not sent
@@ -30,7 +32,13 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.is_success and stream and not kind.endswith("json"):
         return _made(response, response.status_code, _Events(response))
-    body = _parsed(await response.aread())
+    body = parsed(await response.aread())
+    if response.is_success and isinstance(body, str):
+        found = [chunk async for chunk in _normalised(response)]
+        failed = next((chunk for chunk in found if chunk.get("error")), None)
+        if stream and failed is None:
+            return _made(response, response.status_code, _Events(response, found))
+        body = failed or joined(found)
     status = _status(response.status_code, body)
     if status >= 400:
         wait = errors.wait_of(response.headers, body)
@@ -41,25 +49,19 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
     try:
         return _made(response, status, whole(body))
     except NotAnAnswer:
-        return _made(response, status, body if isinstance(body, dict) else {})
+        return _made(response, status, {})
 
 
 def _status(status: int, body: Any) -> int:
     """The status; that of an error in the body if the server sent it with 200."""
     first = body[0] if isinstance(body, list) and body else body
+    if isinstance(first, dict) and first.get("object") == "error":  # vLLM
+        first = {"error": first}
     if status >= 400 or not isinstance(first, dict) or not first.get("error"):
         return status
     error = first["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 500 else FAILED
-
-
-def _parsed(body: bytes) -> Any:
-    """JSON, or the text that it is not."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body.decode(errors="replace")
 
 
 def _made(
@@ -90,35 +92,36 @@ class _Events(httpx2.AsyncByteStream):
 
     def __init__(self, response: httpx2.Response, ready: list[Json] | None = None) -> None:
         self._response = response
-        self._ready = ready
+        self._sent = self._events(ready)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Bytes of server-sent events."""
-        if self._ready is not None:
-            for chunk in self._ready:
+        return self._sent
+
+    async def _events(self, ready: list[Json] | None) -> AsyncGenerator[bytes, None]:
+        if ready is not None:
+            for chunk in ready:
                 yield _event(chunk)
-            yield _DONE
-            return
-        chunks = Chunks()
-        async for data in _data(self._response):
-            if data.startswith(b"[DONE]"):
-                break
-            for chunk in chunks.read(_chunk(data)):
-                yield _event(chunk)
-        for chunk in chunks.end():
-            yield _event(chunk)
+        else:
+            async with aclosing(_normalised(self._response)) as chunks:
+                async for chunk in chunks:
+                    yield _event(chunk)
         yield _DONE
 
     async def aclose(self) -> None:
         """Closes the connection, or gives it back to the pool."""
+        await self._sent.aclose()
         await self._response.aclose()
 
 
-def _chunk(data: bytes) -> Any:
-    """The JSON of an event; an error where a part of the answer cannot be read."""
-    chunk = _parsed(data)
-    broken = isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}
-    return {"error": {"message": "a chunk is no JSON"}} if broken else chunk
+async def _normalised(response: httpx2.Response) -> AsyncGenerator[Json, None]:
+    chunks = Chunks()
+    async with aclosing(chunks_in(response.aiter_bytes())) as found:
+        async for chunk in found:
+            for each in chunks.read(chunk):
+                yield each
+    for each in chunks.end():
+        yield each
 
 
 def _event(chunk: Json) -> bytes:
@@ -127,31 +130,3 @@ def _event(chunk: Json) -> bytes:
         code = error.get("code") if isinstance(error, dict) else None
         chunk = errors.rewritten(code if isinstance(code, int) else 500, chunk)
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
-async def _data(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The data of each event. Some servers leave out the empty line after it."""
-    fields: list[bytes] = []
-    async for line in _lines(response):
-        name, _, value = line.partition(b":")
-        if fields and (not line or (name == b"data" and isinstance(_parsed(fields[-1]), dict))):
-            yield b"\n".join(fields)
-            fields = []
-        if name == b"data":
-            fields.append(value.removeprefix(b" "))
-    if fields:
-        yield b"\n".join(fields)
-
-
-async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Lines end in CR, LF or both, and nowhere else (WHATWG HTML, 9.2.6)."""
-    rest = b""
-    async for part in response.aiter_bytes():
-        # A CR at the end may be the first half of CR LF.
-        *lines, rest = (rest + part).splitlines(keepends=True) or [b""]
-        if rest.endswith(b"\n"):
-            lines, rest = [*lines, rest], b""
-        for line in lines:
-            yield line.rstrip(b"\r\n")
-    if rest:
-        yield rest.rstrip(b"\r\n")
