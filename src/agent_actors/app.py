@@ -27,6 +27,7 @@ from agent_actors.model import Model
 from agent_actors.model.selection import choose_model
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
+from agent_actors.protocol.service_info import ServiceInfo
 from agent_actors.routes.edge import gate, mounting, problems, security_headers
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
@@ -38,6 +39,7 @@ from agent_actors.routes.sidecar.deliveries import deliverer
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.runtime.embedded.files import components
 from agent_actors.service import Service
 from agent_actors.settings import Settings, read
 
@@ -104,13 +106,24 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     model = model or choose_model(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
-    service = Service(settings, runtime, model, clock)
+    info = _info(settings, runtime, agent, tools)
+    service = Service(settings, runtime, model, clock, info)
     access = Access.open(settings, clock)
     if access is not None and service.token is None:
         raise StartupError(
             "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
         )
     return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+
+
+def _info(
+    settings: Settings, runtime: Runtime, agent: "Agent[Any] | None", tools: "Sequence[Tool]"
+) -> ServiceInfo:
+    dapr = runtime.called_by_sidecar
+    own = [*(agent.tools if agent is not None else ()), *tools]
+    embedded = isinstance(runtime, EmbeddedRuntime)
+    files = components.find(settings.components) if embedded else None
+    return ServiceInfo.of(settings, dapr=dapr, components=files, own_tools=len(own))
 
 
 def _assemble(

@@ -8,6 +8,7 @@ from agent_actors.routes import (
     dead_letters,
     follow_up,
     health,
+    info,
     memory,
     metrics,
     notifications,
@@ -34,4 +35,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     notifications.router,
     health.router,
     metrics.router,
+    info.router,
 )
