@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
 from agent_actors.access import Access
+from agent_actors.access.hosts import Hosts
 from agent_actors.access.origins import parse_origins
 from agent_actors.access.rates import Rate
 from agent_actors.doctor.actors import actor_types
@@ -61,7 +62,7 @@ def _refused(context: Context, report: Report) -> Findings:
 
 
 async def check_access(context: Context) -> Findings:
-    """Tokens, rate and origins can be parsed, and at least one caller has access.
+    """Tokens, hosts, rate and origins can be parsed, and at least one caller has access.
 
     Who may call is what the running service says, if it does.
     """
@@ -90,6 +91,7 @@ def _access(context: Context) -> Findings:
     report, settings = Report("access"), context.settings
     try:
         access = Access.open(settings, context.clock)
+        Hosts.parse(settings.hosts)
         if settings.rate_limit is not None:
             Rate.read(settings.rate_limit)
         if settings.cors_origins is not None:
