@@ -2,8 +2,7 @@
 
 import functools
 import logging
-import multiprocessing
-import sys
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.config import STARTUP_FAILURE
 
-from agent_actors import __version__
+from agent_actors import __version__, startup
 from agent_actors.access import Access
 from agent_actors.access.hosts import Hosts
 from agent_actors.access.origins import parse_origins
@@ -25,10 +23,11 @@ from agent_actors.clock import Clock, SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
 from agent_actors.model.selection import choose_model
+from agent_actors.observability import logs
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
 from agent_actors.protocol.service_info import ServiceInfo
-from agent_actors.routes.edge import gate, mounting, problems, security_headers
+from agent_actors.routes.edge import gate, mounting, problems, security_headers, startup
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
 from agent_actors.routes.edge.request_form import RequestForm
@@ -42,6 +41,7 @@ from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.service import Service
 from agent_actors.settings import Settings, read
+from agent_actors.settings.unknown import warning
 
 if TYPE_CHECKING:
     from agents import Agent, Tool
@@ -54,6 +54,7 @@ BODY_EXTRA = 16_384
 """Bytes of a body beside the message's content."""
 
 
+@startup.explained()
 def create_app(  # noqa: PLR0913 - Each is something a user of the library may replace.
     settings: Settings | None = None,
     *,
@@ -95,7 +96,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         TypeError: An argument is of another kind; the text says what to pass.
         ValueError: Arguments contradict each other.
         StartupError: A setting is wrong, the agent has MCP servers, or the data folder cannot be
-            used.
+            used. Where a server such as uvicorn imports the app, the process ends with its text.
     """
     require_settings(settings)
     require_parts(runtime, model, clock, tracer_provider)
@@ -155,6 +156,7 @@ def _assemble(
     app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain
+    app.state.warned = False  # Of settings that there are not; the command does so earlier.
     problems.install(app)
     if access is not None:
         gate.describe(app)
@@ -173,9 +175,13 @@ class App(FastAPI):
     front: ASGIApp | None = None
     started = False
     """Whether the app's lifespan runs: without it, nothing can be served."""
+    failure: StartupError | None = None
+    """Why the last start has failed, if it has."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the start and stop of the app."""
+        if scope["type"] == "lifespan":
+            send = startup.brief(send, lambda: self.failure)
         if scope["type"] == "http":
             if not self.started:
                 await mounting.refuse(scope, receive, send)
@@ -211,14 +217,7 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
 
 def _runtime(settings: Settings, clock: Clock) -> Runtime:
     opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
-    try:
-        return opened(settings, clock)
-    except StartupError as error:
-        if multiprocessing.parent_process() is None:
-            raise
-        # This is a worker of uvicorn, which would start it again for ever; with this code it stops.
-        log.critical("%s", error)
-        sys.exit(STARTUP_FAILURE)
+    return opened(settings, clock)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
@@ -250,14 +249,18 @@ async def _lifespan(
     dapr = DaprActor(FastAPI())
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
-    async with traces.exported(), _started(app):
-        await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
-        try:
-            yield
-        finally:
-            await service.stop()
-            if access is not None:
-                await access.close()
+    settings = app.state.services.settings
+    with logs.unless_set_up(settings.log_format, settings.log_level):
+        if not app.state.warned and (text := warning(os.environ)):
+            log.warning("%s", text)
+        async with traces.exported(), _started(app):
+            await service.start(dapr, deliverer(app, service.token or "", callbacks, inputs))
+            try:
+                yield
+            finally:
+                await service.stop()
+                if access is not None:
+                    await access.close()
 
 
 @asynccontextmanager
@@ -266,5 +269,8 @@ async def _started(app: "App") -> AsyncIterator[None]:
     app.started = True
     try:
         yield
+    except StartupError as error:
+        app.failure = error
+        raise
     finally:
         app.started = False

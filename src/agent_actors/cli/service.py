@@ -34,7 +34,7 @@ from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
-from agent_actors.settings.unknown import describe, unknown_settings
+from agent_actors.settings.unknown import warning
 from agent_actors.turns.drain import Drain
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,12 @@ def serve(settings: Settings, kind: str, sock: socket.socket, own: str | None = 
         StartupError: The runtime cannot start.
     """
     logs.install(settings.log_format, settings.log_level)
-    if unknown := unknown_settings(os.environ):
-        log.warning("%s; docs/settings.md lists them all", describe(unknown))
+    if text := warning(os.environ):
+        log.warning("%s", text)
     settings = _with_address(settings, sock)
     app = _default_app(settings, kind) if own is None else own_app.load(own, settings, kind)
     services = app.state.services
+    app.state.warned = True
     config = uvicorn.Config(
         CutOff(app),
         lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
