@@ -13,7 +13,7 @@ from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent_actors import __version__, startup
+from agent_actors import __version__
 from agent_actors.access import Access
 from agent_actors.access.hosts import Hosts
 from agent_actors.access.origins import parse_origins

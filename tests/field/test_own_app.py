@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import eventually
 from tests.unit.cli.test_process import Running, refused, run, running
 
 YOURS = """
@@ -53,7 +54,28 @@ def test_an_own_app_is_served_as_the_default_one(here: Path, name: str):
     assert (here / "data" / "agent-actors.db").exists()
     assert not (here / ".agent-actors").exists()
     assert "Press Ctrl-C to stop" in service.printed[0]
+    assert service.printed[1] == "  Model  Parrot\n"
     assert (code, "AGENT_ACTORS_MODLE" in logged) == (0, True)
+
+
+async def test_a_change_of_one_s_own_code_is_served(here: Path):
+    """Also after a mistake in between; the conversation goes on in the same folder."""
+    yours(here)
+    code = (here / "yours.py").read_text()
+    with running(here / "data", "--app", "yours:app", "--reload") as service:
+        try:
+            assert said(service) == "Polly says Hello\n"
+            (here / "yours.py").write_text("open('seen', 'w').close()\n1 / 0\n")
+            await eventually((here / "seen").exists, within=30)
+            (here / "yours.py").write_text(code.replace("Polly", "Lora"))
+            await eventually(lambda: said(service) == "Lora says Hello\n", within=30)
+            history = run("history", "ada", "--url", service.url).stdout
+        finally:
+            ended, logged = service.end(15)
+
+    assert history.count("user: Hello") >= 2
+    assert "ZeroDivisionError" in logged
+    assert ended in {0, -15}
 
 
 def test_a_module_of_a_package_is_found(here: Path):

@@ -168,7 +168,7 @@ async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind:
     async with app.router.lifespan_context(app):
         _calm_collector()
         calming = asyncio.create_task(_calm_again(app.state.services.model))
-        _announce(sock, kind, app.state.services.settings)
+        _announce(sock, kind, app.state.services.settings, app.state.services.model)
         try:
             await server.serve(sockets=[sock])
         finally:
@@ -238,7 +238,7 @@ def with_local_dapr(
         run(settings.model_copy(update=here), "dapr", sock)
 
 
-def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
+def _announce(sock: socket.socket, kind: str, settings: Settings, model: Model) -> None:
     host, port = sock.getsockname()[:2]
     if settings.hosts is None:
         log.warning(
@@ -257,10 +257,11 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         if kind == "embedded"
         else f"Dapr   The sidecar is on port {settings.dapr_http_port}."
     )
+    own = model.describe()
     token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     click.echo(
         f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
-        f"  Model  {describe_model(settings)}\n"
+        f"  Model  {own.name if own.own else describe_model(settings)}\n"
         f"  {data}\n"
         f"  API    http://{url_host}:{port}\n"
         f"  Docs   http://{local}:{port}/docs\n"
