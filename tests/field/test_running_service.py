@@ -91,7 +91,7 @@ def test_the_same_environment_differs_in_nothing(guarded: tuple[str, Path]):
 
     assert {status for each in lines.values() for status, _ in each} <= {"ok", "skip"}
     assert len(lines["service"]) == 2
-    assert lines["model"] == [("ok", "scripted answers: no key and no network needed")]
+    assert lines["model"] == [("ok", "scripted answers: no API key and no network needed")]
 
 
 def test_without_an_admin_s_token_it_says_whose_lines_these_are(guarded: tuple[str, Path]):
@@ -267,7 +267,7 @@ LISTED = {"/v1/models": httpx2.Response(200, json={"data": [{"id": "gpt-5"}]})}
 @pytest.mark.parametrize(
     ("told", "settings", "status", "words"),
     [
-        ({"model": "gpt-5"}, {"OPENAI_API_KEY": "k", "model": "gpt-5"}, "ok", "accepts the key"),
+        ({"model": "gpt-5"}, {"OPENAI_API_KEY": "k", "model": "gpt-5"}, "ok", "accepts the API key"),
         ({"model": "gpt-5"}, {"OPENAI_API_KEY": "k"}, "ok", "gpt-5 at api.openai.com"),
         ({"model": "gpt-5"}, {}, "warn", "this environment has echo"),
         ({"model": "gpt-5"}, {"model": "claude-x"}, "warn", "in this environment AGENT_ACTORS_"),
