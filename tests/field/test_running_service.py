@@ -267,7 +267,12 @@ LISTED = {"/v1/models": httpx2.Response(200, json={"data": [{"id": "gpt-5"}]})}
 @pytest.mark.parametrize(
     ("told", "settings", "status", "words"),
     [
-        ({"model": "gpt-5"}, {"OPENAI_API_KEY": "k", "model": "gpt-5"}, "ok", "accepts the API key"),
+        (
+            {"model": "gpt-5"},
+            {"OPENAI_API_KEY": "k", "model": "gpt-5"},
+            "ok",
+            "accepts the API key",
+        ),
         ({"model": "gpt-5"}, {"OPENAI_API_KEY": "k"}, "ok", "gpt-5 at api.openai.com"),
         ({"model": "gpt-5"}, {}, "warn", "this environment has echo"),
         ({"model": "gpt-5"}, {"model": "claude-x"}, "warn", "in this environment AGENT_ACTORS_"),
