@@ -34,10 +34,10 @@ FOOT = """\
 | name | read by | meaning |
 |---|---|---|
 | `AGENT_ACTORS_URL` | `agent-actors chat`, `history`, `events`, `notifications`, `doctor` | URL of the service; `--url` takes precedence. |
-| `AGENT_ACTORS_TOKEN` | the same but `doctor` | The caller's token, if the service needs one ([security.md](security.md)). |
+| `AGENT_ACTORS_TOKEN` | the same | The caller's token, if the service needs one ([security.md](security.md)). |
 | `DAPR_HTTP_PORT` | `agent-actors dev`, `serve` | Set by Dapr: selects the `dapr` runtime; `--runtime` takes precedence. |
 | `AGENT_ACTORS_ENGINE` | `agent-actors dev`, `doctor`, `make engine` | The folder of Dapr's servers (`daprd`, `placement`, `scheduler`); by default it is searched for ([dapr.md](dapr.md)). |
-| `APP_API_TOKEN` | `agent-actors events` | Sent to the service, which has the same setting. |
+| `APP_API_TOKEN` | `agent-actors events`, `doctor` | Sent to the service, which has the same setting. |
 """
 
 

@@ -23,7 +23,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "create_app":
+        from agent_actors.routes.edge.startup import explained
         from agent_actors.settings.environment import require_key_log
 
-        require_key_log()
+        with explained():
+            require_key_log()
     return getattr(import_module(_HOMES[name]), name)

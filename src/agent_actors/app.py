@@ -2,8 +2,7 @@
 
 import functools
 import logging
-import multiprocessing
-import sys
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from fastapi import FastAPI
 from opentelemetry.trace import TracerProvider
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.config import STARTUP_FAILURE
 
 from agent_actors import __version__
 from agent_actors.access import Access
@@ -25,9 +23,11 @@ from agent_actors.clock import Clock, SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model import Model
 from agent_actors.model.selection import choose_model
+from agent_actors.observability import logs
 from agent_actors.observability.exporter import Traces
 from agent_actors.protocol import wire
-from agent_actors.routes.edge import gate, mounting, problems, security_headers
+from agent_actors.protocol.service_info import ServiceInfo
+from agent_actors.routes.edge import gate, mounting, problems, security_headers, startup
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
 from agent_actors.routes.edge.request_form import RequestForm
@@ -38,8 +38,10 @@ from agent_actors.routes.sidecar.deliveries import deliverer
 from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded import EmbeddedRuntime
+from agent_actors.runtime.embedded.files import components
 from agent_actors.service import Service
 from agent_actors.settings import Settings, read
+from agent_actors.settings.unknown import warning
 
 if TYPE_CHECKING:
     from agents import Agent, Tool
@@ -52,6 +54,7 @@ BODY_EXTRA = 16_384
 """Bytes of a body beside the message's content."""
 
 
+@startup.explained()
 def create_app(  # noqa: PLR0913 - Each is something a user of the library may replace.
     settings: Settings | None = None,
     *,
@@ -93,7 +96,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
         TypeError: An argument is of another kind; the text says what to pass.
         ValueError: Arguments contradict each other.
         StartupError: A setting is wrong, the agent has MCP servers, or the data folder cannot be
-            used.
+            used. Where a server such as uvicorn imports the app, the process ends with its text.
     """
     require_settings(settings)
     require_parts(runtime, model, clock, tracer_provider)
@@ -104,13 +107,24 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     model = model or choose_model(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
-    service = Service(settings, runtime, model, clock)
+    info = _info(settings, runtime, agent, tools)
+    service = Service(settings, runtime, model, clock, info)
     access = Access.open(settings, clock)
     if access is not None and service.token is None:
         raise StartupError(
             "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
         )
     return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+
+
+def _info(
+    settings: Settings, runtime: Runtime, agent: "Agent[Any] | None", tools: "Sequence[Tool]"
+) -> ServiceInfo:
+    dapr = runtime.called_by_sidecar
+    own = [*(agent.tools if agent is not None else ()), *tools]
+    embedded = isinstance(runtime, EmbeddedRuntime)
+    files = components.find(settings.components) if embedded else None
+    return ServiceInfo.of(settings, dapr=dapr, components=files, own_tools=len(own))
 
 
 def _assemble(
@@ -147,6 +161,7 @@ def _assemble(
     app.state.services = service.services
     app.state.stopping = service.stopping
     app.state.drain = service.drain
+    app.state.warned = False  # Of settings that there are not; the command does so earlier.
     problems.install(app)
     if access is not None:
         gate.describe(app)
@@ -163,9 +178,13 @@ class App(FastAPI):
     front: ASGIApp | None = None
     started = False
     """Whether the app's lifespan runs: without it, nothing can be served."""
+    failure: StartupError | None = None
+    """Why the last start has failed, if it has."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the start and stop of the app."""
+        if scope["type"] == "lifespan":
+            send = startup.brief(send, lambda: self.failure)
         if scope["type"] == "http":
             if not self.started:
                 await mounting.refuse(scope, receive, send)
@@ -201,14 +220,7 @@ def _shell(app: ASGIApp, settings: Settings, access: Access | None, service: Ser
 
 def _runtime(settings: Settings, clock: Clock) -> Runtime:
     opened = embedded if settings.dapr_http_port is None else DaprRuntime.open
-    try:
-        return opened(settings, clock)
-    except StartupError as error:
-        if multiprocessing.parent_process() is None:
-            raise
-        # This is a worker of uvicorn, which would start it again for ever; with this code it stops.
-        log.critical("%s", error)
-        sys.exit(STARTUP_FAILURE)
+    return opened(settings, clock)
 
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedRuntime:
@@ -237,14 +249,18 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     callbacks = subscriptions.callbacks(app.state.services)
     inputs = subscriptions.inputs(app.state.services)
-    async with traces.exported(), _started(app):
-        await service.start(_actors(), deliverer(app, service.token or "", callbacks, inputs))
-        try:
-            yield
-        finally:
-            await service.stop()
-            if access is not None:
-                await access.close()
+    settings = app.state.services.settings
+    with logs.unless_set_up(settings.log_format, settings.log_level):
+        if not app.state.warned and (text := warning(os.environ)):
+            log.warning("%s", text)
+        async with traces.exported(), _started(app):
+            await service.start(_actors(), deliverer(app, service.token or "", callbacks, inputs))
+            try:
+                yield
+            finally:
+                await service.stop()
+                if access is not None:
+                    await access.close()
 
 
 @functools.cache
@@ -263,5 +279,8 @@ async def _started(app: "App") -> AsyncIterator[None]:
     app.started = True
     try:
         yield
+    except StartupError as error:
+        app.failure = error
+        raise
     finally:
         app.started = False

@@ -39,6 +39,7 @@ from agent_actors.protocol.codec import ValueSerializer
 from agent_actors.protocol.dead_letters import LetterLimits
 from agent_actors.protocol.events import CloudEvent
 from agent_actors.protocol.messages import CompleteTurn, Outcome
+from agent_actors.protocol.service_info import ServiceInfo
 from agent_actors.routes.edge.dependencies import Services
 from agent_actors.routes.gauges import ProcessGauges, info
 from agent_actors.routes.sidecar import subscriptions
@@ -70,9 +71,17 @@ class Service:
         runtime: What carries the actors.
         model: What answers.
         clock: The time.
+        info: What the service says about itself, if more than its settings.
     """
 
-    def __init__(self, settings: Settings, runtime: Runtime, model: Model, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        runtime: Runtime,
+        model: Model,
+        clock: Clock,
+        info: ServiceInfo | None = None,
+    ) -> None:
         self._counters = counters = Counters(clock.monotonic)
         store = StateStore(runtime.actor_client, clock, settings.call_time, counters)
         proxies = ProxyFactory(runtime.actor_client, counters)
@@ -96,6 +105,7 @@ class Service:
         self._calls = ModelCalls(model, clock, settings.model_time, self._complete, counters)
         self._summaries = self._summing_up()
         self._lag = LoopLag(counters)
+        self._info = info or ServiceInfo.of(settings, dapr=runtime.called_by_sidecar)
         self.token = settings.app_api_token or self._own_token()
         self._orchestration = self._orchestrated()
         self.services = self._routes()
@@ -134,6 +144,7 @@ class Service:
             new_turn_id=new_turn_id,
             counters=self._counters,
             metrics=Metrics(self._counters, gauges, info(self._runtime, self._model)),
+            info=self._info,
             notifications=self._sending(letters),
         )
 

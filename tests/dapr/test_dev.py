@@ -115,3 +115,46 @@ def test_without_the_binaries_it_says_how_to_get_them(dev: tuple[Child, int], tm
     with pytest.raises(StartupError, match="ended \\(2\\)"):
         ready(child, port)
     assert "AGENT_ACTORS_ENGINE" in child.tail()
+
+
+YOURS = """
+from agent_actors import create_app
+from agent_actors.model import Model
+from agent_actors.protocol.messages import Reply
+
+class Parrot(Model):
+    async def reply(self, prompt):
+        return Reply("Polly says " + prompt.message.content, model="parrot")
+
+app = create_app(model=Parrot())
+"""
+
+
+async def test_an_own_app_is_served_beside_the_local_dapr(dev: tuple[Child, int], tmp_path: Path):
+    """It finds the sidecar that the command has started; a change of its code is served, too."""
+    child, port = dev
+    (tmp_path / "yours.py").write_text(YOURS)
+    child.argv += ["--app", "yours:app", "--reload"]
+    ready(child, port)
+
+    assert answered(port) == "Polly says hi"
+    info = httpx2.get(f"http://127.0.0.1:{port}/info", trust_env=False).json()
+    assert (info["runtime"], info["model"]) == ("dapr", "Parrot")
+
+    (tmp_path / "yours.py").write_text(YOURS.replace("Polly", "Lora"))
+    await eventually(lambda: answered(port) == "Lora says hi", 60.0)
+
+    child.terminate(20)
+    assert "Traceback" not in child.tail()
+    await nobody_left(tmp_path / "data")
+
+
+def answered(port: int) -> str | None:
+    """The answer to a message, or None while the service starts."""
+    try:
+        answer = httpx2.post(
+            f"http://127.0.0.1:{port}/chat/ada", json=SAID, trust_env=False, timeout=30
+        )
+    except httpx2.TransportError:
+        return None
+    return answer.json()["response"]["content"] if answer.status_code == 200 else None

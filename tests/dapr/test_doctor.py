@@ -130,11 +130,11 @@ def test_a_wrong_token_of_the_sidecar_is_reported(replica: Replica):
 
 
 def test_the_apps_token_is_not_needed(replica: Replica):
-    """Doctor sends nothing to the callbacks; it warns, since the service may have none either."""
+    """Doctor sends nothing to the callbacks; the service says that it has one."""
     diagnosis = doctor(replica, APP_API_TOKEN=None)
 
     assert diagnosis.code == 0
-    assert diagnosis.of("settings")["status"] == "warn"
+    assert diagnosis.of("access")["found"] == "callers need no token, says the service"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_apps_token_is_not_needed(replica: Replica):
         ),
         (
             {"AGENT_ACTORS_SECRET_STORE": "vault"},
-            {"secrets": "There is no secret store 'vault'", "model": ""},
+            {"secrets": "There is no secret store 'vault'"},
         ),
         ({"DAPR_HTTP_PORT": str(free_port())}, {"sidecar": "no sidecar answers"}),
     ],

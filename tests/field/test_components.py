@@ -17,6 +17,7 @@ from agent_actors.errors import StartupError
 from agent_actors.routes.sidecar.subscriptions import ROUTES
 from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings
+from tests.conftest import Serve
 from tests.hand_clock import HandClock
 from tests.unit.doctor.test_sidecar import SUBSCRIBED, TOLD, loaded
 
@@ -97,3 +98,31 @@ async def test_our_routes_are_those_of_the_service():
     (finding,) = await loaded(TOLD | {"subscriptions": [*SUBSCRIBED, *rules]})
 
     assert finding.status == "ok"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/subscribe", "/conversations", "/messages", "/subscribe/dead", "/messages/dead"],
+)
+async def test_events_in_bulk_name_what_to_remove(
+    serve: Serve, caplog: pytest.LogCaptureFixture, path: str
+):
+    """A sidecar's metadata do not show such a Subscription: its first delivery does."""
+    body: dict[str, Any] = {
+        "id": "7e6e0fd8-1b5f-4c2e-9d3f-0a6f2d1c8b77",
+        "type": "com.dapr.event.sent.bulk",
+        "topic": "t",
+        "pubsubname": "p",
+        "metadata": {"pubsubName": "p"},
+        "entries": [{"entryId": "1", "event": {"specversion": "1.0", "data": {"a": 1}}}],
+    }
+    async with serve() as served:
+        answer = await served.deliver(body, path)
+        dead = (await served.http.get("/events/dead")).json()["dead"]
+
+    if path.endswith("/dead"):
+        assert answer == "SUCCESS"
+        assert "remove bulkSubscribe" in dead[0]["reason"]
+    else:
+        assert answer == "RETRY"
+        assert "remove bulkSubscribe" in caplog.text

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent_actors.engine.child import Child
+from agent_actors.engine.ports import free_port, status
+from tests.e2e.service import COMMAND
 from tests.e2e.service import command as new_process
+from tests.fakes import eventually
 from tests.forked import run
 from tests.unit.cli.test_process import Running, refused, running
 
@@ -55,7 +59,37 @@ def test_an_own_app_is_served_as_the_default_one(here: Path, name: str):
     assert (here / "data" / "agent-actors.db").exists()
     assert not (here / ".agent-actors").exists()
     assert "Press Ctrl-C to stop" in service.printed[0]
+    assert service.printed[1] == "  Model  Parrot\n"
     assert (code, "AGENT_ACTORS_MODLE" in logged) == (0, True)
+
+
+async def test_a_change_of_one_s_own_code_is_served(here: Path):
+    """Also after a mistake in between; the conversation goes on in the same folder."""
+    yours(here)
+    code, port = (here / "yours.py").read_text(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    child = Child(
+        [*COMMAND, "dev", "--app", "yours:app", "--reload", "--port", str(port)],
+        log=here / "log",
+        cwd=here,
+    )
+    try:
+        child.start()
+        child.wait_until(lambda: status(port, "/readyz") == 200, 60.0)
+        assert run("chat", "ada", "Hello", "--url", url).stdout == "Polly says Hello\n"
+
+        (here / "yours.py").write_text("open('seen', 'w').close()\n1 / 0\n")
+        await eventually((here / "seen").exists, within=60)
+        (here / "yours.py").write_text(code.replace("Polly", "Lora"))
+        child.wait_until(lambda: status(port, "/readyz") == 200, 60.0)
+        assert run("chat", "ada", "Hi", "--url", url).stdout == "Lora says Hi\n"
+
+        history = run("history", "ada", "--url", url).stdout
+    finally:
+        child.terminate(20)
+
+    assert "user: Hello" in history
+    assert "ZeroDivisionError" in (here / "log").read_text()
 
 
 def test_a_module_of_a_package_is_found(here: Path):

@@ -65,6 +65,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "GET /users/{user_id}/preferences": "own id",
         "PUT /users/{user_id}/preferences": "own id",
         "GET /notifications/{user_id}": "own id",
+        "GET /info": "operator",
         "GET /events/dead": "operator",
         "POST /events/dead/{letter_id}/requeue": "operator",
     }

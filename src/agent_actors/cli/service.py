@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -34,7 +35,7 @@ from agent_actors.runtime import Runtime
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.settings import Settings, read
-from agent_actors.settings.unknown import describe, unknown_settings
+from agent_actors.settings.unknown import warning
 from agent_actors.turns.drain import Drain
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ KEEP_ALIVE = 120
 """Seconds that an idle connection stays open: longer than pools of clients and sidecars keep it."""
 
 BACKLOG = 2048
+NAME = "agent-actors"
 
 
 def settings(**given: object) -> Settings:
@@ -96,11 +98,12 @@ def serve(settings: Settings, kind: str, sock: socket.socket, own: str | None = 
         StartupError: The runtime cannot start.
     """
     logs.install(settings.log_format, settings.log_level)
-    if unknown := unknown_settings(os.environ):
-        log.warning("%s; docs/settings.md lists them all", describe(unknown))
+    if text := warning(os.environ):
+        log.warning("%s", text)
     settings = _with_address(settings, sock)
     app = _default_app(settings, kind) if own is None else own_app.load(own, settings, kind)
     services = app.state.services
+    app.state.warned = True
     config = uvicorn.Config(
         CutOff(app),
         lifespan="off",  # `_live` runs it: uvicorn would log a traceback of a StartupError.
@@ -169,7 +172,7 @@ async def _live(app: FastAPI, server: uvicorn.Server, sock: socket.socket, kind:
     async with app.router.lifespan_context(app):
         _calm_collector()
         calming = asyncio.create_task(_calm_again(app.state.services.model))
-        _announce(sock, kind, app.state.services.settings)
+        _announce(sock, kind, app.state.services.settings, app.state.services.model)
         try:
             await server.serve(sockets=[sock])
         finally:
@@ -239,7 +242,7 @@ def with_local_dapr(
         run(settings.model_copy(update=here), "dapr", sock)
 
 
-def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
+def _announce(sock: socket.socket, kind: str, settings: Settings, model: Model) -> None:
     host, port = sock.getsockname()[:2]
     if settings.hosts is None:
         log.warning(
@@ -259,18 +262,25 @@ def _announce(sock: socket.socket, kind: str, settings: Settings) -> None:
         else f"Dapr   The sidecar is on port {settings.dapr_http_port}."
     )
     at = "" if (local, port) == DEFAULT else f" --url http://{local}:{port}"
+    own = model.describe()
     token = ' -H "authorization: Bearer $AGENT_ACTORS_TOKEN"' if settings.access_on else ""
     click.echo(
         f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
-        f"  Model  {describe_model(settings)}\n"
+        f"  Model  {own.name if own.own else describe_model(settings)}\n"
         f"  {data}\n"
         f"  API    http://{url_host}:{port}\n"
         f"  Docs   http://{local}:{port}/docs\n"
         f"  Try    curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
         """ -d '{"role":"user","content":"Hello"}'\n"""
-        f"  Chat   agent-actors chat ada{at}"
+        f"  Chat   {_command()} chat ada{at}"
     )
     sys.stdout.flush()
+
+
+def _command() -> str:
+    """How the command is called here: that of a virtual environment is often not on the PATH."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == NAME and shutil.which(NAME) is None else NAME
 
 
 def reload(settings: Settings, kind: str, sock: socket.socket, own: str | None = None) -> None:

@@ -33,12 +33,7 @@ async def open_checks(context: Context) -> AsyncIterator[Checks]:
     """The checks of the context's runtime by their names, with the connections that they need."""
     settings = context.settings
     get_secret = FileSecretStores(settings).get
-    checks: dict[str, Check] = {
-        "settings": check_settings,
-        "python": check_python,
-        "limits": check_limits,
-        "access": check_access,
-    }
+    checks: dict[str, Check] = {"settings": check_settings, "python": check_python}
     async with AsyncExitStack() as opened:
         # A web proxy does not lead to this machine, but it may lead to a model.
         local = await opened.enter_async_context(
@@ -47,9 +42,15 @@ async def open_checks(context: Context) -> AsyncIterator[Checks]:
         remote = await opened.enter_async_context(
             httpx2.AsyncClient(timeout=ANSWER, trust_env=_usable_environment())
         )
+        # `service` comes early: later checks report what it says about itself.
+        running: dict[str, Check] = {
+            "service": partial(check_service, http=local),
+            "limits": check_limits,
+            "access": check_access,
+        }
         actors: Check
         if context.runtime == "embedded":
-            checks |= {"data": check_data, "components": check_embedded_files}
+            checks |= {"data": check_data, **running, "components": check_embedded_files}
             actors = check_embedded_actors
         else:
             sidecar, check = None, check_no_sidecar
@@ -59,10 +60,10 @@ async def open_checks(context: Context) -> AsyncIterator[Checks]:
                 opened.push_async_callback(sidecar.stop)
                 get_secret = DaprRuntime(sidecar, context.clock, ANSWER).get_secret
                 check = partial(check_sidecar, sidecar=sidecar)
-            checks |= {"sidecar": check, "components": check_components, "files": check_dapr_files}
+            checks |= {"sidecar": check, **running}
+            checks |= {"components": check_components, "files": check_dapr_files}
             actors = partial(check_actors, sidecar=sidecar)
         yield checks | {
-            "service": partial(check_service, http=local),
             "actors": actors,
             "secrets": partial(check_secrets, get_secret=get_secret),
             "model": partial(check_model, http=remote, get_secret=get_secret),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from agent_actors.clock import Clock
 from agent_actors.forms.line import one_line
+from agent_actors.protocol.service_info import ServiceInfo
 from agent_actors.settings import Settings
 
 Status = Literal["ok", "warn", "FAIL", "skip"]
@@ -67,7 +68,8 @@ class Context:
     The first fields are set at the start. Checks fill the others for those that come after them:
     `metadata` is what the sidecar says about itself, or `no_metadata` why that is not known;
     `data_user` is the process that uses the data folder; `service` is the URL at which the service
-    answers, and `ready` whether it is ready; `skews` are seconds by which other clocks are ahead.
+    answers, `ready` whether it is ready, and `told` what it says that it runs; `skews` are seconds
+    by which other clocks are ahead.
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class Context:
     data_user: int | None = None
     service: str | None = None
     ready: bool = False
+    told: ServiceInfo = field(default_factory=ServiceInfo)
     skews: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -2,15 +2,24 @@
 
 import socket
 import ssl
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
 from agent_actors.access.hosts import is_loopback
 from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.running import described, shown
 from agent_actors.doctor.service import note_skew
 from agent_actors.errors import AgentError, StartupError
-from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, require_served
+from agent_actors.model import ModelDescription
+from agent_actors.model.endpoint import (
+    BUILT_IN,
+    Endpoint,
+    EndpointFinder,
+    GetSecret,
+    require_served,
+)
 from agent_actors.protocol.codec import json_object
 from agent_actors.settings import Settings
 from agent_actors.settings.environment import require_model_client
@@ -30,30 +39,69 @@ _report = Report("model")
 async def check_model(
     context: Context, http: httpx2.AsyncClient, get_secret: GetSecret
 ) -> Findings:
-    """Asks the server for its list of models. The model itself is not called: that may cost."""
+    """Can the model be called that the running service has, or else that of this environment?
+
+    Its server is asked for its list of models. The model itself is not called: that may cost.
+    """
+    told = context.told
+    if told.own_model:
+        return _report.ok(f"{described(told)} answers: the code of the service brings it")
+    endpoint, found = await _chosen(context, get_secret)
+    if endpoint is not None:
+        endpoint = _named_by_code(context, endpoint)
+    if told.model is not None and (other := _other(context, endpoint, found)):
+        return _report.warn(
+            f"the service answers with {described(told)}; {other}",
+            "give doctor the environment of the service, so that its API key can be checked",
+        )
+    return found if endpoint is None else await _asked(context, http, endpoint)
+
+
+async def _chosen(context: Context, get_secret: GetSecret) -> tuple[Endpoint | None, Findings]:
+    """The endpoint that this environment would use; without one, what there is to say about it."""
     settings = context.settings
-    if settings.model in {"echo", "scripted"}:
-        return _report.ok(f"{settings.model} answers: no API key and no network needed")
+    if settings.model in BUILT_IN:
+        return None, _report.ok(f"{settings.model} answers: no API key and no network needed")
     try:
         require_served(settings)
         finder = EndpointFinder(settings, context.clock, get_secret)
         async with context.clock.timeout(WITHIN):
             endpoint = await finder.find()
+        if endpoint is not None:
+            require_model_client()
+            return endpoint, []
     except StartupError as error:
         found, advice = _said(error)
-        return _report.fail(found, advice or "docs/models.md has examples")
+        return None, _report.fail(found, advice or "docs/models.md has examples")
     except (AgentError, TimeoutError):
-        return _report.fail("the secret store returns no API key", "see `secrets` above")
-    if endpoint is None:
-        if settings.model:
-            return _report.fail(*finder.no_key.rstrip(".").split("; ", 1))
-        found = "no API key found: answering with the built-in echo model"
-        return _report.ok(f"{found}; for a real model {finder.hint}")
-    try:
-        require_model_client()
-    except StartupError as error:
-        return _report.fail(*_said(error))
-    return await _asked(context, http, endpoint)
+        return None, _report.fail("the secret store returns no API key", "see `secrets` above")
+    if settings.model:
+        return None, _report.fail(*finder.no_key.rstrip(".").split("; ", 1))
+    none = "no API key found: answering with the built-in echo model"
+    return None, _report.ok(f"{none}; for a real model {finder.hint}")
+
+
+def _named_by_code(context: Context, endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the model that the service's agent names, where the settings name none."""
+    name = context.told.model
+    if context.settings.model or name is None or ".." in name or shown(name) != name:
+        return endpoint
+    return replace(endpoint, model=name)
+
+
+def _other(context: Context, endpoint: Endpoint | None, found: Findings) -> str:
+    """What this environment has instead of the model of the service; empty if it is the same."""
+    told = ModelDescription(context.told.model or "", context.told.model_server)
+    if endpoint is not None:
+        here = endpoint.describe()
+    elif found[0].status == "ok":
+        here = ModelDescription(context.settings.model or "echo")
+    else:
+        return f"in this environment {found[0].found}"
+    if here == told:
+        return ""
+    place = f" at {here.server}" if here.server else ""
+    return f"this environment has {here.name}{place}"
 
 
 async def _asked(context: Context, http: httpx2.AsyncClient, endpoint: Endpoint) -> Findings:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.running import check_running, get
 from agent_actors.forms.url import is_address
 from agent_actors.protocol.codec import json_object
 
@@ -19,7 +20,17 @@ _report = Report("service")
 
 
 async def check_service(context: Context, http: httpx2.AsyncClient) -> Findings:
-    """What `/readyz` answers, at the given URL, or where the sidecar expects the service."""
+    """Is the service ready, at the given URL or where the sidecar expects it, and what does it run?
+
+    Later checks report that, rather than what this environment would run.
+    """
+    found = await _ready(context, http)
+    if context.service is not None:
+        found += await check_running(context, http, context.service)
+    return found
+
+
+async def _ready(context: Context, http: httpx2.AsyncClient) -> Findings:
     url = (context.url or _app_url(context.metadata) or DEFAULT).rstrip("/")
     invalid = _report.fail(
         "AGENT_ACTORS_URL (or --url) is not the URL of a service", f"use one like {DEFAULT}"
@@ -31,22 +42,25 @@ async def check_service(context: Context, http: httpx2.AsyncClient) -> Findings:
             "AGENT_ACTORS_URL (or --url) contains a user, a password or a query", "remove it"
         )
     try:
-        answer = await http.get(f"{url}/readyz")
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+        answer = await get(http, f"{url}/readyz")
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, UnicodeError):
         return invalid
     except httpx2.HTTPError:
         if context.data_user is None:  # Not running is no failure: doctor is useful before a start.
-            return _report.skip(f"no service answers at {url}", f"if it is running, {_ELSEWHERE}")
+            return _report.skip(
+                f"no service answers at {url}: the other lines are about this environment",
+                f"if it is running, {_ELSEWHERE}",
+            )
         return _report.warn(
             f"no service answers at {url}, but process {context.data_user} uses the data",
             _ELSEWHERE,
         )
-    body = json_object(answer.content)
-    if answer.status_code == httpx2.codes.OK and body.get("status") == "ok":
+    body = json_object(answer.body)
+    if answer.status == httpx2.codes.OK and body.get("status") == "ok":
         context.service, context.ready = url, True
         note_skew(context, "the service", answer.headers)
         return _report.ok(f"ready at {url}")
-    if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in body:
+    if answer.status != httpx2.codes.SERVICE_UNAVAILABLE or "detail" not in body:
         return _report.fail(f"the program at {url} is not this service", _ELSEWHERE)
     context.service = url
     reason = str(body["detail"]).rstrip(".")

@@ -6,13 +6,16 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 
 from agent_actors.access import Access
+from agent_actors.access.hosts import Hosts
 from agent_actors.access.origins import parse_origins
 from agent_actors.access.rates import Rate
 from agent_actors.doctor.actors import actor_types
 from agent_actors.doctor.finding import Context, Findings, Report
+from agent_actors.doctor.running import ACCESS
 from agent_actors.doctor.thread import in_thread
 from agent_actors.errors import StartupError
 from agent_actors.observability.exporter import require_usable
+from agent_actors.protocol.service_info import open_files
 from agent_actors.runtime.dapr import DaprRuntime
 from agent_actors.settings.unknown import describe, unknown_settings
 
@@ -28,13 +31,6 @@ async def check_settings(context: Context) -> Findings:
     if unknown := unknown_settings(context.environment):
         found += report.warn(
             describe(unknown), "correct the name (docs/settings.md lists them all), or remove it"
-        )
-    sidecar = context.runtime == "dapr" and settings.dapr_http_port is not None
-    if sidecar and settings.app_api_token is None:
-        found += report.warn(
-            "APP_API_TOKEN is not set here; if the service has none, anyone who reaches its port"
-            " can call actors",
-            "set the same token for service, sidecar and doctor",
         )
     return found or report.ok(f"{len(settings.model_fields_set)} set, runtime {context.runtime}")
 
@@ -66,14 +62,36 @@ def _refused(context: Context, report: Report) -> Findings:
 
 
 async def check_access(context: Context) -> Findings:
-    """Tokens, rate and origins can be parsed, and at least one caller has access."""
-    return await in_thread(lambda: _access(context))
+    """Tokens, hosts, rate and origins can be parsed, and at least one caller has access.
+
+    Who may call is what the running service says, if it does.
+    """
+    return [*_callbacks(context), *await in_thread(lambda: _access(context))]
+
+
+def _callbacks(context: Context) -> Findings:
+    """On Dapr, the token that keeps others from calling actors."""
+    report, told = Report("access"), context.told
+    advice = "set the same token for service, sidecar and doctor"
+    if told.runtime == "dapr" and told.sidecar_token is False:
+        return report.warn(
+            "the service has no APP_API_TOKEN: anyone who reaches its port can call actors", advice
+        )
+    sidecar = context.runtime == "dapr" and context.settings.dapr_http_port is not None
+    if sidecar and context.settings.app_api_token is None and told.sidecar_token is None:
+        return report.warn(
+            "APP_API_TOKEN is not set here; if the service has none, anyone who reaches its port"
+            " can call actors",
+            advice,
+        )
+    return []
 
 
 def _access(context: Context) -> Findings:
     report, settings = Report("access"), context.settings
     try:
         access = Access.open(settings, context.clock)
+        Hosts.parse(settings.hosts)
         if settings.rate_limit is not None:
             Rate.read(settings.rate_limit)
         if settings.cors_origins is not None:
@@ -85,6 +103,8 @@ def _access(context: Context) -> Findings:
             "access control needs APP_API_TOKEN, or the callbacks bypass it",
             "set the same token for service, sidecar and doctor",
         )
+    if context.told.access in ACCESS:
+        return report.ok(f"{ACCESS[context.told.access]}, says the service")
     if access is not None:
         return report.ok("callers need a token")
     if settings.access == "off":
@@ -127,23 +147,17 @@ def _version(distribution: str) -> str:
         return "of unknown version"
 
 
-def _open_files() -> float:
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return float("inf") if soft == resource.RLIM_INFINITY else soft
-
-
-async def check_limits(_: Context, open_files: Callable[[], float] = _open_files) -> Findings:
-    """The process may open as many connections as it needs."""
-    report = Report("limits")
+async def check_limits(context: Context, open_files: Callable[[], float] = open_files) -> Findings:
+    """The running service may open as many connections as it needs, or else this process."""
+    report, told = Report("limits"), context.told
     try:
-        files = open_files()
+        files = told.open_files if told.open_files is not None else open_files()
     except ImportError:
         return report.skip("this system has no limit of open files that could be read")
+    whose = " in the service" if told.open_files is not None else ""
     if files < FEW_FILES:
         return report.warn(
-            f"at most {files:g} open files, and each connection takes one",
+            f"at most {files:g} open files{whose}, and each connection takes one",
             f"run `ulimit -n 65536` before the start (at least {FEW_FILES})",
         )
-    return report.ok(f"at most {files:g} open files")
+    return report.ok(f"at most {files:g} open files{whose}")

@@ -10,3 +10,9 @@ def is_address(url: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # Unbalanced brackets, or a port that is not a number.
         return False
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: the part of a server's URL that is no secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

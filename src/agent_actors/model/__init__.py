@@ -50,6 +50,21 @@ class SummaryPrompt:
     messages: tuple[Message, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A model in words, without secrets.
+
+    Attributes:
+        name: The model's name; empty before it is chosen.
+        server: Scheme, host and port of its server, if it has one.
+        own: Whether the app's code brings the model, whatever the settings are.
+    """
+
+    name: str
+    server: str | None = None
+    own: bool = False
+
+
 class Model:
     """Answers prompts; the base class of every model. Only `reply` must be overridden.
 
@@ -92,6 +107,10 @@ class Model:
     def unready(self) -> str | None:
         """Why the model cannot answer yet, as a sentence for `/readyz`; None if it can."""
         return None
+
+    def describe(self) -> ModelDescription:
+        """The model in words, for `agent-actors doctor`: by default the name of its class."""
+        return ModelDescription(type(self).__name__, own=True)
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answers a message.

@@ -1,7 +1,7 @@
 """The default model: repeats the message, with the entries of memory."""
 
 from agent_actors.clock import Clock
-from agent_actors.model import Model, Prompt
+from agent_actors.model import Model, ModelDescription, Prompt
 from agent_actors.protocol.messages import Message, Reply
 
 SHOWN = 80
@@ -18,6 +18,10 @@ class EchoModel(Model):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    def describe(self) -> ModelDescription:
+        """It is a model of the settings."""
+        return ModelDescription("echo")
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answers at once."""

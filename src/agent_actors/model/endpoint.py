@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, StartupError, Unavailable
-from agent_actors.forms.url import is_address
+from agent_actors.forms.url import is_address, origin
+from agent_actors.model import ModelDescription
 from agent_actors.retry import RetryPolicy, retry
 from agent_actors.settings import Settings
 
@@ -29,6 +30,8 @@ ELSEWHERE = (
     *("llama", "mistral", "mixtral", "moonshot", "phi", "qwen", "smollm"),
 )
 """How the names of models begin that other vendors and servers have."""
+DEFAULT = "OpenAI's default"
+"""The model if none is named: the library chooses it."""
 NO_KEY = SecretStr("none")
 """The key for a server that wants none: the library insists on one."""
 
@@ -73,6 +76,10 @@ class Endpoint:
     key: SecretStr = field(repr=False)
     key_from: str
     secret: str = ""
+
+    def describe(self) -> ModelDescription:
+        """The model and its server, without user and path, which may be secret."""
+        return ModelDescription(self.model or DEFAULT, origin(self.base_url))
 
 
 class EndpointFinder:
@@ -210,7 +217,7 @@ def describe_model(settings: Settings) -> str:
         return f"{settings.model} at {url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
     for provider in _providers(settings.model):
         if provider.key(settings) is not None:
-            return settings.model or provider.default_model or "OpenAI's default"
+            return settings.model or provider.default_model or DEFAULT
     return (
         "by the secret store's API key, else echo" if settings.secret_store else "echo (no API key)"
     )

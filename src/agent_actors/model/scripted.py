@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agent_actors.clock import Clock
 from agent_actors.errors import ModelFailed
-from agent_actors.model import Model, Prompt
+from agent_actors.model import Model, ModelDescription, Prompt
 from agent_actors.model.echo import EchoModel
 from agent_actors.protocol.messages import Reply
 
@@ -20,6 +20,10 @@ class ScriptedModel(Model):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._echo = EchoModel(clock)
+
+    def describe(self) -> ModelDescription:
+        """It is a model of the settings."""
+        return ModelDescription("scripted")
 
     async def reply(self, prompt: Prompt) -> Reply:
         """Answers as the message's command says."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
 from agent_actors.errors import AgentError, ModelFailed, StartupError
-from agent_actors.model import Model, Prompt, SummaryPrompt
+from agent_actors.model import Model, ModelDescription, Prompt, SummaryPrompt
 from agent_actors.model.agents_sdk import AgentsModel, CustomAgent
 from agent_actors.model.echo import EchoModel
 from agent_actors.model.endpoint import Endpoint, EndpointFinder, GetSecret, require_served
@@ -108,6 +108,10 @@ class DeferredModel(Model):
         if self._selection is not None and self._selection.done():
             return self._problem
         return "The secret store has not answered yet whether it has a model's API key."
+
+    def describe(self) -> ModelDescription:
+        """The model that was selected; without a name before that."""
+        return self._model.describe() if self._model is not None else ModelDescription("")
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The model's answer; waits until the model is selected."""

@@ -8,7 +8,8 @@ libraries below INFO, which are never written.
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from types import TracebackType
@@ -65,11 +66,39 @@ def fields() -> Mapping[str, str]:
 
 def install(form: Form, level: Level, stream: TextIO | None = None) -> None:
     """Sends all logging of this process to one stream, by default stderr."""
+    handler = _handler(form, level, stream)
+    logging.basicConfig(handlers=[handler], level="INFO" if level == "DEBUG" else level, force=True)
+    logging.getLogger(_OURS).setLevel(level)
+
+
+@contextmanager
+def unless_set_up(form: Form, level: Level, stream: TextIO | None = None) -> Iterator[None]:
+    """Writes our lines to a stream during the block, where nobody has set up logging.
+
+    Without it Python shows warnings only, without their time. As soon as somebody sets up logging,
+    that counts.
+    """
+    ours = logging.getLogger(_OURS)
+    if ours.hasHandlers():
+        yield
+        return
+    handler = _handler(form, level, stream)
+    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    before = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(level)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(before)
+
+
+def _handler(form: Form, level: Level, stream: TextIO | None) -> logging.Handler:
     handler = logging.StreamHandler(stream or sys.stderr)
     formatter = JsonFormatter if form == "json" else TextFormatter
     handler.setFormatter(formatter(traces=level == "DEBUG"))
-    logging.basicConfig(handlers=[handler], level="INFO" if level == "DEBUG" else level, force=True)
-    logging.getLogger(_OURS).setLevel(level)
+    return handler
 
 
 class TextFormatter(logging.Formatter):

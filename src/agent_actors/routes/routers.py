@@ -9,6 +9,7 @@ from agent_actors.routes import (
     documentation,
     follow_up,
     health,
+    info,
     memory,
     metrics,
     notifications,
@@ -36,4 +37,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
     documentation.router,
+    info.router,
 )

@@ -51,6 +51,12 @@ def describe(unknown: Sequence[UnknownSetting]) -> str:
     return f"{noun} {', '.join(map(str, unknown))}"
 
 
+def warning(names: Iterable[str]) -> str | None:
+    """The warning about the unknown settings among these variables, if there are any."""
+    unknown = unknown_settings(names)
+    return f"{describe(unknown)}; docs/settings.md lists them all" if unknown else None
+
+
 def variable(field: str) -> str:
     """The environment variable of a field; those of Dapr and of model providers have no prefix."""
     alias = Settings.model_fields[field].validation_alias

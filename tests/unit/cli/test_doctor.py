@@ -48,7 +48,8 @@ def test_a_running_service_is_not_disturbed(tmp_path: Path):
 
         assert code == 0, told
         assert f"in use by process {service.process.pid}" in told["data"][1]
-        assert told["service"] == ("ok", f"ready at {service.url}")
+        assert told["service"][0] == "ok"
+        assert f"as process {service.process.pid}, runtime embedded" in told["service"][1]
         assert told["actors"][0] == "ok"
         assert told["clock"][0] == "ok"
         assert "Got your message" in run("chat", "ada", "Hello", "--url", service.url).stdout

@@ -18,6 +18,7 @@ import pytest
 from agent_actors.cli.service import _announce
 from agent_actors.settings import Settings
 from tests.e2e.service import command
+from tests.fakes import QuickModel
 from tests.forked import TIME, Forked, forked, run
 
 
@@ -98,7 +99,7 @@ def test_the_line_for_a_chat_finds_the_service(
         def getsockname(self) -> tuple[str, int]:
             return host, port
 
-    _announce(Listening(), "embedded", Settings(hosts="*"))  # type: ignore[arg-type]
+    _announce(Listening(), "embedded", Settings(hosts="*"), QuickModel())  # type: ignore[arg-type]
 
     assert capsys.readouterr().out.splitlines()[-1] == f"  Chat   agent-actors chat ada{options}"
 

@@ -21,8 +21,9 @@ def at(url: str | None = URL, **given: Any) -> Context:
 
 
 async def ask(answer: httpx2.Response | Exception, found: Context) -> Finding:
+    """What it says of `/readyz`; what a service says about itself has tests of its own."""
     async with answering({"/readyz": answer}) as http:
-        return only(await check_service(found, http))
+        return (await check_service(found, http))[0]
 
 
 def ready(ahead: float = 0.0) -> httpx2.Response:

@@ -57,8 +57,8 @@ async def test_callbacks_without_a_token_are_a_warning():
     open_callbacks = context(Settings(dapr_http_port=1), "dapr")
     safe = context(Settings(**BESIDE), "dapr")
 
-    assert only(await check_settings(open_callbacks)).status == "warn"
-    assert only(await check_settings(safe)).status == "ok"
+    assert [each.status for each in await check_access(open_callbacks)] == ["warn", "ok"]
+    assert [each.status for each in await check_access(safe)] == ["ok"]
 
 
 async def test_a_legacy_extension_beside_dapr_is_reported():
@@ -125,9 +125,16 @@ async def test_the_callers_that_may_call_are_reported():
             {"cors_origins": "https://y.example, https://ada:hush@x.example/path?hush"},
             "not an origin",
         ),
+        ("embedded", {"hosts": "https://ada:hush@x.example"}, "AGENT_ACTORS_HOSTS"),
         ("dapr", {"access_tokens": TOKENS}, "APP_API_TOKEN"),
     ],
-    ids=["broken tokens", "an invalid rate", "an invalid origin", "tokens and open callbacks"],
+    ids=[
+        "broken tokens",
+        "an invalid rate",
+        "an invalid origin",
+        "no host",
+        "tokens and open callbacks",
+    ],
 )
 async def test_access_that_a_start_would_refuse_is_reported(
     runtime: str, settings: dict[str, Any], words: str

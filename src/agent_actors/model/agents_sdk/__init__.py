@@ -7,11 +7,11 @@ and imports its siblings, which need them, in a thread when the model starts.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agent_actors.clock import Clock
-from agent_actors.model import Model, Prompt, SummaryPrompt
+from agent_actors.model import Model, ModelDescription, Prompt, SummaryPrompt
 from agent_actors.model.endpoint import Endpoint
 from agent_actors.protocol.messages import Reply
 from agent_actors.settings import Settings
@@ -45,6 +45,11 @@ class CustomAgent:
         """The name of the model that the agent asks for, if it does."""
         model = self.agent.model if self.agent is not None else None
         return model if isinstance(model, str) else ""
+
+    def describe(self) -> ModelDescription:
+        """The model that the agent brings."""
+        model = self.agent.model if self.agent is not None else None
+        return ModelDescription(str(getattr(model, "model", type(model).__name__)), own=True)
 
 
 class AgentsModel(Model):
@@ -92,6 +97,13 @@ class AgentsModel(Model):
         if _succeeded(self._loading):
             return None
         return "The model's library could not be loaded; see the log."
+
+    def describe(self) -> ModelDescription:
+        """The agent's own model, or the model of the endpoint; an agent may name another there."""
+        if self._endpoint is None or self._own.brings_its_model:
+            return self._own.describe()
+        found = self._endpoint.describe()
+        return replace(found, name=self._own.model_name or found.name)
 
     async def reply(self, prompt: Prompt) -> Reply:
         """The answer of one run of the agent; waits for the import. Errors are as in `failures`."""

@@ -21,6 +21,7 @@ from agent_actors.observability.metrics import Metrics
 from agent_actors.protocol import ids, wire
 from agent_actors.protocol.clients import Clients
 from agent_actors.protocol.messages import text
+from agent_actors.protocol.service_info import ServiceInfo
 from agent_actors.runtime import DeadLetters, Runtime
 from agent_actors.settings import Settings
 from agent_actors.state.reader import StateReader
@@ -34,7 +35,7 @@ class Services:
     `turns` runs the turns of `POST /chat/{actor_id}`; `session_turns` runs those of `POST /chat/`,
     in the same way or as workflows. `actors` calls actors, as in `actors.chat.clear("ada")`. `feed`
     brings the other consumers up to date. `token` is the token of callbacks; None accepts any
-    caller. `metrics` shows the numbers of `counters`.
+    caller. `metrics` shows the numbers of `counters`. `info` is what `/info` tells.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Services:
     new_turn_id: Callable[[], str]
     counters: Counters
     metrics: Metrics
+    info: ServiceInfo
     notifications: SmsSender | None = None
 
 

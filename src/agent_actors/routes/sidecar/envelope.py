@@ -16,6 +16,13 @@ from agent_actors.protocol.codec import adapter, fields
 from agent_actors.protocol.events import ConversationCleared, TurnEvent, parse_turn
 from agent_actors.protocol.messages import Message
 
+BULK = "com.dapr.event.sent.bulk"
+"""The type of a body in which daprd delivers several events."""
+_IN_BULK = (
+    "it came with others in one body, and events are taken one by one: remove bulkSubscribe from"
+    " the Subscription to its topic, or they are all lost"
+)
+
 
 class InvalidEvent(Exception):
     """An event that cannot be applied; the reason never repeats what it holds.
@@ -62,9 +69,11 @@ def read_envelope(body: bytes) -> EventEnvelope:
     published: the inner one counts. A member that is null is absent, at any depth.
 
     Raises:
-        InvalidEvent: It is no JSON object, or a CloudEvent without data.
+        InvalidEvent: It is no JSON object, a CloudEvent without data, or several events.
     """
     outer = read_json(body)
+    if outer.get("type") == BULK:
+        raise InvalidEvent(_IN_BULK, _text(outer.get("id")), permanent=False)
     has_data = "data" in outer or "data_base64" in outer
     # The data of an event of another service may have a member `data`, but it has a type, too.
     if "specversion" not in outer and (not has_data or "event_type" in outer):

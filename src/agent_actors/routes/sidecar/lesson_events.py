@@ -137,7 +137,9 @@ async def _keep(services: Services, body: bytes, topic: str) -> EventStatus:
         user = ids.actor_id(str(foreign.data.get("user_id")))
         if await services.reader.forgotten_since(user, foreign.at):
             return EventStatus(status="SUCCESS")
-    except (InvalidEvent, Invalid):
+    except InvalidEvent as error:
+        return await keep(services, body, error.reason, topic)
+    except Invalid:
         log.debug("a dead letter names no user")
     return await keep(services, body, FAILED, topic)
 
@@ -173,4 +175,4 @@ def _refused(error: AgentError) -> EventOutcome:
 def _invalid(error: InvalidEvent | ValidationError | AgentError) -> EventOutcome:
     reason = fields(error) if isinstance(error, ValidationError) else str(error)
     log.warning("an event of another service cannot be applied: %s", reason)
-    return "dropped"
+    return "retry" if isinstance(error, InvalidEvent) and not error.permanent else "dropped"

@@ -18,7 +18,7 @@ from tests.fakes import FakeRuntime
 
 MEDIA_TYPE = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail", "retry"}
-PRIVATE = {"/events", "/subscribe", "/messages", "/receive-message"}
+PRIVATE = {"/events", "/info", "/subscribe", "/messages", "/receive-message"}
 """How the paths begin that are not for callers from elsewhere, `POST /conversations` too."""
 BODIES: dict[str, Any] = {
     "/chat/": {"user_id": "ada", "text": "hi"},
