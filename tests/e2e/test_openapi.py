@@ -36,6 +36,7 @@ LOOSE = {
     "/",
     "/dapr/config",
     "/healthz",
+    "/info",
     "/livez",
     "/metrics",
     "/readyz",
