@@ -10,14 +10,14 @@ from agent_actors.routes.edge.bodies import ChatMessage, MessageDocument
 from agent_actors.routes.edge.dependencies import ActorIdPath, services_of
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
+    MESSAGE_HEADERS,
     MESSAGE_RESPONSES,
     TURN_ID,
     BeforeQuery,
-    KeyHeader,
-    PreferHeader,
     TurnDocument,
     TurnIdPath,
     accepted,
+    headers_of,
     new_turn,
     reply_of,
     run,
@@ -55,14 +55,17 @@ class HistoryPage(HistoryDocument):
     next: int | None
 
 
-@router.post("/{actor_id}", response_model=ChatReply, responses=MESSAGE_RESPONSES)
+@router.post(
+    "/{actor_id}",
+    response_model=ChatReply,
+    responses=MESSAGE_RESPONSES,
+    openapi_extra=MESSAGE_HEADERS,
+)
 async def say(
     actor_id: ActorIdPath,
     message: ChatMessage,
     request: Request,
     response: Response,
-    idempotency_key: KeyHeader = None,
-    prefer: PreferHeader = None,
 ) -> ChatReply | Response:
     """Send a message to the agent and get its reply.
 
@@ -70,6 +73,7 @@ async def say(
     longer than the caller waits, the answer is 202 with the turn's address, and the turn goes on.
     """
     services = services_of(request)
+    idempotency_key, prefer = headers_of(request)
     content = Message(message.role, message.content)
     turn = new_turn(services, actor_id, actor_id, content, idempotency_key)
     state, headers = await run(services.turns, actor_id, turn, prefer, request)

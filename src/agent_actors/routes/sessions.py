@@ -14,14 +14,14 @@ from agent_actors.routes.edge.dependencies import UserId, services_of
 from agent_actors.routes.edge.permits import permit, permit_session, place_of_turns
 from agent_actors.routes.edge.problems import responses
 from agent_actors.routes.turns import (
+    MESSAGE_HEADERS,
     MESSAGE_RESPONSES,
     TURN_ID,
     BeforeQuery,
-    KeyHeader,
-    PreferHeader,
     TurnDocument,
     TurnIdPath,
     accepted,
+    headers_of,
     new_turn,
     reply_of,
     run,
@@ -106,13 +106,12 @@ class SessionHistory(BaseModel):
     "/chat/",
     response_model=UserReply,
     responses=MESSAGE_RESPONSES | {202: MESSAGE_RESPONSES[202] | {"model": AcceptedMessage}},
+    openapi_extra=MESSAGE_HEADERS,
 )
 async def say(
     message: UserMessage,
     request: Request,
     response: Response,
-    idempotency_key: KeyHeader = None,
-    prefer: PreferHeader = None,
 ) -> UserReply | Response:
     """Send a message in a session, or begin a session with it.
 
@@ -124,6 +123,7 @@ async def say(
     services = services_of(request)
     if not message.text.strip():
         raise Blank("Message text cannot be empty")
+    idempotency_key, prefer = headers_of(request)
     session_id = _session(message, idempotency_key)
     conversation = ids.session(session_id)
     content = Message("user", message.text)
