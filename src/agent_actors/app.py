@@ -31,7 +31,7 @@ from agent_actors.routes.edge import gate, mounting, problems, security_headers,
 from agent_actors.routes.edge.body_limit import BodyLimit
 from agent_actors.routes.edge.host_check import HostCheck
 from agent_actors.routes.edge.request_form import RequestForm
-from agent_actors.routes.routers import ROUTERS
+from agent_actors.routes.routers import ROUTES
 from agent_actors.routes.sidecar import subscriptions
 from agent_actors.routes.sidecar.callbacks import Callbacks
 from agent_actors.routes.sidecar.deliveries import deliverer
@@ -144,7 +144,7 @@ def _assemble(
         redoc_url=None,
         # Not `include_router`: FastAPI 0.165 then makes every route again for each app, and when
         # the first request comes.
-        routes=[route for router in ROUTERS for route in router.routes],
+        routes=[*ROUTES],
     )
     app.router.lifespan_context = functools.partial(_lifespan, service, traces, access)
     front = _shell(app.plain, settings, access, service)

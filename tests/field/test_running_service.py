@@ -222,11 +222,11 @@ async def test_a_token_that_no_header_can_carry_is_not_sent(token: str):
     ("there", "words"),
     [
         ({"runtime": "dapr", "sidecar_port": 3500, "data": None}, "runtime dapr (here embedded)"),
-        ({"runtime": "dapr", "sidecar_port": 3500}, "DAPR_HTTP_PORT 3500 (here None)"),
+        ({"runtime": "dapr", "sidecar_port": 3500}, "DAPR_HTTP_PORT 3500 (here not set)"),
         ({"version": "9.9"}, "release 9.9 (here "),
         ({"data": "/elsewhere"}, "data folder /elsewhere (here "),
         ({"components": "/elsewhere"}, "component files /elsewhere (here "),
-        ({"secret_store": "vault"}, "AGENT_ACTORS_SECRET_STORE vault (here None)"),
+        ({"secret_store": "vault"}, "AGENT_ACTORS_SECRET_STORE vault (here not set)"),
         ({"orchestration": "workflow"}, "AGENT_ACTORS_ORCHESTRATION workflow (here turn)"),
         ({"access": "off"}, "access off (here none)"),
     ],

@@ -15,6 +15,7 @@ from agent_actors.errors import AgentError, StartupError
 from agent_actors.model import ModelDescription
 from agent_actors.model.endpoint import (
     BUILT_IN,
+    NO_KEY,
     Endpoint,
     EndpointFinder,
     GetSecret,
@@ -148,6 +149,12 @@ def _refused(answer: httpx2.Response, endpoint: Endpoint, host: str) -> Findings
     )
 
 
+def _key(endpoint: Endpoint) -> str:
+    if endpoint.key is NO_KEY:
+        return "asks for no API key"
+    return f"accepts the API key from {endpoint.key_from}"
+
+
 async def _model(
     http: httpx2.AsyncClient, settings: Settings, answer: httpx2.Response, endpoint: Endpoint
 ) -> Findings:
@@ -157,8 +164,8 @@ async def _model(
     if names is None:
         return _refused(answer, endpoint, host)
     if not endpoint.model:
-        return _report.ok(f"{host} accepts the API key from {endpoint.key_from}")
-    found = f"{endpoint.model} at {host}, which accepts the API key from {endpoint.key_from}"
+        return _report.ok(f"{host} {_key(endpoint)}")
+    found = f"{endpoint.model} at {host}, which {_key(endpoint)}"
     # Gemini writes `models/` before a name, Ollama `:latest` after it.
     wanted = {endpoint.model, f"{endpoint.model}:latest"}
     if any(name.removeprefix("models/") in wanted for name in names):

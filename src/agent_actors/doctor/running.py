@@ -71,7 +71,14 @@ async def check_running(context: Context, http: httpx2.AsyncClient, url: str) ->
         answer = await _ask(context, http, url)
     except (httpx2.HTTPError, TimeoutError):
         return _report.skip(f"it does not say in time what it runs; {_HERE}", "see its log")
+    if answer.status == httpx2.codes.MISDIRECTED_REQUEST:
+        return _report.skip(
+            f"it does not answer to the host name of {url}; {_HERE}",
+            "name it by localhost, or add that name to AGENT_ACTORS_HOSTS of the service",
+        )
     if answer.status in {401, 403}:
+        if answer.status == httpx2.codes.UNAUTHORIZED:
+            context.told = ServiceInfo(access="token")
         return _report.skip(
             f"it says only to admins what it runs; {_HERE}",
             "set AGENT_ACTORS_TOKEN to an admin's token, or APP_API_TOKEN to the service's",
@@ -143,6 +150,8 @@ def described(told: ServiceInfo) -> str:
 
 def shown(value: object) -> str:
     """A value that came from outside: in quotes if it could be taken for words of ours."""
+    if value is None:
+        return "not set"
     plain = not isinstance(value, str) or _PLAIN.fullmatch(value)
     return one_line(str(value) if plain else repr(value), LONGEST)
 

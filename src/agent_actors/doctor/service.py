@@ -13,7 +13,10 @@ from agent_actors.forms.url import is_address
 from agent_actors.protocol.codec import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
-_ELSEWHERE = "set AGENT_ACTORS_URL (or --url) to the address that its start printed"
+_ELSEWHERE = (
+    "set AGENT_ACTORS_URL (or --url) to the address that its start printed, with the path if another"
+    " app mounts it"
+)
 WARN, FAIL = 2.0, 30.0
 """Seconds of clock difference. The `Date` header has whole seconds, so less is not measurable."""
 _report = Report("service")

@@ -1,6 +1,8 @@
 """Every router of the HTTP API, in the order in which they are matched."""
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from agent_actors.routes import (
     analytics,
@@ -20,7 +22,7 @@ from agent_actors.routes import (
 )
 from agent_actors.routes.sidecar import events, lesson_events, receive
 
-ROUTERS: tuple[APIRouter, ...] = (
+_ROUTERS: tuple[APIRouter, ...] = (
     sessions.router,  # Before chat: in `POST /chat/`, the actor id would be empty.
     chat.router,
     follow_up.router,
@@ -39,3 +41,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     documentation.router,
     info.router,
 )
+
+
+def _described(route: BaseRoute) -> BaseRoute:
+    """A route with the first sentence of its docstring as its name in the API's documentation."""
+    if isinstance(route, APIRoute):
+        first, _, rest = route.description.partition(".\n")
+        route.summary, route.description = first.rstrip(".").replace("\n", " "), rest.strip()
+    return route
+
+
+ROUTES = tuple(_described(route) for router in _ROUTERS for route in router.routes)
+"""The routes of the API, in the order in which they are looked for."""
