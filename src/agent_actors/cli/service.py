@@ -268,7 +268,7 @@ def _announce(sock: socket.socket, kind: str, settings: Settings, model: Model) 
         f"Serving on the {kind} runtime as process {os.getpid()}. Press Ctrl-C to stop.\n"
         f"  Model  {own.name if own.own else describe_model(settings)}\n"
         f"  {data}\n"
-        f"  API    http://{local}:{port}{', and every address of this machine' if anywhere else ''}\n"
+        f"  API    http://{local}:{port}{', on every address' if anywhere else ''}\n"
         f"  Docs   http://{local}:{port}/docs\n"
         f"  Try    curl -s {local}:{port}/chat/ada -H 'content-type: application/json'{token}"
         """ -d '{"role":"user","content":"Hello"}'\n"""

@@ -53,7 +53,7 @@ async def check_model(
     if told.model is not None and (other := _other(context, endpoint, found)):
         return _report.warn(
             f"the service answers with {described(told)}; {other}",
-            "give doctor the environment of the service, so that its API key can be checked",
+            "restart the service if you have changed its model; else give doctor its environment",
         )
     return found if endpoint is None else await _asked(context, http, endpoint)
 

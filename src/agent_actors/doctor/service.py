@@ -14,8 +14,8 @@ from agent_actors.protocol.codec import json_object
 
 DEFAULT = "http://127.0.0.1:8000"
 _ELSEWHERE = (
-    "set AGENT_ACTORS_URL (or --url) to the address that its start printed, with the path if another"
-    " app mounts it"
+    "set AGENT_ACTORS_URL (or --url) to the address that its start printed; if another app mounts"
+    " it, with the path"
 )
 WARN, FAIL = 2.0, 30.0
 """Seconds of clock difference. The `Date` header has whole seconds, so less is not measurable."""

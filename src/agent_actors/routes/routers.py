@@ -43,13 +43,13 @@ _ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def _described(route: BaseRoute) -> BaseRoute:
-    """A route with the first sentence of its docstring as its name in the API's documentation."""
+def _named(route: BaseRoute) -> BaseRoute:
+    """A route whose name in the API's documentation is the first sentence of its docstring."""
     if isinstance(route, APIRoute):
-        first, _, rest = route.description.partition(".\n")
-        route.summary, route.description = first.rstrip(".").replace("\n", " "), rest.strip()
+        first, _, _ = route.description.partition(".\n")
+        route.summary = " ".join(first.rstrip(".").split())
     return route
 
 
-ROUTES = tuple(_described(route) for router in _ROUTERS for route in router.routes)
+ROUTES = tuple(_named(route) for router in _ROUTERS for route in router.routes)
 """The routes of the API, in the order in which they are looked for."""
