@@ -1,11 +1,22 @@
 """The chunks in a response, by server-sent events or however else a server frames them."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from agent_actors.errors import ModelFailed
+
+LONGEST = 8 * 1024 * 1024
+"""Bytes of an event, or of an answer that is no stream: several times the longest reply."""
 _BOM = b"\xef\xbb\xbf"
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?')
+
+
+def too_long() -> ModelFailed:
+    """The failure for an answer that is not read to its end."""
+    return ModelFailed("The model's server sent too long an answer.", retry="no")
 
 
 async def chunks_in(parts: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
@@ -34,14 +45,20 @@ def parsed(body: bytes) -> Any:
 async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The data of each event. Some servers leave out the empty line after it."""
     fields: list[bytes] = []
-    bare = b""
+    bare: list[bytes] = []
+    open_brackets = size = 0
     async with aclosing(_lines(parts)) as lines:
         async for line in lines:
+            size = size + len(line) if fields or bare else len(line)
+            if size > LONGEST:
+                raise too_long()
             if bare or (not fields and line.lstrip()[:1] in {b"{", b"["}):
-                bare += line + b"\n"
-                if line.rstrip()[-1:] in {b"}", b"]"} and not isinstance(parsed(bare), str):
-                    yield bare
-                    bare = b""
+                bare.append(line)
+                # Each line is read once: JSON has no line ends inside its strings.
+                open_brackets += _nesting(line)
+                if open_brackets <= 0:
+                    yield b"\n".join(bare)
+                    bare, open_brackets = [], 0
                 continue
             name, _, value = line.partition(b":")
             if fields and (not line or (name == b"data" and isinstance(parsed(fields[-1]), dict))):
@@ -49,22 +66,33 @@ async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
                 fields = []
             if name == b"data":
                 fields.append(value.removeprefix(b" "))
-    if bare:
-        yield bare
-    if fields:
-        yield b"\n".join(fields)
+    if bare or fields:
+        yield b"\n".join(bare or fields)
+
+
+def _nesting(line: bytes) -> int:
+    """How many more brackets a line opens than it closes, without those in its strings."""
+    outside = _STRING.sub(b"", line)
+    opened = outside.count(b"{") + outside.count(b"[")
+    return opened - outside.count(b"}") - outside.count(b"]")
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Lines end in CR, LF or both, and nowhere else (WHATWG HTML, 9.2.6); the first has no BOM."""
-    rest, mark = b"", _BOM
+    rest, mark = bytearray(), _BOM
     async for part in parts:
-        # A CR at the end may be the first half of CR LF.
-        *lines, rest = (rest + part).splitlines(keepends=True) or [b""]
-        if rest.endswith(b"\n"):
-            lines, rest = [*lines, rest], b""
-        for line in lines:
-            yield line.removeprefix(mark).rstrip(b"\r\n")
-            mark = b""
+        ends = rest.endswith(b"\r") or b"\n" in part or b"\r" in part
+        rest += part
+        if ends:
+            *lines, last = bytes(rest).splitlines(keepends=True)
+            # A CR at the end may be the first half of CR LF.
+            if last.endswith(b"\n"):
+                lines, last = [*lines, last], b""
+            rest = bytearray(last)
+            for line in lines:
+                yield line.removeprefix(mark).rstrip(b"\r\n")
+                mark = b""
+        if len(rest) > LONGEST:
+            raise too_long()
     if rest:
-        yield rest.removeprefix(mark).rstrip(b"\r\n")
+        yield bytes(rest).removeprefix(mark).rstrip(b"\r\n")

@@ -60,7 +60,7 @@ class Chunks:
         self._envelope = envelope({}, "chat.completion.chunk")
         self._ended = self._counted = False
         self._usage: Json | None = None
-        self._streamed = ""
+        self._streamed: list[str] = []
         self._beside: dict[str, list[Any]] = {}
 
     def read(self, data: Any) -> Iterator[Json]:
@@ -97,7 +97,7 @@ class Chunks:
         if not isinstance(delta, dict) or not delta:
             delta = self._rest(choice.get("message"))
         elif isinstance(delta.get("content"), str):
-            self._streamed += delta["content"]
+            self._streamed.append(delta["content"])
         if isinstance(delta, dict):
             for part in self._delta(delta):
                 yield self._chunk(part)
@@ -112,7 +112,8 @@ class Chunks:
         if not isinstance(message, dict) or not (self._streamed or self._calls):
             return message
         text = content_of(message.get("content"))[0]
-        rest = {"content": text.removeprefix(self._streamed) if self._streamed in text else ""}
+        streamed = "".join(self._streamed)
+        rest = {"content": text.removeprefix(streamed) if streamed in text else ""}
         return rest if self._calls else {**message, **rest}
 
     def _delta(self, delta: Json) -> Iterator[Json]:
@@ -211,8 +212,9 @@ def as_chunks(data: Any) -> Iterator[Json]:
 
 def joined(chunks: Iterable[Json]) -> Json:
     """The chunks of `Chunks` as a whole answer; without an end it is one that broke off."""
-    message: Json = {"content": ""}
-    calls: dict[int, Json] = {}
+    message: Json = {}
+    texts: dict[str, list[str]] = {"content": []}
+    pieces: dict[int, list[Json]] = {}
     end, counted = "error", None
     for chunk in chunks:
         counted = chunk.get("usage") or counted
@@ -220,16 +222,23 @@ def joined(chunks: Iterable[Json]) -> Json:
             end = choice["finish_reason"] or end
             for name, value in choice["delta"].items():
                 if isinstance(value, str):
-                    message[name] = message.get(name, "") + value
+                    texts.setdefault(name, []).append(value)
                 elif name != "tool_calls":
                     message[name] = value
             for piece in choice["delta"].get("tool_calls", ()):
-                call = calls.setdefault(piece["index"], {"function": {"arguments": ""}})
-                given = piece.get("function", {})
-                arguments = call["function"]["arguments"] + given.get("arguments", "")
-                function = {**call["function"], **given, "arguments": arguments}
-                calls[piece["index"]] = {**call, **piece, "function": function}
+                pieces.setdefault(piece["index"], []).append(piece)
     if end == "error" and counted is not None:
         end = "stop"  # Some servers send the usage instead of a finish reason.
-    message["tool_calls"] = list(calls.values())
+    message |= {name: "".join(parts) for name, parts in texts.items()}
+    message["tool_calls"] = [_call_of(parts) for parts in pieces.values()]
     return {"choices": [{"message": message, "finish_reason": end}], "usage": counted}
+
+
+def _call_of(pieces: list[Json]) -> Json:
+    """The tool call that came in these pieces."""
+    functions = [piece.get("function", {}) for piece in pieces]
+    arguments = "".join(function.get("arguments", "") for function in functions)
+    call: Json = {}
+    for piece in pieces:
+        call |= piece
+    return {**call, "function": {**functions[0], "arguments": arguments}}

@@ -1,5 +1,6 @@
 """Rewrites the responses of a model's server before openai's library reads them."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -9,12 +10,16 @@ import httpx2
 
 from agent_actors.model.dialects import errors
 from agent_actors.model.dialects.answer import Json, NotAnAnswer, whole
-from agent_actors.model.dialects.events import chunks_in, parsed
+from agent_actors.model.dialects.events import LONGEST, chunks_in, parsed, too_long
 from agent_actors.model.dialects.stream import Chunks, as_chunks, joined
 
 FAILED = 520
 """The status of an error that came with status 200: the call may be charged, so it is not sent
 again."""
+LONGEST_STREAM = 8 * LONGEST
+"""Bytes of a stream: its events have much more around a text than in it."""
+PIECE = 64 * 1024
+"""Bytes of a body that are read at once as events, before other turns have theirs."""
 _REPLACED = ("content-length", "content-encoding", "content-type", "transfer-encoding")
 _DONE = b"data: [DONE]\n\n"
 
@@ -28,13 +33,15 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
 
     Raises:
         httpx2.HTTPError: The connection was lost.
+        ModelFailed: The body is too long.
     """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.is_success and stream and not kind.endswith("json"):
         return _made(response, response.status_code, _Events(response))
-    body = parsed(await response.aread())
+    read = await _read(response)
+    body = parsed(read)
     if response.is_success and isinstance(body, str):
-        found = [chunk async for chunk in _normalised(response)]
+        found = [chunk async for chunk in _normalised(_pieces(read))]
         failed = next((chunk for chunk in found if chunk.get("error")), None)
         if stream and failed is None:
             return _made(response, response.status_code, _Events(response, found))
@@ -103,7 +110,8 @@ class _Events(httpx2.AsyncByteStream):
             for chunk in ready:
                 yield _event(chunk)
         else:
-            async with aclosing(_normalised(self._response)) as chunks:
+            parts = _bounded(self._response, LONGEST_STREAM)
+            async with aclosing(_normalised(parts)) as chunks:
                 async for chunk in chunks:
                     yield _event(chunk)
         yield _DONE
@@ -114,9 +122,32 @@ class _Events(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-async def _normalised(response: httpx2.Response) -> AsyncGenerator[Json, None]:
+async def _read(response: httpx2.Response) -> bytes:
+    """The body; the connection is given back, or closed if the rest of the body is not read."""
+    try:
+        return b"".join([part async for part in _bounded(response, LONGEST)])
+    finally:
+        await response.aclose()
+
+
+async def _bounded(response: httpx2.Response, longest: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > longest:
+            raise too_long()
+        yield part
+
+
+async def _pieces(body: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
+        await asyncio.sleep(0)  # noqa: TID251 - it waits for nothing
+
+
+async def _normalised(parts: AsyncIterator[bytes]) -> AsyncGenerator[Json, None]:
     chunks = Chunks()
-    async with aclosing(chunks_in(response.aiter_bytes())) as found:
+    async with aclosing(chunks_in(parts)) as found:
         async for chunk in found:
             for each in chunks.read(chunk):
                 yield each
