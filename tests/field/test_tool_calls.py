@@ -85,6 +85,15 @@ STREAMED: list[tuple[list[list[Any]], list[str]]] = [
         ["Rome"],
     ),
     ([[call("weather", A[:5], id="a")], [{"function": {"arguments": A[5:]}}]], ["Rome"]),
+    # Tried by hand: an id and a name in each chunk, without arguments or with all of them again.
+    ([[call("noon", "{}", index=0, id="a")], [call("noon", "", index=0, id="a")]], ["noon"]),
+    ([[call("noon", "{}", index=0, id="a")], [call("noon", "{}", index=0, id="a")]], ["noon"]),
+    ([[call("weather", A, index=0, id="a")], [call("weather", A, index=0, id="a")]], ["Rome"]),
+    (
+        [[call("noon", each, index=0, id="a")] for each in ("", "{}", None)],
+        ["noon"],
+    ),
+    ([[call("noon", "{}", index=0, id=each)] for each in "ab"], ["noon"] * 2),
     # Pieces of two calls in turn, each under its index or by its id: QwenLM/Qwen-Agent#943
     (
         [

@@ -33,14 +33,16 @@ def whole(data: Any) -> Json:
     if choice is None or not isinstance(message, dict):
         raise NotAnAnswer
     calls = tool_calls(message)
+    end = end_of(choice.get("finish_reason")) or ("tool_calls" if calls else "stop")
+    if end == "tool_calls" and not calls:
+        end = "error"  # None of them could be read.
     return {
         **envelope(data, "chat.completion"),
         "choices": [
             {
                 "index": 0,
                 "message": _message(mended(message), calls),
-                "finish_reason": end_of(choice.get("finish_reason"))
-                or ("tool_calls" if calls else "stop"),
+                "finish_reason": end,
                 "logprobs": None,
             }
         ],
@@ -65,6 +67,31 @@ def first_choice(data: Any) -> Json | None:
         if isinstance(choice, dict) and (choice.get("index") or 0) in (0, "0"):
             return choice
     return None
+
+
+def error_in(data: Any) -> Any:
+    """The error that JSON with status 200 is or has in it; None if it has none.
+
+    Some servers send an error without anything in it beside each answer.
+    """
+    if not isinstance(data, dict):
+        return None
+    choice = first_choice(data)
+    error = data.get("error")
+    if error and (choice is None or not _says_nothing(error)):
+        return error
+    # vLLM; Anthropic and gateways, which put the text beside the type.
+    if data.get("object") == "error" or (data.get("type") == "error" and choice is None):
+        return data
+    error = choice.get("error") if choice is not None else None  # OpenRouter
+    return error if error and not _says_nothing(error) else None
+
+
+def _says_nothing(error: Any) -> bool:
+    """Whether an error has neither a code nor a text; code 0 is the code of success."""
+    if isinstance(error, dict):
+        return error.get("code") in (0, "0") or not any(error.values())
+    return isinstance(error, str) and error.strip().lower() in {"", "null", "none"}
 
 
 def _message(message: Json, calls: list[Json]) -> Json:

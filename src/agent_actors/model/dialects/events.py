@@ -26,12 +26,23 @@ async def chunks_in(parts: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
     not stream, or one of many, each in a line of its own.
     """
     async with aclosing(_data(parts)) as events:
-        async for data in events:
-            if data.startswith(b"[DONE]"):
+        async for failed, data in events:
+            if data.lstrip().startswith(b"[DONE]") and not failed:
                 return
             chunk = parsed(data)
-            broken = isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}
-            yield {"error": {"message": "a chunk is no JSON"}} if broken else chunk
+            if failed:
+                yield _as_error(chunk)
+            elif isinstance(chunk, str) and data.lstrip()[:1] in {b"{", b"["}:
+                yield _as_error("a chunk is no JSON")
+            else:
+                yield chunk
+
+
+def _as_error(chunk: Any) -> Any:
+    """What an event named `error` says: an error, the inside of one, or text."""
+    if isinstance(chunk, dict):
+        return chunk if chunk.get("error") else {"error": {"message": "failed", **chunk}}
+    return {"error": {"message": chunk if isinstance(chunk, str) else "failed"}}
 
 
 def parsed(body: bytes) -> Any:
@@ -42,11 +53,15 @@ def parsed(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The data of each event. Some servers leave out the empty line after it."""
+async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[tuple[bool, bytes], None]:
+    """The data of each event, and whether the server has named one `error` by then.
+
+    Some servers leave out the empty line after an event.
+    """
     fields: list[bytes] = []
     bare: list[bytes] = []
     open_brackets = size = 0
+    failed = False
     async with aclosing(_lines(parts)) as lines:
         async for line in lines:
             size = size + len(line) if fields or bare else len(line)
@@ -57,17 +72,18 @@ async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
                 # Each line is read once: JSON has no line ends inside its strings.
                 open_brackets += _nesting(line)
                 if open_brackets <= 0:
-                    yield b"\n".join(bare)
+                    yield failed, b"\n".join(bare)
                     bare, open_brackets = [], 0
                 continue
             name, _, value = line.partition(b":")
             if fields and (not line or (name == b"data" and isinstance(parsed(fields[-1]), dict))):
-                yield b"\n".join(fields)
+                yield failed, b"\n".join(fields)
                 fields = []
             if name == b"data":
                 fields.append(value.removeprefix(b" "))
+            failed = failed or (name == b"event" and value.strip() == b"error")
     if bare or fields:
-        yield b"\n".join(bare or fields)
+        yield failed, b"\n".join(bare or fields)
 
 
 def _nesting(line: bytes) -> int:

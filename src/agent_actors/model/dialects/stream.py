@@ -12,6 +12,7 @@ from agent_actors.model.dialects.answer import (
     NotAnAnswer,
     calls_in,
     envelope,
+    error_in,
     first_choice,
     function_of,
     reasoning_of,
@@ -43,8 +44,17 @@ class _Call:
         """Whether the arguments are a whole JSON object."""
         try:
             return isinstance(json.loads(self.arguments), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
+
+    def repeated_by(self, given: str, function: Json) -> bool:
+        """Whether a later chunk only says again what this call is, under its id."""
+        return (
+            bool(given)
+            and (given, function["name"]) == (self.id, self.name)
+            and function["arguments"].strip() in {"", self.arguments.strip()}
+            and self.complete()
+        )
 
 
 class Chunks:
@@ -69,13 +79,11 @@ class Chunks:
             data = data[0]
         if not isinstance(data, dict):
             return
-        if data.get("object") == "error":  # vLLM
-            data = {"error": data}
-        if data.get("error"):
-            yield data
+        choice = first_choice(data)
+        if (error := error_in(data)) is not None:
+            yield {"error": error}
             return
         self._envelope = envelope(data, "chat.completion.chunk")
-        choice = first_choice(data)
         if choice is not None:
             yield from self._choice(choice)
         if (counted := usage(data.get("usage"))) is not None:
@@ -102,6 +110,8 @@ class Chunks:
             for part in self._delta(delta):
                 yield self._chunk(part)
         end = end_of(choice.get("finish_reason"))
+        if end == "tool_calls" and not self._calls:
+            end = "error"  # None of them could be read.
         if end is not None:
             yield from self._flush()
             self._ended = True
@@ -147,9 +157,11 @@ class Chunks:
             call = _Call(len(self._calls), key, given, function["name"])
             self._calls.append(call)
             sent = {"id": unused_id(given, self._ids), "type": "function"}
+        call.own |= returned.own(entry, returned.OF_CALL)
+        if not sent and call.repeated_by(given, function):
+            return None
         piece = call.halves.feed(function["arguments"])
         call.arguments += piece
-        call.own |= returned.own(entry, returned.OF_CALL)
         named = {"name": call.name} if sent else {}
         return {"index": call.index, **sent, "function": {**named, "arguments": piece}}
 
@@ -164,6 +176,8 @@ class Chunks:
             if not same:
                 return None
         call = same[-1]
+        if call.repeated_by(given, function):
+            return call
         named, arguments = function["name"], function["arguments"].lstrip()
         if named and (named != call.name or (arguments[:1] in {"", "{"} and call.complete())):
             return None

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from agent_actors.model.dialects import errors
-from agent_actors.model.dialects.answer import Json, NotAnAnswer, whole
+from agent_actors.model.dialects.answer import Json, NotAnAnswer, error_in, whole
 from agent_actors.model.dialects.events import LONGEST, chunks_in, parsed, too_long
 from agent_actors.model.dialects.stream import Chunks, as_chunks, joined
 
@@ -62,11 +62,8 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
 def _status(status: int, body: Any) -> int:
     """The status; that of an error in the body if the server sent it with 200."""
     first = body[0] if isinstance(body, list) and body else body
-    if isinstance(first, dict) and first.get("object") == "error":  # vLLM
-        first = {"error": first}
-    if status >= 400 or not isinstance(first, dict) or not first.get("error"):
+    if status >= 400 or (error := error_in(first)) is None:
         return status
-    error = first["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 500 else FAILED
 

@@ -70,9 +70,11 @@ def end_of(reason: Any) -> End | None:
     """The meaning of a finish reason; None if the answer goes on, or the server names none."""
     if isinstance(reason, dict):  # TGI, and SGLang's own API.
         reason = reason.get("type")
-    if reason is None or reason == "":
+    if reason is None or reason is False:
         return None
     if not isinstance(reason, str):
         return "error"
     word = reason.strip().lower().replace("-", "_").replace(" ", "_")
+    if word in {"", "null", "none"}:
+        return None
     return ENDS.get(word.removeprefix("finish_reason_"), "error")
