@@ -73,6 +73,15 @@ WAITS: list[tuple[Any, dict[str, str], float]] = [
     ({"error": {"message": "Rate limit reached. Try again in 2h"}}, {}, 7_200),
     ({"error": {"message": "…"}, "retry_after": 33}, {}, 33),
     ("slow down; retry after 40 seconds", {}, 40),
+    # Tried by hand.
+    ({"error": {"retry_after": "41"}}, {}, 41),
+    ({"error": {"message": "…"}}, {"retry_after": "41s"}, 41),
+    ({"error": {"retry_after": 41}}, {"retry_after": ""}, 41),
+    ({"error": {"message": "please wait 2 minutes and try again"}}, {}, 120),
+    ({"error": {"message": "Try again in 1 hour 3 minutes"}}, {}, 3_780),
+    ({"error": {"message": "…"}}, {"retry_after": "99999999999999999999999"}, 604_800),
+    ({"error": {"message": "…"}}, {"retry_after": "Mon, 30 Nov 2099 18:00:00 GMT"}, 604_800),
+    ('{"retry_after": ' + "9" * 400 + "}", {}, 604_800),
     ({"error": {"message": "…"}}, {"retry_after_ms": "31500"}, 31.5),
     ({"error": {"message": "retry in 99s"}}, {"retry_after": "37"}, 37),
 ]
@@ -151,14 +160,44 @@ async def test_a_long_wait_is_told_to_the_caller(
     assert len(vendor.requests) == 1
 
 
-async def test_a_short_wait_is_kept(ready: Ready, vendor: Vendor, clock: HandClock):
+@pytest.mark.parametrize("said", ["2500ms", "2500 milliseconds", "2.5 sec"])
+async def test_a_short_wait_is_kept(ready: Ready, vendor: Vendor, clock: HandClock, said: str):
     """The call is sent again after it."""
-    vendor.will(error(429, {"error": {"message": "Please try again in 2500ms."}}), answer("done"))
+    vendor.will(error(429, {"error": {"message": f"Please try again in {said}."}}), answer("done"))
     before = clock.monotonic()
     reply = await in_time((await ready()).reply(a_prompt()), clock)
 
     assert reply.content == "done"
-    assert clock.monotonic() - before >= 2.5
+    assert 2.5 <= clock.monotonic() - before < 60
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Mon, 30 Nov 2026 00:00:00 +99999999999999999999",
+        "Mon, 30 Nov 99999999999 00:00:00 GMT",
+        "2026-11-30T23:00:00Z",
+        "-5",
+        "soon",
+    ],
+)
+async def test_a_wait_that_cannot_be_read_is_none(
+    ready: Ready, vendor: Vendor, clock: HandClock, header: str
+):
+    """Tried by hand: dates beyond every calendar. The failure stays that of the server."""
+    vendor.will(*[error(429, {}, retry_after=header) for _ in range(3)])
+    failed = await failing(await ready(), clock)
+
+    assert failed.retry_after is None
+    assert "limits the rate" in failed.detail
+
+
+def test_a_wait_has_a_unit_of_time():
+    """Other words that begin like one are none."""
+    from agent_actors.model.dialects.errors import wait_of
+
+    for said in ("wait 5 messages", "retry 3 more times", "try again in 1 month"):
+        assert wait_of({}, {"error": {"message": said}}) is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 from agents import function_tool
 
 from tests.field.dialect import Json, call, chunks, events, stream, streamed, whole
+from tests.hand_clock import HandClock
+from tests.unit.model.agents_sdk.asking import failing
 from tests.unit.model.agents_sdk.conftest import Ready
 from tests.unit.model.agents_sdk.vendor import Vendor, a_prompt, answer
 
@@ -154,6 +156,22 @@ async def test_each_call_of_a_stream_runs(
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
+async def test_deep_json_is_a_failure(
+    ready: Ready, vendor: Vendor, clock: HandClock, streams: bool
+):
+    """Tried by hand: it was a bug to whoever walked through it."""
+    deep: Any = "x"
+    for _ in range(450):
+        deep = [deep]
+    calls = {"tool_calls": [call("noon", "{}", index=0, extra_content={"google": deep})]}
+    vendor.will((streamed if streams else whole)(calls, finish="tool_calls"))
+    failed = await failing(await ready(tools=Weather().tools, model_stream=streams), clock)
+
+    assert failed.status == 502
+    assert "unexpectedly" not in failed.detail
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "streamed"])
 async def test_a_function_call_of_the_first_api_runs(ready: Ready, vendor: Vendor, streams: bool):
     """OpenAI's own first form, which old servers still have."""
     tools = Weather()
@@ -172,6 +190,8 @@ async def test_a_function_call_of_the_first_api_runs(ready: Ready, vendor: Vendo
         '{"city": "\\ud83d"}',
         '{"city": ["\\uDE00"]}',
         '{"city": "R',
+        '{"city": ' + "[" * 5_000 + "]" * 5_000 + "}",  # Tried by hand, as the next.
+        '{"city": ["\\ud83d", ' + "[" * 5_000 + "]" * 5_000 + "]}",
         '["Rome"]',
         '"Rome"',
         "7",

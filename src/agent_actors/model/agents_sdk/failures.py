@@ -99,7 +99,7 @@ def key_refused(error: Exception) -> bool:
 
 
 def retry_after(error: Exception, now: datetime) -> float | None:
-    """Seconds from a `Retry-After` header, in either of its forms."""
+    """Seconds from a `Retry-After` header, in either of its forms, or as a duration."""
     if not isinstance(error, APIStatusError):
         return None
     value = error.response.headers.get("retry-after", "")
@@ -108,13 +108,13 @@ def retry_after(error: Exception, now: datetime) -> float | None:
     except ValueError:
         pass
     else:
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+        return min(seconds, errors.LONGEST) if math.isfinite(seconds) and seconds >= 0 else None
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return min(max(0.0, (at - now).total_seconds()), errors.LONGEST)
+    except (ValueError, OverflowError):
+        return errors.seconds_of(value)
 
 
 def _of_run(error: AgentsException) -> ModelError:

@@ -21,6 +21,7 @@ from openai.types.responses import (
 
 from agent_actors.model.agents_sdk.connection import ModelConnection
 from agent_actors.model.dialects.answer import unused_id
+from agent_actors.model.dialects.events import DEEPEST, parsed
 from agent_actors.model.dialects.text import without_unopened
 from agent_actors.observability import tracing
 
@@ -168,21 +169,25 @@ def _checked(
 def _checked_call(call: ResponseFunctionToolCall, used: set[str]) -> ResponseFunctionToolCall:
     """The call with an id that no other call of the request or the answer has."""
     call = call.model_copy(update={"call_id": unused_id(call.call_id, used)})
-    if _encodable(call.arguments):
+    if _readable(call.arguments):
         return call
     # Quoted, they are no object: the SDK tells the model that they make no sense.
     return call.model_copy(update={"arguments": json.dumps(call.arguments)})
 
 
-def _encodable(arguments: str) -> bool:
-    """Whether every text in the arguments is whole: JSON may name half a surrogate pair."""
-    if "\\ud" not in arguments.lower():
+def _readable(arguments: str) -> bool:
+    """Whether the SDK can take them: not nested too deeply, and with every text in them whole.
+
+    JSON may name half a surrogate pair.
+    """
+    if "\\ud" not in arguments.lower() and arguments.count("[") + arguments.count("{") <= DEEPEST:
         return True
     try:
-        json.dumps(json.loads(arguments), ensure_ascii=False).encode()
+        value = parsed(arguments.encode())
+        json.dumps(value, ensure_ascii=False).encode()
     except ValueError:
         return False
-    return True
+    return not isinstance(value, str)
 
 
 def _without_tags(part: Any) -> Any:

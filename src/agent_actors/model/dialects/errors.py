@@ -46,13 +46,20 @@ _TOO_LONG = re.compile(
 """OpenAI, vLLM, Gemini, Anthropic, llama.cpp, Mistral, TGI, Bedrock, Qwen, Ollama."""
 _LENGTH_STATUSES = frozenset({400, 413, 422, 500})
 _NO_MONEY = re.compile(r"credit balance|insufficient (?:balance|credit|funds)", re.IGNORECASE)
-_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_UNITS = {
+    0.001: r"ms(?:ecs?)?|milli(?:second)?s?",
+    1.0: r"s(?:ec(?:ond)?s?)?",
+    60.0: r"m(?:in(?:ute)?s?)?",
+    3_600.0: r"h(?:(?:ou)?rs?)?",
+    86_400.0: r"d(?:ays?)?",
+}
+_SPAN = rf"(\d+(?:\.\d+)?) ?(?:{'|'.join(f'({unit})' for unit in _UNITS.values())})(?![a-z])"
+_SPANS = re.compile(_SPAN, re.IGNORECASE)
 _WAIT = re.compile(
-    r"(?:try again|retry|wait)(?: after| in| for)?:? ?((?:\d+(?:\.\d+)? ?(?:ms|[smhd])[a-z]* ?)+)",
-    re.IGNORECASE,
+    rf"(?:try again|retry|wait)(?: after| in| for)?:? ?((?:{_SPAN} ?)+)", re.IGNORECASE
 )
-_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(ms|[smhd])", re.IGNORECASE)
 LONGEST = 7 * 86_400.0
+"""Longest time to wait that a server is believed, in seconds."""
 
 
 def code_of(status: int, body: Any) -> str | None:
@@ -86,24 +93,30 @@ def wait_of(headers: Mapping[str, str], body: Any) -> float | None:
         return min(float(given) / 1_000, LONGEST)
     for each in _objects(body):
         for name in ("retryDelay", "retry_after", "retry_after_seconds"):
-            seconds = _seconds(each.get(name))
+            seconds = seconds_of(each.get(name))
             if seconds is not None:
                 return seconds
     text = body if isinstance(body, str) else json.dumps(body)
     found = _WAIT.search(text)
-    return _seconds(found[1]) if found else None
+    return seconds_of(found[1]) if found else None
 
 
-def _seconds(value: Any) -> float | None:
-    """A duration such as 41, "41s" (protobuf's form) or "1m30.5s"."""
+def seconds_of(value: Any) -> float | None:
+    """A duration such as 41, "41", "41s" (protobuf's form) or "1m30.5s"; at most `LONGEST`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return min(float(value), LONGEST) if value >= 0 else None
+        return float(min(value, LONGEST)) if value >= 0 else None
     if not isinstance(value, str):
         return None
-    spans = _SPAN.findall(value)
+    if re.fullmatch(r"\d+(?:\.\d+)?", value.strip()):
+        return min(float(value), LONGEST)
+    spans = _SPANS.findall(value)
     if not spans:
         return None
-    return min(sum(float(number) * _UNIT[unit.lower()] for number, unit in spans), LONGEST)
+    return min(sum(_seconds(number, units) for number, *units in spans), LONGEST)
+
+
+def _seconds(number: str, units: list[str]) -> float:
+    return float(number) * next(scale for scale, unit in zip(_UNITS, units, strict=True) if unit)
 
 
 def _daily(body: Any) -> bool:

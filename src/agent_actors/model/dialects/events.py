@@ -10,6 +10,8 @@ from agent_actors.errors import ModelFailed
 
 LONGEST = 8 * 1024 * 1024
 """Bytes of an event, or of an answer that is no stream: several times the longest reply."""
+DEEPEST = 100
+"""Brackets inside each other; what walks through JSON later has as much stack as this takes."""
 _BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?')
 
@@ -46,11 +48,23 @@ def _as_error(chunk: Any) -> Any:
 
 
 def parsed(body: bytes) -> Any:
-    """JSON, or the text that it is not."""
+    """JSON, or the text that it is not; as text also what is nested too deeply to be read."""
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        if body.count(b"{") + body.count(b"[") > DEEPEST:
+            _check_depth(value, DEEPEST)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
+    return value
+
+
+def _check_depth(value: Any, left: int) -> None:
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        if left == 0:
+            raise ValueError("nested too deeply")
+        for each in inner:
+            _check_depth(each, left - 1)
 
 
 async def _data(parts: AsyncIterator[bytes]) -> AsyncGenerator[tuple[bool, bytes], None]:

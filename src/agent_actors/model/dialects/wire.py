@@ -49,7 +49,8 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
     status = _status(response.status_code, body)
     if status >= 400:
         wait = errors.wait_of(response.headers, body)
-        late = {} if wait is None or "retry-after" in response.headers else {"retry-after": wait}
+        given = response.headers.get("retry-after", "").strip()
+        late = {} if wait is None or given else {"retry-after": wait}
         return _made(response, status, errors.rewritten(status, body), late)
     if stream:
         return _made(response, status, _Events(response, [*as_chunks(body)]))
@@ -74,7 +75,8 @@ def _made(
     body: "Json | _Events",
     headers: dict[str, float] | None = None,
 ) -> httpx2.Response:
-    kept = [(name, value) for name, value in response.headers.items() if name not in _REPLACED]
+    replaced = {*_REPLACED, *(headers or ())}
+    kept = [(name, value) for name, value in response.headers.items() if name not in replaced]
     kept += [(name, f"{value:g}") for name, value in (headers or {}).items()]
     streamed = isinstance(body, _Events)
     kept.append(("content-type", "text/event-stream" if streamed else "application/json"))
