@@ -98,6 +98,11 @@ class EndpointFinder:
             raise StartupError(
                 "AGENT_ACTORS_MODEL_BASE_URL is not a server's URL such as http://localhost:11434/v1"
             )
+        if url is not None and any(each in "?#" or each.isspace() for each in url):
+            raise StartupError(
+                "AGENT_ACTORS_MODEL_BASE_URL has a query, a fragment or a space; paths are put"
+                " after it, so it must end before them"
+            )
         self._settings = settings
         self._clock = clock
         self._get_secret = get_secret

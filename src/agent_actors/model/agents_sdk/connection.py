@@ -60,7 +60,8 @@ class ModelConnection:
                 base_url=endpoint.base_url,
                 max_retries=0,
                 timeout=httpx2.Timeout(settings.model_time, connect=CONNECT),
-                http_client=DefaultAsyncHttpx2Client(transport=transport),
+                # Another host would get the conversation, and nobody has named it.
+                http_client=DefaultAsyncHttpx2Client(transport=transport, follow_redirects=False),
             )
 
     @property

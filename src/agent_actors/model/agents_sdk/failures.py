@@ -138,6 +138,9 @@ def _of_run(error: AgentsException) -> ModelError:
 
 def _of_status(error: APIStatusError, endpoint: Endpoint | None) -> ModelFailed:
     """A failure that the server reports by its status or its error code."""
+    if error.status_code < 400:
+        text = "The model's server redirects elsewhere; check AGENT_ACTORS_MODEL_BASE_URL."
+        return ModelFailed(text, retry="no")
     if (by_code := _of_code(error.code, endpoint)) is not None:
         return by_code
     if key_refused(error) or error.status_code == 403:

@@ -35,6 +35,9 @@ async def rewrite(response: httpx2.Response, *, stream: bool) -> httpx2.Response
         httpx2.HTTPError: The connection was lost.
         ModelFailed: The body is too long.
     """
+    if 300 <= response.status_code < 400:
+        await response.aclose()
+        return _made(response, response.status_code, {})
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.is_success and stream and not kind.endswith("json"):
         return _made(response, response.status_code, _Events(response))
