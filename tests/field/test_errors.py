@@ -35,6 +35,18 @@ TOO_LONG: list[tuple[int, Any]] = [
     ),
     (400, {"detail": "Too many tokens in the prompt"}),
     (400, "input is too long for requested model"),
+    # Tried by hand: xAI, Groq, GitHub, Zhipu, Anthropic, LM Studio (also with status 200), AI21,
+    # Perplexity.
+    (400, {"code": "…", "error": "This model's maximum prompt length is 8 but the request has 9."}),
+    (413, {"error": {"message": "Request too large for model `x`, reduce your message size"}}),
+    (413, {"error": {"code": "tokens_limit_reached", "message": "Request body too large"}}),
+    (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),
+    (400, {"error": {"message": "input length and `max_tokens` exceed context limit: 9 > 8"}}),
+    (413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
+    (400, {"error": "…the model is loaded with context length of only 4096 tokens"}),
+    (200, {"error": "…the model is loaded with context length of only 4096 tokens"}),
+    (400, {"detail": "Prompt has 300000 tokens, exceeding the limit of 262144"}),
+    (400, {"error": {"message": "Input prompt is too large. 9 tokens > 8"}}),
 ]
 FINAL: list[tuple[int, Any, str]] = [
     (401, {"error": {"message": "…", "code": None}}, "AGENT_ACTORS_MODEL_API_KEY"),
@@ -62,6 +74,11 @@ FINAL: list[tuple[int, Any, str]] = [
         [{"error": {"details": [{"violations": [{"quotaId": "GenerateRequestsPerDayPerModel"}]}]}}],
         "quota",
     ),
+    # Tried by hand: Zhipu, DeepSeek, xAI, OpenRouter.
+    (429, {"error": {"code": "1113", "message": "Please recharge."}}, "quota"),
+    (429, {"error": {"message": "Insufficient Balance", "type": "unknown_error"}}, "quota"),
+    (429, {"code": "…", "error": "Your team has used all available credits."}, "quota"),
+    (429, {"error": {"message": "Rate limit exceeded: free-models-per-day"}}, "quota"),
     (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, "422"),
 ]
 WAITS: list[tuple[Any, dict[str, str], float]] = [
@@ -245,5 +262,7 @@ def test_a_word_is_read_where_it_stands():
     from agent_actors.model.dialects.errors import code_of
 
     assert code_of(400, {"error": {"message": "temperature must be below 2"}}) is None
+    too_many = "max_tokens is too large: 9. This model supports at most 8 completion tokens"
+    assert code_of(400, {"error": {"message": too_many}}) is None
     assert code_of(503, {"error": {"message": "the context window is being loaded"}}) is None
     assert code_of(400, {"error": {"message": "billing_address is unknown"}}) is None

@@ -18,6 +18,12 @@ _CODES: Mapping[str, str] = {
     "context_too_long": TOO_LONG,
     "prompt_too_long": TOO_LONG,
     "max_tokens_exceeded": TOO_LONG,
+    "tokens_limit_reached": TOO_LONG,  # GitHub
+    "model_max_prompt_tokens_exceeded": TOO_LONG,
+    "tokens_too_long": TOO_LONG,  # Baidu
+    "request_too_large": TOO_LONG,  # Anthropic
+    "1261": TOO_LONG,  # Zhipu
+    "1113": NO_QUOTA,
     "insufficient_quota": NO_QUOTA,
     "billing_hard_limit_reached": NO_QUOTA,
     "billing_not_active": NO_QUOTA,
@@ -36,16 +42,23 @@ _CODES: Mapping[str, str] = {
     "data_inspection_failed": FILTERED,  # Qwen
 }
 _TOO_LONG = re.compile(
-    r"context (?:length|window|size)|maximum context|input token count|prompt is too long"
+    r"context (?:length|window|size|limit)|maximum context|maximum prompt length"
+    r"|input token count|prompt (?:is )?too (?:long|large)|reduce your message size"
     r"|too many (?:input )?tokens|input (?:is )?too long|max_model_len"
-    r"|exceeds? the (?:model'?s? )?max|longer than the (?:model|maximum)|tokens? (?:limit|exceed)"
+    r"|exceeds? the (?:model'?s? )?max|longer than the (?:model|maximum)|tokens?,? (?:limit|exceed)"
     r"|reduce the length"
     r"|`?inputs`? tokens? \+ `?max_new_tokens`?|range of input length",
     re.IGNORECASE,
 )
-"""OpenAI, vLLM, Gemini, Anthropic, llama.cpp, Mistral, TGI, Bedrock, Qwen, Ollama."""
-_LENGTH_STATUSES = frozenset({400, 413, 422, 500})
-_NO_MONEY = re.compile(r"credit balance|insufficient (?:balance|credit|funds)", re.IGNORECASE)
+"""OpenAI, vLLM, Gemini, Anthropic, llama.cpp, Mistral, TGI, Bedrock, Qwen, Ollama, xAI, Groq."""
+_LENGTH_STATUSES = frozenset({400, 413, 422, 500, 520})
+"""520 stands for an error that came with status 200."""
+_NO_MONEY = re.compile(
+    r"credit balance|insufficient (?:balance|credit|funds)|used all available credits"
+    r"|free-models-per-day",
+    re.IGNORECASE,
+)
+"""Anthropic, DeepSeek, Zhipu, xAI, OpenRouter."""
 _UNITS = {
     0.001: r"ms(?:ecs?)?|milli(?:second)?s?",
     1.0: r"s(?:ec(?:ond)?s?)?",
@@ -80,7 +93,7 @@ def code_of(status: int, body: Any) -> str | None:
     text = body if isinstance(body, str) else json.dumps(body)
     if status in _LENGTH_STATUSES and _TOO_LONG.search(text):
         return TOO_LONG
-    if status in {400, 403} and _NO_MONEY.search(text):
+    if status in {400, 403, 429} and _NO_MONEY.search(text):
         return NO_QUOTA
     key = "API_KEY_INVALID" in text or "API key not valid" in text
     return NO_KEY if status == 400 and key else None
