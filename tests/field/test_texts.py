@@ -17,6 +17,15 @@ MESSAGES: list[tuple[Any, str]] = [
     ({"content": "\n <think></think>Hello"}, "Hello"),
     ({"content": "<thinking>hm</thinking>\n<think>well</think>\nHello"}, "Hello"),
     ({"content": "[THINK]Is 1 < 2?[/THINK]Yes"}, "Yes"),
+    # Tried by hand: other forms of a tag, and marks before it.
+    ({"content": "<THINK>hm</Think>Hello"}, "Hello"),
+    ({"content": "[think]hm[/think]Hello"}, "Hello"),
+    ({"content": "<think time=3>hm</think>Hello"}, "Hello"),
+    ({"content": "\ufeff<think>hm</think>Hello"}, "Hello"),
+    ({"content": "\u200b<think>hm</think>\u200bHello"}, "Hello"),
+    ({"content": "\ufeffHello"}, "\ufeffHello"),
+    ({"content": "<think about it"}, "<think about it"),
+    ({"content": "<think about=1 < 2>Hello"}, "<think about=1 < 2>Hello"),
     # mudler/LocalAI#4761: the template has put the opening tag into the prompt.
     ({"content": "The user is rude, 1 < 2.\n</think>\n\nHello"}, "Hello"),
     ({"content": "hm\n</think>\nHello\n</think>\nis a tag"}, "Hello\n</think>\nis a tag"),

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 _TAGS = ("think", "thinking", "thought", "reasoning", "seed:think")
-_OPEN = (*(f"<{tag}>" for tag in _TAGS), "[THINK]")
-_CLOSE = {f"<{tag}>": f"</{tag}>" for tag in _TAGS} | {"[THINK]": "[/THINK]"}
+_NAMES = (*(f"<{tag}" for tag in _TAGS), "[think")
+_OPEN = re.compile(rf"(?:<({'|'.join(_TAGS)})(?:\s[^<>]{{0,99}})?>)|\[think\]", re.IGNORECASE)
+_OPENING = re.compile(rf"(?:<(?:{'|'.join(_TAGS)})(?:\s[^<>]{{0,99}})?|\[think)\Z", re.IGNORECASE)
+_BLANK = re.compile("[\\s\ufeff\u200b]*")
 _UNOPENED = re.compile(
     r"\A(?:(?!<think).)*?^</(?:think|thinking|seed:think)>[ \t]*$\s*",
-    re.DOTALL | re.MULTILINE,
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -106,11 +110,12 @@ class TagFilter:
         """Decides whether reasoning or text comes; false if that takes more text."""
         if self._close:
             return self._overlap() < len(self._held)
-        start = self._held.lstrip()
-        opened = next((tag for tag in _OPEN if start.startswith(tag)), None)
+        start = _BLANK.sub("", self._held, count=1)
+        opened = _OPEN.match(start)
         if opened is not None:
-            self._close, self._held = _CLOSE[opened], start.removeprefix(opened)
-        elif any(tag.startswith(start) for tag in _OPEN):
+            self._close = f"</{opened[1].lower()}>" if opened[1] else "[/think]"
+            self._held = start[opened.end() :]
+        elif _OPENING.match(start) or any(name.startswith(start.lower()) for name in _NAMES):
             return False
         else:
             self._begun = True
@@ -119,10 +124,12 @@ class TagFilter:
 
     def _reasoning(self) -> str:
         """Takes the reasoning that is held; after its end another block may follow."""
-        inside, closed, after = self._held.partition(self._close)
-        if closed:
-            self._held, self._close, self._reasoned = after, "", True
-            return inside
+        inside = self._held
+        at = _lower(inside).find(self._close)
+        if at >= 0:
+            self._held, self._reasoned = inside[at + len(self._close) :], True
+            self._close = ""
+            return inside[:at]
         kept = self._overlap()
         self._held = inside[len(inside) - kept :]
         return inside[: len(inside) - kept]
@@ -130,7 +137,7 @@ class TagFilter:
     def _overlap(self) -> int:
         """How many characters at the end of the held text may begin the closing tag."""
         longest = min(len(self._held), len(self._close) - 1)
-        ends = (n for n in range(longest, 0, -1) if self._held.endswith(self._close[:n]))
+        ends = (n for n in range(longest, 0, -1) if _lower(self._held[-n:]) == self._close[:n])
         return next(ends, 0)
 
     def end(self) -> Iterator[tuple[str, str]]:
@@ -138,6 +145,11 @@ class TagFilter:
         held, self._held = self._held, ""
         if held:
             yield ("reasoning" if self._close else "text"), held
+
+
+def _lower(text: str) -> str:
+    """The text with ASCII letters in lower case, of the same length."""
+    return text.translate(_LOWER)
 
 
 class Surrogates:
