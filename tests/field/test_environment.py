@@ -59,6 +59,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "No such file"),
         ("SSL_CERT_FILE", "/", "Is a directory"),
         ("SSL_CERT_FILE", __file__, "without certificates"),
+        ("SSL_CERT_FILE", os.devnull, "not a regular file"),
         ("SSL_CERT_DIR", "/nowhere", "openssl rehash"),
         ("SSL_CERT_DIR", str(Path(__file__).parent), "openssl rehash"),
         ("SSL_CERT_DIR", __file__, "openssl rehash"),

@@ -8,9 +8,11 @@ import os
 import re
 import ssl
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.request import getproxies
 
 from agent_actors.errors import StartupError
+from agent_actors.forms.file import require_regular
 
 OPENAI = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 """OpenAI's client sends them as headers, to any server."""
@@ -106,6 +108,7 @@ def _require_certificates() -> None:
     # The folder is read only where no file is named.
     if file := os.environ.get("SSL_CERT_FILE"):
         try:
+            require_regular(Path(file))
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except ssl.SSLError:
             raise StartupError(
