@@ -41,6 +41,7 @@ from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.service import Service
 from agent_actors.settings import Settings, read
+from agent_actors.settings.environment import require_dapr
 from agent_actors.settings.unknown import warning
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     require_agent(agent, tools, model)
     clock = clock or SystemClock()
     settings = settings or read()
+    require_dapr(workflow=settings.orchestration == "workflow")
     runtime = runtime or _runtime(settings, clock)
     model = model or choose_model(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
