@@ -111,12 +111,17 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     )
     info = _info(settings, runtime, agent, tools)
     service = Service(settings, runtime, model, clock, info)
+    access = _access(service, settings, clock)
+    return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+
+
+def _access(service: Service, settings: Settings, clock: Clock) -> Access | None:
     access = Access.open(settings, clock)
     if access is not None and service.token is None:
         raise StartupError(
             "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
         )
-    return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+    return access
 
 
 def _info(
