@@ -41,6 +41,7 @@ from agent_actors.runtime.embedded import EmbeddedRuntime
 from agent_actors.runtime.embedded.files import components
 from agent_actors.service import Service
 from agent_actors.settings import Settings, read
+from agent_actors.settings.environment import require_dapr
 from agent_actors.settings.unknown import warning
 
 if TYPE_CHECKING:
@@ -103,18 +104,24 @@ def create_app(  # noqa: PLR0913 - Each is something a user of the library may r
     require_agent(agent, tools, model)
     clock = clock or SystemClock()
     settings = settings or read()
+    require_dapr(workflow=settings.orchestration == "workflow")
     runtime = runtime or _runtime(settings, clock)
     model = model or choose_model(
         settings, clock, get_secret=runtime.get_secret, agent=agent, tools=tuple(tools)
     )
     info = _info(settings, runtime, agent, tools)
     service = Service(settings, runtime, model, clock, info)
+    access = _access(service, settings, clock)
+    return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+
+
+def _access(service: Service, settings: Settings, clock: Clock) -> Access | None:
     access = Access.open(settings, clock)
     if access is not None and service.token is None:
         raise StartupError(
             "Access control needs APP_API_TOKEN: without it, anybody could call the callbacks."
         )
-    return _assemble(service, Traces.of(tracer_provider, __version__), access, settings)
+    return access
 
 
 def _info(

@@ -3,6 +3,8 @@
 Otherwise it would be met in every turn, far from the line that has to be changed.
 """
 
+import inspect
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ from agent_actors.model import Model
 from agent_actors.settings import Settings
 
 _RUNTIME = ("actor_client", "publish", "invoke_binding", "get_secret", "start", "stop", "unready")
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What OpenAI and servers like it accept; others get an error for the whole request."""
 _CLOCK = ("now", "monotonic", "sleep", "timeout")
 
 
@@ -34,6 +38,8 @@ def require_parts(runtime: object, model: object, clock: object, tracer: object)
     """Refuses a runtime, model, clock or tracer provider of another kind, with a `TypeError`."""
     if model is not None and not isinstance(model, Model):
         raise TypeError(_wrong("model", model, _instead_of_model(model)))
+    if model is not None and getattr(model.reply, "__func__", None) is Model.reply:
+        raise TypeError(_wrong("model", model, "give it a method reply(self, prompt) of its own"))
     if tracer is not None and not isinstance(tracer, TracerProvider):
         raise TypeError(_wrong("tracer_provider", tracer, "pass a TracerProvider of OpenTelemetry"))
     for name, given, members in (("runtime", runtime, _RUNTIME), ("clock", clock, _CLOCK)):
@@ -47,8 +53,9 @@ def require_agent(agent: object, tools: object, model: object) -> None:
     """Refuses an agent or tools that no turn could use.
 
     Raises:
-        TypeError: One is of another kind.
-        ValueError: Two tools have one name, or a model is given that would not use them.
+        TypeError: One is of another kind, or has a part of another kind.
+        ValueError: A tool has a name that models refuse, or that of another, or a model is given
+            that would not use them.
         StartupError: An agent has MCP servers.
     """
     if agent is not None and not _is_agent(agent):
@@ -67,6 +74,8 @@ def require_agent(agent: object, tools: object, model: object) -> None:
     for each in _reachable(agent):
         for tool in each.tools:
             _require_tool(tool, f"the agent {each.name!r} has")
+        _require_members(each)
+        _require_instructions(each)
         _require_no_servers(each)
         own = own or [*each.tools, *given]
     names = Counter(tool.name for tool in own or given)
@@ -88,6 +97,7 @@ def _reachable(agent: Any) -> Iterator[Any]:
 def _require_tool(tool: object, where: str) -> None:
     kinds = [get_origin(kind) or kind for kind in get_args(_sdk().Tool)] if _sdk() else []
     if isinstance(tool, tuple(kinds)):
+        _require_name(tool)
         return
     name = getattr(tool, "__name__", type(tool).__name__)
     if _is_agent(tool):
@@ -97,6 +107,52 @@ def _require_tool(tool: object, where: str) -> None:
     else:
         remedy = "use function_tool, or another tool of the OpenAI Agents SDK"
     raise TypeError(f"create_app: {where} {name!r}, which is not a tool; {remedy}.")
+
+
+def _require_name(tool: Any) -> None:
+    if not (isinstance(tool.name, str) and _TOOL_NAME.fullmatch(tool.name)):
+        raise ValueError(
+            f"create_app: a tool is named {tool.name!r}, which models refuse; a name has 1 to 64"
+            " letters (a-z, A-Z), digits, _ and -: @function_tool(name_override=…)."
+        )
+
+
+def _require_members(agent: Any) -> None:
+    """Each is what the SDK takes: it looks at them in a turn."""
+    sdk = _sdk()
+    for name, kinds, remedy in (
+        ("handoffs", (sdk.Agent, sdk.Handoff), "list agents, or what handoff(…) makes of them"),
+        ("input_guardrails", (sdk.InputGuardrail,), "decorate the function with @input_guardrail"),
+        (
+            "output_guardrails",
+            (sdk.OutputGuardrail,),
+            "decorate the function with @output_guardrail",
+        ),
+    ):
+        for each in getattr(agent, name):
+            if not isinstance(each, kinds):
+                shown = each if isinstance(each, str) else getattr(each, "__name__", None)
+                raise TypeError(
+                    f"create_app: the {name} of the agent {agent.name!r} have"
+                    f" {shown or type(each).__name__!r}; {remedy}."
+                )
+
+
+def _require_instructions(agent: Any) -> None:
+    if agent.instructions is None or isinstance(agent.instructions, str):
+        return
+    try:
+        signature = inspect.signature(agent.instructions)
+        signature.bind(None, None)
+    except (TypeError, ValueError):  # Also of a built-in function, which has no signature.
+        fits = False
+    else:
+        fits = len(signature.parameters) == 2
+    if not fits:
+        raise TypeError(
+            f"create_app: the instructions of the agent {agent.name!r} are a function that cannot"
+            " be called with two arguments; give it the parameters (context, agent)."
+        )
 
 
 def _require_no_servers(agent: Any) -> None:

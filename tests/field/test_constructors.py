@@ -5,11 +5,22 @@ huggingface/smolagents #15 (plain functions as tools), openai/openai-agents-pyth
 agent), pymmcore-plus/useq-schema #77 and pydantic/pydantic #13 (settings).
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent, OpenAIChatCompletionsModel, WebSearchTool, function_tool
+from agents import (
+    Agent,
+    FunctionTool,
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    OpenAIChatCompletionsModel,
+    OutputGuardrail,
+    WebSearchTool,
+    function_tool,
+    handoff,
+)
 from agents.mcp import MCPServerStdio
 from openai import AsyncOpenAI
 
@@ -30,6 +41,29 @@ def book_table(name: str) -> str:
 booking = function_tool(book_table)
 cook = Agent("cook", tools=[book_table])  # type: ignore[list-item]
 served = OpenAIChatCompletionsModel("m", AsyncOpenAI(api_key="k", base_url="http://127.0.0.1:9"))
+
+
+class Silent(Model):
+    """It cannot answer."""
+
+
+def agent(**parts: Any) -> Agent[Any]:
+    return Agent("a", **parts)
+
+
+def named(name: str) -> FunctionTool:
+    return dataclasses.replace(booking, name=name)
+
+
+def check(*_: object) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(None, tripwire_triggered=False)
+
+
+incoming, outgoing = InputGuardrail(check), OutputGuardrail(check)
+
+
+async def described(context: object, agent: object) -> str:
+    return f"{context} {agent}"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +90,20 @@ served = OpenAIChatCompletionsModel("m", AsyncOpenAI(api_key="k", base_url="http
         ({"model": QuickModel}, "QuickModel()"),
         ({"model": served}, "create_app(agent=Agent(…, model=it))"),
         ({"model": object()}, "subclass"),
+        ({"model": Silent()}, "reply(self, prompt)"),
+        ({"agent": agent(handoffs=["cook"])}, "have 'cook'; list agents"),
+        ({"agent": agent(handoffs=[Agent])}, "have 'Agent'; list agents"),
+        ({"agent": agent(handoffs=[None])}, "have 'NoneType'; list agents"),
+        ({"agent": agent(input_guardrails=[check])}, "have 'check'; decorate"),
+        ({"agent": agent(input_guardrails=[outgoing])}, "@input_guardrail"),
+        ({"agent": agent(output_guardrails=[check])}, "@output_guardrail"),
+        ({"agent": agent(handoffs=[agent(output_guardrails=[check])])}, "@output_guardrail"),
+        ({"agent": agent(instructions=lambda: "")}, "(context, agent)"),
+        ({"agent": agent(instructions=lambda context: "")}, "(context, agent)"),
+        ({"agent": agent(instructions=lambda context, agent, more: "")}, "(context, agent)"),
+        ({"agent": agent(instructions=lambda context, agent, more=1: "")}, "(context, agent)"),
+        ({"agent": agent(instructions=lambda context, *, agent: "")}, "(context, agent)"),
+        ({"agent": agent(instructions=dict)}, "(context, agent)"),
         ({"runtime": "dapr"}, "agent_actors.runtime"),
         ({"clock": SystemClock}, "agent_actors.clock"),
         ({"clock": 0}, "agent_actors.clock"),
@@ -78,6 +126,12 @@ def test_an_argument_of_another_kind_is_a_type_error(arguments: dict[str, Any], 
         ({"tools": [booking, booking]}, "two tools are named 'book_table'"),
         ({"agent": Agent("a", tools=[booking]), "tools": [booking]}, "'book_table'"),
         ({"agent": Agent("a", tools=[booking, booking])}, "'book_table'"),
+        ({"tools": [named("a b")]}, "'a b', which models refuse"),
+        ({"tools": [named("")]}, "'', which models refuse"),
+        ({"tools": [named("é")]}, "'é', which models refuse"),
+        ({"tools": [named("a\n")]}, "which models refuse"),
+        ({"tools": [named("n" * 65)]}, "which models refuse"),
+        ({"agent": Agent("a", handoffs=[Agent("b", tools=[named("a.b")])])}, "'a.b'"),
         ({"agent": Agent("a"), "model": QuickModel()}, "leave out"),
         ({"tools": [booking], "model": QuickModel()}, "leave out"),
     ],
@@ -116,9 +170,17 @@ def test_the_mcp_servers_of_an_agent_are_refused(tmp_path: Path, where: str):
         {"tools": (booking, WebSearchTool())},
         {"agent": Agent("a", handoffs=[Agent("b", tools=[booking])]), "tools": [booking]},
         {"agent": Agent("a", model=served)},
+        {"tools": [named("n" * 64), named("Book-a_table2")]},
+        {"agent": agent(handoffs=[handoff(Agent("b"))])},
+        {"agent": agent(input_guardrails=[incoming], output_guardrails=[outgoing])},
+        {"agent": agent(instructions=lambda context, agent: "")},
+        {"agent": agent(instructions=described)},
         {"model": QuickModel(), "clock": SystemClock()},
     ],
-    ids=["tools", "handoff", "served", "model"],
+    ids=[
+        *("tools", "handoff", "served", "names", "made handoff", "guardrails", "instructions"),
+        *("async instructions", "model"),
+    ],
 )
 def test_arguments_of_the_right_kind_are_taken(tmp_path: Path, arguments: dict[str, Any]):
     """Also tools of the SDK that are no functions; two agents may have the same tool."""

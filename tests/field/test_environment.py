@@ -1,4 +1,4 @@
-"""Environment variables that HTTP clients read: what a bad value is answered with.
+"""Environment variables that libraries read: what a bad value is answered with.
 
 Each row is a value that somebody had set, often by their desktop, and the words of our answer.
 Sources: MoonshotAI/kimi-cli #404, gradio-app/gradio #4007, huggingface/tau #221, danielgatis/rembg
@@ -16,12 +16,19 @@ from typing import Any
 import httpx2
 import pytest
 
+from agent_actors import create_app
 from agent_actors.access import Access
 from agent_actors.clock import SystemClock
 from agent_actors.errors import StartupError
 from agent_actors.model.selection import choose_model
 from agent_actors.settings import Settings
-from agent_actors.settings.environment import require_key_log, require_model_client, require_web
+from agent_actors.settings.environment import (
+    DAPR_NUMBERS,
+    require_dapr,
+    require_key_log,
+    require_model_client,
+    require_web,
+)
 from tests.e2e.service import command as new_process
 from tests.forked import run
 from tests.hand_clock import HandClock
@@ -31,6 +38,7 @@ SOCKS = "socks://127.0.0.1:9/"
 READ = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"),
+    *("WEB_CONCURRENCY", "DAPR_HTTP_TIMEOUT_SECONDS", "DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES"),
     *("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"),
 )
 
@@ -59,6 +67,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "No such file"),
         ("SSL_CERT_FILE", "/", "Is a directory"),
         ("SSL_CERT_FILE", __file__, "without certificates"),
+        ("SSL_CERT_FILE", os.devnull, "not a regular file"),
         ("SSL_CERT_DIR", "/nowhere", "openssl rehash"),
         ("SSL_CERT_DIR", str(Path(__file__).parent), "openssl rehash"),
         ("SSL_CERT_DIR", __file__, "openssl rehash"),
@@ -197,6 +206,33 @@ def test_doctor_says_it_and_goes_on():
     assert (status, found.split()[0]) == ("FAIL", "ALL_PROXY")
     assert told(ALL_PROXY=SOCKS)["model"][0] == "ok"
     assert "SSLKEYLOGFILE" in told(SSLKEYLOGFILE="/nowhere/keys")["settings"][1]
+    assert "is '60s'" in told(DAPR_HTTP_TIMEOUT_SECONDS="60s")["settings"][1]
+
+
+@pytest.mark.parametrize("value", ["auto", "", "2.5", "4 workers"])
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_a_number_of_workers_has_to_be_one(command: str, value: str):
+    """Uvicorn reads it, whoever starts it; platforms set it."""
+    done = run(command, "--port", "0", WEB_CONCURRENCY=value)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"Error: WEB_CONCURRENCY has to be a whole number, and is {value!r}; correct it, or unset"
+        " it.\n"
+    )
+
+
+def test_numbers_of_the_dapr_sdk_have_to_be_numbers(monkeypatch: pytest.MonkeyPatch):
+    """It reads one on every runtime, and one for workflows; an empty one is not set."""
+    first, second = DAPR_NUMBERS
+    monkeypatch.setenv(first, "")
+    monkeypatch.setenv(second, "4MiB")
+    require_dapr(workflow=False)
+    with pytest.raises(StartupError, match=f"^{second} has to be a whole number, and is '4MiB'"):
+        require_dapr(workflow=True)
+    monkeypatch.setenv(first, "60s")
+    with pytest.raises(StartupError, match=f"^{first} has to be a whole number, and is '60s'"):
+        create_app(Settings())
 
 
 def test_echo_serves_whatever_the_desktop_has_set(tmp_path: Path):

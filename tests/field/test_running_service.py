@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import ValidationError
 
 from agent_actors.clock import SystemClock
 from agent_actors.doctor import running as running_service
@@ -358,3 +359,11 @@ async def test_the_service_asks_itself_nothing(tmp_path: Path):
 
     assert findings[0].status == "ok"
     assert seen.told.model == "echo"
+
+
+@pytest.mark.parametrize("name", ["open_files", "own_tools", "process", "sidecar_port"])
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "-1", "1e400"])
+async def test_a_number_that_none_can_be_tells_nothing(name: str, number: str):
+    """A program that is not this service may answer anything."""
+    with pytest.raises(ValidationError):
+        ServiceInfo.model_validate_json(f'{{"{name}": {number}}}')

@@ -3,7 +3,11 @@
 import json
 import logging
 import re
+import signal
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from agent_actors.clock import SystemClock
 from agent_actors.model.scripted import ScriptedModel
 from agent_actors.observability import logs
 from tests.conftest import Serve, Served
+from tests.forked import run
+from tests.unit.cli.test_process import running
 from tests.unit.routes.sidecar.lessons import conversation, post, wrapped
 
 SAID = "a secret word"
@@ -94,3 +100,36 @@ async def test_json_has_it_once(serve: Serve):
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     (line,) = [line for line in lines if turn_id in line["message"]]
     assert (line["actor_id"], line["turn_id"]) == ("ada", turn_id)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A model's server that tells its secret as often as it can."""
+
+    def do_POST(self) -> None:
+        """Refuses."""
+        self.send_response(500, "hush")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Its own log is of no interest."""
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+def test_the_password_of_a_model_url_is_never_written(tmp_path: Path, level: str):
+    """Neither by us nor by the HTTP client, also when the server fails."""
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings = {
+            "AGENT_ACTORS_MODEL": "m",
+            "AGENT_ACTORS_MODEL_BASE_URL": f"http://ada:hush@127.0.0.1:{server.server_port}/v1",
+            "AGENT_ACTORS_LOG_LEVEL": level,
+            "OPENAI_API_KEY": "hush-hush",
+        }
+        with running(tmp_path / "data", **settings) as service:
+            said = run("chat", "ada", "Hello", "--url", service.url)
+            _, logged = service.end(signal.SIGTERM)
+        server.shutdown()
+
+    assert said.returncode == 1
+    assert "failed" in logged
+    assert "hush" not in "".join((*service.printed, logged, said.stderr))

@@ -8,6 +8,7 @@ from agent_actors.access.caller import Caller
 from agent_actors.access.tokens import Tokens
 from agent_actors.clock import Clock
 from agent_actors.errors import StartupError, Unauthorized
+from agent_actors.forms.file import read_file
 from agent_actors.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _texts(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.access_tokens_file is not None:
         name = "AGENT_ACTORS_ACCESS_TOKENS_FILE"
         try:
-            yield name, settings.access_tokens_file.read_text(encoding="utf-8")
+            yield name, read_file(settings.access_tokens_file).decode()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             file = settings.access_tokens_file

@@ -120,9 +120,10 @@ def dev(  # noqa: PLR0913 - Each is an option of the command.
 
     With --runtime dapr and no sidecar, a local Dapr is started too, if its binaries are installed.
     """
-    from agent_actors.settings.environment import require_key_log
+    from agent_actors.settings.environment import require_key_log, require_server
 
     require_key_log()
+    require_server()
     from agent_actors.cli import service
 
     settings = service.settings(data=data, drain=drain)
@@ -143,9 +144,10 @@ def serve(host: str, port: int, *, insecure: bool, runtime: str | None, app: str
 
     The runtime is dapr if DAPR_HTTP_PORT is set, else embedded.
     """
-    from agent_actors.settings.environment import require_key_log
+    from agent_actors.settings.environment import require_key_log, require_server
 
     require_key_log()
+    require_server()
     from agent_actors.cli import service
 
     settings = service.settings()

@@ -46,7 +46,9 @@ def restore(file: Path, folder: Path, now: datetime) -> tuple[Path, list[Path]]:
 
 def _require_file(file: Path, database: Path) -> None:
     if file.is_symlink():
-        raise CommandFailed(f"{file} is a symbolic link; name the file itself: {file.resolve()}")
+        target = Path(os.path.realpath(file))  # Unlike `resolve`, it takes a link to itself.
+        itself = f": {target}" if target.is_file() else "."
+        raise CommandFailed(f"{file} is a symbolic link; name the file itself{itself}")
     if not file.exists():
         raise CommandFailed(f"There is no file {file}.")
     if not file.is_file():

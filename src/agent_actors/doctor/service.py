@@ -83,7 +83,7 @@ def note_skew(context: Context, name: str, headers: Mapping[str, str]) -> None:
     """Remembers how many seconds the clock of a server is ahead of ours."""
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):  # Its zone may have any number of digits.
         return
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -17,6 +17,7 @@ from agent_actors.errors import StartupError
 from agent_actors.observability.exporter import require_usable
 from agent_actors.protocol.service_info import open_files
 from agent_actors.runtime.dapr import DaprRuntime
+from agent_actors.settings.environment import require_dapr
 from agent_actors.settings.unknown import describe, unknown_settings
 
 FEW_FILES = 1024
@@ -49,6 +50,10 @@ def _refused(context: Context, report: Report) -> Findings:
         found += report.fail(
             "AGENT_ACTORS_ORCHESTRATION=workflow needs Dapr", "unset it, or run on Dapr"
         )
+    try:
+        require_dapr(workflow=settings.orchestration == "workflow")
+    except StartupError as error:
+        found += report.fail(*str(error).rstrip(".").split("; ", 1))
     try:
         require_usable(_version("agent-actors"))
     except StartupError as error:

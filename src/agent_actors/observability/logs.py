@@ -2,7 +2,7 @@
 
 No line holds what people wrote (I13); ids are fields of their own. An exception appears as its
 type, and with its trace only at the level DEBUG: its text may hold anything. So may the lines of
-libraries below INFO, which are never written.
+libraries below INFO, which are never written, and those of HTTP clients below WARNING.
 """
 
 import json
@@ -22,6 +22,9 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _OURS = "agent_actors"
+CLIENTS = ("httpx2", "httpx", "httpcore2", "httpcore")
+"""At INFO they write the URL of each request, with its user, password and query, and what the
+server calls its status. So at no level is that written."""
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 _context: ContextVar["LogContext | None"] = ContextVar("log_context", default=None)
@@ -69,6 +72,8 @@ def install(form: Form, level: Level, stream: TextIO | None = None) -> None:
     handler = _handler(form, level, stream)
     logging.basicConfig(handlers=[handler], level="INFO" if level == "DEBUG" else level, force=True)
     logging.getLogger(_OURS).setLevel(level)
+    for name in CLIENTS:
+        logging.getLogger(name).setLevel("ERROR" if level == "ERROR" else "WARNING")
 
 
 @contextmanager

@@ -6,11 +6,13 @@ It has no secret: whether a token is set, never which, and no URL with a user or
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_actors.settings import Settings
+
+Number = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class ServiceInfo(BaseModel):
@@ -22,7 +24,7 @@ class ServiceInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: str | None = Field(None, examples=["0.1.0"])
-    process: int | None = Field(None, examples=[4711])
+    process: Number | None = Field(None, examples=[4711])
     runtime: str | None = Field(None, examples=["embedded"])
     model: str | None = Field(
         None, description="Its name; null before it is chosen.", examples=["gpt-5"]
@@ -31,17 +33,17 @@ class ServiceInfo(BaseModel):
     own_model: bool | None = Field(
         None, description="Whether the app's code brings it, whatever the settings are."
     )
-    own_tools: int | None = Field(None, description="Tools that the app's code brings.")
+    own_tools: Number | None = Field(None, description="Tools that the app's code brings.")
     access: str | None = Field(
         None, description="`token`: callers need one; `none`: they need none; `off`: by a setting."
     )
     sidecar_token: bool | None = Field(None, description="Whether APP_API_TOKEN is set.")
     data: str | None = Field(None, description="Data folder of the embedded runtime.")
     components: str | None = Field(None, description="Component files of the embedded runtime.")
-    sidecar_port: int | None = Field(None, description="The sidecar's HTTP port, on Dapr.")
+    sidecar_port: Number | None = Field(None, description="The sidecar's HTTP port, on Dapr.")
     secret_store: str | None = None
     orchestration: str | None = Field(None, examples=["turn"])
-    open_files: int | None = Field(None, description="Files that it may open; null: any number.")
+    open_files: Number | None = Field(None, description="Files that it may open; null: any number.")
 
     @classmethod
     def of(

@@ -23,7 +23,9 @@ class AccessSettings(BaseSettings):
         ' replace `token`; `"admin": true` gives access to every user.',
     )
     access_tokens_file: Path | None = Field(
-        None, description="A file with more tokens, such as a mounted Secret; read at startup."
+        None,
+        description="A file with more tokens, such as a mounted Secret, of at most 1 MiB; read at"
+        " startup.",
     )
     jwt_issuer: str | None = Field(
         None,

@@ -1,19 +1,24 @@
-"""The environment variables that HTTP clients read, beside the settings.
+"""The environment variables that libraries read, beside the settings.
 
-A client that meets a bad one raises an error which names no variable, often in a task. So each is
-checked, by name, before the client that reads it is made.
+A library that meets a bad one raises an error which often names no variable, perhaps in a task. So
+each is checked, by name, before what reads it is made.
 """
 
 import os
 import re
 import ssl
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.request import getproxies
 
 from agent_actors.errors import StartupError
+from agent_actors.forms.file import require_regular
+from agent_actors.forms.line import one_line
 
 OPENAI = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 """OpenAI's client sends them as headers, to any server."""
+DAPR_NUMBERS = ("DAPR_HTTP_TIMEOUT_SECONDS", "DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES")
+"""The first is read when an actor type is registered, the other by workflows."""
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+", re.IGNORECASE)
 """The name by which OpenSSL finds a certificate in a folder."""
 
@@ -35,6 +40,38 @@ def require_key_log() -> None:
         raise StartupError(
             f"SSLKEYLOGFILE names a file that cannot be written ({error.strerror}); set it to"
             " another, or unset it."
+        ) from None
+
+
+def require_server() -> None:
+    """Checks what uvicorn reads, although the commands serve from one process.
+
+    Raises:
+        StartupError: The number of workers is no number.
+    """
+    value = os.environ.get("WEB_CONCURRENCY")
+    if value is not None:  # uvicorn takes an empty one for a number, too.
+        _require_number("WEB_CONCURRENCY", value)
+
+
+def require_dapr(*, workflow: bool) -> None:
+    """Checks what the Dapr SDK reads on every runtime, and what its workflows read.
+
+    Raises:
+        StartupError: One is no number.
+    """
+    for name in DAPR_NUMBERS if workflow else DAPR_NUMBERS[:1]:
+        if value := os.environ.get(name):
+            _require_number(name, value)
+
+
+def _require_number(name: str, value: str) -> None:
+    try:
+        int(value)
+    except ValueError:
+        shown = one_line(value, 40)
+        raise StartupError(
+            f"{name} has to be a whole number, and is {shown!r}; correct it, or unset it."
         ) from None
 
 
@@ -106,6 +143,7 @@ def _require_certificates() -> None:
     # The folder is read only where no file is named.
     if file := os.environ.get("SSL_CERT_FILE"):
         try:
+            require_regular(Path(file))
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except ssl.SSLError:
             raise StartupError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,23 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path, content: byt
 
     with pytest.raises(StartupError, match=r"^AGENT_ACTORS_ACCESS_TOKENS_FILE: \S+ cannot be read"):
         access(access_tokens_file=file)
+
+
+def test_a_pipe_stops_the_start(tmp_path: Path):
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "tokens")
+
+    with pytest.raises(StartupError, match=r"cannot be read: it is not a regular file\.$"):
+        access(access_tokens_file=tmp_path / "tokens")
+
+
+def test_a_file_without_end_stops_the_start(tmp_path: Path):
+    """It is not read into memory."""
+    with (tmp_path / "tokens").open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(StartupError, match=r"cannot be read: it has more than 1,048,576 bytes\.$"):
+        access(access_tokens_file=tmp_path / "tokens")
 
 
 @pytest.mark.parametrize(

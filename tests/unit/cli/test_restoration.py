@@ -194,6 +194,7 @@ def without_its_log(file: Path, backup: Path) -> None:
         (lambda file, _: os.mkfifo(file), "is not a regular file"),
         (lambda file, backup: file.symlink_to(backup), "is a symbolic link; name the file itself"),
         (lambda file, _: file.symlink_to("nowhere"), "is a symbolic link"),
+        (lambda file, _: file.symlink_to(file), "is a symbolic link"),
         (lambda file, _: file.write_bytes(b""), "is not a database of this service"),
         (lambda file, _: file.write_text("precious\n" * 999), "file is not a database"),
         (truncated, "malformed"),
@@ -206,8 +207,18 @@ def without_its_log(file: Path, backup: Path) -> None:
         (without_its_log, "is not a database of this service|malformed"),
     ],
     ids=[
-        *("missing", "folder", "pipe", "link", "dangling", "empty", "text", "truncated", "cut"),
-        *("zeroed", "newer", "foreign", "namesake", "no version", "no log"),
+        *("missing", "folder", "pipe", "link", "dangling", "itself", "empty"),
+        *(
+            "text",
+            "truncated",
+            "cut",
+            "zeroed",
+            "newer",
+            "foreign",
+            "namesake",
+            "no version",
+            "no log",
+        ),
     ],
 )
 def test_what_is_not_a_whole_backup_is_refused(

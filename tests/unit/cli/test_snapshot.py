@@ -1,7 +1,8 @@
 """A copy of the database, taken while it may be in use."""
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -112,3 +113,109 @@ def test_a_damaged_database_leaves_no_copy(
     with pytest.raises(CommandFailed):
         snapshot.take(folder, tmp_path / "copy.db", force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["", "-wal", "-shm", "-journal", "lock"])
+def test_what_a_service_has_open_is_never_replaced(
+    folder: Path, writer: object, name: str, *, force: bool
+):
+    """Neither the database nor what belongs to it, whether or not it is there at the moment."""
+    database = folder / snapshot.DATABASE
+    (folder / "lock").touch()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    target = folder / name if name == "lock" else folder / f"{snapshot.DATABASE}{name}"
+
+    with pytest.raises(CommandFailed, match=r"database itself|belongs to the database"):
+        snapshot.take(folder / ".." / folder.name, target, force=force)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert said(database) == ["Hello"]
+
+
+def test_what_belongs_to_a_linked_database_is_never_replaced(
+    folder: Path, writer: object, tmp_path: Path
+):
+    """SQLite keeps its log beside the file that the link leads to."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / snapshot.DATABASE).symlink_to(folder / snapshot.DATABASE)
+
+    with pytest.raises(CommandFailed, match="belongs to the database"):
+        snapshot.take(other, folder / f"{snapshot.DATABASE}-wal", force=True)
+
+
+def test_a_database_that_another_program_has_open_is_never_replaced(
+    folder: Path, writer: object, tmp_path: Path
+):
+    """Its log would be applied to the backup."""
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE theirs (text)")
+        with pytest.raises(CommandFailed, match="files of SQLite beside it"):
+            snapshot.take(folder, other, force=True)
+        assert connection.execute("SELECT * FROM theirs").fetchall() == []
+
+
+def link_to_a_file(target: Path) -> None:
+    target.with_name("precious").write_text("precious")
+    target.symlink_to(target.with_name("precious"))
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        link_to_a_file,
+        lambda target: target.symlink_to("nowhere"),
+        lambda target: target.symlink_to(target),
+    ],
+)
+def test_only_a_regular_file_is_replaced(
+    folder: Path, writer: object, tmp_path: Path, make: Callable[[Path], None], *, force: bool
+):
+    """A pipe, a folder or a link stays as it is."""
+    target = tmp_path / "copy.db"
+    make(target)
+    before = target.lstat()
+
+    with pytest.raises(CommandFailed, match="is not a regular file"):
+        snapshot.take(folder, target, force=force)
+    assert (target.lstat().st_mode, target.lstat().st_ino) == (before.st_mode, before.st_ino)
+
+
+def test_a_long_name_is_a_name(folder: Path, writer: object, tmp_path: Path):
+    """What is written first has a short name of its own."""
+    file = tmp_path / ("n" * 247)
+    snapshot.take(folder, file, force=False)
+
+    assert said(file) == ["Hello"]
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, "data"}
+
+
+@pytest.mark.parametrize("place", ["n" * 248, "n" * 255, "n" * 300, f"{'n' * 300}/copy.db"])
+def test_a_name_that_is_too_long_is_an_error(
+    folder: Path, writer: object, tmp_path: Path, place: str
+):
+    """SQLite could not keep its files beside it, so nothing could restore it."""
+    with pytest.raises(CommandFailed, match="too long"):
+        snapshot.take(folder, tmp_path / place, force=False)
+
+
+def test_a_damaged_page_is_named_in_one_line(
+    folder: Path, writer: sqlite3.Connection, tmp_path: Path
+):
+    """SQLite lists up to a hundred faults, under a heading."""
+    writer.executemany("INSERT INTO said VALUES (?)", [(f"{each:0500}",) for each in range(500)])
+    writer.execute("DELETE FROM said")
+    writer.close()
+    with (folder / snapshot.DATABASE).open("r+b") as file:
+        file.seek(32)
+        file.write(bytes(8))  # The list of free pages is lost: none of them is used by anything.
+
+    with pytest.raises(CommandFailed, match="damaged") as failed:
+        snapshot.take(folder, tmp_path / "copy.db", force=False)
+    assert failed.value.message.endswith("never used")
+    assert "\n" not in failed.value.message

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from agent_actors.observability import logs, tracing
@@ -40,11 +41,14 @@ def log() -> Iterator[Log]:
     """A log for the test; afterwards the process has its old one."""
     root, ours = logging.getLogger(), logging.getLogger("agent_actors")
     handlers, levels = list(root.handlers), (root.level, ours.level)
+    clients = {each: each.level for each in map(logging.getLogger, logs.CLIENTS)}
     root.handlers.clear()
     yield Log()
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+    for each, level in clients.items():
+        each.setLevel(level)
 
 
 def broken(text: str) -> tuple[Any, Any, Any]:
@@ -162,6 +166,20 @@ def test_extra_fields_of_libraries_are_left_out(log: Log):
     logging.getLogger("openai").warning("asked", extra={"body": "a secret word"})
 
     assert "secret" not in log.text
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_urls_of_requests_are_not_written(log: Log, form: Any, level: Any):
+    """They may have passwords; a server may call its status anything."""
+    log.install(form, level)
+    answer = httpx2.Response(200, extensions={"reason_phrase": b"hush"})
+    with httpx2.Client(transport=httpx2.MockTransport(lambda _: answer)) as client:
+        client.get("http://ada:hush@model.example/v1?key=hush")
+    logging.getLogger("httpx2").warning("something is wrong")
+
+    assert "something is wrong" in log.text
+    assert "hush" not in log.text
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])

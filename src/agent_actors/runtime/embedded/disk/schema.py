@@ -102,7 +102,13 @@ def fault(connection: sqlite3.Connection) -> str | None:
         if version < 1 or not columns >= _columns(ours):
             return "it is not a database of this service"
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    return None if verdict == "ok" else f"it is damaged ({verdict})"
+    return None if verdict == "ok" else f"it is damaged ({first_fault(verdict)})"
+
+
+def first_fault(verdict: str) -> str:
+    """The first line of an integrity check, which may have a heading and a hundred lines."""
+    lines = [line for line in verdict.splitlines() if line and not line.startswith("***")]
+    return lines[0] if lines else verdict.partition("\n")[0]
 
 
 def _columns(connection: sqlite3.Connection) -> set[tuple[str, str, str, bool, int]]:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from agent_actors.errors import StartupError
+from agent_actors.forms.file import read_file
 from agent_actors.protocol.codec import adapter, fields
 
 _EVENT_TYPE = re.compile(r"""\s*event\.type\s*==\s*(?:"([^"\\]*)"|'([^'\\]*)')\s*""")
@@ -217,7 +218,7 @@ def documents(listed: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     paths = [sorted((*each.glob("*.yaml"), *each.glob("*.yml"))) for each in folders]
     for path in chain.from_iterable(paths):
         try:
-            for document in _parsed(path.read_text(encoding="utf-8")):
+            for document in _parsed(read_file(path).decode()):
                 if isinstance(document, dict):
                     yield path, document
                 elif document is not None:
@@ -227,7 +228,8 @@ def documents(listed: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             at = "" if line is None else f" (line {line + 1})"
             raise _bad(path, f"it is not YAML{at}") from None
         except (OSError, ValueError, RecursionError) as error:
-            raise _bad(path, f"it cannot be read ({type(error).__name__})") from None
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise _bad(path, f"it cannot be read ({reason})") from None
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json, to_json
 
 from agent_actors.errors import Invalid, StartupError, Unavailable
+from agent_actors.forms.file import read_file
 from agent_actors.runtime.embedded.files.components import ENVIRONMENT_STORE, FILE_STORE, Component
 
 _SEPARATOR = ":"
@@ -57,7 +58,7 @@ class FileSecretStore:
     def read(self) -> dict[str, Any]:
         """The file's JSON object; raises as `get` does if it cannot be used."""
         # By default, the parser caches short strings: secrets would stay in memory.
-        values = from_json(self.path.read_bytes(), cache_strings="none")
+        values = from_json(read_file(self.path), cache_strings="none")
         if not isinstance(values, dict):
             raise ValueError("not an object")  # noqa: TRY004 - the same error as for broken JSON
         return values

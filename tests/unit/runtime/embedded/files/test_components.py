@@ -146,6 +146,14 @@ def test_what_cannot_be_used_stops_the_start(tmp_path: Path, text: str, reason: 
     assert reason in str(error.value)
 
 
+def test_a_pipe_is_not_opened(tmp_path: Path):
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "file.yaml")
+
+    with pytest.raises(StartupError, match=r"file\.yaml.*it is not a regular file"):
+        read(tmp_path)
+
+
 def test_a_payload_that_is_not_raw_is_a_cloud_event(tmp_path: Path):
     """`rawPayload: false` and metadata for the broker are accepted."""
     said = "metadata: {rawPayload: 'false', other: x}"

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,29 @@ def test_a_broken_file_stops_the_start(tmp_path: Path, text: str | None, reason:
     assert str(path) in str(failed.value)
     assert reason in str(failed.value)
     assert SECRET not in "".join(traceback.format_exception(failed.value))
+
+
+def large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "it is not a regular file"),
+        (os.mkdir, "Is a directory"),
+        (large, "it has more than 1,048,576 bytes"),
+    ],
+)
+def test_only_a_file_of_usual_size_has_secrets(
+    tmp_path: Path, make: Callable[[Path], None], reason: str
+):
+    """A pipe would block, and what has no end would fill the memory."""
+    make(tmp_path / "secrets.json")
+
+    with pytest.raises(StartupError, match=reason):
+        SecretStores.open([file_store(tmp_path / "secrets.json")])
 
 
 def test_a_file_store_needs_a_file():
