@@ -36,7 +36,7 @@ ERRORS: list[tuple[Callable[[], BaseException], str]] = [
     (lambda: ValueError("half \ud83d"), "ValueError at HERE: half \\ud83d"),
     (chained, "LookupError at HERE: no such table"),
     (lambda: ExceptionGroup("two", [ValueError("a")]), "ExceptionGroup at HERE: two"),
-    (Rude, "Rude at HERE: (its text cannot be made)"),
+    (Rude, "Rude at HERE: <exception str() failed>"),
     (lambda: OSError(2, "No such file", "/t"), "FileNotFoundError at HERE: [Errno 2] No such"),
 ]
 

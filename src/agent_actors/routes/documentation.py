@@ -50,36 +50,19 @@ _TYPES = {
 """As constants, since another program may change what `mimetypes` says of `.js` on Windows."""
 _CACHED = {"Cache-Control": "max-age=3600"}
 
-_SWAGGER = """\
+_PAGE = """\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>agent-actors - Swagger UI</title>
+<title>agent-actors - {title}</title>
 <link rel="icon" type="image/png" href="{root}/docs/favicon.png">
-<link rel="stylesheet" href="{root}/docs/swagger-ui.css">
+<link rel="stylesheet" href="{root}/docs/{style}">
 </head>
 <body>
-<div id="swagger-ui" data-url="{root}/openapi.json"></div>
-<script src="{root}/docs/swagger-ui-bundle.js"></script>
-<script src="{root}/docs/swagger-start.js"></script>
-</body>
-</html>
-"""
-_REDOC = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>agent-actors - ReDoc</title>
-<link rel="icon" type="image/png" href="{root}/redoc/favicon.png">
-<link rel="stylesheet" href="{root}/redoc/redoc.css">
-</head>
-<body>
-<redoc spec-url="{root}/openapi.json"></redoc>
-<script src="{root}/redoc/redoc.standalone.js"></script>
+{element}
+{scripts}
 </body>
 </html>
 """
@@ -88,13 +71,18 @@ _REDOC = """\
 @router.get("/docs")
 async def swagger(request: Request) -> Response:
     """Swagger UI: the routes, and a form to call each."""
-    return _page(_SWAGGER, request)
+    root = _root(request)
+    place = f'<div id="swagger-ui" data-url="{root}/openapi.json"></div>'
+    scripts = ("swagger-ui-bundle.js", "swagger-start.js")
+    return _page(root, "Swagger UI", "swagger-ui.css", place, *scripts)
 
 
 @router.get("/redoc")
 async def redoc(request: Request) -> Response:
     """ReDoc: the routes, to read."""
-    return _page(_REDOC, request)
+    root = _root(request)
+    place = f'<redoc spec-url="{root}/openapi.json"></redoc>'
+    return _page(root, "ReDoc", "redoc.css", place, "redoc.standalone.js")
 
 
 @router.get("/docs/{asset}")
@@ -110,9 +98,16 @@ async def asset_of_a_page(asset: str) -> Response:
     return FileResponse(path, media_type=media_type, headers=_CACHED)
 
 
-def _page(page: str, request: Request) -> Response:
+def _root(request: Request) -> str:
     # Quoted, it also has no character that HTML would read.
-    return HTMLResponse(page.format(root=quote(request.scope.get("root_path", "").rstrip("/"))))
+    return quote(request.scope.get("root_path", "").rstrip("/"))
+
+
+def _page(root: str, title: str, style: str, element: str, *scripts: str) -> Response:
+    loaded = "\n".join(f'<script src="{root}/docs/{each}"></script>' for each in scripts)
+    return HTMLResponse(
+        _PAGE.format(root=root, title=title, style=style, element=element, scripts=loaded)
+    )
 
 
 @cache

@@ -23,10 +23,8 @@ from agent_actors.routes.edge.problems import responses
 TURN_ID = "019aa7c2-5f6b-7c3e-8d2a-0c9a4f1e6b7d"
 """An example."""
 
-KeyHeader = Annotated[
-    str | None,
-    Header(description="A retry with the same idempotency key and body is the same turn."),
-]
+_SAME_TURN = "A retry with the same idempotency key and body is the same turn."
+KeyHeader = Annotated[str | None, Header(description=_SAME_TURN)]
 MESSAGE_HEADERS = {
     "parameters": [
         {
@@ -41,7 +39,7 @@ MESSAGE_HEADERS = {
             "description": description,
         }
         for name, description in (
-            ("Idempotency-Key", "A retry with the same idempotency key and body is the same turn."),
+            ("Idempotency-Key", _SAME_TURN),
             ("Prefer", "`wait=N` (seconds) or `respond-async` (RFC 7240)."),
         )
     ]

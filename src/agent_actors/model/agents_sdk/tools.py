@@ -119,12 +119,15 @@ def _error_text(name: str, error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """The first line of an exception's text, in characters that a log can have."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - it is the code of whoever wrote the tool
-        return "(its text cannot be made)"
-    return text.partition("\n")[0][:MESSAGE].encode(errors="backslashreplace").decode()
+    """The first line of an exception's text, in characters that a log can have.
+
+    Not of `str(error)`, which is the tool's own code and may raise anything.
+    """
+    lines = traceback.format_exception_only(error)
+    # Where Python could not compile something, the place comes first, indented.
+    said = next((line for line in lines if not line.startswith(" ")), "")
+    text = said.partition(": ")[2].partition("\n")[0]
+    return text[:MESSAGE].encode(errors="backslashreplace").decode()
 
 
 def _cut(result: Any, longest: int) -> Any:
